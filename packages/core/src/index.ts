@@ -1,1 +1,39 @@
-export {}
+export type { OperationOptions } from './base/limit.js'
+export { createPool } from './create-pool.js'
+export { classify, type ErrorClass, type Phase } from './errors/classify.js'
+export { InvalidOptionError } from './errors/invalid-option-error.js'
+export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
+export { DeadlockError, LockLostError, LockTimeoutError } from './errors/lock-errors.js'
+export { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from './errors/operation-errors.js'
+export {
+  AcquireTimeoutError,
+  ConnectionLostError,
+  ConnectionReleasedError,
+  PoolClosedError,
+  type PoolFigures,
+  QueueFullError,
+  SelfDeadlockError,
+  ServerUnavailableError,
+} from './errors/pool-errors.js'
+export { sqlStateOf } from './errors/sqlstate.js'
+export { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from './errors/transaction-errors.js'
+export { VersionConflictError } from './errors/version-conflict-error.js'
+export type { ConnectOptions } from './host/connect-options.js'
+export type { BackoffOptions } from './policy/backoff.js'
+export type { RetryBudgetOptions } from './policy/retry-budget.js'
+export type { PoolCounts } from './pool/pool-counts.js'
+export type { PoolLimits } from './pool/pool-limits.js'
+export type { LeakReport } from './pool/resource-factory.js'
+export type { EndOptions, Pool, PoolStats } from './pool.js'
+export type { PoolOptions } from './pool-options.js'
+export type { ControlledTransaction, ControlledTransactionOptions } from './session/controlled-transaction.js'
+export type { FencingToken, LockHandle, LockMode } from './session/held-lock.js'
+export { advisoryLockKey, type LockKey } from './session/lock-key.js'
+export type { LockOptions } from './session/lock-options.js'
+export type { PooledConnection } from './session/pooled-connection.js'
+export type { QueryArguments, Queryable } from './session/queryable.js'
+export type { Transaction } from './session/transaction.js'
+export type { BeginOptions, IsolationLevel, RetryOptions, TransactionOptions } from './session/transaction-options.js'
+export type { OptimisticAttempt, OptimisticRetryOptions } from './session/with-optimistic-retry.js'
+export type { Field, TypeParsers } from './wire/pg-internals.js'
+export type { QueryResult, StatementConfig } from './wire/statement.js'

@@ -1,0 +1,102 @@
+import type { Clock } from './clock.js'
+
+/** What every operation of Lifeguard takes to be bounded from outside. */
+export interface OperationOptions {
+  /**
+   * Aborts the operation. What already runs on the server is cancelled there, and the connection comes back clean.
+   *
+   * @default undefined (not abortable)
+   */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Milliseconds after which the operation is given up, counted from the call and covering everything in it: the wait
+   * for a connection, connecting, and the work on the server. `0` or more; fractions are allowed.
+   *
+   * @default undefined (no limit of its own)
+   */
+  readonly timeoutMs?: number | undefined
+}
+
+/** The bounds of one running operation: an absolute time on the clock, and the caller's signal. */
+export interface Limit {
+  /** Time on the pool's clock at which it is given up; `Infinity` for never. */
+  readonly deadlineAt: number
+  /** The duration that the caller gave, for messages. */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+/** No bounds at all; shared, so that an operation without options allocates nothing. */
+export const unlimited: Limit = Object.freeze({
+  deadlineAt: Number.POSITIVE_INFINITY,
+  timeoutMs: Number.POSITIVE_INFINITY,
+  signal: undefined,
+})
+
+/** The absolute form of a caller's options. */
+export function limitOf(options: OperationOptions | undefined, clock: Clock): Limit {
+  if (options === undefined || (options.signal === undefined && options.timeoutMs === undefined)) return unlimited
+  const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY
+  return {
+    deadlineAt: timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : clock.now() + timeoutMs,
+    timeoutMs,
+    signal: options.signal,
+  }
+}
+
+/** The tighter of two limits: the earlier deadline, and both signals. */
+export function tighter(inner: Limit, outer: Limit): Limit {
+  if (outer === unlimited) return inner
+  if (inner === unlimited) return outer
+  const first = inner.deadlineAt <= outer.deadlineAt ? inner : outer
+  const signal =
+    inner.signal === undefined || inner.signal === outer.signal
+      ? outer.signal
+      : outer.signal === undefined
+        ? inner.signal
+        : AbortSignal.any([inner.signal, outer.signal])
+  return { deadlineAt: first.deadlineAt, timeoutMs: first.timeoutMs, signal }
+}
+
+/** What ended an operation from outside. */
+export type LimitReason =
+  | { readonly kind: 'timeout'; readonly timeoutMs: number }
+  | { readonly kind: 'aborted'; readonly reason: unknown }
+
+/** Why the limit is already over, or undefined while it is not. */
+export function limitReached(limit: Limit, clock: Clock): LimitReason | undefined {
+  if (limit === unlimited) return undefined
+  if (limit.signal?.aborted === true) return { kind: 'aborted', reason: limit.signal.reason }
+  if (limit.deadlineAt !== Number.POSITIVE_INFINITY && clock.now() >= limit.deadlineAt) {
+    return { kind: 'timeout', timeoutMs: limit.timeoutMs }
+  }
+  return undefined
+}
+
+/**
+ * Calls `onReached` once, when the limit's time comes or its signal aborts; returns the way to stop watching. An
+ * unlimited operation is not watched at all.
+ */
+export function watchLimit(limit: Limit, clock: Clock, onReached: (reason: LimitReason) => void): () => void {
+  const { signal, deadlineAt, timeoutMs } = limit
+  if (signal === undefined && deadlineAt === Number.POSITIVE_INFINITY) return noop
+  const timer =
+    deadlineAt === Number.POSITIVE_INFINITY
+      ? undefined
+      : clock.setTimer(deadlineAt - clock.now(), () => {
+          stop()
+          onReached({ kind: 'timeout', timeoutMs })
+        })
+  const onAbort = (): void => {
+    stop()
+    onReached({ kind: 'aborted', reason: signal?.reason })
+  }
+  signal?.addEventListener('abort', onAbort, { once: true })
+  function stop(): void {
+    if (timer !== undefined) clock.clearTimer(timer)
+    signal?.removeEventListener('abort', onAbort)
+  }
+  return stop
+}
+
+const noop = (): void => undefined

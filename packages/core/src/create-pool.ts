@@ -1,0 +1,49 @@
+import { systemClock } from './base/clock.js'
+import { systemRandom } from './base/random.js'
+import { clientConfig } from './host/client-config.js'
+import { Host } from './host/host.js'
+import { whereTo } from './host/where-to.js'
+import { RetryBudget } from './policy/retry-budget.js'
+import type { LeakReport } from './pool/resource-factory.js'
+import type { PoolEnvironment } from './pool/resource-pool.js'
+import { Pool } from './pool.js'
+import { type PoolOptions, resolveLimits } from './pool-options.js'
+import { Ambient } from './session/ambient.js'
+
+/**
+ * Makes a pool. Nothing is connected before the first use, unless `min` asks for it. This is the one place where the
+ * parts of Lifeguard are put together.
+ *
+ * @throws InvalidOptionError at once, naming the option, the value and what is allowed
+ * @example
+ * ```ts
+ * import { createPool } from '@pg-lifeguard/core'
+ *
+ * await using pool = createPool({ connectionString: process.env['DATABASE_URL'], max: 10 })
+ * const { rows } = await pool.query('select now() as now')
+ * console.log(rows)
+ * ```
+ */
+export function createPool(options: PoolOptions = {}): Pool {
+  const limits = resolveLimits(options)
+  const name = options.name ?? 'lifeguard'
+  const config = clientConfig(options, name)
+  const environment: PoolEnvironment = {
+    clock: options.environment?.clock ?? systemClock,
+    random: options.environment?.random ?? systemRandom,
+  }
+  const host = new Host(config, whereTo(config), limits, environment, options.onLeak ?? warnOfLeak(name))
+  return new Pool(name, { host, ambient: new Ambient(), retryBudget: new RetryBudget(options.retryBudget) }, limits.max)
+}
+
+function warnOfLeak(name: string): (leak: LeakReport) => void {
+  return ({ heldMs, acquireStack, returned }) => {
+    const held = `${Math.round(heldMs)} ms`
+    process.emitWarning(
+      returned
+        ? `a connection of pool ${name} that seemed lost came back after ${held}`
+        : `a connection of pool ${name} has been held for ${held}; it was acquired here:\n${acquireStack}`,
+      { type: 'LifeguardLeakWarning' },
+    )
+  }
+}

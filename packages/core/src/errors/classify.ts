@@ -1,0 +1,179 @@
+import { ConnectionLostError, ServerUnavailableError } from './pool-errors.js'
+import { errorWithSqlState } from './sqlstate.js'
+import { CommitUnknownError } from './transaction-errors.js'
+import { VersionConflictError } from './version-conflict-error.js'
+
+/**
+ * What an error asks for. Retry, breaker, router and locks all read this one table; none keeps a list of its own.
+ *
+ * - `conflict`: the server undid the transaction because of others; run the whole of it again.
+ * - `version-conflict`: an optimistic version check failed; read again and try again.
+ * - `deadlock`: as `conflict`, by the deadlock detector.
+ * - `connection`: the session is gone; again on a new connection, only while no COMMIT byte was written.
+ * - `unavailable`: the pool waited for the server for as long as it was allowed to; to try again is the caller's choice.
+ * - `topology`: this host is not the primary (any more); find the primary, then again.
+ * - `overload`: the server is out of a resource; again only when asked for, within the budget.
+ * - `contended`: a lock or a key was taken; again only when asked for.
+ * - `outcome-unknown`: the server itself does not know whether it committed; never again blindly.
+ * - `configuration`: wrong credentials or no such database; waiting does not cure it.
+ * - `cancelled`: a statement was cancelled, by a timeout or a person.
+ * - `host`: the server is damaged (58xxx, XX000); not retried, but a failure of the host.
+ * - `user`: the statement was wrong; the host is well.
+ */
+export type ErrorClass =
+  | 'conflict'
+  | 'version-conflict'
+  | 'deadlock'
+  | 'connection'
+  | 'unavailable'
+  | 'topology'
+  | 'overload'
+  | 'contended'
+  | 'outcome-unknown'
+  | 'configuration'
+  | 'cancelled'
+  | 'host'
+  | 'user'
+
+/** When the error arrived: some codes mean another thing while connecting or committing. */
+export type Phase = 'connect' | 'statement' | 'commit'
+
+/** SQLSTATE to class; a two-character key stands for a whole class of codes and yields to a full one. */
+const table: Readonly<Record<string, ErrorClass>> = {
+  // https://www.postgresql.org/docs/18/mvcc-serialization-failure-handling.html
+  '40001': 'conflict',
+  '40P01': 'deadlock',
+  CR000: 'conflict', // CockroachDB: restart transaction
+  '40002': 'user', // an integrity constraint: the same again would fail the same
+  '40003': 'outcome-unknown',
+  '08': 'connection',
+  '08007': 'outcome-unknown',
+  '57P01': 'connection', // admin_shutdown
+  '57P02': 'connection', // crash_shutdown
+  '57P03': 'connection', // cannot_connect_now
+  '57P04': 'configuration', // database_dropped
+  '57P05': 'connection', // idle_session_timeout
+  '57014': 'cancelled',
+  '25006': 'topology', // read_only_sql_transaction
+  '55P03': 'contended', // lock_not_available
+  '23505': 'contended', // unique_violation: manual 13.5.2, with care
+  '23P01': 'contended', // exclusion_violation: likewise
+  '53': 'overload',
+  '28': 'configuration',
+  '3D000': 'configuration',
+  '58': 'host',
+  XX000: 'host',
+}
+
+/** Codes of Node's sockets and resolver that mean: no connection, or none any more. */
+const socketCodes: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'ENOENT', // a Unix socket that is not there (yet)
+])
+
+/** The class of an error, found through its causes; see {@link ErrorClass}. */
+export function classify(error: unknown, phase: Phase = 'statement'): ErrorClass {
+  if (error instanceof VersionConflictError) return 'version-conflict'
+  if (error instanceof CommitUnknownError) return 'outcome-unknown'
+  if (error instanceof ServerUnavailableError) return 'unavailable'
+  const found = errorWithSqlState(error)
+  if (found === undefined) return classOfLocalError(error, phase)
+  const { state } = found
+  if (phase === 'connect' && state === '53300') return 'connection' // a full server empties again
+  if (state === '0A000' && isReadOnlyRefusal(found.error)) return 'topology'
+  if (state === '55000' && isRecoveryRefusal(found.error)) return 'topology'
+  return table[state] ?? table[state.slice(0, 2)] ?? 'user'
+}
+
+/** Whether the whole transaction may be run again by default: the server has undone it, or never got to commit it. */
+export function isRetryableByDefault(kind: ErrorClass): boolean {
+  return kind === 'conflict' || kind === 'deadlock' || kind === 'connection'
+}
+
+/**
+ * Whether an error that came as the answer to COMMIT proves that nothing was committed. Only an ERROR does: after
+ * FATAL, PANIC or a lost socket the commit record may have been written. 40003 and 08007 say of themselves that they
+ * do not know.
+ */
+export function provesAbort(error: unknown): boolean {
+  const found = errorWithSqlState(error)
+  if (found === undefined) return false
+  const kind = classify(error, 'commit')
+  return isPlainError(found.error) && kind !== 'outcome-unknown' && kind !== 'connection'
+}
+
+/** Whether the server ends the session with this error (severity FATAL or PANIC). */
+export function endsSession(error: unknown): boolean {
+  const found = errorWithSqlState(error)
+  return found !== undefined && !isPlainError(found.error)
+}
+
+interface ServerFields {
+  readonly severity?: unknown
+  readonly routine?: unknown
+  readonly message?: unknown
+}
+
+/**
+ * `pg` exposes only the severity that is translated by lc_messages; FATAL and PANIC are not translated in most
+ * languages, and a lost session is also seen at its socket, so that a miss here is not the last line.
+ */
+function isPlainError(error: object): boolean {
+  const { severity } = error as ServerFields
+  return severity !== 'FATAL' && severity !== 'PANIC'
+}
+
+/** BEGIN READ WRITE on a standby: only the routine tells it from other features that are not supported. */
+function isReadOnlyRefusal(error: object): boolean {
+  const { routine } = error as ServerFields
+  return (
+    routine === 'check_transaction_read_only' ||
+    routine === 'check_XactReadOnly' ||
+    routine === 'check_transaction_isolation'
+  )
+}
+
+/** 'recovery is in progress' (55000) has no routine of its own; its message does not vary but by translation. */
+function isRecoveryRefusal(error: object): boolean {
+  const { message } = error as ServerFields
+  return typeof message === 'string' && message.includes('recovery is in progress')
+}
+
+/** No server said anything: the socket, the resolver, TLS, or the code of the caller did. */
+function classOfLocalError(error: unknown, phase: Phase): ErrorClass {
+  if (isConnectionError(error)) return 'connection'
+  if (phase !== 'connect') return 'user'
+  return isTlsRefusal(error) ? 'configuration' : 'connection'
+}
+
+/** A certificate that does not verify, or no TLS on the server: the same at every attempt. */
+function isTlsRefusal(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { code } = error as { readonly code?: unknown }
+  if (typeof code === 'string' && /^(CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/.test(code))
+    return true
+  return error.message === 'The server does not support SSL connections'
+}
+
+function isConnectionError(error: unknown): boolean {
+  let current: unknown = error
+  for (let depth = 0; depth < 8 && current instanceof Error; depth++) {
+    if (current instanceof ConnectionLostError) return true
+    const { code } = current as { readonly code?: unknown }
+    if (typeof code === 'string' && socketCodes.has(code)) return true
+    if (current instanceof AggregateError && current.errors.some(isConnectionError)) return true
+    current = current.cause
+  }
+  return false
+}

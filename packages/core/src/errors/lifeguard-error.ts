@@ -1,0 +1,56 @@
+const marker = Symbol.for('pg-lifeguard.error')
+
+/** The stable `code` of each error class of Lifeguard; see docs/errors.md for what to do about each. */
+export type LifeguardErrorCode =
+  | 'LIFEGUARD_INVALID_OPTION'
+  | 'LIFEGUARD_ACQUIRE_TIMEOUT'
+  | 'LIFEGUARD_QUEUE_FULL'
+  | 'LIFEGUARD_SELF_DEADLOCK'
+  | 'LIFEGUARD_SERVER_UNAVAILABLE'
+  | 'LIFEGUARD_POOL_CLOSED'
+  | 'LIFEGUARD_CONNECTION_RELEASED'
+  | 'LIFEGUARD_CONNECTION_LOST'
+  | 'LIFEGUARD_TIMEOUT'
+  | 'LIFEGUARD_ABORTED'
+  | 'LIFEGUARD_TRANSACTION_CLOSED'
+  | 'LIFEGUARD_TRANSACTION_ROLLED_BACK'
+  | 'LIFEGUARD_COMMIT_UNKNOWN'
+  | 'LIFEGUARD_LOCK_TIMEOUT'
+  | 'LIFEGUARD_LOCK_LOST'
+  | 'LIFEGUARD_DEADLOCK'
+  | 'LIFEGUARD_VERSION_CONFLICT'
+
+/**
+ * What every error of Lifeguard's own has in common. What the server says is never wrapped in one: it stays `pg`'s
+ * DatabaseError with its SQLSTATE in `code`. Ours are for what the pool itself decides.
+ *
+ * @example
+ * ```ts
+ * import { createPool, LifeguardError } from '@pg-lifeguard/core'
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * try {
+ *   await pool.query('select 1')
+ * } catch (error) {
+ *   if (LifeguardError.isInstance(error)) console.error(error.code, error.retryable, error.message)
+ *   throw error
+ * }
+ * ```
+ */
+export abstract class LifeguardError extends Error {
+  /** Stable across versions; branch on this, not on the message. */
+  abstract readonly code: LifeguardErrorCode
+  /** Whether the same call may be made again and can be expected to succeed later, without doing anything twice. */
+  abstract readonly retryable: boolean
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    Object.defineProperty(this, 'name', { value: new.target.name, configurable: true, writable: true })
+    Object.defineProperty(this, marker, { value: true })
+  }
+
+  /** Like `instanceof`, but also true across two copies of this package in one process. */
+  static isInstance(value: unknown): value is LifeguardError {
+    return value instanceof Error && (value as unknown as Record<symbol, unknown>)[marker] === true
+  }
+}

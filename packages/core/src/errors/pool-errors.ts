@@ -1,0 +1,145 @@
+import { LifeguardError } from './lifeguard-error.js'
+
+/** How full the pool was when an error was made. */
+export interface PoolFigures {
+  /** Connections in use. */
+  readonly active: number
+  /** Connections ready to be used. */
+  readonly idle: number
+  /** Connections being opened. */
+  readonly connecting: number
+  /** The configured maximum. */
+  readonly max: number
+  /** Callers waiting for a connection. */
+  readonly waiting: number
+  /** How long the longest holder has had its connection, in milliseconds. */
+  readonly longestHeldMs: number
+  /** Where that holder acquired it, when leak detection is on. */
+  readonly longestHolderStack: string | undefined
+}
+
+function describe(figures: PoolFigures): string {
+  const parts = [`${figures.active}/${figures.max} busy`, `${figures.waiting} waiting`]
+  if (figures.idle > 0) parts.push(`${figures.idle} idle`)
+  if (figures.connecting > 0) parts.push(`${figures.connecting} connecting`)
+  if (figures.active > 0) parts.push(`longest holder ${Math.round(figures.longestHeldMs)} ms`)
+  const stack = figures.longestHolderStack
+  return parts.join(', ') + (stack === undefined ? '' : `; it was acquired here:\n${stack}`)
+}
+
+/** No connection came free in time. The server may be healthy: the pool is too small, or its connections are held too long. */
+export class AcquireTimeoutError extends LifeguardError {
+  readonly code = 'LIFEGUARD_ACQUIRE_TIMEOUT'
+  readonly retryable = true
+  readonly waitedMs: number
+  readonly figures: PoolFigures
+
+  constructor(waitedMs: number, figures: PoolFigures, options?: ErrorOptions & { readonly heldByCaller?: number }) {
+    const held = options?.heldByCaller ?? 0
+    const own =
+      held === 0
+        ? ''
+        : `; the caller itself holds ${held} connection(s) of this pool while it waits for another: run the query inside its transaction`
+    super(`no connection within ${Math.round(waitedMs)} ms: the pool is busy (${describe(figures)})${own}`, options)
+    this.waitedMs = waitedMs
+    this.figures = figures
+  }
+}
+
+/** The bound on waiting callers (`maxWaiting`) is reached: failing at once is kinder than a wait that cannot end well. */
+export class QueueFullError extends LifeguardError {
+  readonly code = 'LIFEGUARD_QUEUE_FULL'
+  readonly retryable = true
+  readonly figures: PoolFigures
+
+  constructor(maxWaiting: number, figures: PoolFigures) {
+    super(`${maxWaiting} callers already wait for a connection, the most allowed (${describe(figures)})`)
+    this.figures = figures
+  }
+}
+
+/**
+ * Every connection is held by a caller that itself waits for another one, so none can ever come free. The usual cause
+ * is a query on the pool from inside a transaction of the same pool, with the ambient context left.
+ */
+export class SelfDeadlockError extends LifeguardError {
+  readonly code = 'LIFEGUARD_SELF_DEADLOCK'
+  readonly retryable = false
+  readonly figures: PoolFigures
+
+  constructor(held: number, figures: PoolFigures) {
+    super(
+      `this caller holds ${held} connection(s) and asks for another, while all ${figures.max} connections are held by callers that wait like it: ` +
+        `none can come free. Run the query inside the transaction that is open, or make the pool larger (${describe(figures)})`,
+    )
+    this.figures = figures
+  }
+}
+
+/** The server cannot be reached. `cause` is what the last attempt to connect said. */
+export class ServerUnavailableError extends LifeguardError {
+  readonly code = 'LIFEGUARD_SERVER_UNAVAILABLE'
+  readonly retryable = true
+  readonly waitedMs: number
+  readonly figures: PoolFigures
+
+  constructor(
+    where: string,
+    waitedMs: number,
+    attempts: number,
+    figures: PoolFigures,
+    options: { readonly cause: unknown },
+  ) {
+    const said = options.cause instanceof Error ? options.cause.message : String(options.cause)
+    super(
+      `cannot connect to ${where}: ${said} (${attempts} failed attempt(s) in a row; waited ${Math.round(waitedMs)} ms)`,
+      options,
+    )
+    this.waitedMs = waitedMs
+    this.figures = figures
+  }
+}
+
+/** The pool was ended, or is ending, and takes no more work. */
+export class PoolClosedError extends LifeguardError {
+  readonly code = 'LIFEGUARD_POOL_CLOSED'
+  readonly retryable = false
+
+  constructor(what: string) {
+    super(`${what}: the pool has been ended`)
+  }
+}
+
+/** A connection was used after it had been given back. */
+export class ConnectionReleasedError extends LifeguardError {
+  readonly code = 'LIFEGUARD_CONNECTION_RELEASED'
+  readonly retryable = false
+
+  constructor() {
+    super('this connection was already released; acquire one and use it before you release it')
+  }
+}
+
+/**
+ * The connection ended while something ran on it. `cause` is what the socket or the server said. Whether an autocommit
+ * statement took effect is not known, unless `sent` is false.
+ */
+export class ConnectionLostError extends LifeguardError {
+  readonly code = 'LIFEGUARD_CONNECTION_LOST'
+  /** Only a statement of which no byte was sent may simply be run again. */
+  readonly retryable: boolean
+  /** Whether any byte of the statement had been written to the socket. */
+  readonly sent: boolean
+
+  constructor(sent: boolean, options: { readonly cause: unknown }) {
+    const said = options.cause instanceof Error ? options.cause.message : String(options.cause)
+    super(
+      sent
+        ? `the connection was lost while the statement ran: ${said}`
+        : `the connection was lost before the statement was sent: ${said}`,
+      options,
+    )
+    this.sent = sent
+    this.retryable = !sent
+  }
+}

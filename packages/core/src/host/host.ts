@@ -1,0 +1,111 @@
+import type pg from 'pg'
+import { type Limit, unlimited } from '../base/limit.js'
+import { classify } from '../errors/classify.js'
+import { ConnectionLostError } from '../errors/pool-errors.js'
+import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
+import type { LeakReport } from '../pool/resource-factory.js'
+import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
+import type { Slot } from '../pool/slot.js'
+import type { Holder } from '../pool/waiter.js'
+import { Connection } from '../wire/connection.js'
+import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+
+/** How long the sign of life of an idle connection may take. */
+const checkBoundMs = 1_000
+/** How long tidying up a connection that came back in the middle of something may take. */
+const tidyBoundMs = 5_000
+
+/** What the pool hands out: a connection in its place. */
+export type ConnectionSlot = Slot<Connection>
+
+/** One PostgreSQL server: the pool of connections to it, and the hygiene of what comes back. */
+export class Host {
+  readonly pool: ResourcePool<Connection>
+  readonly environment: PoolEnvironment
+
+  constructor(
+    config: pg.ClientConfig,
+    where: string,
+    limits: ResolvedPoolLimits,
+    environment: PoolEnvironment,
+    onLeak?: (leak: LeakReport) => void,
+  ) {
+    this.environment = environment
+    const { clock } = environment
+    this.pool = new ResourcePool<Connection>(
+      {
+        where,
+        open: async () => {
+          const connection = await Connection.open(config, clock)
+          connection.onLost(() => this.pool.lost(connection))
+          return connection
+        },
+        close: (connection) => connection.close(),
+        destroy: (connection) => connection.destroy(),
+        isAlive: (connection) => connection.isAlive,
+        check: (connection) => this.#check(connection),
+        isHopeless: (error) => classify(error, 'connect') === 'configuration',
+        ...(onLeak === undefined ? {} : { onLeak }),
+      },
+      limits,
+      environment,
+    )
+  }
+
+  /** One statement on whatever connection is free, in a transaction of its own. */
+  async query(config: StatementConfig, limit: Limit, holder: Holder | undefined): Promise<QueryResult> {
+    for (;;) {
+      const slot = this.pool.tryAcquire() ?? (await this.pool.acquire(limit, holder))
+      const statement = new Statement(config)
+      try {
+        return await slot.resource.run(statement, limit)
+      } catch (error) {
+        // The connection had died while it idled, and nothing was sent: that is the pool's affair, not the caller's.
+        if (!(error instanceof ConnectionLostError) || error.sent) throw error
+      } finally {
+        this.release(slot)
+      }
+    }
+  }
+
+  /**
+   * Takes a connection back. In the usual case, nothing running and no transaction open, it is free again at once;
+   * otherwise it is made so first, behind the caller's back, and torn down when that fails. What an earlier user left
+   * open never reaches the next one.
+   */
+  release(slot: ConnectionSlot): void {
+    const connection = slot.resource
+    if (!connection.isAlive) this.pool.discard(slot)
+    else if (connection.isQuiet && connection.status === 'I') this.pool.release(slot)
+    else void this.#tidy(slot)
+  }
+
+  async #tidy(slot: ConnectionSlot): Promise<void> {
+    const connection = slot.resource
+    const { clock } = this.environment
+    const bound = clock.setTimer(tidyBoundMs, () => connection.destroy())
+    try {
+      await connection.whenQuiet()
+      if (connection.isAlive && connection.status !== 'I')
+        await connection.run(new Statement({ text: 'rollback' }), unlimited)
+    } catch {
+      // A connection that cannot roll back is of no use to anybody; its caller has long had an answer.
+      connection.destroy()
+    }
+    clock.clearTimer(bound)
+    if (connection.isAlive && connection.isQuiet && connection.status === 'I') this.pool.release(slot)
+    else this.pool.discard(slot)
+  }
+
+  async #check(connection: Connection): Promise<boolean> {
+    const { clock } = this.environment
+    const limit: Limit = { deadlineAt: clock.now() + checkBoundMs, timeoutMs: checkBoundMs, signal: undefined }
+    try {
+      await connection.run(new Statement({ text: '' }), limit)
+      return connection.isQuiet && connection.isAlive
+    } catch {
+      // Whatever was wrong, the answer is: not usable. The pool tears it down and tries the next one.
+      return false
+    }
+  }
+}

@@ -1,0 +1,27 @@
+import type { Random } from '../base/random.js'
+
+/** How the pauses between attempts grow. */
+export interface BackoffOptions {
+  /**
+   * Upper bound of the pause after the first failure, in milliseconds; it doubles with each further one.
+   *
+   * @default 5
+   */
+  readonly baseMs?: number
+  /**
+   * The largest pause, in milliseconds.
+   *
+   * @default 1000
+   */
+  readonly capMs?: number
+}
+
+/**
+ * The pause before attempt `failures + 1`: evenly random between 0 and `min(capMs, baseMs * 2^(failures - 1))`.
+ * Full jitter spreads those who failed together best, and lets the first retry be nearly immediate.
+ * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+ */
+export function fullJitter(failures: number, options: BackoffOptions | undefined, random: Random): number {
+  const { baseMs = 5, capMs = 1_000 } = options ?? {}
+  return random() * Math.min(capMs, baseMs * 2 ** Math.min(failures - 1, 30))
+}

@@ -1,0 +1,86 @@
+import { jitter, type Random } from '../base/random.js'
+
+/**
+ * Decides how many connections may be opened at the same time, and when.
+ *
+ * - `open`: the server answers; as many as are needed.
+ * - `down`: the last attempt failed; one prober at a time, the next not before `nextAt`.
+ * - `ramping`: it answers again; `limit` at a time, doubling with each success, so that a server that has just come
+ *   back is not trampled.
+ */
+type GateState =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'down'; readonly since: number; readonly nextAt: number; readonly slowSteps: number }
+  | { readonly kind: 'ramping'; readonly limit: number }
+
+/** What the gate says to a wish for one more connection. */
+export type GateAnswer = { readonly go: true } | { readonly go: false; readonly retryInMs: number | undefined }
+
+const quickProbeMs = 100
+const quickProbingForMs = 10_000
+const slowestProbeMs = 5_000
+const go: GateAnswer = { go: true }
+const later: GateAnswer = { go: false, retryInMs: undefined }
+
+/** One prober while the server is down, a ramp when it is back, no stampede ever. Pure: time comes in as arguments. */
+export class ConnectGate {
+  readonly #random: Random
+  #state: GateState = { kind: 'open' }
+  #failures = 0
+  #lastError: unknown
+
+  constructor(random: Random) {
+    this.#random = random
+  }
+
+  /** Failed attempts since the last one that succeeded. */
+  get failuresInARow(): number {
+    return this.#failures
+  }
+
+  /** What the last failed attempt said; undefined when the last attempt succeeded. */
+  get lastError(): unknown {
+    return this.#lastError
+  }
+
+  get isDown(): boolean {
+    return this.#state.kind === 'down'
+  }
+
+  /** May one more attempt start now, with `opening` already under way? */
+  ask(now: number, opening: number): GateAnswer {
+    const state = this.#state
+    switch (state.kind) {
+      case 'open':
+        return go
+      case 'ramping':
+        return opening < state.limit ? go : later
+      case 'down':
+        if (opening > 0) return later
+        return now >= state.nextAt ? go : { go: false, retryInMs: state.nextAt - now }
+    }
+  }
+
+  /** An attempt succeeded; `max` is the size at which the ramp is over. */
+  succeeded(max: number): void {
+    this.#failures = 0
+    this.#lastError = undefined
+    const state = this.#state
+    if (state.kind === 'down') this.#state = max <= 2 ? { kind: 'open' } : { kind: 'ramping', limit: 2 }
+    else if (state.kind === 'ramping') {
+      this.#state = state.limit * 2 >= max ? { kind: 'open' } : { kind: 'ramping', limit: state.limit * 2 }
+    }
+  }
+
+  /** An attempt failed at `now`. */
+  failed(now: number, error: unknown): void {
+    this.#failures += 1
+    this.#lastError = error
+    const state = this.#state
+    const since = state.kind === 'down' ? state.since : now
+    const slow = now - since >= quickProbingForMs
+    const slowSteps = state.kind === 'down' && slow ? state.slowSteps + 1 : 0
+    const pause = slow ? Math.min(slowestProbeMs, quickProbeMs * 2 ** Math.min(slowSteps, 10)) : quickProbeMs
+    this.#state = { kind: 'down', since, nextAt: now + jitter(pause, 0.2, this.#random), slowSteps }
+  }
+}

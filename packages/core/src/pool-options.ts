@@ -1,0 +1,142 @@
+import type { Clock } from './base/clock.js'
+import type { Random } from './base/random.js'
+import { InvalidOptionError } from './errors/invalid-option-error.js'
+import type { ConnectOptions } from './host/connect-options.js'
+import type { RetryBudgetOptions } from './policy/retry-budget.js'
+import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
+import type { LeakReport } from './pool/resource-factory.js'
+
+/** Everything that can be said of a pool. Durations are in milliseconds. */
+export interface PoolOptions extends ConnectOptions, PoolLimits {
+  /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
+  readonly name?: string | undefined
+  /** Bounds on what retries may add to the load while everything fails. @default { reserve: 100, perSuccess: 1 } */
+  readonly retryBudget?: RetryBudgetOptions | undefined
+  /**
+   * Called when a connection was held for longer than `leakDetectionMs`, and again when it came back after all.
+   *
+   * @default a warning through `process.emitWarning`
+   */
+  readonly onLeak?: ((leak: LeakReport) => void) | undefined
+  /** Time and chance, for tests. @default the system's */
+  readonly environment?: { readonly clock?: Clock; readonly random?: Random } | undefined
+}
+
+/** Options of `pg.Pool` that have another name or place here. */
+const renamed: Readonly<Record<string, string>> = {
+  idleTimeoutMillis: 'idleTimeoutMs',
+  connectionTimeoutMillis: 'acquireTimeoutMs (for the whole wait) and connectTimeoutMs (for one connection)',
+  maxLifetimeSeconds: 'maxLifetimeMs, in milliseconds',
+  statement_timeout: 'statementTimeoutMs',
+  idle_in_transaction_session_timeout: 'idleInTransactionTimeoutMs',
+  lock_timeout: "settings: { lock_timeout: '500ms' }",
+  query_timeout: 'statementTimeoutMs, or timeoutMs for one call',
+  keepAliveInitialDelayMillis: 'keepAliveInitialDelayMs',
+  application_name: 'applicationName',
+  fallback_application_name: 'name',
+  allowExitOnIdle: 'nothing: call end() when the work is done',
+  options: "settings: { name: 'value' }",
+}
+
+const known: ReadonlySet<string> = new Set([
+  ...Object.keys(defaultPoolLimits),
+  ...[
+    'connectionString',
+    'host',
+    'port',
+    'user',
+    'password',
+    'database',
+    'ssl',
+    'types',
+    'connectTimeoutMs',
+    'keepAlive',
+  ],
+  ...['keepAliveInitialDelayMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs', 'applicationName', 'settings'],
+  ...['name', 'retryBudget', 'onLeak', 'environment'],
+])
+
+const durations = [
+  'acquireTimeoutMs',
+  'idleTimeoutMs',
+  'maxLifetimeMs',
+  'validateAfterIdleMs',
+  'leakDetectionMs',
+  'connectTimeoutMs',
+  'keepAliveInitialDelayMs',
+  'statementTimeoutMs',
+  'idleInTransactionTimeoutMs',
+] as const
+
+/**
+ * Checks every option and fills in the defaults of the limits.
+ *
+ * @throws InvalidOptionError at the first that is not what it may be
+ */
+export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
+  if (typeof options !== 'object' || options === null)
+    throw new InvalidOptionError('the options', `of type ${typeof options}`, 'an object')
+  for (const name of Object.keys(options)) {
+    const here = renamed[name]
+    if (here !== undefined) throw new InvalidOptionError(name, 'an option of pg.Pool', `here it is ${here}`)
+    if (!known.has(name)) throw new InvalidOptionError(name, 'not an option', [...known].sort().join(', '))
+  }
+  for (const name of durations) {
+    const value = options[name]
+    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
+      throw new InvalidOptionError(name, show(value), 'a number of milliseconds, 0 or more')
+    }
+  }
+  const { connectionString, port } = options
+  if (connectionString !== undefined) assertUrl(connectionString)
+  if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
+    throw new InvalidOptionError('port', show(port), 'a whole number from 1 to 65535')
+  }
+  const limits = { ...defaultPoolLimits, ...withoutUndefined(pick(options)) }
+  whole('max', limits.max, 1, Number.MAX_SAFE_INTEGER)
+  whole('min', limits.min, 0, limits.max, `a whole number from 0 to max (${limits.max})`)
+  whole('maxUses', limits.maxUses, 0, Number.MAX_SAFE_INTEGER)
+  if (limits.maxWaiting !== Number.POSITIVE_INFINITY) whole('maxWaiting', limits.maxWaiting, 0, Number.MAX_SAFE_INTEGER)
+  return limits
+}
+
+function pick(options: PoolOptions): PoolLimits {
+  return Object.fromEntries(Object.keys(defaultPoolLimits).map((name) => [name, options[name as keyof PoolLimits]]))
+}
+
+function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
+}
+
+function whole(
+  name: string,
+  value: unknown,
+  least: number,
+  most: number,
+  allowed = `a whole number, ${least} or more`,
+): void {
+  if (!(typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most)) {
+    throw new InvalidOptionError(name, show(value), allowed)
+  }
+}
+
+/** A URL may hold a password: what is wrong with it is said without showing it. */
+function assertUrl(value: unknown): void {
+  const allowed = 'postgres://user:password@host:port/database'
+  if (typeof value !== 'string') throw new InvalidOptionError('connectionString', `of type ${typeof value}`, allowed)
+  if (!/^(postgres(ql)?|socket):/.test(value) && !value.startsWith('/')) {
+    throw new InvalidOptionError(
+      'connectionString',
+      `not a URL of PostgreSQL (it starts with ${JSON.stringify(scheme(value))})`,
+      allowed,
+    )
+  }
+}
+
+function scheme(value: string): string {
+  return /^[a-z]*:?/i.exec(value)?.[0].slice(0, 20) ?? ''
+}
+
+function show(value: unknown): string {
+  return typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value))
+}

@@ -1,0 +1,231 @@
+import { type Limit, limitOf, type OperationOptions } from './base/limit.js'
+import { PoolClosedError } from './errors/pool-errors.js'
+import { TransactionClosedError } from './errors/transaction-errors.js'
+import type { PoolCounts } from './pool/pool-counts.js'
+import {
+  beginTransaction,
+  type ControlledTransaction,
+  type ControlledTransactionOptions,
+} from './session/controlled-transaction.js'
+import type { LockHandle } from './session/held-lock.js'
+import type { LockKey } from './session/lock-key.js'
+import type { LockOptions } from './session/lock-options.js'
+import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
+import { type QueryArguments, type Queryable, query, withCallersStack } from './session/queryable.js'
+import type { SessionEnvironment } from './session/session-environment.js'
+import type { Transaction } from './session/transaction.js'
+import type { TransactionOptions } from './session/transaction-options.js'
+import { Locks, withLock } from './session/with-lock.js'
+import {
+  type OptimisticAttempt,
+  type OptimisticRetryOptions,
+  withOptimisticRetry,
+} from './session/with-optimistic-retry.js'
+import { withTransaction } from './session/with-transaction.js'
+import type { QueryResult, StatementConfig } from './wire/statement.js'
+
+/** The pool at one moment, in numbers. */
+export interface PoolStats extends Readonly<PoolCounts> {
+  readonly name: string
+  /** The most connections that it may have. */
+  readonly max: number
+  /** Connections that it has now, those on their way out included. */
+  readonly total: number
+  /** Of them, in use. */
+  readonly active: number
+  /** Of them, ready to be used. */
+  readonly idle: number
+  /** Connections being opened. */
+  readonly connecting: number
+  /** Callers that wait for a connection. */
+  readonly waiting: number
+  /** How long the first of them has waited, in milliseconds. */
+  readonly longestWaitMs: number
+  /** Retries that the budget would still allow at once. */
+  readonly retryBudget: number
+}
+
+/** How `end` goes about it. */
+export interface EndOptions {
+  /**
+   * How long to wait for connections that are in use, in milliseconds; then they are torn down, and who still waits is
+   * rejected. `0` does not wait at all.
+   *
+   * @default 10000
+   */
+  readonly timeoutMs?: number | undefined
+}
+
+const defaultEndMs = 10_000
+
+/**
+ * A pool of connections to one PostgreSQL database, with everything that keeps work on it right. Made by
+ * {@link createPool}.
+ */
+export class Pool implements Queryable, AsyncDisposable {
+  /** The name it was given. */
+  readonly name: string
+  readonly #environment: SessionEnvironment
+  readonly #max: number
+  readonly #locks = new Locks()
+  #ended: Promise<void> | undefined
+
+  /** @internal use createPool */
+  constructor(name: string, environment: SessionEnvironment, max: number) {
+    this.name = name
+    this.#environment = environment
+    this.#max = max
+  }
+
+  /**
+   * Runs one statement: inside the transaction that is open around the call, or else in one of its own on whatever
+   * connection is free.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const { rows } = await pool.query<{ name: string }>('select name from item where id = $1', [42], { timeoutMs: 500 })
+   * console.log(rows[0]?.name)
+   * ```
+   */
+  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
+    return query<Row>(this, this.#environment.host.environment.clock, args)
+  }
+
+  /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. @internal */
+  execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+    const { ambient, host } = this.#environment
+    const context = ambient.current
+    if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
+    return host.query(config, limit, context?.holder)
+  }
+
+  /**
+   * A connection of one's own, until it is released. `await using` releases it at the end of the block. It does not
+   * take part in a transaction that is open around the call.
+   *
+   * @throws AcquireTimeoutError when the pool is busy, ServerUnavailableError when the server is down, QueueFullError,
+   * SelfDeadlockError, PoolClosedError, OperationAbortedError
+   */
+  async acquire(options?: OperationOptions): Promise<PooledConnection> {
+    const { ambient, host } = this.#environment
+    const holder = ambient.current?.holder
+    try {
+      const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(limitOf(options, host.environment.clock), holder))
+      return new AcquiredConnection(host, slot, holder)
+    } catch (error) {
+      throw withCallersStack(error)
+    }
+  }
+
+  /**
+   * Runs `fn` in a transaction, to which every query on this pool inside of `fn` belongs. It commits when `fn` returns
+   * and rolls back when it throws; it runs `fn` again when the server undid the transaction for the sake of others.
+   * Inside another transaction it is a savepoint.
+   *
+   * @throws what `fn` threw; TransactionRolledBackError when `fn` swallowed the failure of a statement;
+   * CommitUnknownError, and only that, when it is not known whether it was committed
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * await pool.withTransaction(
+   *   async (tx) => {
+   *     await tx.query('update account set balance = balance - $1 where id = $2', [10, 1])
+   *     await tx.query('update account set balance = balance + $1 where id = $2', [10, 2])
+   *   },
+   *   { isolation: 'serializable', timeoutMs: 2_000 },
+   * )
+   * ```
+   */
+  withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T> {
+    return withTransaction(this.#environment, fn, options)
+  }
+
+  /** A transaction to be ended by hand; for callers that cannot put their work into one function. */
+  beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction {
+    if (this.#ended !== undefined) throw new PoolClosedError('cannot begin a transaction')
+    return beginTransaction(this.#environment, options)
+  }
+
+  /** The transaction that queries on this pool would join here; undefined outside of any. */
+  get currentTransaction(): Transaction | undefined {
+    const transaction = this.#environment.ambient.current?.transaction
+    if (transaction?.isOver === true) throw new TransactionClosedError('the transaction around this code has ended')
+    return transaction
+  }
+
+  /** Runs `fn` outside of the transaction that is open around the call: what it does is not undone with that. */
+  outsideTransaction<T>(fn: () => Promise<T>): Promise<T> {
+    const { ambient } = this.#environment
+    return ambient.run({ transaction: undefined }, fn)
+  }
+
+  /**
+   * Runs `fn` while holding the advisory lock of this name, over all processes that use the database. Its `signal`
+   * aborts when the lock is lost, because its session ended.
+   *
+   * @throws LockTimeoutError, DeadlockError, LockLostError, or what `fn` threw
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * await pool.withLock('invoice:42', async ({ signal }) => {
+   *   await fetch('https://mail.example/send', { method: 'POST', signal })
+   * }, { waitMs: 2_000 })
+   * ```
+   */
+  withLock<T>(
+    key: LockKey | readonly LockKey[],
+    fn: (lock: LockHandle) => Promise<T>,
+    options?: LockOptions,
+  ): Promise<T> {
+    return withLock(this.#environment, this.#locks, key, fn, options)
+  }
+
+  /**
+   * Runs `fn` again for as long as it throws VersionConflictError, a few times at most: for updates that check a version
+   * in place of holding a lock.
+   */
+  withOptimisticRetry<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, options?: OptimisticRetryOptions): Promise<T> {
+    return withOptimisticRetry(this.#environment, fn, options)
+  }
+
+  /** The pool in numbers; cheap enough to be read every second. */
+  stats(): PoolStats {
+    const { host, retryBudget } = this.#environment
+    const { pool } = host
+    return {
+      name: this.name,
+      max: this.#max,
+      total: pool.total,
+      active: pool.active,
+      idle: pool.idle,
+      connecting: pool.connecting,
+      waiting: pool.waiting,
+      longestWaitMs: pool.longestWaitMs,
+      retryBudget: retryBudget.available,
+      ...pool.counts,
+    }
+  }
+
+  /**
+   * Takes no new work, lets what was begun or waits finish, and closes every connection; bounded by `timeoutMs`. A
+   * second call waits for the first, and its own bound applies too.
+   */
+  end(options: EndOptions = {}): Promise<void> {
+    const { host } = this.#environment
+    this.#ended ??= host.pool.end()
+    const { clock } = host.environment
+    const timer = clock.setTimer(options.timeoutMs ?? defaultEndMs, () => host.pool.endNow())
+    return this.#ended.finally(() => clock.clearTimer(timer))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end()
+  }
+}

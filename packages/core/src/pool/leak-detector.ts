@@ -1,0 +1,53 @@
+import type { Clock, Timer } from '../base/clock.js'
+import type { LeakReport } from './resource-factory.js'
+import type { Slot } from './slot.js'
+
+/** Remembers where each connection was acquired, and tells when one is held for too long. Costs nothing while off. */
+export class LeakDetector<R> {
+  readonly #afterMs: number
+  readonly #clock: Clock
+  readonly #report: (report: LeakReport) => void
+  readonly #timers = new Map<Slot<R>, Timer>()
+  readonly #reported = new Set<Slot<R>>()
+
+  constructor(afterMs: number, clock: Clock, report: (report: LeakReport) => void) {
+    this.#afterMs = afterMs
+    this.#clock = clock
+    this.#report = report
+  }
+
+  /** The stack of whoever is acquiring; taken at the call, as it is lost once the caller waits. */
+  capture(): string | undefined {
+    if (this.#afterMs === 0) return undefined
+    const trace: { stack?: string } = {}
+    Error.captureStackTrace(trace, this.capture)
+    return trace.stack?.replace(/^.*\n/, '')
+  }
+
+  acquired(slot: Slot<R>, stack: string | undefined): void {
+    if (this.#afterMs === 0) return
+    slot.acquireStack = stack
+    const timer = this.#clock.setTimer(
+      this.#afterMs,
+      () => {
+        this.#timers.delete(slot)
+        this.#reported.add(slot)
+        this.#tell(slot, false)
+      },
+      true,
+    )
+    this.#timers.set(slot, timer)
+  }
+
+  released(slot: Slot<R>): void {
+    if (this.#afterMs === 0) return
+    const timer = this.#timers.get(slot)
+    if (timer !== undefined) this.#clock.clearTimer(timer)
+    this.#timers.delete(slot)
+    if (this.#reported.delete(slot)) this.#tell(slot, true)
+  }
+
+  #tell(slot: Slot<R>, returned: boolean): void {
+    this.#report({ heldMs: this.#clock.now() - slot.busySince, acquireStack: slot.acquireStack, returned })
+  }
+}

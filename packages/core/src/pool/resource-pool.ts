@@ -1,0 +1,445 @@
+import type { Clock, Timer } from '../base/clock.js'
+import { type Limit, type LimitReason, limitReached, watchLimit } from '../base/limit.js'
+import { jitter, type Random } from '../base/random.js'
+import { givenUp } from '../errors/given-up.js'
+import {
+  AcquireTimeoutError,
+  PoolClosedError,
+  type PoolFigures,
+  QueueFullError,
+  SelfDeadlockError,
+  ServerUnavailableError,
+} from '../errors/pool-errors.js'
+import { ConnectGate } from '../policy/connect-gate.js'
+import { LeakDetector } from './leak-detector.js'
+import { newPoolCounts, type PoolCounts } from './pool-counts.js'
+import type { ResolvedPoolLimits } from './pool-limits.js'
+import type { ResourceFactory } from './resource-factory.js'
+import { Slot } from './slot.js'
+import type { Holder, Waiter } from './waiter.js'
+import { WaiterQueue } from './waiter-queue.js'
+
+/** Time and chance, injected. */
+export interface PoolEnvironment {
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** Lifetimes are spread by a tenth, so that connections opened together do not all end together. */
+const lifetimeSpread = 0.1
+/** How often idle connections are looked through for those that are too old. */
+const maintenanceEveryMs = 1_000
+
+/**
+ * A pool of anything that is opened, used by one at a time, and closed. It knows no SQL.
+ *
+ * Idle resources are reused last in, first out, so that those not needed grow old and are closed; callers are served
+ * first come, first served. Every way to change what is idle, open or awaited ends in `#dispatch`, which alone
+ * decides who gets what.
+ */
+export class ResourcePool<R> {
+  readonly #factory: ResourceFactory<R>
+  readonly #limits: ResolvedPoolLimits
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #gate: ConnectGate
+  readonly #leaks: LeakDetector<R>
+  readonly #slots = new Set<Slot<R>>()
+  readonly #idle: Slot<R>[] = []
+  readonly #waiters = new WaiterQueue<R>()
+  readonly counts: PoolCounts = newPoolCounts()
+  #active = 0
+  #checking = 0
+  #opening = 0
+  #generation = 0
+  #probeTimer: Timer | undefined
+  #maintenanceTimer: Timer | undefined
+  #ending = false
+  #whenQuiet: (() => void) | undefined
+
+  constructor(factory: ResourceFactory<R>, limits: ResolvedPoolLimits, environment: PoolEnvironment) {
+    this.#factory = factory
+    this.#limits = limits
+    this.#clock = environment.clock
+    this.#random = environment.random
+    this.#gate = new ConnectGate(environment.random)
+    this.#leaks = new LeakDetector(limits.leakDetectionMs, environment.clock, (report) => {
+      if (!report.returned) this.counts.leaks += 1
+      factory.onLeak?.(report)
+    })
+    this.#dispatch()
+  }
+
+  get total(): number {
+    return this.#slots.size
+  }
+  get active(): number {
+    return this.#active
+  }
+  get idle(): number {
+    return this.#idle.length
+  }
+  get connecting(): number {
+    return this.#opening
+  }
+  get waiting(): number {
+    return this.#waiters.length
+  }
+  get isEnding(): boolean {
+    return this.#ending
+  }
+  /** How long the first in the queue has waited, in milliseconds. */
+  get longestWaitMs(): number {
+    const first = this.#waiters.first
+    return first === undefined ? 0 : this.#clock.now() - first.since
+  }
+
+  /** A slot at once, when one is idle, fresh and nobody waits; undefined when `acquire` is needed. */
+  tryAcquire(): Slot<R> | undefined {
+    if (this.#ending || this.#waiters.length > 0) return undefined
+    const slot = this.#idle.at(-1)
+    if (slot === undefined || !this.#isFresh(slot) || this.#needsCheck(slot)) return undefined
+    this.#idle.pop()
+    return this.#handOut(slot, this.#leaks.capture())
+  }
+
+  /**
+   * A slot, now or when one comes free.
+   *
+   * @throws AcquireTimeoutError, ServerUnavailableError, QueueFullError, SelfDeadlockError, PoolClosedError,
+   * OperationAbortedError, or what the server said when it will never let this user in.
+   */
+  acquire(limit: Limit, holder?: Holder): Promise<Slot<R>> {
+    if (this.#ending) return Promise.reject(new PoolClosedError('cannot acquire a connection'))
+    const reached = limitReached(limit, this.#clock)
+    if (reached !== undefined) return Promise.reject(this.#refusal(reached, this.#clock.now(), holder))
+    const slot = this.tryAcquire()
+    if (slot !== undefined) return Promise.resolve(slot)
+    if (this.#waiters.length >= this.#limits.maxWaiting) {
+      this.counts.turnedAway += 1
+      return Promise.reject(new QueueFullError(this.#limits.maxWaiting, this.figures()))
+    }
+    if (holder !== undefined && holder.held > 0 && this.#waiters.heldByWaiting(holder) >= this.#limits.max) {
+      return Promise.reject(new SelfDeadlockError(holder.held, this.figures()))
+    }
+    return new Promise((resolve, reject) => this.#enqueue(resolve, reject, limit, holder))
+  }
+
+  /** Gives a slot back for the next one to use. */
+  release(slot: Slot<R>): void {
+    if (!this.#takeBack(slot)) return
+    if (!this.#isFresh(slot)) {
+      this.#retire(slot)
+      return
+    }
+    slot.state = 'idle'
+    slot.idleSince = this.#clock.now()
+    this.#idle.push(slot)
+    this.#dispatch()
+  }
+
+  /** Gives a slot back that must not be used again: it is torn down, and its place is free at once. */
+  discard(slot: Slot<R>): void {
+    if (this.#takeBack(slot)) this.#drop(slot)
+  }
+
+  /** A resource ended by itself. An idle one is dropped now; one in use when it comes back. */
+  lost(resource: R): void {
+    const index = this.#idle.findIndex((slot) => slot.resource === resource)
+    const slot = this.#idle[index]
+    if (slot === undefined) return
+    this.#idle.splice(index, 1)
+    this.#drop(slot)
+  }
+
+  /** Lets nobody have a connection opened before this call: idle ones are replaced, those in use when they come back. */
+  evictAll(): void {
+    this.#generation += 1
+    for (const slot of this.#idle.splice(0)) this.#retire(slot)
+    this.#dispatch()
+  }
+
+  /**
+   * Takes no new callers, serves those that already wait, and settles when every connection is closed. Call
+   * `endNow` to cut it short.
+   */
+  end(): Promise<void> {
+    this.#ending = true
+    return new Promise((resolve) => {
+      const before = this.#whenQuiet
+      this.#whenQuiet = () => {
+        before?.()
+        resolve()
+      }
+      this.#dispatch()
+    })
+  }
+
+  /** Rejects whoever waits and tears down every connection, those in use included. */
+  endNow(): void {
+    this.#ending = true
+    for (;;) {
+      const waiter = this.#waiters.shift()
+      if (waiter === undefined) break
+      waiter.stop()
+      waiter.reject(new PoolClosedError('gave up waiting for a connection'))
+    }
+    for (const slot of this.#slots) if (slot.state === 'busy') this.#factory.destroy(slot.resource)
+    this.#dispatch()
+  }
+
+  /** The state of the pool in numbers, for errors and statistics. */
+  figures(): PoolFigures {
+    let longest: Slot<R> | undefined
+    for (const slot of this.#slots) {
+      if (slot.state === 'busy' && (longest === undefined || slot.busySince < longest.busySince)) longest = slot
+    }
+    return {
+      active: this.#active,
+      idle: this.#idle.length,
+      connecting: this.#opening,
+      max: this.#limits.max,
+      waiting: this.#waiters.length,
+      longestHeldMs: longest === undefined ? 0 : this.#clock.now() - longest.busySince,
+      longestHolderStack: longest?.acquireStack,
+    }
+  }
+
+  #enqueue(resolve: (slot: Slot<R>) => void, reject: (error: Error) => void, limit: Limit, holder?: Holder): void {
+    const since = this.#clock.now()
+    const stack = this.#leaks.capture()
+    const waiter: Waiter<R> = { resolve, reject, since, holder, stack, stop: () => undefined }
+    const own = since + this.#limits.acquireTimeoutMs
+    const bounded =
+      limit.deadlineAt <= own
+        ? limit
+        : { deadlineAt: own, timeoutMs: this.#limits.acquireTimeoutMs, signal: limit.signal }
+    waiter.stop = watchLimit(bounded, this.#clock, (reason) => {
+      if (!this.#waiters.remove(waiter)) return
+      reject(this.#refusal(reason, since, holder))
+      this.#dispatch()
+    })
+    this.#waiters.add(waiter)
+    this.#dispatch()
+  }
+
+  /** Why a caller gets no connection: it gave up, the server is down, or the pool is busy. These are three things. */
+  #refusal(reason: LimitReason, since: number, holder: Holder | undefined): Error {
+    if (reason.kind === 'aborted') {
+      this.counts.aborted += 1
+      return givenUp(reason, 'not-sent')
+    }
+    this.counts.timedOut += 1
+    const waited = this.#clock.now() - since
+    const { lastError, failuresInARow } = this.#gate
+    if (this.#gate.isDown && this.#active + this.#idle.length + this.#checking === 0) {
+      return new ServerUnavailableError(this.#factory.where, waited, failuresInARow, this.figures(), {
+        cause: lastError,
+      })
+    }
+    const heldByCaller = holder?.held ?? 0
+    return new AcquireTimeoutError(waited, this.figures(), {
+      heldByCaller,
+      ...(lastError === undefined ? {} : { cause: lastError }),
+    })
+  }
+
+  /** The one place that matches callers, idle connections and free places. Idempotent: call it after any change. */
+  #dispatch(): void {
+    while (this.#waiters.length > this.#checking) {
+      const slot = this.#idle.pop()
+      if (slot === undefined) break
+      if (!this.#isFresh(slot)) this.#retire(slot)
+      else if (this.#needsCheck(slot)) this.#validate(slot)
+      else this.#serve(slot)
+    }
+    this.#open()
+    this.#scheduleMaintenance()
+    if (this.#ending && this.#waiters.length === 0) {
+      for (const slot of this.#idle.splice(0)) this.#retire(slot)
+      if (this.#slots.size === 0 && this.#opening === 0) this.#becomeQuiet()
+    }
+  }
+
+  #serve(slot: Slot<R>): void {
+    const waiter = this.#waiters.shift()
+    if (waiter === undefined) throw new Error('bug: a connection was to be served to an empty queue')
+    waiter.stop()
+    waiter.resolve(this.#handOut(slot, waiter.stack))
+  }
+
+  #handOut(slot: Slot<R>, stack: string | undefined): Slot<R> {
+    slot.state = 'busy'
+    slot.uses += 1
+    slot.busySince = this.#clock.now()
+    this.#active += 1
+    this.counts.acquired += 1
+    this.#leaks.acquired(slot, stack)
+    return slot
+  }
+
+  #takeBack(slot: Slot<R>): boolean {
+    if (slot.state !== 'busy') return false
+    this.#active -= 1
+    this.counts.released += 1
+    this.#leaks.released(slot)
+    slot.acquireStack = undefined
+    return true
+  }
+
+  #isFresh(slot: Slot<R>): boolean {
+    const { maxUses } = this.#limits
+    return (
+      slot.generation === this.#generation &&
+      (maxUses === 0 || slot.uses < maxUses) &&
+      (slot.expiresAt === Number.POSITIVE_INFINITY || this.#clock.now() < slot.expiresAt) &&
+      this.#factory.isAlive(slot.resource)
+    )
+  }
+
+  #needsCheck(slot: Slot<R>): boolean {
+    const { validateAfterIdleMs } = this.#limits
+    return validateAfterIdleMs !== Number.POSITIVE_INFINITY && this.#clock.now() - slot.idleSince > validateAfterIdleMs
+  }
+
+  #validate(slot: Slot<R>): void {
+    slot.state = 'checking'
+    this.#checking += 1
+    void this.#factory.check(slot.resource).then((alive) => {
+      this.#checking -= 1
+      if (alive) {
+        slot.state = 'idle'
+        slot.idleSince = this.#clock.now()
+        this.#idle.push(slot)
+        this.#dispatch()
+      } else {
+        this.counts.failedValidation += 1
+        this.#drop(slot)
+      }
+    })
+  }
+
+  /** Opens as many connections as callers and `min` need and the gate allows. */
+  #open(): void {
+    for (;;) {
+      const { max, min } = this.#limits
+      const places = this.#slots.size + this.#opening
+      const forWaiters = this.#waiters.length - this.#checking - this.#opening
+      const forMin = this.#ending ? 0 : min - places
+      if (places >= max || (forWaiters <= 0 && forMin <= 0)) return
+      const answer = this.#gate.ask(this.#clock.now(), this.#opening)
+      if (!answer.go) {
+        if (answer.retryInMs !== undefined) this.#probeIn(answer.retryInMs)
+        return
+      }
+      this.#openOne()
+    }
+  }
+
+  #openOne(): void {
+    this.#opening += 1
+    const generation = this.#generation
+    this.#factory.open().then(
+      (resource) => {
+        this.#opening -= 1
+        this.counts.opened += 1
+        this.#gate.succeeded(this.#limits.max)
+        const now = this.#clock.now()
+        const { maxLifetimeMs } = this.#limits
+        const expiresAt =
+          maxLifetimeMs === Number.POSITIVE_INFINITY
+            ? maxLifetimeMs
+            : now + jitter(maxLifetimeMs, lifetimeSpread, this.#random)
+        const slot = new Slot(resource, generation, now, expiresAt)
+        this.#slots.add(slot)
+        this.#idle.push(slot)
+        this.#dispatch()
+      },
+      (error: unknown) => {
+        this.#opening -= 1
+        this.counts.connectFailed += 1
+        this.#gate.failed(this.#clock.now(), error)
+        if (this.#factory.isHopeless(error)) this.#rejectAll(error)
+        this.#dispatch()
+      },
+    )
+  }
+
+  #rejectAll(error: unknown): void {
+    for (;;) {
+      const waiter = this.#waiters.shift()
+      if (waiter === undefined) return
+      waiter.stop()
+      waiter.reject(error as Error)
+    }
+  }
+
+  #probeIn(ms: number): void {
+    if (this.#probeTimer !== undefined) return
+    const background = this.#waiters.length === 0
+    this.#probeTimer = this.#clock.setTimer(
+      ms,
+      () => {
+        this.#probeTimer = undefined
+        this.#dispatch()
+      },
+      background,
+    )
+  }
+
+  /** Closes politely; the place is free when the connection is gone, so that the server never sees more than `max`. */
+  #retire(slot: Slot<R>): void {
+    slot.state = 'closing'
+    void this.#factory.close(slot.resource).then(() => this.#gone(slot))
+  }
+
+  /** Tears down; nothing is left to wait for. */
+  #drop(slot: Slot<R>): void {
+    slot.state = 'closing'
+    this.#factory.destroy(slot.resource)
+    this.#gone(slot)
+  }
+
+  #gone(slot: Slot<R>): void {
+    if (this.#slots.delete(slot)) this.counts.closed += 1
+    this.#dispatch()
+  }
+
+  #scheduleMaintenance(): void {
+    if (this.#maintenanceTimer !== undefined || this.#idle.length === 0 || this.#ending) return
+    this.#maintenanceTimer = this.#clock.setTimer(
+      maintenanceEveryMs,
+      () => {
+        this.#maintenanceTimer = undefined
+        this.#maintain()
+      },
+      true,
+    )
+  }
+
+  /** Closes idle connections that are too old, or idle for too long above `min`. */
+  #maintain(): void {
+    const now = this.#clock.now()
+    let spare = this.#slots.size - this.#limits.min
+    const keep: Slot<R>[] = []
+    for (const slot of this.#idle.splice(0)) {
+      const tooIdle = spare > 0 && now - slot.idleSince >= this.#limits.idleTimeoutMs
+      if (tooIdle || !this.#isFresh(slot)) {
+        spare -= 1
+        this.#retire(slot)
+      } else keep.push(slot)
+    }
+    this.#idle.push(...keep)
+    this.#dispatch()
+  }
+
+  #becomeQuiet(): void {
+    if (this.#probeTimer !== undefined) this.#clock.clearTimer(this.#probeTimer)
+    if (this.#maintenanceTimer !== undefined) this.#clock.clearTimer(this.#maintenanceTimer)
+    this.#probeTimer = undefined
+    this.#maintenanceTimer = undefined
+    const whenQuiet = this.#whenQuiet
+    this.#whenQuiet = undefined
+    whenQuiet?.()
+  }
+}

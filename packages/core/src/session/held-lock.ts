@@ -1,0 +1,30 @@
+/** Whether others may hold the lock at the same time: none (`exclusive`), or others that are `shared` as well. */
+export type LockMode = 'exclusive' | 'shared'
+
+/** What the callback of `withLock` gets. */
+export interface LockHandle {
+  /**
+   * Aborted as soon as the lock is known to be lost, with a LockLostError as its reason; and when the call's own
+   * `signal` or `timeoutMs` says so. Hand it on to whatever the callback does outside of the database.
+   */
+  readonly signal: AbortSignal
+  /**
+   * Grows with every time that any lock is granted, on one timeline of the server: a store that remembers the greatest
+   * token it has seen can turn away a holder that has lost its lock without knowing. Compare `timeline` first.
+   */
+  readonly fencingToken: FencingToken
+}
+
+/** Which grant of a lock this is, in the order of all grants. */
+export interface FencingToken {
+  /** The server's timeline; a promotion starts a new one. */
+  readonly timeline: number
+  /** The transaction id that was drawn after the lock had been granted. */
+  readonly xid: bigint
+}
+
+/** A lock that is held around some code. */
+export interface HeldLock {
+  readonly mode: LockMode
+  readonly handle: LockHandle
+}

@@ -1,0 +1,69 @@
+import type { Clock } from '../base/clock.js'
+import { type Limit, limitOf, type OperationOptions } from '../base/limit.js'
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import type { QueryResult, StatementConfig } from '../wire/statement.js'
+
+/** The ways to say what to run: text and values, or one object with both; then how far it may go. */
+export type QueryArguments =
+  | readonly [text: string, values?: readonly unknown[] | undefined, options?: OperationOptions | undefined]
+  | readonly [statement: StatementConfig, options?: OperationOptions | undefined]
+
+/** Anything that runs statements: the pool, a connection, a transaction. */
+export interface Queryable {
+  /**
+   * Runs a statement. Values travel apart from the text, as parameters.
+   *
+   * @typeParam Row the type of a row; a claim by the caller that nothing checks
+   * @throws pg's DatabaseError when the server refuses it; OperationTimeoutError and OperationAbortedError when it was
+   * given up, with what is known of the outcome; ConnectionLostError when the connection ended under it
+   */
+  query<Row = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+    options?: OperationOptions,
+  ): Promise<QueryResult<Row>>
+  query<Row = Record<string, unknown>>(
+    statement: StatementConfig,
+    options?: OperationOptions,
+  ): Promise<QueryResult<Row>>
+  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>
+}
+
+/** Something that runs one statement within a limit. */
+export interface Executor {
+  execute(config: StatementConfig, limit: Limit): Promise<QueryResult>
+}
+
+/** The body of every `query`: one form out of the several, and errors whose stack leads to the caller. */
+export async function query<Row>(executor: Executor, clock: Clock, args: QueryArguments): Promise<QueryResult<Row>> {
+  const { config, options } = statementOf(args)
+  try {
+    return (await executor.execute(config, limitOf(options, clock))) as QueryResult<Row>
+  } catch (error) {
+    throw withCallersStack(error)
+  }
+}
+
+function statementOf(args: QueryArguments): { config: StatementConfig; options: OperationOptions | undefined } {
+  const [first] = args
+  if (typeof first === 'string') {
+    const [text, values, options] = args as Extract<QueryArguments, readonly [text: string, ...unknown[]]>
+    if (values !== undefined && !Array.isArray(values)) {
+      throw new InvalidOptionError('values', `of type ${typeof values}`, 'an array with one value for each placeholder')
+    }
+    return { config: { text, values }, options }
+  }
+  if (typeof first !== 'object' || first === null || typeof first.text !== 'string') {
+    throw new InvalidOptionError('the statement', `of type ${typeof first}`, "a text, or an object with a 'text'")
+  }
+  return { config: first, options: args[1] as OperationOptions | undefined }
+}
+
+/**
+ * An error that comes in over the socket has a stack that ends in the parser. Taken anew behind an `await`, it leads to
+ * the line that asked; the error stays the same object. https://v8.dev/docs/stack-trace-api
+ */
+export function withCallersStack(error: unknown): unknown {
+  if (error instanceof Error && !Object.isFrozen(error)) Error.captureStackTrace(error, withCallersStack)
+  return error
+}

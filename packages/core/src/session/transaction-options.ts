@@ -1,0 +1,89 @@
+import type { OperationOptions } from '../base/limit.js'
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import type { BackoffOptions } from '../policy/backoff.js'
+import type { Prelude } from '../wire/statement.js'
+
+/** https://www.postgresql.org/docs/18/transaction-iso.html */
+export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable'
+
+const isolationLevels: ReadonlySet<string> = new Set<IsolationLevel>([
+  'read committed',
+  'repeatable read',
+  'serializable',
+])
+
+/** How one transaction begins. All of it travels with the first statement, at no round trip of its own. */
+export interface BeginOptions {
+  /** @default the server's `default_transaction_isolation`, usually 'read committed' */
+  readonly isolation?: IsolationLevel | undefined
+  /** Writes fail with SQLSTATE 25006. @default the server's setting, usually false */
+  readonly readOnly?: boolean | undefined
+  /**
+   * Waits for a moment in which a serializable, read-only transaction cannot fail any more; of use with both only.
+   *
+   * @default false
+   */
+  readonly deferrable?: boolean | undefined
+  /** The server stops a statement of this transaction that runs longer, in milliseconds. @default the session's setting */
+  readonly statementTimeoutMs?: number | undefined
+  /** The longest wait for one row, table or advisory lock, in milliseconds; then SQLSTATE 55P03. @default the session's setting */
+  readonly lockTimeoutMs?: number | undefined
+  /** The server ends the session when the transaction idles longer, in milliseconds. @default the session's setting */
+  readonly idleTimeoutMs?: number | undefined
+  /** Runtime parameters for this transaction only: `{ 'app.tenant_id': '42' }` for row-level security. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>> | undefined
+  /** The role that the transaction runs as, by SET LOCAL ROLE. */
+  readonly role?: string | undefined
+}
+
+/** When a transaction is run again. */
+export interface RetryOptions {
+  /**
+   * How often the callback runs at most, the first time included; `1` or more.
+   *
+   * @default 10
+   */
+  readonly attempts?: number | undefined
+  /** The pauses between attempts, with full jitter. @default { baseMs: 5, capMs: 1000 } */
+  readonly backoff?: BackoffOptions | undefined
+}
+
+/** Everything that can be said of one call of `withTransaction`. */
+export interface TransactionOptions extends BeginOptions, OperationOptions {
+  /**
+   * The callback runs again, from its first line, when the server undid the transaction for the sake of others (40001,
+   * 40P01), or when the connection was lost before COMMIT was sent. `false` never does. What the callback does outside
+   * of the transaction is then done again too.
+   *
+   * @default { attempts: 10 }
+   */
+  readonly retry?: RetryOptions | false | undefined
+}
+
+/** BEGIN with its characteristics, then what holds for this transaction only; each value as a parameter. */
+export function beginPreludes(options: BeginOptions): Prelude[] {
+  const { isolation, readOnly, deferrable, settings, role } = options
+  if (isolation !== undefined && !isolationLevels.has(isolation)) {
+    throw new InvalidOptionError('isolation', JSON.stringify(isolation), [...isolationLevels].join(', '))
+  }
+  let begin = 'begin'
+  if (isolation !== undefined) begin += ` isolation level ${isolation}`
+  if (readOnly !== undefined) begin += readOnly ? ' read only' : ' read write'
+  if (deferrable !== undefined) begin += deferrable ? ' deferrable' : ' not deferrable'
+  const preludes: Prelude[] = [{ text: begin }]
+  const local: [string, string][] = Object.entries(settings ?? {}).map(([name, value]) => [name, String(value)])
+  if (options.statementTimeoutMs !== undefined)
+    local.push(['statement_timeout', milliseconds(options.statementTimeoutMs)])
+  if (options.lockTimeoutMs !== undefined) local.push(['lock_timeout', milliseconds(options.lockTimeoutMs)])
+  if (options.idleTimeoutMs !== undefined) {
+    local.push(['idle_in_transaction_session_timeout', milliseconds(options.idleTimeoutMs)])
+  }
+  if (role !== undefined) local.push(['role', role])
+  for (const values of local) preludes.push({ text: 'select set_config($1, $2, true)', values })
+  return preludes
+}
+
+/** The server counts whole milliseconds, and takes 0 for 'never'. */
+export function milliseconds(ms: number): string {
+  return String(ms <= 0 ? 0 : Math.max(1, Math.round(ms)))
+}

@@ -1,0 +1,154 @@
+import type { Clock } from '../base/clock.js'
+import { type Limit, limitOf, type OperationOptions, tighter, unlimited } from '../base/limit.js'
+import { within } from '../errors/given-up.js'
+import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
+import type { QueryResult, StatementConfig } from '../wire/statement.js'
+import type { Ambient, OpenTransaction } from './ambient.js'
+import { type QueryArguments, query } from './queryable.js'
+import type { ServerTransaction } from './server-transaction.js'
+import type { Transaction } from './transaction.js'
+import type { BeginOptions } from './transaction-options.js'
+
+/** One level of a transaction: the whole of it, or a savepoint in it. */
+export class TransactionScope implements OpenTransaction {
+  readonly server: ServerTransaction
+  readonly attempt: number
+  readonly depth: number
+  /** How the outermost level began. */
+  readonly begun: BeginOptions
+  readonly #ambient: Ambient
+  readonly #clock: Clock
+  readonly #parent: TransactionScope | undefined
+  readonly #limit: Limit
+  #closed: string | undefined
+  /** The savepoint that is open below this level. Until it is over, this level itself waits. */
+  #child: Promise<void> | undefined
+  #savepoints = 0
+
+  constructor(
+    server: ServerTransaction,
+    ambient: Ambient,
+    clock: Clock,
+    attempt: number,
+    begun: BeginOptions,
+    parent?: TransactionScope,
+    limit: Limit = unlimited,
+  ) {
+    this.server = server
+    this.attempt = attempt
+    this.begun = begun
+    this.depth = parent === undefined ? 0 : parent.depth + 1
+    this.#ambient = ambient
+    this.#clock = clock
+    this.#parent = parent
+    this.#limit = limit
+  }
+
+  get isOver(): boolean {
+    return this.#closed !== undefined || this.server.isOver
+  }
+
+  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
+    return query<Row>(this, this.#clock, args)
+  }
+
+  /** Runs a statement at the innermost level that is open around the caller. */
+  async execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+    const inner = this.#innermost()
+    if (inner !== this) return await inner.execute(config, limit)
+    const bounds = tighter(limit, this.#limit)
+    await this.#myTurn(bounds)
+    return await this.server.query(config, bounds)
+  }
+
+  async withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: OperationOptions): Promise<T> {
+    const inner = this.#innermost()
+    if (inner !== this) return await inner.withTransaction(fn, options)
+    const limit = tighter(limitOf(options, this.#clock), this.#limit)
+    await this.#myTurn(limit)
+    return await this.#nest(fn, limit)
+  }
+
+  isWithin(other: OpenTransaction): boolean {
+    return other === this || this.#parent?.isWithin(other) === true
+  }
+
+  /** No further use. Called by whoever settles this level. */
+  close(how: string): void {
+    this.#closed ??= how
+  }
+
+  /** Settles when nothing runs at this level any more, nested transactions that nobody waited for included. */
+  async settled(): Promise<void> {
+    while (this.#child !== undefined) await this.#child
+    await this.server.settled()
+  }
+
+  /**
+   * A savepoint that is over when `fn` is. SAVEPOINT travels with the first statement inside, RELEASE with the next one
+   * behind: a nested transaction costs no round trip of its own, unless it fails.
+   */
+  async #nest<T>(fn: (tx: Transaction) => Promise<T>, limit: Limit): Promise<T> {
+    const { server } = this
+    const over = Promise.withResolvers<void>()
+    this.#child = over.promise
+    const name = `lifeguard_${this.depth + 1}_${++this.#savepoints}`
+    const child = new TransactionScope(server, this.#ambient, this.#clock, this.attempt, this.begun, this, limit)
+    const failureBefore = server.firstFailure
+    const takeBack = server.sendAhead({ text: `savepoint ${name}` })
+    try {
+      const value = await this.#ambient.run({ transaction: child }, () =>
+        within(run(fn, child), limit, this.#clock, 'cancelled'),
+      )
+      await child.settled()
+      child.close('released')
+      if (takeBack()) return value
+      if (server.isFailed) throw new TransactionRolledBackError({ cause: server.firstFailure })
+      server.sendAhead({ text: `release savepoint ${name}` })
+      return value
+    } catch (error) {
+      child.close('rolled back')
+      if (!takeBack() && !server.isOver) await this.#rollbackTo(name, failureBefore)
+      throw error
+    } finally {
+      this.#child = undefined
+      over.resolve()
+    }
+  }
+
+  async #rollbackTo(name: string, failureBefore: unknown): Promise<void> {
+    const { server } = this
+    try {
+      await server.settled()
+      await server.query({ text: `rollback to savepoint ${name}` }, unlimited)
+      server.sendAhead({ text: `release savepoint ${name}` })
+      server.recovered(failureBefore)
+    } catch {
+      // The caller gets the error that made this necessary. The transaction stays failed, and cannot be committed.
+    }
+  }
+
+  /** Queries through the handle of an outer level, made inside a nested one, belong to the nested one. */
+  #innermost(): OpenTransaction {
+    const open = this.#ambient.current?.transaction
+    return open?.isWithin(this) === true ? open : this
+  }
+
+  /** Waits until no savepoint is open below: else what is written here would be undone with a savepoint it is not part of. */
+  async #myTurn(limit: Limit): Promise<void> {
+    this.#assertOpen()
+    while (this.#child !== undefined) {
+      await within(this.#child, limit, this.#clock)
+      this.#assertOpen()
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closed !== undefined) throw new TransactionClosedError(this.#closed)
+  }
+}
+
+/** Also a callback that throws before it returns a promise is a rejection. */
+async function run<T>(fn: (tx: Transaction) => Promise<T>, tx: Transaction): Promise<T> {
+  return await fn(tx)
+}

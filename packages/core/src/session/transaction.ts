@@ -1,0 +1,15 @@
+import type { OperationOptions } from '../base/limit.js'
+import type { Queryable } from './queryable.js'
+
+/** What the callback of `withTransaction` gets. Queries on the pool join the transaction as well, without it. */
+export interface Transaction extends Queryable {
+  /** `1` the first time the callback runs, `2` when it runs again, and so on. */
+  readonly attempt: number
+  /** How many transactions this one is nested in; `0` for the outermost. */
+  readonly depth: number
+  /**
+   * A savepoint around `fn`: when it fails, what it did is undone and the transaction goes on. Only the outermost
+   * transaction retries, as a serialization failure cannot be cured within.
+   */
+  withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: OperationOptions): Promise<T>
+}

@@ -1,0 +1,64 @@
+import { limitOf, type OperationOptions } from '../base/limit.js'
+import { sleep } from '../base/sleep.js'
+import { classify } from '../errors/classify.js'
+import { givenUp, within } from '../errors/given-up.js'
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { type BackoffOptions, fullJitter } from '../policy/backoff.js'
+import { withCallersStack } from './queryable.js'
+import type { SessionEnvironment } from './session-environment.js'
+
+/** How often, and how long, optimistic work is tried. */
+export interface OptimisticRetryOptions extends OperationOptions {
+  /**
+   * How often the callback runs at most, the first time included; `1` or more.
+   *
+   * @default 5
+   */
+  readonly attempts?: number | undefined
+  /** The pauses between attempts, with full jitter. @default { baseMs: 5, capMs: 1000 } */
+  readonly backoff?: BackoffOptions | undefined
+}
+
+/** What the callback of `withOptimisticRetry` gets. */
+export interface OptimisticAttempt {
+  /** `1` the first time, `2` the second, and so on. */
+  readonly attempt: number
+}
+
+const defaultAttempts = 5
+
+/**
+ * Runs `fn` until it gets through without a VersionConflictError: read, decide, and write with `where version = ...`.
+ * Outside of a transaction it also runs again when the server undid a statement for the sake of others (40001, 40P01);
+ * inside one that is for the transaction to do. After the last attempt the conflict itself is thrown.
+ */
+export async function withOptimisticRetry<T>(
+  { ambient, host }: SessionEnvironment,
+  fn: (attempt: OptimisticAttempt) => Promise<T>,
+  options: OptimisticRetryOptions = {},
+): Promise<T> {
+  const { attempts = defaultAttempts, backoff } = options
+  if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  if (!(Number.isInteger(attempts) && attempts >= 1)) {
+    throw new InvalidOptionError('attempts', String(attempts), 'a whole number, 1 or more')
+  }
+  const { clock, random } = host.environment
+  const limit = limitOf(options, clock)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await within(run(fn, attempt), limit, clock, 'unknown')
+    } catch (error) {
+      const kind = classify(error)
+      const again =
+        kind === 'version-conflict' ||
+        ((kind === 'conflict' || kind === 'deadlock') && ambient.current?.transaction === undefined)
+      if (!again || attempt >= attempts) throw withCallersStack(error)
+      const reached = await sleep(fullJitter(attempt, backoff, random), clock, limit)
+      if (reached !== undefined) throw givenUp(reached, 'cancelled', error)
+    }
+  }
+}
+
+async function run<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, attempt: number): Promise<T> {
+  return await fn({ attempt })
+}

@@ -1,0 +1,255 @@
+import pg from 'pg'
+import type { Clock, Timer } from '../base/clock.js'
+import { type Limit, type LimitReason, limitReached, watchLimit } from '../base/limit.js'
+import { endsSession } from '../errors/classify.js'
+import { givenUp } from '../errors/given-up.js'
+import { ConnectionLostError } from '../errors/pool-errors.js'
+import { sqlStateOf } from '../errors/sqlstate.js'
+import { cancelBackend } from './cancel.js'
+import type { ClientInternals } from './pg-internals.js'
+import type { QueryResult, Statement } from './statement.js'
+
+/** The transaction status that the server reports with every answer: idle, in a transaction, in a failed one. */
+export type TransactionStatus = 'I' | 'T' | 'E'
+
+/**
+ * How long a caller whose time is up waits for the word of the server, so that it learns whether its statement was
+ * stopped or had already taken effect. On a healthy network the word comes in a round trip or two.
+ */
+const cancelGraceMs = 40
+/** A connection whose cancelled statement does not end in this time is given up. */
+const cancelBoundMs = 5_000
+/** How long a goodbye may take. */
+const closeBoundMs = 1_000
+
+/** One statement with its caller. */
+interface Operation {
+  readonly statement: Statement
+  readonly resolve: (result: QueryResult) => void
+  readonly reject: (error: unknown) => void
+  stopWatching: () => void
+  /** Why its caller gave up, once it has. */
+  givenUp: LimitReason | undefined
+  /** Runs from then on, until the caller is told that the outcome is unknown. */
+  grace: Timer | undefined
+  answered: boolean
+}
+
+/**
+ * A session on the server: one statement at a time, first come, first served. It knows when the session ends, and
+ * never lets a statement start before the one before it has been answered and a cancel under way has settled.
+ */
+export class Connection {
+  readonly client: pg.Client
+  readonly #internals: ClientInternals
+  readonly #clock: Clock
+  readonly #queue: Operation[] = []
+  #current: Operation | undefined
+  #status: TransactionStatus = 'I'
+  #cancelling = false
+  #cancelBound: Timer | undefined
+  #lostWith: Error | undefined
+  #closing = false
+  readonly #onLost = new Set<(cause: Error) => void>()
+  readonly #onQuiet: (() => void)[] = []
+
+  private constructor(client: pg.Client, clock: Clock) {
+    this.client = client
+    this.#internals = client as unknown as ClientInternals
+    this.#clock = clock
+  }
+
+  /** Connects and authenticates. `pg` closes what it opened when that fails. */
+  static async open(config: pg.ClientConfig, clock: Clock): Promise<Connection> {
+    const client = new pg.Client(config)
+    const connection = new Connection(client, clock)
+    // Attached before anything can happen: an 'error' nobody listens to ends the process.
+    client.on('error', (error: Error) => connection.#lose(error))
+    client.on('end', () => connection.#lose(new Error('the server closed the connection')))
+    const connecting = client.connect()
+    // Behind `pg`'s own listener, which connect() has attached: a statement started here finds its client ready.
+    connection.#internals.connection.on('readyForQuery', ({ status }: { readonly status: TransactionStatus }) =>
+      connection.#ready(status),
+    )
+    try {
+      await connecting
+      return connection
+    } catch (error) {
+      connection.#internals.connection.stream.destroy()
+      throw error
+    }
+  }
+
+  /** Process id of the backend. */
+  get pid(): number {
+    return this.#internals.processID ?? 0
+  }
+  /** What the server said of its transaction at the last answer. */
+  get status(): TransactionStatus {
+    return this.#status
+  }
+  get isAlive(): boolean {
+    return this.#lostWith === undefined && !this.#closing
+  }
+  /** Nothing runs, waits or is being cancelled: what is asked now starts now. */
+  get isQuiet(): boolean {
+    return this.#current === undefined && this.#queue.length === 0 && !this.#cancelling
+  }
+  /** What ended the session, once it has ended. */
+  get lostWith(): Error | undefined {
+    return this.#lostWith
+  }
+
+  /** Runs a statement when those before it are done. */
+  run(statement: Statement, limit: Limit): Promise<QueryResult> {
+    return new Promise((resolve, reject) => {
+      const operation: Operation = {
+        statement,
+        resolve,
+        reject,
+        stopWatching: nothing,
+        givenUp: undefined,
+        grace: undefined,
+        answered: false,
+      }
+      const reached = limitReached(limit, this.#clock)
+      if (reached !== undefined) reject(givenUp(reached, 'not-sent'))
+      else {
+        operation.stopWatching = watchLimit(limit, this.#clock, (reason) => this.#giveUp(operation, reason))
+        this.#queue.push(operation)
+        this.#next()
+      }
+    })
+  }
+
+  /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
+  abandon(reason: LimitReason): void {
+    for (const operation of this.#queue.slice()) this.#giveUp(operation, reason)
+    if (this.#current !== undefined && this.#current.givenUp === undefined) this.#giveUp(this.#current, reason)
+  }
+
+  /** Settles when nothing runs any more; at once when that is so. The connection may have been lost by then. */
+  whenQuiet(): Promise<void> {
+    if (this.isQuiet) return Promise.resolve()
+    return new Promise((resolve) => this.#onQuiet.push(resolve))
+  }
+
+  /** Calls back when the session ends for whatever reason but an orderly close; returns the way to stop listening. */
+  onLost(listener: (cause: Error) => void): () => void {
+    this.#onLost.add(listener)
+    return () => this.#onLost.delete(listener)
+  }
+
+  /** Says goodbye and settles when the server has closed its side, or after a bound. Never rejects. */
+  close(): Promise<void> {
+    this.#closing = true
+    if (this.#lostWith !== undefined) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#clock.clearTimer(timer)
+        resolve()
+      }
+      const timer = this.#clock.setTimer(closeBoundMs, () => {
+        this.destroy()
+        done()
+      })
+      this.client.once('end', done)
+      void this.client.end()
+    })
+  }
+
+  /** Tears the socket down. A statement that runs rejects with ConnectionLostError. */
+  destroy(): void {
+    this.#closing = true
+    this.#internals.connection.stream.destroy()
+    this.#lose(new Error('the connection was torn down by the pool'))
+  }
+
+  #next(): void {
+    if (this.#current !== undefined || this.#cancelling) return
+    if (this.#cancelBound !== undefined) {
+      this.#clock.clearTimer(this.#cancelBound)
+      this.#cancelBound = undefined
+    }
+    const operation = this.#queue.shift()
+    if (operation === undefined) {
+      if (this.#onQuiet.length > 0) for (const resolve of this.#onQuiet.splice(0)) resolve()
+      return
+    }
+    if (this.#lostWith !== undefined) {
+      this.#answer(operation, new ConnectionLostError(false, { cause: this.#lostWith }))
+      this.#next()
+      return
+    }
+    this.#current = operation
+    operation.statement.onUnsent = (error) => {
+      if (this.#current !== operation) return
+      this.#current = undefined
+      this.#answer(operation, error)
+      this.#next()
+    }
+    this.client.query(operation.statement as unknown as pg.Submittable)
+  }
+
+  #ready(status: TransactionStatus): void {
+    this.#status = status
+    const operation = this.#current
+    if (operation === undefined) return
+    this.#current = undefined
+    this.#settle(operation)
+    this.#next()
+  }
+
+  #settle(operation: Operation): void {
+    const { statement, givenUp: reason } = operation
+    const { failure } = statement
+    if (failure === undefined) this.#answer(operation, undefined)
+    else if (reason !== undefined && sqlStateOf(failure) === '57014') {
+      this.#answer(operation, givenUp(reason, 'cancelled', failure))
+    } else this.#answer(operation, failure)
+  }
+
+  #answer(operation: Operation, error: unknown): void {
+    if (operation.answered) return
+    operation.answered = true
+    operation.stopWatching()
+    if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
+    if (error === undefined) operation.resolve(operation.statement.result)
+    else operation.reject(error)
+  }
+
+  #giveUp(operation: Operation, reason: LimitReason): void {
+    const at = this.#queue.indexOf(operation)
+    if (at !== -1) {
+      this.#queue.splice(at, 1)
+      this.#answer(operation, givenUp(reason, 'not-sent'))
+      return
+    }
+    if (operation.answered || this.#current !== operation) return
+    operation.givenUp = reason
+    operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
+    this.#cancelling = true
+    this.#cancelBound = this.#clock.setTimer(cancelBoundMs, () => this.destroy(), true)
+    void cancelBackend(this.#internals, this.#clock, cancelBoundMs).then(() => {
+      this.#cancelling = false
+      this.#next()
+    })
+  }
+
+  #lose(cause: Error): void {
+    if (this.#lostWith !== undefined) return
+    const operation = this.#current
+    const failure = operation?.statement.failure
+    const why = failure !== undefined && endsSession(failure) ? failure : cause
+    this.#lostWith = why
+    this.#current = undefined
+    if (operation !== undefined) {
+      this.#answer(operation, failure ?? new ConnectionLostError(operation.statement.sent, { cause }))
+    }
+    this.#next()
+    if (this.#closing) return
+    for (const listener of [...this.#onLost]) listener(why)
+  }
+}
+
+const nothing = (): void => undefined

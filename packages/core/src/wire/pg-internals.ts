@@ -1,0 +1,103 @@
+import type { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import pg from 'pg'
+
+/**
+ * The parts of `pg` that we use and that its types do not show. They are the same in every 8.x since 8.11; a test
+ * holds them against the installed version, so that a change there is seen at once.
+ */
+
+/** `pg`'s protocol connection, as a Submittable sees it. */
+export interface WireConnection extends EventEmitter {
+  readonly stream: Duplex
+  readonly parsedStatements: Record<string, string>
+  readonly submittedNamedStatements: Record<string, string>
+  parse(message: { readonly text: string; readonly name?: string | undefined }): void
+  bind(message: {
+    readonly statement?: string | undefined
+    readonly values?: readonly unknown[] | undefined
+    readonly valueMapper?: ((value: unknown, index: number) => unknown) | undefined
+  }): void
+  execute(message: Record<string, never>): void
+  connect(port: number | string, host?: string): void
+  requestSsl(): void
+  cancel(processId: number, secretKey: number): void
+  sync(): void
+}
+
+/** `pg.Client` with its private side. */
+export interface ClientInternals {
+  readonly connection: WireConnection
+  readonly processID: number | null
+  readonly secretKey: number | null
+  readonly host: string
+  readonly port: number
+  readonly ssl: unknown
+  readonly sslNegotiation: string
+}
+
+/** Answers of the server, as `pg` parses them. */
+export interface CommandCompleteMessage {
+  readonly text: string
+}
+
+/** The result that `pg` builds while rows come in. */
+export interface ResultInternals {
+  command: string | null
+  rowCount: number | null
+  readonly rows: unknown[]
+  readonly fields: readonly Field[]
+  parseRow(fields: readonly (string | null)[]): unknown
+}
+
+/** A column of a result. */
+export interface Field {
+  readonly name: string
+  readonly tableID: number
+  readonly columnID: number
+  readonly dataTypeID: number
+  readonly dataTypeSize: number
+  readonly dataTypeModifier: number
+  readonly format: string
+}
+
+/** The base class that every query of `pg` is, and that a pipelining client insists on. */
+export interface QueryInternals {
+  text: string
+  values: readonly unknown[] | undefined
+  name: string | undefined
+  _result: ResultInternals
+  _results: ResultInternals | ResultInternals[]
+  requiresPreparation(): boolean
+  prepare(connection: WireConnection): void
+  submit(connection: WireConnection): Error | null
+  handleRowDescription(message: unknown): void
+  handleDataRow(message: { readonly fields: readonly (string | null)[] }): void
+  handleCommandComplete(message: CommandCompleteMessage, connection: WireConnection): void
+  handleEmptyQuery(connection: WireConnection): void
+  handleError(error: Error, connection: WireConnection): void
+  handleReadyForQuery(connection: WireConnection): void
+  handleCopyInResponse(connection: WireConnection): void
+}
+
+/** `pg.Query` with its private side, to be extended. */
+export const QueryBase = pg.Query as unknown as new (config: {
+  readonly text: string
+  readonly values?: readonly unknown[] | undefined
+  readonly name?: string | undefined
+  readonly rowMode?: 'array' | undefined
+  readonly types?: TypeParsers | undefined
+  readonly queryMode?: 'extended' | undefined
+}) => QueryInternals
+
+/** `pg.Connection` with its private side: used for cancel requests alone. */
+export const ConnectionBase = pg.Connection as unknown as new (config: {
+  readonly ssl: unknown
+  readonly sslNegotiation: string
+  readonly keepAlive: boolean
+}) => WireConnection
+
+/** Finds the function that turns a value of a type, as sent by the server, into a JavaScript value. */
+export interface TypeParsers {
+  getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown
+}

@@ -1,0 +1,124 @@
+import {
+  type CommandCompleteMessage,
+  type Field,
+  QueryBase,
+  type TypeParsers,
+  type WireConnection,
+} from './pg-internals.js'
+
+/** A statement and its parameters, in the form that `pg` takes it too. */
+export interface StatementConfig {
+  /** SQL with `$1`, `$2`, ... where values go. Several statements separated by `;` are possible without values only. */
+  readonly text: string
+  /** One for each placeholder. Values never become part of the SQL text. */
+  readonly values?: readonly unknown[] | undefined
+  /** Prepares the statement under this name on each connection that runs it, and reuses it there. At most 63 bytes. */
+  readonly name?: string | undefined
+  /** `'array'` gives rows as arrays of values in the order of the columns. */
+  readonly rowMode?: 'array' | undefined
+  /** Parsers for this statement in place of the pool's. */
+  readonly types?: TypeParsers | undefined
+}
+
+/** What a statement gave. The same object that `pg` gives. */
+export interface QueryResult<Row = Record<string, unknown>> {
+  /** The rows, in the order in which the server sent them. */
+  readonly rows: Row[]
+  /** Rows returned or changed; null for commands that have no such count. */
+  readonly rowCount: number | null
+  /** The columns. */
+  readonly fields: readonly Field[]
+  /** The command as the server names it: `SELECT`, `INSERT`, ... */
+  readonly command: string
+}
+
+/** A command that travels ahead of a statement in the same round trip: BEGIN, SAVEPOINT, set_config. */
+export interface Prelude {
+  readonly text: string
+  readonly values?: readonly string[]
+}
+
+/**
+ * One statement on its way over a connection, with what goes ahead of it.
+ *
+ * The preludes and the statement are Parse/Bind/Execute each, with ONE Sync behind them all: when a prelude fails, the
+ * server skips the rest up to the Sync, so that a statement never runs outside of the transaction it was meant for.
+ * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ */
+export class Statement extends QueryBase {
+  readonly #preludes: readonly Prelude[]
+  /** Preludes whose CommandComplete has not come yet: what comes before it is theirs. */
+  #ahead: number
+  /** Whether any byte of it was written. */
+  sent = false
+  /** The first thing that went wrong, if anything did. */
+  failure: Error | undefined
+  /** Set by the connection: called when the statement failed before a byte was sent, so that no answer will come. */
+  onUnsent: ((error: Error) => void) | undefined
+
+  constructor(config: StatementConfig, preludes: readonly Prelude[] = []) {
+    // A statement behind preludes must not fall back to the simple protocol, which would end in a Sync of its own.
+    super(preludes.length === 0 ? config : { ...config, queryMode: 'extended' })
+    this.#preludes = preludes
+    this.#ahead = preludes.length
+  }
+
+  /** The result; as in `pg` an array of them when the text held several statements. */
+  get result(): QueryResult {
+    return this._results as unknown as QueryResult
+  }
+
+  override submit(connection: WireConnection): Error | null {
+    const refused = super.submit(connection)
+    this.sent = refused === null
+    return refused
+  }
+
+  override prepare(connection: WireConnection): void {
+    for (const { text, values } of this.#preludes) {
+      connection.parse({ text })
+      connection.bind({ values })
+      connection.execute({})
+    }
+    super.prepare(connection)
+  }
+
+  override handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
+    if (this.#ahead > 0 || this.failure !== undefined) return
+    try {
+      const result = this._result
+      result.rows.push(result.parseRow(message.fields))
+    } catch (error) {
+      // A type parser threw: the rest of the rows is read and dropped, and the caller gets the error.
+      this.failure = error as Error
+    }
+  }
+
+  override handleCommandComplete(message: CommandCompleteMessage, connection: WireConnection): void {
+    if (this.#ahead > 0) this.#ahead -= 1
+    else super.handleCommandComplete(message, connection)
+  }
+
+  override handleError(error: Error, connection: WireConnection): void {
+    this.failure ??= error
+    if (this.sent && this.#ahead > 0 && this.name !== undefined) {
+      // The statement was skipped with its failing prelude: its Parse never happened.
+      delete connection.parsedStatements[this.name]
+      delete connection.submittedNamedStatements[this.name]
+    }
+    if (!this.sent) this.onUnsent?.(error)
+  }
+
+  override handleReadyForQuery(): void {
+    // The connection settles every statement when it is ready again, failed ones too.
+  }
+}
+
+/**
+ * Whether a text could hold more than one statement. Only such a text needs the simple protocol; a semicolon in a
+ * string costs no more than a round trip.
+ */
+export function mayHoldSeveral(text: string): boolean {
+  const at = text.indexOf(';')
+  return at !== -1 && text.slice(at + 1).trim() !== ''
+}
