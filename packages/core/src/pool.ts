@@ -2,18 +2,16 @@ import { type Limit, limitOf, type OperationOptions } from './base/limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
 import type { PoolCounts } from './pool/pool-counts.js'
-import {
-  beginTransaction,
-  type ControlledTransaction,
-  type ControlledTransactionOptions,
-} from './session/controlled-transaction.js'
+import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
 import type { LockHandle } from './session/held-lock.js'
 import type { LockKey } from './session/lock-key.js'
 import type { LockOptions } from './session/lock-options.js'
 import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
+import { rowsOf, type Streamable, type StreamOptions } from './session/portal.js'
 import { type QueryArguments, type Queryable, query, withCallersStack } from './session/queryable.js'
 import type { SessionEnvironment } from './session/session-environment.js'
-import type { Transaction } from './session/transaction.js'
+import { streamBatches } from './session/stream.js'
+import type { ControlledTransaction, Transaction } from './session/transaction.js'
 import type { TransactionOptions } from './session/transaction-options.js'
 import { Locks, withLock } from './session/with-lock.js'
 import {
@@ -62,7 +60,7 @@ const defaultEndMs = 10_000
  * A pool of connections to one PostgreSQL database, with everything that keeps work on it right. Made by
  * {@link createPool}.
  */
-export class Pool implements Queryable, AsyncDisposable {
+export class Pool implements Queryable, Streamable, AsyncDisposable {
   /** The name it was given. */
   readonly name: string
   readonly #environment: SessionEnvironment
@@ -100,6 +98,36 @@ export class Pool implements Queryable, AsyncDisposable {
     const context = ambient.current
     if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
     return host.query(config, limit, context?.holder)
+  }
+
+  /**
+   * The rows of a statement one by one, fetched in batches as they are asked for. Leaving the loop early frees the
+   * connection.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * for await (const row of pool.stream<{ id: number }>('select id from event order by id', [], { batchSize: 500 })) {
+   *   console.log(row.id)
+   * }
+   * ```
+   */
+  stream<Row = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+    options?: StreamOptions,
+  ): AsyncGenerator<Row, void, undefined> {
+    return rowsOf(this.streamBatches<Row>({ text, values }, options))
+  }
+
+  /** The same rows in batches of `batchSize`, for code that handles many at a time. */
+  streamBatches<Row = Record<string, unknown>>(
+    statement: StatementConfig,
+    options?: StreamOptions,
+  ): AsyncGenerator<Row[], void, undefined> {
+    return streamBatches<Row>(this.#environment, statement, options)
   }
 
   /**
@@ -145,10 +173,13 @@ export class Pool implements Queryable, AsyncDisposable {
     return withTransaction(this.#environment, fn, options)
   }
 
-  /** A transaction to be ended by hand; for callers that cannot put their work into one function. */
-  beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction {
+  /**
+   * A transaction to be ended by hand, for callers that cannot put their work into one function; a savepoint inside the
+   * transaction that is open around the call. Only queries through its own handle belong to it.
+   */
+  async beginTransaction(options?: ControlledTransactionOptions): Promise<ControlledTransaction> {
     if (this.#ended !== undefined) throw new PoolClosedError('cannot begin a transaction')
-    return beginTransaction(this.#environment, options)
+    return await beginTransaction(this.#environment, options)
   }
 
   /** The transaction that queries on this pool would join here; undefined outside of any. */

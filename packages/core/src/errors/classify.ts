@@ -1,7 +1,6 @@
-import { ConnectionLostError, ServerUnavailableError } from './pool-errors.js'
-import { errorWithSqlState } from './sqlstate.js'
-import { CommitUnknownError } from './transaction-errors.js'
-import { VersionConflictError } from './version-conflict-error.js'
+import { causeChain } from './cause-chain.js'
+import { LifeguardError, type LifeguardErrorCode } from './lifeguard-error.js'
+import { errorWithSqlState, sqlStateAt } from './sqlstate.js'
 
 /**
  * What an error asks for. Retry, breaker, router and locks all read this one table; none keeps a list of its own.
@@ -16,9 +15,9 @@ import { VersionConflictError } from './version-conflict-error.js'
  * - `contended`: a lock or a key was taken; again only when asked for.
  * - `outcome-unknown`: the server itself does not know whether it committed; never again blindly.
  * - `configuration`: wrong credentials or no such database; waiting does not cure it.
- * - `cancelled`: a statement was cancelled, by a timeout or a person.
+ * - `cancelled`: the work was given up or cancelled, by a timeout or a person.
  * - `host`: the server is damaged (58xxx, XX000); not retried, but a failure of the host.
- * - `user`: the statement was wrong; the host is well.
+ * - `user`: the statement was wrong, or the pool was too busy for it; the host is well.
  */
 export type ErrorClass =
   | 'conflict'
@@ -82,17 +81,35 @@ const socketCodes: ReadonlySet<string> = new Set([
   'ENOENT', // a Unix socket that is not there (yet)
 ])
 
+/**
+ * Our own errors that mean something else than what caused them. The others, ConnectionLostError or
+ * TransactionRolledBackError, are what their cause is. By code, so that a second copy of this package is understood.
+ */
+const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
+  LIFEGUARD_VERSION_CONFLICT: 'version-conflict',
+  LIFEGUARD_COMMIT_UNKNOWN: 'outcome-unknown',
+  LIFEGUARD_SERVER_UNAVAILABLE: 'unavailable',
+  LIFEGUARD_ACQUIRE_TIMEOUT: 'user', // a bulkhead, not a host: its cause is only what else went wrong meanwhile
+  LIFEGUARD_LOCK_TIMEOUT: 'contended',
+  LIFEGUARD_TIMEOUT: 'cancelled',
+  LIFEGUARD_ABORTED: 'cancelled',
+}
+
 /** The class of an error, found through its causes; see {@link ErrorClass}. */
 export function classify(error: unknown, phase: Phase = 'statement'): ErrorClass {
-  if (error instanceof VersionConflictError) return 'version-conflict'
-  if (error instanceof CommitUnknownError) return 'outcome-unknown'
-  if (error instanceof ServerUnavailableError) return 'unavailable'
-  const found = errorWithSqlState(error)
-  if (found === undefined) return classOfLocalError(error, phase)
-  const { state } = found
+  for (const one of causeChain(error)) {
+    const own = LifeguardError.isInstance(one) ? ownClasses[one.code] : undefined
+    if (own !== undefined) return own
+    const state = sqlStateAt(one)
+    if (state !== undefined) return classOfServerError(one, state, phase)
+  }
+  return classOfLocalError(error, phase)
+}
+
+function classOfServerError(error: object, state: string, phase: Phase): ErrorClass {
   if (phase === 'connect' && state === '53300') return 'connection' // a full server empties again
-  if (state === '0A000' && isReadOnlyRefusal(found.error)) return 'topology'
-  if (state === '55000' && isRecoveryRefusal(found.error)) return 'topology'
+  if (state === '0A000' && isReadOnlyRefusal(error)) return 'topology'
+  if (state === '55000' && isRecoveryRefusal(error)) return 'topology'
   return table[state] ?? table[state.slice(0, 2)] ?? 'user'
 }
 
@@ -109,7 +126,7 @@ export function isRetryableByDefault(kind: ErrorClass): boolean {
 export function provesAbort(error: unknown): boolean {
   const found = errorWithSqlState(error)
   if (found === undefined) return false
-  const kind = classify(error, 'commit')
+  const kind = classOfServerError(found.error, found.state, 'commit')
   return isPlainError(found.error) && kind !== 'outcome-unknown' && kind !== 'connection'
 }
 
@@ -166,14 +183,14 @@ function isTlsRefusal(error: unknown): boolean {
   return error.message === 'The server does not support SSL connections'
 }
 
-function isConnectionError(error: unknown): boolean {
-  let current: unknown = error
-  for (let depth = 0; depth < 8 && current instanceof Error; depth++) {
-    if (current instanceof ConnectionLostError) return true
-    const { code } = current as { readonly code?: unknown }
-    if (typeof code === 'string' && socketCodes.has(code)) return true
-    if (current instanceof AggregateError && current.errors.some(isConnectionError)) return true
-    current = current.cause
+function isConnectionError(error: unknown, seen: Set<object> = new Set()): boolean {
+  for (const one of causeChain(error)) {
+    if (seen.has(one)) return false
+    seen.add(one)
+    const { code } = one as { readonly code?: unknown }
+    if (code === 'LIFEGUARD_CONNECTION_LOST' || (typeof code === 'string' && socketCodes.has(code))) return true
+    // Every address of a host was tried: https://nodejs.org/api/net.html#socketconnectoptions-connectlistener
+    if (one instanceof AggregateError && one.errors.some((each) => isConnectionError(each, seen))) return true
   }
   return false
 }

@@ -1,14 +1,11 @@
+import { causeChain } from './cause-chain.js'
+
 /** A SQLSTATE is five digits or capital letters; Node's socket codes (EPIPE is five capitals too) start with an E. */
 const sqlState = /^(?!E[A-Z]+$)[0-9A-Z]{5}$/
-
-/** Deep enough for every ORM seen, and an end to a chain that bites its tail. */
-const deepest = 8
 
 interface MaybeCoded {
   readonly code?: unknown
   readonly originalCode?: unknown
-  readonly cause?: unknown
-  readonly meta?: { readonly driverAdapterError?: unknown } | undefined
 }
 
 /**
@@ -30,15 +27,20 @@ export function sqlStateOf(error: unknown): string | undefined {
   return errorWithSqlState(error)?.state
 }
 
-/** The innermost object that carries the SQLSTATE, with it: `severity` and `routine` stand beside it there. */
+/** The first object in the chain that carries a SQLSTATE, with it: `severity` and `routine` stand beside it there. */
 export function errorWithSqlState(error: unknown): { readonly state: string; readonly error: object } | undefined {
-  let current: unknown = error
-  for (let depth = 0; depth < deepest && typeof current === 'object' && current !== null; depth++) {
-    const { code, originalCode, cause, meta } = current as MaybeCoded
-    if (typeof originalCode === 'string' && sqlState.test(originalCode)) return { state: originalCode, error: current }
-    if (typeof code === 'string' && sqlState.test(code) && !isPrismaCode(code)) return { state: code, error: current }
-    current = meta?.driverAdapterError ?? cause
+  for (const one of causeChain(error)) {
+    const state = sqlStateAt(one)
+    if (state !== undefined) return { state, error: one }
   }
+  return undefined
+}
+
+/** The SQLSTATE that this very object carries, its causes left aside. */
+export function sqlStateAt(error: object): string | undefined {
+  const { code, originalCode } = error as MaybeCoded
+  if (typeof originalCode === 'string' && sqlState.test(originalCode)) return originalCode
+  if (typeof code === 'string' && sqlState.test(code) && !isPrismaCode(code)) return code
   return undefined
 }
 

@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Limit } from '../base/limit.js'
+import type { Limit, OperationOptions } from '../base/limit.js'
 import type { Holder } from '../pool/waiter.js'
 import type { QueryResult, StatementConfig } from '../wire/statement.js'
 import type { HeldLock } from './held-lock.js'
-import type { Transaction } from './transaction.js'
+import type { ControlledTransaction, Transaction } from './transaction.js'
 import type { BeginOptions } from './transaction-options.js'
 
 /** A level of a transaction that is open around some code, as the code that joins it sees it. */
@@ -12,6 +12,8 @@ export interface OpenTransaction extends Transaction {
   /** How the outermost level began. */
   readonly begun: BeginOptions
   execute(config: StatementConfig, limit: Limit): Promise<QueryResult>
+  /** A savepoint that is ended by hand. */
+  begin(options?: OperationOptions): Promise<ControlledTransaction>
   /** Whether this is that level, or one nested in it. */
   isWithin(other: OpenTransaction): boolean
 }

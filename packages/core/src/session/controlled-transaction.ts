@@ -1,33 +1,40 @@
-import { type Limit, limitOf, type OperationOptions } from '../base/limit.js'
-import type { QueryResult, StatementConfig } from '../wire/statement.js'
-import { type QueryArguments, type Queryable, query } from './queryable.js'
+import { limitOf, type OperationOptions } from '../base/limit.js'
+import type { StatementConfig } from '../wire/statement.js'
+import { assertFits } from './nested-options.js'
+import { batchesIn, rowsOf, type StreamOptions } from './portal.js'
+import { type Executor, type QueryArguments, query } from './queryable.js'
 import { ServerTransaction } from './server-transaction.js'
 import type { SessionEnvironment } from './session-environment.js'
+import type { ControlledTransaction } from './transaction.js'
 import type { BeginOptions } from './transaction-options.js'
-
-/**
- * A transaction without a callback, to be ended by hand: what ORMs with a begin and a commit of their own stand on.
- * Prefer `withTransaction`, which cannot be forgotten and retries.
- */
-export interface ControlledTransaction extends Queryable, AsyncDisposable {
-  /** Commits. Rejects as `withTransaction` does, and only then was nothing, or nothing certain, committed. */
-  commit(): Promise<void>
-  /** Rolls back; harmless when the transaction is over. Leaving an `await using` block does the same. */
-  rollback(): Promise<void>
-}
 
 /** How a controlled transaction begins, and how long it may live. */
 export interface ControlledTransactionOptions extends BeginOptions, OperationOptions {}
 
-/** Begins with the first statement, on a connection of its own; it is not ambient. */
-export function beginTransaction(
+/** Inside the transaction that is open around the call a savepoint; elsewhere a transaction on its own connection. */
+export async function beginTransaction(
+  environment: SessionEnvironment,
+  options: ControlledTransactionOptions = {},
+): Promise<ControlledTransaction> {
+  const open = environment.ambient.current?.transaction
+  if (open === undefined) return beginAlone(environment, options)
+  assertFits(options, open)
+  return await open.begin(options)
+}
+
+/** Begins with the first statement, on a connection of its own, whatever is open around. It is not ambient. */
+export function beginAlone(
   { ambient, host }: SessionEnvironment,
   options: ControlledTransactionOptions = {},
-): ControlledTransaction & Executable {
+): ControlledTransaction & Executor {
   const { clock } = host.environment
   const server = new ServerTransaction(host, ambient.current?.holder ?? { held: 0 }, options, limitOf(options, clock))
-  const transaction: ControlledTransaction & Executable = {
+  const transaction: ControlledTransaction & Executor = {
     query: <Row>(...args: QueryArguments) => query<Row>(transaction, clock, args),
+    stream: <Row>(text: string, values?: readonly unknown[], how?: StreamOptions) =>
+      rowsOf(transaction.streamBatches<Row>({ text, values }, how)),
+    streamBatches: <Row>(config: StatementConfig, how?: StreamOptions) =>
+      batchesIn<Row>(transaction, clock, config, how),
     execute: (config, limit) => server.query(config, limit),
     commit: async () => {
       await server.settled()
@@ -37,8 +44,4 @@ export function beginTransaction(
     [Symbol.asyncDispose]: () => server.rollback(),
   }
   return transaction
-}
-
-interface Executable {
-  execute(config: StatementConfig, limit: Limit): Promise<QueryResult>
 }

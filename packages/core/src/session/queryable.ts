@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { type Limit, limitOf, type OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import type { QueryResult, StatementConfig } from '../wire/statement.js'
+import type { PortalConfig, QueryResult, StatementConfig } from '../wire/statement.js'
 
 /** The ways to say what to run: text and values, or one object with both; then how far it may go. */
 export type QueryArguments =
@@ -31,7 +31,7 @@ export interface Queryable {
 
 /** Something that runs one statement within a limit. */
 export interface Executor {
-  execute(config: StatementConfig, limit: Limit): Promise<QueryResult>
+  execute(config: StatementConfig | PortalConfig, limit: Limit): Promise<QueryResult>
 }
 
 /** The body of every `query`: one form out of the several, and errors whose stack leads to the caller. */

@@ -4,10 +4,21 @@ import { within } from '../errors/given-up.js'
 import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { QueryResult, StatementConfig } from '../wire/statement.js'
 import type { Ambient, OpenTransaction } from './ambient.js'
+import { batchesIn, rowsOf, type StreamOptions } from './portal.js'
 import { type QueryArguments, query } from './queryable.js'
 import type { ServerTransaction } from './server-transaction.js'
-import type { Transaction } from './transaction.js'
+import type { ControlledTransaction, Transaction } from './transaction.js'
 import type { BeginOptions } from './transaction-options.js'
+
+/** A nested level on the server. */
+interface Savepoint {
+  readonly scope: TransactionScope
+  readonly name: string
+  /** The transaction's first failure when the savepoint was set. */
+  readonly failureBefore: unknown
+  /** Forgets the savepoint if it was never sent; false when it was. */
+  readonly takeBack: () => boolean
+}
 
 /** One level of a transaction: the whole of it, or a savepoint in it. */
 export class TransactionScope implements OpenTransaction {
@@ -23,6 +34,8 @@ export class TransactionScope implements OpenTransaction {
   #closed: string | undefined
   /** The savepoint that is open below this level. Until it is over, this level itself waits. */
   #child: Promise<void> | undefined
+  /** A savepoint below that is ended by hand; what is asked of this level belongs to it. */
+  #manual: TransactionScope | undefined
   #savepoints = 0
 
   constructor(
@@ -52,10 +65,23 @@ export class TransactionScope implements OpenTransaction {
     return query<Row>(this, this.#clock, args)
   }
 
+  stream<Row>(
+    text: string,
+    values?: readonly unknown[],
+    options?: StreamOptions,
+  ): AsyncGenerator<Row, void, undefined> {
+    return rowsOf(this.streamBatches<Row>({ text, values }, options))
+  }
+
+  streamBatches<Row>(config: StatementConfig, options?: StreamOptions): AsyncGenerator<Row[], void, undefined> {
+    return batchesIn<Row>(this, this.#clock, config, options)
+  }
+
   /** Runs a statement at the innermost level that is open around the caller. */
   async execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
     const inner = this.#innermost()
     if (inner !== this) return await inner.execute(config, limit)
+    if (this.#manual !== undefined) return await this.#manual.execute(config, limit)
     const bounds = tighter(limit, this.#limit)
     await this.#myTurn(bounds)
     return await this.server.query(config, bounds)
@@ -64,6 +90,7 @@ export class TransactionScope implements OpenTransaction {
   async withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: OperationOptions): Promise<T> {
     const inner = this.#innermost()
     if (inner !== this) return await inner.withTransaction(fn, options)
+    if (this.#manual !== undefined) return await this.#manual.withTransaction(fn, options)
     const limit = tighter(limitOf(options, this.#clock), this.#limit)
     await this.#myTurn(limit)
     return await this.#nest(fn, limit)
@@ -89,31 +116,86 @@ export class TransactionScope implements OpenTransaction {
    * behind: a nested transaction costs no round trip of its own, unless it fails.
    */
   async #nest<T>(fn: (tx: Transaction) => Promise<T>, limit: Limit): Promise<T> {
-    const { server } = this
     const over = Promise.withResolvers<void>()
     this.#child = over.promise
-    const name = `lifeguard_${this.depth + 1}_${++this.#savepoints}`
-    const child = new TransactionScope(server, this.#ambient, this.#clock, this.attempt, this.begun, this, limit)
-    const failureBefore = server.firstFailure
-    const takeBack = server.sendAhead({ text: `savepoint ${name}` })
+    const savepoint = this.#openSavepoint(limit)
+    const { scope } = savepoint
     try {
-      const value = await this.#ambient.run({ transaction: child }, () =>
-        within(run(fn, child), limit, this.#clock, 'cancelled'),
+      const value = await this.#ambient.run({ transaction: scope }, () =>
+        within(run(fn, scope), limit, this.#clock, 'cancelled'),
       )
-      await child.settled()
-      child.close('released')
-      if (takeBack()) return value
-      if (server.isFailed) throw new TransactionRolledBackError({ cause: server.firstFailure })
-      server.sendAhead({ text: `release savepoint ${name}` })
+      await this.#release(savepoint)
       return value
     } catch (error) {
-      child.close('rolled back')
-      if (!takeBack() && !server.isOver) await this.#rollbackTo(name, failureBefore)
+      await this.#undo(savepoint)
       throw error
     } finally {
       this.#child = undefined
       over.resolve()
     }
+  }
+
+  /**
+   * A savepoint that is ended by hand. There is no callback to tell what belongs to it, so everything that is asked of
+   * this level until then does.
+   */
+  async begin(options?: OperationOptions): Promise<ControlledTransaction> {
+    const inner = this.#innermost()
+    if (inner !== this) return await inner.begin(options)
+    const limit = tighter(limitOf(options, this.#clock), this.#limit)
+    await this.#myTurn(limit)
+    if (this.#manual !== undefined) return await this.#manual.begin(options)
+    const savepoint = this.#openSavepoint(limit)
+    const { scope } = savepoint
+    this.#manual = scope
+    const end = async (how: (savepoint: Savepoint) => Promise<void>): Promise<void> => {
+      if (this.#manual !== scope) return
+      try {
+        await how(savepoint)
+      } finally {
+        this.#manual = undefined
+      }
+    }
+    const rollback = (): Promise<void> => end((ended) => this.#undo(ended))
+    const commit = async (): Promise<void> => {
+      if (scope.isOver) throw new TransactionClosedError(scope.#closed ?? 'with the transaction around it')
+      try {
+        await end((ended) => this.#release(ended))
+      } catch (error) {
+        await this.#undo(savepoint)
+        throw error
+      }
+    }
+    return {
+      query: <Row>(...args: QueryArguments) => scope.query<Row>(...args),
+      stream: <Row>(text: string, values?: readonly unknown[], how?: StreamOptions) =>
+        scope.stream<Row>(text, values, how),
+      streamBatches: <Row>(config: StatementConfig, how?: StreamOptions) => scope.streamBatches<Row>(config, how),
+      commit,
+      rollback,
+      [Symbol.asyncDispose]: rollback,
+    }
+  }
+
+  #openSavepoint(limit: Limit): Savepoint {
+    const { server } = this
+    const name = `lifeguard_${this.depth + 1}_${++this.#savepoints}`
+    const scope = new TransactionScope(server, this.#ambient, this.#clock, this.attempt, this.begun, this, limit)
+    const failureBefore = server.firstFailure
+    return { scope, name, failureBefore, takeBack: server.sendAhead({ text: `savepoint ${name}` }) }
+  }
+
+  async #release({ scope, name, takeBack }: Savepoint): Promise<void> {
+    const { server } = this
+    await scope.settled()
+    if (server.isFailed) throw new TransactionRolledBackError({ cause: server.firstFailure })
+    scope.close('released')
+    if (!takeBack()) server.sendAhead({ text: `release savepoint ${name}` })
+  }
+
+  async #undo({ scope, name, failureBefore, takeBack }: Savepoint): Promise<void> {
+    scope.close('rolled back')
+    if (!takeBack() && !this.server.isOver) await this.#rollbackTo(name, failureBefore)
   }
 
   async #rollbackTo(name: string, failureBefore: unknown): Promise<void> {

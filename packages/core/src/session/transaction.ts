@@ -1,8 +1,9 @@
 import type { OperationOptions } from '../base/limit.js'
+import type { Streamable } from './portal.js'
 import type { Queryable } from './queryable.js'
 
 /** What the callback of `withTransaction` gets. Queries on the pool join the transaction as well, without it. */
-export interface Transaction extends Queryable {
+export interface Transaction extends Queryable, Streamable {
   /** `1` the first time the callback runs, `2` when it runs again, and so on. */
   readonly attempt: number
   /** How many transactions this one is nested in; `0` for the outermost. */
@@ -12,4 +13,15 @@ export interface Transaction extends Queryable {
    * transaction retries, as a serialization failure cannot be cured within.
    */
   withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: OperationOptions): Promise<T>
+}
+
+/**
+ * A transaction without a callback, to be ended by hand: what ORMs with a begin and a commit of their own stand on.
+ * Prefer `withTransaction`, which cannot be forgotten and retries.
+ */
+export interface ControlledTransaction extends Queryable, Streamable, AsyncDisposable {
+  /** Commits. Rejects as `withTransaction` does, and only then was nothing, or nothing certain, committed. */
+  commit(): Promise<void>
+  /** Rolls back; harmless when the transaction is over. Leaving an `await using` block does the same. */
+  rollback(): Promise<void>
 }

@@ -6,7 +6,7 @@ import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { TransactionClosedError } from '../errors/transaction-errors.js'
 import { fullJitter } from '../policy/backoff.js'
 import type { Holder } from '../pool/waiter.js'
-import type { OpenTransaction } from './ambient.js'
+import { assertFits } from './nested-options.js'
 import { withCallersStack } from './queryable.js'
 import { ServerTransaction } from './server-transaction.js'
 import type { SessionEnvironment } from './session-environment.js'
@@ -111,28 +111,4 @@ function classOf(error: unknown, firstFailure: unknown): ErrorClass {
 function isWorthRetrying(kind: ErrorClass, { retryBudget }: SessionEnvironment): boolean {
   if (kind === 'conflict' || kind === 'deadlock') return true
   return kind === 'connection' && retryBudget.tryRetry()
-}
-
-/** A nested transaction has the isolation, role and settings of the outermost; it must not ask for others in silence. */
-function assertFits(options: TransactionOptions, outer: OpenTransaction): void {
-  const asked = [
-    'isolation',
-    'readOnly',
-    'deferrable',
-    'role',
-    'settings',
-    'statementTimeoutMs',
-    'lockTimeoutMs',
-    'idleTimeoutMs',
-  ] as const
-  for (const name of asked) {
-    const value = options[name]
-    const open = outer.begun[name]
-    if (value === undefined || value === open) continue
-    throw new InvalidOptionError(
-      name,
-      JSON.stringify(value),
-      `in a nested transaction only what the outermost one was begun with (${open === undefined ? 'not set' : JSON.stringify(open)})`,
-    )
-  }
 }

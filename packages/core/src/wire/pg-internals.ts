@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
+import utils from 'pg/lib/utils.js'
 
 /**
  * The parts of `pg` that we use and that its types do not show. They are the same in every 8.x since 8.11; a test
@@ -14,11 +15,13 @@ export interface WireConnection extends EventEmitter {
   readonly submittedNamedStatements: Record<string, string>
   parse(message: { readonly text: string; readonly name?: string | undefined }): void
   bind(message: {
+    readonly portal?: string | undefined
     readonly statement?: string | undefined
     readonly values?: readonly unknown[] | undefined
     readonly valueMapper?: ((value: unknown, index: number) => unknown) | undefined
   }): void
-  execute(message: Record<string, never>): void
+  describe(message: { readonly type: 'P' | 'S'; readonly name: string }): void
+  execute(message: { readonly portal?: string; readonly rows?: number }): void
   connect(port: number | string, host?: string): void
   requestSsl(): void
   cancel(processId: number, secretKey: number): void
@@ -47,6 +50,7 @@ export interface ResultInternals {
   rowCount: number | null
   readonly rows: unknown[]
   readonly fields: readonly Field[]
+  addFields(fields: readonly Field[]): void
   parseRow(fields: readonly (string | null)[]): unknown
 }
 
@@ -77,6 +81,7 @@ export interface QueryInternals {
   handleEmptyQuery(connection: WireConnection): void
   handleError(error: Error, connection: WireConnection): void
   handleReadyForQuery(connection: WireConnection): void
+  handlePortalSuspended(connection: WireConnection): void
   handleCopyInResponse(connection: WireConnection): void
 }
 
@@ -89,6 +94,9 @@ export const QueryBase = pg.Query as unknown as new (config: {
   readonly types?: TypeParsers | undefined
   readonly queryMode?: 'extended' | undefined
 }) => QueryInternals
+
+/** What `pg` makes of a value before it is sent: text, bytes or null. */
+export const prepareValue: (value: unknown) => unknown = utils.prepareValue
 
 /** `pg.Connection` with its private side: used for cancel requests alone. */
 export const ConnectionBase = pg.Connection as unknown as new (config: {

@@ -1,6 +1,7 @@
 import {
   type CommandCompleteMessage,
   type Field,
+  prepareValue,
   QueryBase,
   type TypeParsers,
   type WireConnection,
@@ -18,6 +19,25 @@ export interface StatementConfig {
   readonly rowMode?: 'array' | undefined
   /** Parsers for this statement in place of the pool's. */
   readonly types?: TypeParsers | undefined
+}
+
+/**
+ * Asks for some rows of a statement at a time. The portal lives as long as its transaction, so that other statements
+ * may run between two batches. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+ */
+export interface PortalRequest {
+  readonly name: string
+  /** Rows to fetch now, 1 or more. */
+  readonly rows: number
+  /** The columns, once the first batch has told them; without them the portal is opened. */
+  readonly fields: readonly Field[] | undefined
+  /** Set when the batch has come: whether the portal has more to give. */
+  hasMore: boolean
+}
+
+/** A statement whose rows are fetched in batches. */
+export interface PortalConfig extends StatementConfig {
+  readonly portal: PortalRequest
 }
 
 /** What a statement gave. The same object that `pg` gives. */
@@ -47,6 +67,7 @@ export interface Prelude {
  */
 export class Statement extends QueryBase {
   readonly #preludes: readonly Prelude[]
+  readonly #portal: PortalRequest | undefined
   /** Preludes whose CommandComplete has not come yet: what comes before it is theirs. */
   #ahead: number
   /** Whether any byte of it was written. */
@@ -56,9 +77,11 @@ export class Statement extends QueryBase {
   /** Set by the connection: called when the statement failed before a byte was sent, so that no answer will come. */
   onUnsent: ((error: Error) => void) | undefined
 
-  constructor(config: StatementConfig, preludes: readonly Prelude[] = []) {
-    // A statement behind preludes must not fall back to the simple protocol, which would end in a Sync of its own.
-    super(preludes.length === 0 ? config : { ...config, queryMode: 'extended' })
+  constructor(config: StatementConfig | PortalConfig, preludes: readonly Prelude[] = []) {
+    const portal = 'portal' in config ? config.portal : undefined
+    // Behind preludes, or for a portal, the simple protocol will not do: it would end in a Sync of its own.
+    super(preludes.length === 0 && portal === undefined ? config : { ...config, queryMode: 'extended' })
+    this.#portal = portal
     this.#preludes = preludes
     this.#ahead = preludes.length
   }
@@ -80,7 +103,28 @@ export class Statement extends QueryBase {
       connection.bind({ values })
       connection.execute({})
     }
-    super.prepare(connection)
+    if (this.#portal === undefined) super.prepare(connection)
+    else this.#fetch(connection, this.#portal)
+  }
+
+  #fetch(connection: WireConnection, { name, rows, fields }: PortalRequest): void {
+    try {
+      if (fields === undefined) {
+        const values = this.values?.map(prepareValue)
+        connection.parse({ text: this.text })
+        connection.bind({ portal: name, values })
+        connection.describe({ type: 'P', name })
+      } else this._result.addFields(fields)
+      connection.execute({ portal: name, rows })
+    } catch (error) {
+      // A value that cannot be sent. The Sync still goes, so that the connection gets an answer and goes on.
+      this.failure = error as Error
+    }
+    connection.sync()
+  }
+
+  override handlePortalSuspended(): void {
+    if (this.#portal !== undefined) this.#portal.hasMore = true
   }
 
   override handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {

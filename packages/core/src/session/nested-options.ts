@@ -1,0 +1,27 @@
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import type { OpenTransaction } from './ambient.js'
+import type { BeginOptions } from './transaction-options.js'
+
+/** A nested transaction has the isolation, role and settings of the outermost; it must not ask for others in silence. */
+export function assertFits(options: BeginOptions, outer: OpenTransaction): void {
+  const asked = [
+    'isolation',
+    'readOnly',
+    'deferrable',
+    'role',
+    'settings',
+    'statementTimeoutMs',
+    'lockTimeoutMs',
+    'idleTimeoutMs',
+  ] as const
+  for (const name of asked) {
+    const value = options[name]
+    const open = outer.begun[name]
+    if (value === undefined || value === open) continue
+    throw new InvalidOptionError(
+      name,
+      JSON.stringify(value),
+      `in a nested transaction only what the outermost one was begun with (${open === undefined ? 'not set' : JSON.stringify(open)})`,
+    )
+  }
+}

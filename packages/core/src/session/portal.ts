@@ -1,0 +1,76 @@
+import type { Clock } from '../base/clock.js'
+import { limitOf, type OperationOptions, unlimited } from '../base/limit.js'
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import type { PortalRequest, StatementConfig } from '../wire/statement.js'
+import { type Executor, withCallersStack } from './queryable.js'
+
+/** How rows are streamed. */
+export interface StreamOptions extends OperationOptions {
+  /**
+   * Rows fetched in one round trip, and held in memory at a time; `1` or more.
+   *
+   * @default 100
+   */
+  readonly batchSize?: number | undefined
+}
+
+/** Anything that gives rows as they are asked for: the pool, a transaction. */
+export interface Streamable {
+  /**
+   * The rows of a statement one by one, fetched in batches as they are asked for: a slow consumer slows the server down,
+   * and nothing piles up in between. Leaving the loop early frees what the stream held.
+   */
+  stream<Row = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+    options?: StreamOptions,
+  ): AsyncGenerator<Row, void, undefined>
+  /** The same rows in batches of `batchSize`, for code that handles many at a time. */
+  streamBatches<Row = Record<string, unknown>>(
+    statement: StatementConfig,
+    options?: StreamOptions,
+  ): AsyncGenerator<Row[], void, undefined>
+}
+
+const defaultBatchSize = 100
+/** Portals of one transaction must differ; a number for the whole process is the simplest way. */
+let portals = 0
+
+/** Batches of rows inside an open transaction, in which other statements may run between two of them. */
+export async function* batchesIn<Row>(
+  executor: Executor,
+  clock: Clock,
+  config: StatementConfig,
+  options: StreamOptions = {},
+): AsyncGenerator<Row[], void, undefined> {
+  const { batchSize = defaultBatchSize } = options
+  if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
+    throw new InvalidOptionError('batchSize', String(batchSize), 'a whole number, 1 or more')
+  }
+  const limit = limitOf(options, clock)
+  const name = `lifeguard_${++portals}`
+  let portal: PortalRequest = { name, rows: batchSize, fields: undefined, hasMore: false }
+  let isOpen = false
+  try {
+    for (;;) {
+      isOpen = false
+      const { rows, fields } = await executor.execute({ ...config, portal }, limit)
+      isOpen = true
+      if (rows.length > 0) yield rows as Row[]
+      if (!portal.hasMore) return
+      portal = { name, rows: batchSize, fields, hasMore: false }
+    }
+  } catch (error) {
+    throw withCallersStack(error)
+  } finally {
+    // Where a batch failed, the transaction has failed with it, and the server has closed the portal by itself.
+    if (isOpen) await executor.execute({ text: `close ${name}` }, unlimited)
+  }
+}
+
+/** One row at a time out of batches. */
+export async function* rowsOf<Row>(
+  batches: AsyncGenerator<Row[], void, undefined>,
+): AsyncGenerator<Row, void, undefined> {
+  for await (const batch of batches) yield* batch
+}

@@ -1,0 +1,73 @@
+import type { Pool } from '@pg-lifeguard/core'
+import {
+  type DatabaseIntrospector,
+  type Dialect,
+  type DialectAdapter,
+  type Driver,
+  type Kysely,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type QueryCompiler,
+} from 'kysely'
+import { LifeguardAdapter } from './lifeguard-adapter.js'
+import { LifeguardDriver } from './lifeguard-driver.js'
+
+/** How the dialect treats its pool. */
+export interface LifeguardDialectOptions {
+  /**
+   * Whether `db.destroy()` ends the pool. Leave it off when the pool is shared, with other ORMs or raw queries.
+   *
+   * @default false
+   */
+  readonly endPoolOnDestroy?: boolean
+}
+
+/**
+ * Kysely on a Lifeguard pool. Queries join the transaction that is open around them in the ambient context of the pool,
+ * whoever opened it: `pool.withTransaction`, another ORM on the same pool, or `withTransaction(db, ...)`.
+ *
+ * @example
+ * ```ts
+ * import { createPool, LifeguardDialect } from '@pg-lifeguard/kysely'
+ * import { Kysely } from 'kysely'
+ *
+ * interface Database {
+ *   item: { id: number; name: string }
+ * }
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const db = new Kysely<Database>({ dialect: new LifeguardDialect(pool) })
+ * console.log(await db.selectFrom('item').selectAll().execute())
+ * await pool.end()
+ * ```
+ */
+export class LifeguardDialect implements Dialect {
+  /** The pool that every query of this dialect runs on. */
+  readonly pool: Pool
+  readonly #options: LifeguardDialectOptions
+
+  constructor(pool: Pool, options: LifeguardDialectOptions = {}) {
+    this.pool = pool
+    this.#options = options
+  }
+
+  /** @internal called by Kysely */
+  createDriver(): Driver {
+    return new LifeguardDriver(this.pool, this.#options.endPoolOnDestroy ?? false)
+  }
+
+  /** @internal called by Kysely */
+  createQueryCompiler(): QueryCompiler {
+    return new PostgresQueryCompiler()
+  }
+
+  /** @internal called by Kysely */
+  createAdapter(): DialectAdapter {
+    return new LifeguardAdapter(this.pool)
+  }
+
+  /** @internal called by Kysely */
+  createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
+    return new PostgresIntrospector(db)
+  }
+}

@@ -1,0 +1,47 @@
+import type { Transaction as CoreTransaction, TransactionOptions } from '@pg-lifeguard/core'
+import type { Kysely, Transaction } from 'kysely'
+import { adopting } from './adopted-transaction.js'
+import { poolOf } from './pool-of.js'
+
+/**
+ * Runs `fn` in a transaction of the pool behind `db`: with its retries, its deadlines and its truth about commits. The
+ * callback gets Kysely's own Transaction; queries through `db`, through another ORM on the same pool or on the pool
+ * itself belong to it as well. Inside another transaction of the pool it is a savepoint.
+ *
+ * @throws as `pool.withTransaction`
+ * @example
+ * ```ts
+ * import { createPool, LifeguardDialect, withTransaction } from '@pg-lifeguard/kysely'
+ * import { Kysely } from 'kysely'
+ *
+ * interface Database {
+ *   account: { id: number; balance: number }
+ * }
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/bank' })
+ * const db = new Kysely<Database>({ dialect: new LifeguardDialect(pool) })
+ * await withTransaction(
+ *   db,
+ *   async (trx) => {
+ *     await trx.updateTable('account').set((eb) => ({ balance: eb('balance', '-', 10) })).where('id', '=', 1).execute()
+ *     await trx.updateTable('account').set((eb) => ({ balance: eb('balance', '+', 10) })).where('id', '=', 2).execute()
+ *   },
+ *   { isolation: 'serializable', timeoutMs: 2_000 },
+ * )
+ * ```
+ */
+export async function withTransaction<DB, T>(
+  db: Kysely<DB>,
+  fn: (trx: Transaction<DB>, tx: CoreTransaction) => Promise<T>,
+  options?: TransactionOptions,
+): Promise<T> {
+  const pool = poolOf(db)
+  return await pool.withTransaction(
+    (tx) =>
+      // Inside of Kysely's own transaction object a nested one is the same object: its queries go to the innermost level.
+      db.isTransaction
+        ? fn(db as Transaction<DB>, tx)
+        : adopting(pool, tx, () => db.transaction().execute((trx) => fn(trx, tx))),
+    options,
+  )
+}

@@ -1,0 +1,27 @@
+import { rmSync } from 'node:fs'
+import path from 'node:path'
+import type { Account } from './account.js'
+import { executable } from './binaries.js'
+import { runCommand } from './run-command.js'
+
+/**
+ * For a data folder whose processes have all been killed.
+ *
+ * A server that was killed leaves a System V shared memory segment (the operating system keeps those until somebody
+ * removes them). The next start over the same data folder does; `postgres --check` goes exactly that far and ends.
+ */
+export async function clearSharedMemory(
+  binaries: string,
+  dataFolder: string,
+  account: Account | undefined,
+): Promise<void> {
+  // It names a process that is dead, but that PostgreSQL takes for alive until its parent has collected it. The segment
+  // is found without it, by the inode of the folder.
+  rmSync(path.join(dataFolder, 'postmaster.pid'), { force: true })
+  const signal = AbortSignal.timeout(5_000)
+  await runCommand(executable(binaries, 'postgres'), ['--check', '-D', dataFolder], {
+    account,
+    signal,
+    cwd: dataFolder,
+  })
+}
