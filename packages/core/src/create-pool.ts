@@ -1,14 +1,14 @@
 import { systemClock } from './base/clock.js'
 import { systemRandom } from './base/random.js'
-import { clientConfig } from './host/client-config.js'
 import { Host } from './host/host.js'
-import { whereTo } from './host/where-to.js'
 import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
 import { Pool } from './pool.js'
 import { type PoolOptions, resolveLimits } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
+import { clientConfig } from './wire/client-config.js'
+import { whereTo } from './wire/where-to.js'
 
 /**
  * Makes a pool. Nothing is connected before the first use, unless `min` asks for it. This is the one place where the

@@ -1,10 +1,10 @@
 import type { Clock } from './base/clock.js'
 import type { Random } from './base/random.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
-import type { ConnectOptions } from './host/connect-options.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
+import type { ConnectOptions } from './wire/connect-options.js'
 
 /** Everything that can be said of a pool. Durations are in milliseconds. */
 export interface PoolOptions extends ConnectOptions, PoolLimits {

@@ -1,4 +1,5 @@
-import { type Limit, limitOf, type OperationOptions } from './base/limit.js'
+import type { Limit, OperationOptions } from './base/limit.js'
+import { operationLimit } from './errors/operation-limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
 import type { PoolCounts } from './pool/pool-counts.js'
@@ -141,7 +142,8 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
-      const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(limitOf(options, host.environment.clock), holder))
+      const slot =
+        host.pool.tryAcquire() ?? (await host.pool.acquire(operationLimit(options, host.environment.clock), holder))
       return new AcquiredConnection(host, slot, holder)
     } catch (error) {
       throw withCallersStack(error)

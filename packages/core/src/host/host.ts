@@ -1,4 +1,3 @@
-import type pg from 'pg'
 import { type Limit, unlimited } from '../base/limit.js'
 import { classify } from '../errors/classify.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
@@ -7,6 +6,7 @@ import type { LeakReport } from '../pool/resource-factory.js'
 import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
+import type { ClientConfig } from '../wire/client-config.js'
 import { Connection } from '../wire/connection.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 
@@ -24,7 +24,7 @@ export class Host {
   readonly environment: PoolEnvironment
 
   constructor(
-    config: pg.ClientConfig,
+    config: ClientConfig,
     where: string,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,

@@ -1,7 +1,8 @@
 /** Bounds of a {@link RetryBudget}. */
 export interface RetryBudgetOptions {
   /**
-   * Retries that may be made out of nothing, before any success paid in.
+   * Retries that may be made out of nothing, before any success paid in, and the most that successes can fill it up
+   * to again; `0` never retries.
    *
    * @default 100
    */

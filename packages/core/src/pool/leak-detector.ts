@@ -40,14 +40,26 @@ export class LeakDetector<R> {
   }
 
   released(slot: Slot<R>): void {
-    if (this.#afterMs === 0) return
-    const timer = this.#timers.get(slot)
-    if (timer !== undefined) this.#clock.clearTimer(timer)
-    this.#timers.delete(slot)
+    this.#stopTimer(slot)
     if (this.#reported.delete(slot)) this.#tell(slot, true)
   }
 
+  /** The pool has taken the connection away: it will not come back, and nobody holds it any more. */
+  forget(slot: Slot<R>): void {
+    this.#stopTimer(slot)
+    this.#reported.delete(slot)
+  }
+
+  #stopTimer(slot: Slot<R>): void {
+    const timer = this.#timers.get(slot)
+    if (timer === undefined) return
+    this.#clock.clearTimer(timer)
+    this.#timers.delete(slot)
+  }
+
+  /** In a microtask: what a listener throws must not come between a connection and its place in the pool. */
   #tell(slot: Slot<R>, returned: boolean): void {
-    this.#report({ heldMs: this.#clock.now() - slot.busySince, acquireStack: slot.acquireStack, returned })
+    const leak = { heldMs: this.#clock.now() - slot.busySince, acquireStack: slot.acquireStack, returned }
+    queueMicrotask(() => this.#report(leak))
   }
 }

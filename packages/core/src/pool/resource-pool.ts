@@ -53,7 +53,10 @@ export class ResourcePool<R> {
   #opening = 0
   #generation = 0
   #probeTimer: Timer | undefined
+  #probesInBackground = false
   #maintenanceTimer: Timer | undefined
+  /** The last attempt to open failed for good: then only a caller makes another one, not `min`. */
+  #hopeless = false
   #ending = false
   #whenQuiet: (() => void) | undefined
 
@@ -115,7 +118,7 @@ export class ResourcePool<R> {
     if (reached !== undefined) return Promise.reject(this.#refusal(reached, this.#clock.now(), holder))
     const slot = this.tryAcquire()
     if (slot !== undefined) return Promise.resolve(slot)
-    if (this.#waiters.length >= this.#limits.maxWaiting) {
+    if (this.#queued() >= this.#limits.maxWaiting && !this.#canServe()) {
       this.counts.turnedAway += 1
       return Promise.reject(new QueueFullError(this.#limits.maxWaiting, this.figures()))
     }
@@ -128,14 +131,7 @@ export class ResourcePool<R> {
   /** Gives a slot back for the next one to use. */
   release(slot: Slot<R>): void {
     if (!this.#takeBack(slot)) return
-    if (!this.#isFresh(slot)) {
-      this.#retire(slot)
-      return
-    }
-    slot.state = 'idle'
-    slot.idleSince = this.#clock.now()
-    this.#idle.push(slot)
-    this.#dispatch()
+    this.#land(slot)
   }
 
   /** Gives a slot back that must not be used again: it is torn down, and its place is free at once. */
@@ -175,7 +171,10 @@ export class ResourcePool<R> {
     })
   }
 
-  /** Rejects whoever waits and tears down every connection, those in use included. */
+  /**
+   * Rejects whoever waits and tears down every connection, those in use included: whoever holds one and never gives it
+   * back does not hold up the end.
+   */
   endNow(): void {
     this.#ending = true
     for (;;) {
@@ -184,7 +183,7 @@ export class ResourcePool<R> {
       waiter.stop()
       waiter.reject(new PoolClosedError('gave up waiting for a connection'))
     }
-    for (const slot of this.#slots) if (slot.state === 'busy') this.#factory.destroy(slot.resource)
+    for (const slot of [...this.#slots]) if (slot.state === 'busy') this.#confiscate(slot)
     this.#dispatch()
   }
 
@@ -232,9 +231,10 @@ export class ResourcePool<R> {
     this.counts.timedOut += 1
     const waited = this.#clock.now() - since
     const { lastError, failuresInARow } = this.#gate
-    if (this.#gate.isDown && this.#active + this.#idle.length + this.#checking === 0) {
+    // Not one connection is open, and the server has refused one or has not answered yet: the pool is not what is busy.
+    if ((this.#gate.isDown || this.#opening > 0) && this.#active + this.#idle.length + this.#checking === 0) {
       return new ServerUnavailableError(this.#factory.where, waited, failuresInARow, this.figures(), {
-        cause: lastError,
+        cause: lastError ?? new Error('no answer yet'),
       })
     }
     const heldByCaller = holder?.held ?? 0
@@ -242,6 +242,18 @@ export class ResourcePool<R> {
       heldByCaller,
       ...(lastError === undefined ? {} : { cause: lastError }),
     })
+  }
+
+  /** Callers for whom no connection is being opened or checked. */
+  #queued(): number {
+    return this.#waiters.length - this.#checking - this.#opening
+  }
+
+  /** Whether one more caller would be given an idle connection or a new one, and not have to stand in the queue. */
+  #canServe(): boolean {
+    if (this.#idle.length > 0) return true
+    const hasPlace = this.#slots.size + this.#opening < this.#limits.max
+    return hasPlace && this.#gate.ask(this.#clock.now(), this.#opening).go
   }
 
   /** The one place that matches callers, idle connections and free places. Idempotent: call it after any change. */
@@ -287,6 +299,27 @@ export class ResourcePool<R> {
     return true
   }
 
+  /** Takes a connection away from whoever holds it. */
+  #confiscate(slot: Slot<R>): void {
+    this.#active -= 1
+    this.counts.released += 1
+    this.#leaks.forget(slot)
+    this.#drop(slot)
+  }
+
+  /**
+   * A connection that has just been opened, checked or given back goes to the first in the queue, without a (further)
+   * check, or onto the idle stack. One that must not be used any more is closed.
+   */
+  #land(slot: Slot<R>): void {
+    slot.state = 'idle'
+    slot.idleSince = this.#clock.now()
+    if (!this.#isFresh(slot)) this.#retire(slot)
+    else if (this.#waiters.length > 0) this.#serve(slot)
+    else this.#idle.push(slot)
+    this.#dispatch()
+  }
+
   #isFresh(slot: Slot<R>): boolean {
     const { maxUses } = this.#limits
     return (
@@ -307,12 +340,8 @@ export class ResourcePool<R> {
     this.#checking += 1
     void this.#factory.check(slot.resource).then((alive) => {
       this.#checking -= 1
-      if (alive) {
-        slot.state = 'idle'
-        slot.idleSince = this.#clock.now()
-        this.#idle.push(slot)
-        this.#dispatch()
-      } else {
+      if (alive) this.#land(slot)
+      else {
         this.counts.failedValidation += 1
         this.#drop(slot)
       }
@@ -324,9 +353,8 @@ export class ResourcePool<R> {
     for (;;) {
       const { max, min } = this.#limits
       const places = this.#slots.size + this.#opening
-      const forWaiters = this.#waiters.length - this.#checking - this.#opening
-      const forMin = this.#ending ? 0 : min - places
-      if (places >= max || (forWaiters <= 0 && forMin <= 0)) return
+      const forMin = this.#ending || this.#hopeless ? 0 : min - places
+      if (places >= max || (this.#queued() <= 0 && forMin <= 0)) return
       const answer = this.#gate.ask(this.#clock.now(), this.#opening)
       if (!answer.go) {
         if (answer.retryInMs !== undefined) this.#probeIn(answer.retryInMs)
@@ -343,6 +371,7 @@ export class ResourcePool<R> {
       (resource) => {
         this.#opening -= 1
         this.counts.opened += 1
+        this.#hopeless = false
         this.#gate.succeeded(this.#limits.max)
         const now = this.#clock.now()
         const { maxLifetimeMs } = this.#limits
@@ -352,14 +381,14 @@ export class ResourcePool<R> {
             : now + jitter(maxLifetimeMs, lifetimeSpread, this.#random)
         const slot = new Slot(resource, generation, now, expiresAt)
         this.#slots.add(slot)
-        this.#idle.push(slot)
-        this.#dispatch()
+        this.#land(slot)
       },
       (error: unknown) => {
         this.#opening -= 1
         this.counts.connectFailed += 1
         this.#gate.failed(this.#clock.now(), error)
-        if (this.#factory.isHopeless(error)) this.#rejectAll(error)
+        this.#hopeless = this.#factory.isHopeless(error)
+        if (this.#hopeless) this.#rejectAll(error)
         this.#dispatch()
       },
     )
@@ -375,8 +404,12 @@ export class ResourcePool<R> {
   }
 
   #probeIn(ms: number): void {
-    if (this.#probeTimer !== undefined) return
     const background = this.#waiters.length === 0
+    if (this.#probeTimer !== undefined) {
+      if (background || !this.#probesInBackground) return
+      this.#clock.clearTimer(this.#probeTimer) // set for `min` alone; now somebody waits for it
+    }
+    this.#probesInBackground = background
     this.#probeTimer = this.#clock.setTimer(
       ms,
       () => {
@@ -420,16 +453,18 @@ export class ResourcePool<R> {
   /** Closes idle connections that are too old, or idle for too long above `min`. */
   #maintain(): void {
     const now = this.#clock.now()
-    let spare = this.#slots.size - this.#limits.min
-    const keep: Slot<R>[] = []
+    const fresh: Slot<R>[] = []
     for (const slot of this.#idle.splice(0)) {
-      const tooIdle = spare > 0 && now - slot.idleSince >= this.#limits.idleTimeoutMs
-      if (tooIdle || !this.#isFresh(slot)) {
+      if (this.#isFresh(slot)) fresh.push(slot)
+      else this.#retire(slot)
+    }
+    let spare = this.#active + this.#checking + fresh.length - this.#limits.min
+    for (const slot of fresh) {
+      if (spare > 0 && now - slot.idleSince >= this.#limits.idleTimeoutMs) {
         spare -= 1
         this.#retire(slot)
-      } else keep.push(slot)
+      } else this.#idle.push(slot)
     }
-    this.#idle.push(...keep)
     this.#dispatch()
   }
 

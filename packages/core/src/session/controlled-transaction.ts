@@ -1,4 +1,5 @@
-import { limitOf, type OperationOptions } from '../base/limit.js'
+import type { OperationOptions } from '../base/limit.js'
+import { operationLimit } from '../errors/operation-limit.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { assertFits } from './nested-options.js'
 import { batchesIn, rowsOf, type StreamOptions } from './portal.js'
@@ -28,7 +29,12 @@ export function beginAlone(
   options: ControlledTransactionOptions = {},
 ): ControlledTransaction & Executor {
   const { clock } = host.environment
-  const server = new ServerTransaction(host, ambient.current?.holder ?? { held: 0 }, options, limitOf(options, clock))
+  const server = new ServerTransaction(
+    host,
+    ambient.current?.holder ?? { held: 0 },
+    options,
+    operationLimit(options, clock),
+  )
   const transaction: ControlledTransaction & Executor = {
     query: <Row>(...args: QueryArguments) => query<Row>(transaction, clock, args),
     stream: <Row>(text: string, values?: readonly unknown[], how?: StreamOptions) =>

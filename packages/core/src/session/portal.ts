@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js'
-import { limitOf, type OperationOptions, unlimited } from '../base/limit.js'
+import { type OperationOptions, unlimited } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { operationLimit } from '../errors/operation-limit.js'
 import type { PortalRequest, StatementConfig } from '../wire/statement.js'
 import { type Executor, withCallersStack } from './queryable.js'
 
@@ -47,7 +48,7 @@ export async function* batchesIn<Row>(
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
     throw new InvalidOptionError('batchSize', String(batchSize), 'a whole number, 1 or more')
   }
-  const limit = limitOf(options, clock)
+  const limit = operationLimit(options, clock)
   const name = `lifeguard_${++portals}`
   let portal: PortalRequest = { name, rows: batchSize, fields: undefined, hasMore: false }
   let isOpen = false

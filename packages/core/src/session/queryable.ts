@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js'
-import { type Limit, limitOf, type OperationOptions } from '../base/limit.js'
+import type { Limit, OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { operationLimit } from '../errors/operation-limit.js'
 import type { PortalConfig, QueryResult, StatementConfig } from '../wire/statement.js'
 
 /** The ways to say what to run: text and values, or one object with both; then how far it may go. */
@@ -38,7 +39,7 @@ export interface Executor {
 export async function query<Row>(executor: Executor, clock: Clock, args: QueryArguments): Promise<QueryResult<Row>> {
   const { config, options } = statementOf(args)
   try {
-    return (await executor.execute(config, limitOf(options, clock))) as QueryResult<Row>
+    return (await executor.execute(config, operationLimit(options, clock))) as QueryResult<Row>
   } catch (error) {
     throw withCallersStack(error)
   }

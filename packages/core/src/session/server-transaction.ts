@@ -1,11 +1,13 @@
 import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '../base/limit.js'
 import { provesAbort } from '../errors/classify.js'
-import { givenUp, within } from '../errors/given-up.js'
+import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
 import type { Holder } from '../pool/waiter.js'
+import type { Connection } from '../wire/connection.js'
 import { mayHoldSeveral, type Prelude, type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import { type Sending, StatementLine } from './statement-line.js'
 import { type BeginOptions, beginPreludes } from './transaction-options.js'
 
 /**
@@ -33,12 +35,11 @@ export class ServerTransaction {
   readonly #limit: Limit
   readonly #stopWatching: () => void
   readonly #whenGivenUp: (error: Error) => void
-  /** What travels ahead of the next statement: BEGIN at first, savepoints later. */
-  #preludes: Prelude[]
-  /** Pending while the statement that brings BEGIN has not been answered. */
-  #opening: Promise<void> | undefined
+  readonly #line: StatementLine
   #state: State = { kind: 'unopened' }
   #firstFailure: unknown
+  /** Whether BEGIN was sent. */
+  #begun = false
   #stopListening: () => void = nothing
   #gaveBack = false
 
@@ -55,7 +56,8 @@ export class ServerTransaction {
     this.#host = host
     this.#holder = holder
     this.#limit = limit
-    this.#preludes = beginPreludes(options)
+    this.#line = new StatementLine(host.environment.clock, (sending) => this.#send(sending))
+    for (const prelude of beginPreludes(options)) this.#line.putAhead(prelude)
     this.#whenGivenUp = whenGivenUp
     this.#stopWatching = watchLimit(limit, host.environment.clock, (reason) => this.#giveUp(reason))
   }
@@ -78,46 +80,23 @@ export class ServerTransaction {
 
   /** Sends `prelude` ahead of the next statement, at no round trip of its own. Returns the way to take it back unsent. */
   sendAhead(prelude: Prelude): () => boolean {
-    this.#preludes.push(prelude)
-    return () => {
-      const at = this.#preludes.indexOf(prelude)
-      if (at === -1) return false
-      this.#preludes.splice(at, 1)
-      return true
-    }
+    return this.#line.putAhead(prelude)
   }
 
   /** Runs a statement in the transaction, behind those that were asked for before it. */
   async query(config: StatementConfig, limit: Limit): Promise<QueryResult> {
     this.#assertUsable()
-    const bounds = tighter(limit, this.#limit)
-    // BEGIN travels with the first statement. Until it is known to have succeeded nothing may follow it: a statement
-    // behind a BEGIN that failed would run, and commit, on its own.
-    while (this.#opening !== undefined) {
-      await within(this.#opening, bounds, this.#host.environment.clock)
-      this.#assertUsable()
-    }
-    const opened = this.#state.kind === 'unopened' ? Promise.withResolvers<void>() : undefined
-    this.#opening = opened?.promise
     try {
-      const slot = this.#state.kind === 'open' ? this.#state.slot : await this.#acquire(bounds)
-      return await this.#send(slot, config, bounds)
+      return await this.#line.ask(config, tighter(limit, this.#limit))
     } catch (error) {
       this.#firstFailure ??= error
       throw error
-    } finally {
-      if (opened !== undefined) {
-        this.#opening = undefined
-        opened.resolve()
-      }
-      this.#noticeEnd()
     }
   }
 
   /** Settles when nothing that was asked for is still running. */
-  async settled(): Promise<void> {
-    while (this.#opening !== undefined) await this.#opening
-    if (this.#state.kind === 'open') await this.#state.slot.resource.whenQuiet()
+  settled(): Promise<void> {
+    return this.#line.settled()
   }
 
   /** The transaction is as sound again as it was when `firstFailure` was this: a savepoint was rolled back to. */
@@ -133,19 +112,16 @@ export class ServerTransaction {
    */
   async commit(): Promise<void> {
     const state = this.#state
-    if (state.kind === 'unopened' && this.#firstFailure === undefined) {
-      this.#finish('committed')
+    if (this.isOver) throw this.#closedError()
+    if (!this.#begun) {
+      const failure = this.#firstFailure
+      this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
+      if (state.kind === 'open') this.#giveBack(state.slot)
+      if (failure !== undefined) throw new TransactionRolledBackError({ cause: failure })
       return
     }
-    if (state.kind !== 'open') {
-      if (state.kind === 'unopened') {
-        this.#finish('rolled back', this.#firstFailure)
-        throw new TransactionRolledBackError({ cause: this.#firstFailure })
-      }
-      throw this.#closedError()
-    }
+    if (state.kind !== 'open') throw new Error('bug: a transaction has begun without a connection')
     const { slot } = state
-    this.#preludes = []
     this.#state = { kind: 'committing' }
     this.#stopWatching()
     try {
@@ -169,7 +145,8 @@ export class ServerTransaction {
     const { slot } = state
     const connection = slot.resource
     this.#finish('rolled back', cause)
-    connection.abandon({ kind: 'aborted', reason: new TransactionClosedError('rolled back', { cause }) })
+    this.#line.abandon(this.#closedError())
+    connection.abandon({ kind: 'aborted', reason: this.#closedError() })
     const { clock } = this.#host.environment
     const bound = clock.setTimer(rollbackBoundMs, () => connection.destroy())
     try {
@@ -184,15 +161,32 @@ export class ServerTransaction {
     this.#giveBack(slot)
   }
 
-  async #send(slot: ConnectionSlot, config: StatementConfig, bounds: Limit): Promise<QueryResult> {
+  /** The first statement takes the connection, and BEGIN goes ahead of it. */
+  async #send(sending: Sending): Promise<QueryResult> {
+    this.#assertUsable()
+    const { config, preludes, limit } = sending
+    const slot = this.#state.kind === 'open' ? this.#state.slot : await this.#acquire(limit)
     const connection = slot.resource
-    if (this.#preludes.length === 0) return await connection.run(new Statement(config), bounds)
-    const preludes = this.#preludes.splice(0)
-    if (!mayHoldSeveral(config.text)) return await connection.run(new Statement(config, preludes), bounds)
+    const last = preludes.at(-1)
     // Several statements in one text need the simple protocol: then what goes ahead takes a trip of its own.
-    const last = preludes.pop()
-    if (last !== undefined) await connection.run(new Statement(last, preludes), bounds)
-    return await connection.run(new Statement(config), bounds)
+    const apart = last !== undefined && mayHoldSeveral(config.text)
+    try {
+      if (apart) await this.#run(connection, new Statement(last, preludes.slice(0, -1)), sending)
+      return await this.#run(connection, new Statement(config, apart ? [] : preludes), sending)
+    } finally {
+      this.#noticeEnd(connection)
+    }
+  }
+
+  async #run(connection: Connection, statement: Statement, sending: Sending): Promise<QueryResult> {
+    try {
+      return await connection.run(statement, sending.limit)
+    } finally {
+      if (statement.sent) {
+        sending.sent = true
+        this.#begun = true
+      }
+    }
   }
 
   async #acquire(bounds: Limit): Promise<ConnectionSlot> {
@@ -209,17 +203,16 @@ export class ServerTransaction {
       this.#firstFailure ??= cause
       if (this.#state.kind !== 'open') return
       this.#finish('its connection was lost', cause)
+      this.#line.abandon(this.#closedError())
       this.#giveBack(slot)
     })
     return slot
   }
 
   /** A COMMIT or ROLLBACK among the callback's statements, or a BEGIN that failed, leaves no transaction to go on with. */
-  #noticeEnd(): void {
-    if (this.#state.kind !== 'open' || this.#opening !== undefined) return
+  #noticeEnd(connection: Connection): void {
+    if (this.#state.kind !== 'open' || !this.#begun || !connection.isQuiet || connection.status !== 'I') return
     const { slot } = this.#state
-    const connection = slot.resource
-    if (!connection.isQuiet || connection.status !== 'I') return
     const cause = this.#firstFailure
     this.#finish(cause === undefined ? 'ended by a statement of the callback' : 'it could not begin', cause)
     this.#giveBack(slot)

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js'
-import { type Limit, limitOf, type OperationOptions, tighter, unlimited } from '../base/limit.js'
+import { type Limit, type OperationOptions, tighter, unlimited } from '../base/limit.js'
 import { within } from '../errors/given-up.js'
+import { operationLimit } from '../errors/operation-limit.js'
 import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { QueryResult, StatementConfig } from '../wire/statement.js'
 import type { Ambient, OpenTransaction } from './ambient.js'
@@ -82,8 +83,9 @@ export class TransactionScope implements OpenTransaction {
     const inner = this.#innermost()
     if (inner !== this) return await inner.execute(config, limit)
     if (this.#manual !== undefined) return await this.#manual.execute(config, limit)
+    this.#assertOpen()
     const bounds = tighter(limit, this.#limit)
-    await this.#myTurn(bounds)
+    while (this.#child !== undefined) await this.#turn(this.#child, bounds)
     return await this.server.query(config, bounds)
   }
 
@@ -91,8 +93,9 @@ export class TransactionScope implements OpenTransaction {
     const inner = this.#innermost()
     if (inner !== this) return await inner.withTransaction(fn, options)
     if (this.#manual !== undefined) return await this.#manual.withTransaction(fn, options)
-    const limit = tighter(limitOf(options, this.#clock), this.#limit)
-    await this.#myTurn(limit)
+    this.#assertOpen()
+    const limit = tighter(operationLimit(options, this.#clock), this.#limit)
+    while (this.#child !== undefined) await this.#turn(this.#child, limit)
     return await this.#nest(fn, limit)
   }
 
@@ -142,8 +145,9 @@ export class TransactionScope implements OpenTransaction {
   async begin(options?: OperationOptions): Promise<ControlledTransaction> {
     const inner = this.#innermost()
     if (inner !== this) return await inner.begin(options)
-    const limit = tighter(limitOf(options, this.#clock), this.#limit)
-    await this.#myTurn(limit)
+    this.#assertOpen()
+    const limit = tighter(operationLimit(options, this.#clock), this.#limit)
+    while (this.#child !== undefined) await this.#turn(this.#child, limit)
     if (this.#manual !== undefined) return await this.#manual.begin(options)
     const savepoint = this.#openSavepoint(limit)
     const { scope } = savepoint
@@ -216,13 +220,13 @@ export class TransactionScope implements OpenTransaction {
     return open?.isWithin(this) === true ? open : this
   }
 
-  /** Waits until no savepoint is open below: else what is written here would be undone with a savepoint it is not part of. */
-  async #myTurn(limit: Limit): Promise<void> {
+  /**
+   * Waits for the savepoint that is open below: what is written here meanwhile would be undone with a savepoint it is
+   * no part of. To be called in a loop, as another savepoint may have opened by the time this returns.
+   */
+  async #turn(child: Promise<void>, limit: Limit): Promise<void> {
+    await within(child, limit, this.#clock)
     this.#assertOpen()
-    while (this.#child !== undefined) {
-      await within(this.#child, limit, this.#clock)
-      this.#assertOpen()
-    }
   }
 
   #assertOpen(): void {

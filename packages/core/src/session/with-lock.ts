@@ -1,9 +1,10 @@
-import { type Limit, limitOf, tighter, watchLimit } from '../base/limit.js'
+import { type Limit, tighter, watchLimit } from '../base/limit.js'
 import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { DeadlockError, LockLostError, LockTimeoutError } from '../errors/lock-errors.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
+import { operationLimit } from '../errors/operation-limit.js'
 import type { ConnectionSlot } from '../host/host.js'
 import type { HeldLock, LockHandle, LockMode } from './held-lock.js'
 import { LocalLockQueue } from './local-lock-queue.js'
@@ -49,7 +50,7 @@ export async function withLock<T>(
     return await new LockCall(environment, locks, missing, mode).run(
       fn,
       waitMs,
-      limitOf(options, environment.host.environment.clock),
+      operationLimit(options, environment.host.environment.clock),
     )
   } catch (error) {
     throw withCallersStack(error)

@@ -1,8 +1,9 @@
-import { limitOf, type OperationOptions } from '../base/limit.js'
+import type { OperationOptions } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { operationLimit } from '../errors/operation-limit.js'
 import { type BackoffOptions, fullJitter } from '../policy/backoff.js'
 import { withCallersStack } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
@@ -43,7 +44,7 @@ export async function withOptimisticRetry<T>(
     throw new InvalidOptionError('attempts', String(attempts), 'a whole number, 1 or more')
   }
   const { clock, random } = host.environment
-  const limit = limitOf(options, clock)
+  const limit = operationLimit(options, clock)
   for (let attempt = 1; ; attempt++) {
     try {
       return await within(run(fn, attempt), limit, clock, 'unknown')

@@ -1,8 +1,9 @@
-import { type Limit, limitOf } from '../base/limit.js'
+import type { Limit } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify, type ErrorClass } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { operationLimit } from '../errors/operation-limit.js'
 import { TransactionClosedError } from '../errors/transaction-errors.js'
 import { fullJitter } from '../policy/backoff.js'
 import type { Holder } from '../pool/waiter.js'
@@ -38,7 +39,7 @@ export async function withTransaction<T>(
     return await outer.withTransaction(fn, options)
   }
   const { clock, random } = host.environment
-  const limit = limitOf(options, clock)
+  const limit = operationLimit(options, clock)
   const retry = options.retry === false ? { attempts: 1 } : (options.retry ?? {})
   const attempts = retry.attempts ?? defaultAttempts
   if (!(Number.isInteger(attempts) && attempts >= 1)) {

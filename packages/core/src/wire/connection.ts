@@ -1,10 +1,9 @@
 import pg from 'pg'
 import type { Clock, Timer } from '../base/clock.js'
 import { type Limit, type LimitReason, limitReached, watchLimit } from '../base/limit.js'
-import { endsSession } from '../errors/classify.js'
+import { classify, endsSession } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
-import { sqlStateOf } from '../errors/sqlstate.js'
 import { cancelBackend } from './cancel.js'
 import type { ClientInternals } from './pg-internals.js'
 import type { QueryResult, Statement } from './statement.js'
@@ -158,9 +157,12 @@ export class Connection {
     })
   }
 
-  /** Tears the socket down. A statement that runs rejects with ConnectionLostError. */
+  /** Tears the socket down. A statement that runs rejects with ConnectionLostError, and is stopped on the server. */
   destroy(): void {
     this.#closing = true
+    // The server would notice a dead socket only when it has something to write to it.
+    if (this.#current !== undefined && !this.#cancelling)
+      void cancelBackend(this.#internals, this.#clock, cancelBoundMs)
     this.#internals.connection.stream.destroy()
     this.#lose(new Error('the connection was torn down by the pool'))
   }
@@ -204,7 +206,7 @@ export class Connection {
     const { statement, givenUp: reason } = operation
     const { failure } = statement
     if (failure === undefined) this.#answer(operation, undefined)
-    else if (reason !== undefined && sqlStateOf(failure) === '57014') {
+    else if (reason !== undefined && classify(failure) === 'cancelled') {
       this.#answer(operation, givenUp(reason, 'cancelled', failure))
     } else this.#answer(operation, failure)
   }

@@ -92,8 +92,10 @@ export class Statement extends QueryBase {
   }
 
   override submit(connection: WireConnection): Error | null {
+    // Set first: a value that cannot be sent fails in the middle of it, behind bytes that the server will answer.
+    this.sent = true
     const refused = super.submit(connection)
-    this.sent = refused === null
+    if (refused !== null) this.sent = false
     return refused
   }
 

@@ -1,5 +1,5 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import type { TypeParsers } from '../wire/pg-internals.js'
+import type { TypeParsers } from './pg-internals.js'
 
 /** Where and how to connect: `pg`'s own names, so that a configuration for `pg.Pool` moves over. */
 export interface ConnectOptions {

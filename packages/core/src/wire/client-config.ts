@@ -5,6 +5,9 @@ import type { ConnectOptions } from './connect-options.js'
 const defaultConnectTimeoutMs = 5_000
 const defaultKeepAliveDelayMs = 10_000
 
+/** What `pg` takes to make one connection. */
+export type ClientConfig = pg.ClientConfig
+
 /** The configuration of one `pg.Client` for these options. */
 export function clientConfig(options: ConnectOptions, poolName: string): pg.ClientConfig {
   const config: pg.ClientConfig = {

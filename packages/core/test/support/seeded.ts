@@ -1,0 +1,16 @@
+/** Parameters of a property: FC_SEED replays the run whose seed a failure printed. */
+export function seeded(numRuns: number): { readonly numRuns: number; readonly seed?: number } {
+  const seed = process.env['FC_SEED']
+  return seed === undefined ? { numRuns } : { numRuns, seed: Number(seed) }
+}
+
+/** A small generator of pseudorandom numbers in [0, 1), so that a run can be replayed. mulberry32, public domain. */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

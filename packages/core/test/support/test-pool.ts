@@ -1,0 +1,37 @@
+import { afterEach } from 'vitest'
+import { createPool, type Pool, type PoolOptions } from '../../src/index.js'
+
+const open: Pool[] = []
+
+/** A pool that is ended behind the test, whatever the test does with it. */
+export function testPool(connectionString: string, options: Omit<PoolOptions, 'connectionString'> = {}): Pool {
+  const pool = createPool({ connectionString, max: 5, ...options })
+  open.push(pool)
+  return pool
+}
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((pool) => pool.end({ timeoutMs: 5_000 })))
+})
+
+/** Waits until `condition` gives something other than false or undefined; fails loudly after ten seconds. */
+export async function eventually<T>(what: string, condition: () => T | Promise<T>): Promise<NonNullable<T>> {
+  const until = performance.now() + 10_000
+  for (;;) {
+    const value = await condition()
+    if (value !== undefined && value !== null && value !== false) return value as NonNullable<T>
+    if (performance.now() > until) throw new Error(`did not happen within 10 s: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+/** What a promise was rejected with; fails when it was not. */
+export async function rejection(promise: Promise<unknown>): Promise<Error & { readonly code?: string }> {
+  try {
+    await promise
+  } catch (error) {
+    if (error instanceof Error) return error
+    throw new Error(`rejected with something that is no error: ${String(error)}`)
+  }
+  throw new Error('was expected to be rejected, but was not')
+}
