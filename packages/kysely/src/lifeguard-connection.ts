@@ -12,24 +12,17 @@ import type { CompiledQuery, ControlConnectionProvider, DatabaseConnection, Quer
 /** What Kysely's options for one operation say to the pool. */
 type Abortable = Pick<OperationOptions, 'signal'>
 
-/**
- * - `lazy`: nothing is taken from the pool; a query runs wherever the pool puts it, in the ambient transaction if any.
- * - `held`: a connection of one's own, taken by the first query and kept until Kysely releases it.
- * - `transaction`: pinned to a transaction that Kysely ends.
- * - `adopted`: pinned to a transaction that the core ends.
- */
-type Target =
-  | { readonly kind: 'lazy' }
-  | { readonly kind: 'held'; readonly connection: PooledConnection }
-  | { readonly kind: 'transaction'; readonly transaction: ControlledTransaction }
-  | { readonly kind: 'adopted'; readonly transaction: Transaction }
-
 const counted: ReadonlySet<string> = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 
 /** What Kysely takes for a connection. Nothing is taken from the pool before the first statement. */
 export class LifeguardConnection implements DatabaseConnection {
   readonly #pool: Pool
-  #target: Target = { kind: 'lazy' }
+  /** A session of one's own, from the first statement outside of an ambient transaction until Kysely releases it. */
+  #held: PooledConnection | undefined
+  /** The transaction that Kysely has begun on this connection, and ends. */
+  #own: ControlledTransaction | undefined
+  /** The transaction that the core has begun, and ends. */
+  #adopted: Transaction | undefined
   /** Aborts the query that runs now on the server; there while Kysely may ask for that. */
   #inflight: AbortController | undefined
   #pid: number | undefined
@@ -38,29 +31,33 @@ export class LifeguardConnection implements DatabaseConnection {
     this.#pool = pool
   }
 
+  /** Inside the ambient transaction a savepoint; else a transaction on the session of this connection. */
   async begin(options: BeginOptions): Promise<void> {
-    this.#target = { kind: 'transaction', transaction: await this.#pool.beginTransaction(options) }
+    const isAmbient = this.#held === undefined && this.#pool.currentTransaction !== undefined
+    this.#own = isAmbient ? await this.#pool.beginTransaction(options) : (await this.#hold()).beginTransaction(options)
   }
 
   adopt(transaction: Transaction): void {
-    this.#target = { kind: 'adopted', transaction }
+    this.#adopted = transaction
   }
 
   async commit(): Promise<void> {
-    const target = this.#target
-    if (target.kind === 'transaction') await target.transaction.commit()
+    await this.#end((own) => own.commit())
   }
 
   async rollback(): Promise<void> {
-    const target = this.#target
-    if (target.kind === 'transaction') await target.transaction.rollback()
+    await this.#end((own) => own.rollback())
   }
 
+  /** What Kysely left open is rolled back by the pool. */
   async release(): Promise<void> {
-    const target = this.#target
-    this.#target = { kind: 'lazy' }
-    if (target.kind === 'held') target.connection.release()
-    else if (target.kind === 'transaction') await target.transaction.rollback()
+    const held = this.#held
+    this.#held = undefined
+    try {
+      await this.rollback()
+    } finally {
+      held?.release()
+    }
   }
 
   async executeQuery<R>(query: CompiledQuery, options?: Abortable): Promise<QueryResult<R>> {
@@ -85,8 +82,7 @@ export class LifeguardConnection implements DatabaseConnection {
     chunkSize: number,
     options?: Abortable,
   ): AsyncIterableIterator<QueryResult<R>> {
-    const target = this.#target
-    const on = target.kind === 'transaction' || target.kind === 'adopted' ? target.transaction : this.#pool
+    const on = this.#own ?? this.#adopted ?? this.#held ?? this.#pool
     const statement = { text: query.sql, values: query.parameters }
     for await (const rows of on.streamBatches<R>(statement, { batchSize: chunkSize, signal: options?.signal })) {
       yield { rows }
@@ -112,15 +108,26 @@ export class LifeguardConnection implements DatabaseConnection {
     })
   }
 
-  /** Kysely asks for one connection for a single query and for `db.connection()` alike, so it is kept until released. */
   async #queryable(options?: Abortable): Promise<Queryable> {
-    const target = this.#target
-    if (target.kind === 'held') return target.connection
-    if (target.kind !== 'lazy') return target.transaction
-    const { currentTransaction } = this.#pool
-    if (currentTransaction !== undefined) return currentTransaction
-    const connection = await this.#pool.acquire(options?.signal === undefined ? undefined : { signal: options.signal })
-    this.#target = { kind: 'held', connection }
-    return connection
+    const transaction = this.#own ?? this.#adopted
+    if (transaction !== undefined) return transaction
+    if (this.#held === undefined) {
+      const { currentTransaction } = this.#pool
+      if (currentTransaction !== undefined) return currentTransaction
+    }
+    return await this.#hold(options)
+  }
+
+  /** Kysely asks for a connection in the same way for a single query and for `db.connection()`, so it is kept. */
+  async #hold(options?: Abortable): Promise<PooledConnection> {
+    this.#held ??= await this.#pool.acquire(options?.signal === undefined ? undefined : { signal: options.signal })
+    return this.#held
+  }
+
+  async #end(how: (own: ControlledTransaction) => Promise<void>): Promise<void> {
+    const own = this.#own
+    this.#own = undefined
+    this.#adopted = undefined
+    if (own !== undefined) await how(own)
   }
 }

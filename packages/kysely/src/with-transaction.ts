@@ -31,7 +31,7 @@ import { poolOf } from './pool-of.js'
  * ```
  */
 export async function withTransaction<DB, T>(
-  db: Kysely<DB>,
+  db: Kysely<DB> | Transaction<DB>,
   fn: (trx: Transaction<DB>, tx: CoreTransaction) => Promise<T>,
   options?: TransactionOptions,
 ): Promise<T> {

@@ -1,6 +1,8 @@
+import type { Clock } from '../base/clock.js'
 import type { OperationOptions } from '../base/limit.js'
 import { operationLimit } from '../errors/operation-limit.js'
 import type { StatementConfig } from '../wire/statement.js'
+import { type ConnectionSource, fromPool } from './connection-source.js'
 import { assertFits } from './nested-options.js'
 import { batchesIn, rowsOf, type StreamOptions } from './portal.js'
 import { type Executor, type QueryArguments, query } from './queryable.js'
@@ -23,18 +25,21 @@ export async function beginTransaction(
   return await open.begin(options)
 }
 
-/** Begins with the first statement, on a connection of its own, whatever is open around. It is not ambient. */
+/** On a connection of its own, whatever is open around. It is not ambient. */
 export function beginAlone(
   { ambient, host }: SessionEnvironment,
+  options?: ControlledTransactionOptions,
+): ControlledTransaction & Executor {
+  return beginOn(fromPool(host, ambient.current?.holder ?? { held: 0 }), host.environment.clock, options)
+}
+
+/** Begins, with the first statement, on a connection of this source. */
+export function beginOn(
+  source: ConnectionSource,
+  clock: Clock,
   options: ControlledTransactionOptions = {},
 ): ControlledTransaction & Executor {
-  const { clock } = host.environment
-  const server = new ServerTransaction(
-    host,
-    ambient.current?.holder ?? { held: 0 },
-    options,
-    operationLimit(options, clock),
-  )
+  const server = new ServerTransaction(source, clock, options, operationLimit(options, clock))
   const transaction: ControlledTransaction & Executor = {
     query: <Row>(...args: QueryArguments) => query<Row>(transaction, clock, args),
     stream: <Row>(text: string, values?: readonly unknown[], how?: StreamOptions) =>

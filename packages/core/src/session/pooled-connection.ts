@@ -3,7 +3,12 @@ import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
 import type { Holder } from '../pool/waiter.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import { onHeld } from './connection-source.js'
+import { beginOn, type ControlledTransactionOptions } from './controlled-transaction.js'
+import { rowsOf, type Streamable, type StreamOptions } from './portal.js'
 import { type QueryArguments, type Queryable, query } from './queryable.js'
+import { batchesInOwn } from './stream.js'
+import type { ControlledTransaction } from './transaction.js'
 
 /**
  * A connection for one user alone, until it is released. Statements on it run one after the other, in the order in
@@ -21,9 +26,11 @@ import { type QueryArguments, type Queryable, query } from './queryable.js'
  * } // released here
  * ```
  */
-export interface PooledConnection extends Queryable, AsyncDisposable {
+export interface PooledConnection extends Queryable, Streamable, AsyncDisposable {
   /** Process id of its backend, as in `pg_stat_activity`. */
   readonly pid: number
+  /** Begins a transaction on this connection, to be ended by hand. Until then every statement on it belongs to it. */
+  beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction
   /** Gives it back; a second call does nothing. `discard: true` closes it instead of letting anybody reuse it. */
   release(options?: { readonly discard?: boolean }): void
 }
@@ -51,6 +58,23 @@ export class AcquiredConnection implements PooledConnection {
 
   async execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
     return await this.#held().resource.run(new Statement(config), limit)
+  }
+
+  stream<Row>(
+    text: string,
+    values?: readonly unknown[],
+    options?: StreamOptions,
+  ): AsyncGenerator<Row, void, undefined> {
+    return rowsOf(this.streamBatches<Row>({ text, values }, options))
+  }
+
+  streamBatches<Row>(config: StatementConfig, options?: StreamOptions): AsyncGenerator<Row[], void, undefined> {
+    const { clock } = this.#host.environment
+    return batchesInOwn<Row>(beginOn(onHeld(this.#held()), clock), clock, config, options)
+  }
+
+  beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction {
+    return beginOn(onHeld(this.#held()), this.#host.environment.clock, options)
   }
 
   release(options: { readonly discard?: boolean } = {}): void {

@@ -1,12 +1,13 @@
+import type { Clock } from '../base/clock.js'
 import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '../base/limit.js'
 import { provesAbort } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
-import type { ConnectionSlot, Host } from '../host/host.js'
-import type { Holder } from '../pool/waiter.js'
+import type { ConnectionSlot } from '../host/host.js'
 import type { Connection } from '../wire/connection.js'
 import { mayHoldSeveral, type Prelude, type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import type { ConnectionSource } from './connection-source.js'
 import { type Sending, StatementLine } from './statement-line.js'
 import { type BeginOptions, beginPreludes } from './transaction-options.js'
 
@@ -30,8 +31,8 @@ const rollbackBoundMs = 5_000
  * back as soon as it is over. What it cannot say for certain it does not say: see `commit`.
  */
 export class ServerTransaction {
-  readonly #host: Host
-  readonly #holder: Holder
+  readonly #source: ConnectionSource
+  readonly #clock: Clock
   readonly #limit: Limit
   readonly #stopWatching: () => void
   readonly #whenGivenUp: (error: Error) => void
@@ -47,19 +48,19 @@ export class ServerTransaction {
    * @param whenGivenUp called once when the limit ends the transaction, before COMMIT was sent
    */
   constructor(
-    host: Host,
-    holder: Holder,
+    source: ConnectionSource,
+    clock: Clock,
     options: BeginOptions,
     limit: Limit,
     whenGivenUp: (error: Error) => void = nothing,
   ) {
-    this.#host = host
-    this.#holder = holder
+    this.#source = source
+    this.#clock = clock
     this.#limit = limit
-    this.#line = new StatementLine(host.environment.clock, (sending) => this.#send(sending))
+    this.#line = new StatementLine(clock, (sending) => this.#send(sending))
     for (const prelude of beginPreludes(options)) this.#line.putAhead(prelude)
     this.#whenGivenUp = whenGivenUp
-    this.#stopWatching = watchLimit(limit, host.environment.clock, (reason) => this.#giveUp(reason))
+    this.#stopWatching = watchLimit(limit, clock, (reason) => this.#giveUp(reason))
   }
 
   get isOver(): boolean {
@@ -147,8 +148,7 @@ export class ServerTransaction {
     this.#finish('rolled back', cause)
     this.#line.abandon(this.#closedError())
     connection.abandon({ kind: 'aborted', reason: this.#closedError() })
-    const { clock } = this.#host.environment
-    const bound = clock.setTimer(rollbackBoundMs, () => connection.destroy())
+    const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
     try {
       await connection.whenQuiet()
       if (connection.isAlive && connection.status !== 'I')
@@ -157,7 +157,7 @@ export class ServerTransaction {
       // Nothing was committed, whatever ROLLBACK said; a connection that cannot roll back must not be used again.
       connection.destroy()
     }
-    clock.clearTimer(bound)
+    this.#clock.clearTimer(bound)
     this.#giveBack(slot)
   }
 
@@ -190,13 +190,11 @@ export class ServerTransaction {
   }
 
   async #acquire(bounds: Limit): Promise<ConnectionSlot> {
-    const { pool } = this.#host
-    const slot = pool.tryAcquire() ?? (await pool.acquire(bounds, this.#holder))
+    const slot = await this.#source.take(bounds)
     if (this.#state.kind !== 'unopened') {
-      pool.release(slot)
+      this.#source.giveBack(slot)
       throw this.#closedError()
     }
-    this.#holder.held += 1
     this.#state = { kind: 'open', slot }
     this.#stopListening = slot.resource.onLost((lostWith) => {
       const cause = new ConnectionLostError(true, { cause: lostWith })
@@ -233,8 +231,7 @@ export class ServerTransaction {
   async #sendCommit(slot: ConnectionSlot): Promise<QueryResult> {
     const connection = slot.resource
     let late: LimitReason | undefined
-    const { clock } = this.#host.environment
-    const stop = watchLimit({ ...this.#limit, signal: undefined }, clock, (reason) => {
+    const stop = watchLimit({ ...this.#limit, signal: undefined }, this.#clock, (reason) => {
       late = reason
       connection.destroy()
     })
@@ -267,8 +264,7 @@ export class ServerTransaction {
     this.#gaveBack = true
     this.#stopListening()
     this.#stopListening = nothing
-    this.#holder.held -= 1
-    this.#host.release(slot)
+    this.#source.giveBack(slot)
   }
 }
 

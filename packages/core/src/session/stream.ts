@@ -1,7 +1,10 @@
+import type { Clock } from '../base/clock.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { beginAlone } from './controlled-transaction.js'
 import { batchesIn, type StreamOptions } from './portal.js'
+import type { Executor } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
+import type { ControlledTransaction } from './transaction.js'
 
 /**
  * Batches of rows: inside the transaction that is open around the call, or else in one of its own, which holds a
@@ -20,7 +23,16 @@ export async function* streamBatches<Row>(
     yield* batchesIn<Row>(open, clock, config, options)
     return
   }
-  const transaction = beginAlone(environment)
+  yield* batchesInOwn<Row>(beginAlone(environment), clock, config, options)
+}
+
+/** In a transaction that is there for the stream alone, and ends with it. */
+export async function* batchesInOwn<Row>(
+  transaction: ControlledTransaction & Executor,
+  clock: Clock,
+  config: StatementConfig,
+  options?: StreamOptions,
+): AsyncGenerator<Row[], void, undefined> {
   let rolledBack = false
   try {
     yield* batchesIn<Row>(transaction, clock, config, options)

@@ -7,6 +7,7 @@ import { operationLimit } from '../errors/operation-limit.js'
 import { TransactionClosedError } from '../errors/transaction-errors.js'
 import { fullJitter } from '../policy/backoff.js'
 import type { Holder } from '../pool/waiter.js'
+import { type ConnectionSource, fromPool } from './connection-source.js'
 import { assertFits } from './nested-options.js'
 import { withCallersStack } from './queryable.js'
 import { ServerTransaction } from './server-transaction.js'
@@ -23,11 +24,14 @@ const defaultAttempts = 10
  *
  * What is thrown is true: an error that is not CommitUnknownError means that nothing was committed.
  * https://www.postgresql.org/docs/18/mvcc-serialization-failure-handling.html
+ *
+ * @param source where each attempt gets its connection from; the pool, unless somebody holds one already
  */
 export async function withTransaction<T>(
   environment: SessionEnvironment,
   fn: (tx: Transaction) => Promise<T>,
   options: TransactionOptions = {},
+  source?: ConnectionSource,
 ): Promise<T> {
   if (typeof fn !== 'function')
     throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function that is given the transaction')
@@ -46,8 +50,9 @@ export async function withTransaction<T>(
     throw new InvalidOptionError('retry.attempts', String(attempts), 'a whole number, 1 or more')
   }
   const holder = ambient.current?.holder ?? { held: 0 }
+  const from = source ?? fromPool(host, holder)
   for (let attempt = 1; ; attempt++) {
-    const outcome = await attemptOnce(environment, fn, options, limit, attempt, holder)
+    const outcome = await attemptOnce(environment, from, fn, options, limit, attempt, holder)
     if (outcome.ok) {
       environment.retryBudget.succeeded()
       return outcome.value
@@ -67,6 +72,7 @@ type Outcome<T> =
 
 async function attemptOnce<T>(
   { ambient, host }: SessionEnvironment,
+  source: ConnectionSource,
   fn: (tx: Transaction) => Promise<T>,
   options: TransactionOptions,
   limit: Limit,
@@ -75,7 +81,7 @@ async function attemptOnce<T>(
 ): Promise<Outcome<T>> {
   const overdue = Promise.withResolvers<never>()
   let late: Error | undefined
-  const server = new ServerTransaction(host, holder, options, limit, (error) => {
+  const server = new ServerTransaction(source, host.environment.clock, options, limit, (error) => {
     late = error
     overdue.reject(error)
   })

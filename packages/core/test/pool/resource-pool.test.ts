@@ -526,7 +526,15 @@ test('a timeout of a busy pool says how busy it is, and for how long', async () 
   expect(caller.error).toBeInstanceOf(AcquireTimeoutError)
   expect(caller.error).toMatchObject({
     waitedMs: 1_000,
-    figures: { active: 2, idle: 0, connecting: 0, max: 2, waiting: 1, longestHeldMs: 1_500, longestHolderStack: undefined },
+    figures: {
+      active: 2,
+      idle: 0,
+      connecting: 0,
+      max: 2,
+      waiting: 1,
+      longestHeldMs: 1_500,
+      longestHolderStack: undefined,
+    },
   })
   expect(String(caller.error)).toContain('2/2 busy, 1 waiting, longest holder 1500 ms')
   expect((caller.error as Error).cause).toBeUndefined()

@@ -1,22 +1,27 @@
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
-import { afterEach, expect, test } from 'vitest'
+import { afterAll, afterEach, expect, test } from 'vitest'
 import {
   advisoryLockKey,
+  createPool,
   DeadlockError,
   InvalidOptionError,
   type LockHandle,
   LockLostError,
   LockTimeoutError,
+  type Pool,
 } from '../../src/index.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
 
+let watcher: Pool | undefined
+afterAll(() => watcher?.end())
+
 /** What a lock test must leave behind: nothing. */
 async function heldLocks(): Promise<number> {
-  const pool = testPool(database.url, { max: 1 })
-  const { rows } = await pool.query<{ n: number }>(
+  watcher ??= createPool({ connectionString: database.url, max: 1 })
+  const { rows } = await watcher.query<{ n: number }>(
     "select count(*)::int as n from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())",
   )
   return rows[0]?.n ?? -1
