@@ -1,4 +1,5 @@
 import { systemClock } from './base/clock.js'
+import { Emitter } from './base/emitter.js'
 import { systemRandom } from './base/random.js'
 import { Host } from './host/host.js'
 import { RetryBudget } from './policy/retry-budget.js'
@@ -7,6 +8,7 @@ import type { PoolEnvironment } from './pool/resource-pool.js'
 import { Pool } from './pool.js'
 import { type PoolOptions, resolveLimits } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
+import type { SessionEnvironment } from './session/session-environment.js'
 import { clientConfig } from './wire/client-config.js'
 import { whereTo } from './wire/where-to.js'
 
@@ -33,7 +35,13 @@ export function createPool(options: PoolOptions = {}): Pool {
     random: options.environment?.random ?? systemRandom,
   }
   const host = new Host(config, whereTo(config), limits, environment, options.onLeak ?? warnOfLeak(name))
-  return new Pool(name, { host, ambient: new Ambient(), retryBudget: new RetryBudget(options.retryBudget) }, limits.max)
+  const session: SessionEnvironment = {
+    host,
+    ambient: new Ambient(environment.clock),
+    retryBudget: new RetryBudget(options.retryBudget),
+    events: new Emitter(),
+  }
+  return new Pool(name, session, limits.max)
 }
 
 function warnOfLeak(name: string): (leak: LeakReport) => void {

@@ -1,9 +1,11 @@
 import type { Limit, OperationOptions } from './base/limit.js'
-import { operationLimit } from './errors/operation-limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
 import type { PoolCounts } from './pool/pool-counts.js'
+import { type Deadline, withDeadline } from './session/ambient-deadline.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
+import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
+import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
 import type { LockHandle } from './session/held-lock.js'
 import type { LockKey } from './session/lock-key.js'
 import type { LockOptions } from './session/lock-options.js'
@@ -11,9 +13,12 @@ import { AcquiredConnection, type PooledConnection } from './session/pooled-conn
 import { rowsOf, type Streamable, type StreamOptions } from './session/portal.js'
 import { type QueryArguments, type Queryable, query, withCallersStack } from './session/queryable.js'
 import type { SessionEnvironment } from './session/session-environment.js'
+import type { SessionEvents } from './session/session-events.js'
 import { streamBatches } from './session/stream.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
 import type { TransactionOptions } from './session/transaction-options.js'
+import { type UpdateVersionedOptions, updateVersioned } from './session/update-versioned.js'
+import { Fallback, type FallbackOptions, type FallbackResult } from './session/with-fallback.js'
 import { Locks, withLock } from './session/with-lock.js'
 import {
   type OptimisticAttempt,
@@ -44,6 +49,9 @@ export interface PoolStats extends Readonly<PoolCounts> {
   readonly retryBudget: number
 }
 
+/** The events of a pool, by name. */
+export interface PoolEvents extends SessionEvents {}
+
 /** How `end` goes about it. */
 export interface EndOptions {
   /**
@@ -67,6 +75,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
   readonly #environment: SessionEnvironment
   readonly #max: number
   readonly #locks = new Locks()
+  readonly #fallback: Fallback
   #ended: Promise<void> | undefined
 
   /** @internal use createPool */
@@ -74,6 +83,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     this.name = name
     this.#environment = environment
     this.#max = max
+    this.#fallback = new Fallback(environment)
   }
 
   /**
@@ -90,7 +100,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * ```
    */
   query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
-    return query<Row>(this, this.#environment.host.environment.clock, args)
+    return query<Row>(this, this.#environment.ambient, args)
   }
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. @internal */
@@ -142,9 +152,8 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
-      const slot =
-        host.pool.tryAcquire() ?? (await host.pool.acquire(operationLimit(options, host.environment.clock), holder))
-      return new AcquiredConnection(host, slot, holder)
+      const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(ambient.limitFor(options), holder))
+      return new AcquiredConnection(this.#environment, slot, holder)
     } catch (error) {
       throw withCallersStack(error)
     }
@@ -226,6 +235,100 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    */
   withOptimisticRetry<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, options?: OptimisticRetryOptions): Promise<T> {
     return withOptimisticRetry(this.#environment, fn, options)
+  }
+
+  /**
+   * Updates the row that has these key columns and still has the version that was read, and counts the version up.
+   *
+   * @throws VersionConflictError when somebody else was faster; inside `withOptimisticRetry` that is tried again
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * await pool.updateVersioned('item', { id: 7, version: 3 }, { name: 'Lamp' })
+   * ```
+   */
+  updateVersioned<Row = Record<string, unknown>>(
+    table: string,
+    key: Readonly<Record<string, unknown>>,
+    changes: Readonly<Record<string, unknown>>,
+    options?: UpdateVersionedOptions,
+  ): Promise<Row> {
+    return updateVersioned<Row>(this, table, key, changes, options)
+  }
+
+  /**
+   * Runs `fn` with `timeoutMs` milliseconds for all that it does on this pool; what runs then is cancelled on the server.
+   * `signal` of its argument tells the rest of `fn`.
+   *
+   * @throws OperationTimeoutError
+   */
+  withDeadline<T>(
+    timeoutMs: number,
+    fn: (deadline: Deadline) => Promise<T>,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<T> {
+    return withDeadline(this.#environment, timeoutMs, fn, options)
+  }
+
+  /**
+   * Runs pieces of work side by side and gives their values by the same names. The first failure, or the deadline,
+   * cancels the others on the server.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const { user, orders } = await pool.fanOut(
+   *   {
+   *     user: () => pool.query<{ name: string }>('select name from customer where id = $1', [42]),
+   *     orders: () => pool.query<{ id: number }>('select id from purchase where customer = $1', [42]),
+   *   },
+   *   { timeoutMs: 300 },
+   * )
+   * console.log(user.rows[0]?.name, orders.rows.length)
+   * ```
+   */
+  fanOut<Tasks extends FanOutTasks>(tasks: Tasks, options?: OperationOptions): Promise<FanOutResults<Tasks>> {
+    return fanOut(this.#environment, tasks, options)
+  }
+
+  /** Runs `fn` for each item, a few at a time and never more than the pool can carry; values in the order of the items. */
+  forEachConcurrent<Item, T>(
+    items: Iterable<Item> | AsyncIterable<Item>,
+    fn: (item: Item, index: number, deadline: Deadline) => Promise<T>,
+    options?: ConcurrencyOptions,
+  ): Promise<T[]> {
+    return forEachConcurrent(this.#environment, this.#max, items, fn, options)
+  }
+
+  /**
+   * Asks the database through `fn`; while the database cannot be asked, gives its last good answer out of `cache`, marked
+   * as stale.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const cache = new Map<string, unknown>()
+   * const { value, stale } = await pool.withFallback(
+   *   'product:42',
+   *   async () => (await pool.query<{ name: string }>('select name from product where id = 42')).rows[0],
+   *   { cache, staleIfErrorMs: 60_000, timeoutMs: 200 },
+   * )
+   * console.log(value?.name, stale)
+   * ```
+   */
+  withFallback<T>(key: string, fn: () => Promise<T>, options: FallbackOptions): Promise<FallbackResult<T>> {
+    return this.#fallback.get(key, fn, options)
+  }
+
+  /** Listens to what happens in the pool; returns the way to stop. A listener that throws becomes a process warning. */
+  on<Name extends keyof PoolEvents>(name: Name, listener: (event: PoolEvents[Name]) => void): () => void {
+    return this.#environment.events.on(name, listener)
   }
 
   /** The pool in numbers; cheap enough to be read every second. */

@@ -113,6 +113,22 @@ function classOfServerError(error: object, state: string, phase: Phase): ErrorCl
   return table[state] ?? table[state.slice(0, 2)] ?? 'user'
 }
 
+/** Classes that say that the server could not do its work, as opposed to: did it, and refused. */
+const infrastructure: ReadonlySet<ErrorClass> = new Set(['connection', 'unavailable', 'topology', 'overload', 'host'])
+
+/** Errors of the pool's own that mean the same: no connection or no answer could be had in time. */
+const outOfReach: ReadonlySet<LifeguardErrorCode> = new Set([
+  'LIFEGUARD_TIMEOUT',
+  'LIFEGUARD_ACQUIRE_TIMEOUT',
+  'LIFEGUARD_QUEUE_FULL',
+])
+
+/** Whether an error is about the server or the pool, so that the last good answer may stand in; never about the statement. */
+export function isInfrastructureError(error: unknown): boolean {
+  if (LifeguardError.isInstance(error) && outOfReach.has(error.code)) return true
+  return infrastructure.has(classify(error))
+}
+
 /** Whether the whole transaction may be run again by default: the server has undone it, or never got to commit it. */
 export function isRetryableByDefault(kind: ErrorClass): boolean {
   return kind === 'conflict' || kind === 'deadlock' || kind === 'connection'

@@ -55,6 +55,7 @@ export class ResourcePool<R> {
   #probeTimer: Timer | undefined
   #probesInBackground = false
   #maintenanceTimer: Timer | undefined
+  #queueTimer: Timer | undefined
   /** The last attempt to open failed for good: then only a caller makes another one, not `min`. */
   #hopeless = false
   #ending = false
@@ -207,19 +208,47 @@ export class ResourcePool<R> {
   #enqueue(resolve: (slot: Slot<R>) => void, reject: (error: Error) => void, limit: Limit, holder?: Holder): void {
     const since = this.#clock.now()
     const stack = this.#leaks.capture()
-    const waiter: Waiter<R> = { resolve, reject, since, holder, stack, stop: () => undefined }
-    const own = since + this.#limits.acquireTimeoutMs
-    const bounded =
-      limit.deadlineAt <= own
-        ? limit
-        : { deadlineAt: own, timeoutMs: this.#limits.acquireTimeoutMs, signal: limit.signal }
-    waiter.stop = watchLimit(bounded, this.#clock, (reason) => {
-      if (!this.#waiters.remove(waiter)) return
-      reject(this.#refusal(reason, since, holder))
-      this.#dispatch()
-    })
+    const waiter: Waiter<R> = { resolve, reject, since, holder, stack, stop: nothing }
+    // Bounds of its own are watched for it alone; the pool's, which most callers have only, by one timer for all.
+    if (limit.signal !== undefined || limit.deadlineAt <= since + this.#limits.acquireTimeoutMs) {
+      waiter.stop = watchLimit(limit, this.#clock, (reason) => {
+        if (this.#waiters.remove(waiter)) this.#turnAway(waiter, reason)
+        this.#dispatch()
+      })
+    }
     this.#waiters.add(waiter)
     this.#dispatch()
+  }
+
+  /**
+   * Keeps a timer on the first in the queue, whose time is up before that of all behind it. It is not set anew when that
+   * one is served, only when it goes off: under load, setting a timer for every caller costs as much as a tenth of a
+   * short statement. No timer is left when nobody waits.
+   */
+  #watchQueue(): void {
+    const { acquireTimeoutMs } = this.#limits
+    if (this.#queueTimer !== undefined) {
+      if (this.#waiters.length > 0) return
+      this.#clock.clearTimer(this.#queueTimer)
+      this.#queueTimer = undefined
+    }
+    const { first } = this.#waiters
+    if (first === undefined || acquireTimeoutMs === Number.POSITIVE_INFINITY) return
+    this.#queueTimer = this.#clock.setTimer(first.since + acquireTimeoutMs - this.#clock.now(), () => {
+      this.#queueTimer = undefined
+      const now = this.#clock.now()
+      for (const waiter of this.#waiters) {
+        if (now < waiter.since + acquireTimeoutMs) break
+        this.#waiters.remove(waiter)
+        waiter.stop()
+        this.#turnAway(waiter, { kind: 'timeout', timeoutMs: acquireTimeoutMs })
+      }
+      this.#dispatch()
+    })
+  }
+
+  #turnAway(waiter: Waiter<R>, reason: LimitReason): void {
+    waiter.reject(this.#refusal(reason, waiter.since, waiter.holder))
   }
 
   /** Why a caller gets no connection: it gave up, the server is down, or the pool is busy. These are three things. */
@@ -266,6 +295,7 @@ export class ResourcePool<R> {
       else this.#serve(slot)
     }
     this.#open()
+    this.#watchQueue()
     this.#scheduleMaintenance()
     if (this.#ending && this.#waiters.length === 0) {
       for (const slot of this.#idle.splice(0)) this.#retire(slot)
@@ -478,3 +508,5 @@ export class ResourcePool<R> {
     whenQuiet?.()
   }
 }
+
+const nothing = (): void => undefined

@@ -1,5 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Limit, OperationOptions } from '../base/limit.js'
+import type { Clock } from '../base/clock.js'
+import { type Limit, type OperationOptions, tighter, unlimited } from '../base/limit.js'
+import { operationLimit } from '../errors/operation-limit.js'
 import type { Holder } from '../pool/waiter.js'
 import type { QueryResult, StatementConfig } from '../wire/statement.js'
 import type { HeldLock } from './held-lock.js'
@@ -25,6 +27,8 @@ export interface OpenTransaction extends Transaction {
 export interface AmbientContext {
   readonly transaction: OpenTransaction | undefined
   readonly locks: ReadonlyMap<string, HeldLock>
+  /** What a deadline around this code still allows. */
+  readonly limit: Limit
   /** One for a line of work, however deeply it nests: what waits for a connection is found by it. */
   readonly holder: Holder
 }
@@ -35,10 +39,22 @@ export interface AmbientContext {
  */
 export class Ambient {
   readonly #storage = new AsyncLocalStorage<AmbientContext | undefined>()
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** The context of the code that calls; undefined outside of any. */
   get current(): AmbientContext | undefined {
     return this.#storage.getStore()
+  }
+
+  /** The bounds of an operation that begins here: its own options, and the deadline around it. */
+  limitFor(options: OperationOptions | undefined): Limit {
+    const own = operationLimit(options, this.#clock)
+    const around = this.#storage.getStore()?.limit
+    return around === undefined ? own : tighter(own, around)
   }
 
   /** Runs `fn` with parts of the context replaced. */
@@ -47,15 +63,11 @@ export class Ambient {
     const context: AmbientContext = {
       transaction: current?.transaction,
       locks: current?.locks ?? noLocks,
+      limit: current?.limit ?? unlimited,
       holder: current?.holder ?? { held: 0 },
       ...change,
     }
     return this.#storage.run(context, fn)
-  }
-
-  /** Runs `fn` as if nothing were open around it. */
-  outside<T>(fn: () => T): T {
-    return this.#storage.run(undefined, fn)
   }
 }
 

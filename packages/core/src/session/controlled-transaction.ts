@@ -1,18 +1,17 @@
-import type { Clock } from '../base/clock.js'
 import type { OperationOptions } from '../base/limit.js'
-import { operationLimit } from '../errors/operation-limit.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { type ConnectionSource, fromPool } from './connection-source.js'
 import { assertFits } from './nested-options.js'
 import { batchesIn, rowsOf, type StreamOptions } from './portal.js'
+import { commitProven } from './prove-commit.js'
 import { type Executor, type QueryArguments, query } from './queryable.js'
 import { ServerTransaction } from './server-transaction.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { ControlledTransaction } from './transaction.js'
-import type { BeginOptions } from './transaction-options.js'
+import { type BeginOptions, beginPreludes, type CommitOptions, commitProof } from './transaction-options.js'
 
 /** How a controlled transaction begins, and how long it may live. */
-export interface ControlledTransactionOptions extends BeginOptions, OperationOptions {}
+export interface ControlledTransactionOptions extends BeginOptions, CommitOptions, OperationOptions {}
 
 /** Inside the transaction that is open around the call a savepoint; elsewhere a transaction on its own connection. */
 export async function beginTransaction(
@@ -27,29 +26,34 @@ export async function beginTransaction(
 
 /** On a connection of its own, whatever is open around. It is not ambient. */
 export function beginAlone(
-  { ambient, host }: SessionEnvironment,
+  environment: SessionEnvironment,
   options?: ControlledTransactionOptions,
 ): ControlledTransaction & Executor {
-  return beginOn(fromPool(host, ambient.current?.holder ?? { held: 0 }), host.environment.clock, options)
+  const { ambient, host } = environment
+  return beginOn(fromPool(host, ambient.current?.holder ?? { held: 0 }), environment, options)
 }
 
 /** Begins, with the first statement, on a connection of this source. */
 export function beginOn(
   source: ConnectionSource,
-  clock: Clock,
+  environment: SessionEnvironment,
   options: ControlledTransactionOptions = {},
 ): ControlledTransaction & Executor {
-  const server = new ServerTransaction(source, clock, options, operationLimit(options, clock))
+  const { ambient: bounds, host } = environment
+  const { clock } = host.environment
+  const proof = commitProof(options, clock)
+  const preludes = [...beginPreludes(options), ...(proof?.preludes() ?? [])]
+  const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options))
   const transaction: ControlledTransaction & Executor = {
-    query: <Row>(...args: QueryArguments) => query<Row>(transaction, clock, args),
+    query: <Row>(...args: QueryArguments) => query<Row>(transaction, bounds, args),
     stream: <Row>(text: string, values?: readonly unknown[], how?: StreamOptions) =>
       rowsOf(transaction.streamBatches<Row>({ text, values }, how)),
     streamBatches: <Row>(config: StatementConfig, how?: StreamOptions) =>
-      batchesIn<Row>(transaction, clock, config, how),
+      batchesIn<Row>(transaction, bounds, config, how),
     execute: (config, limit) => server.query(config, limit),
     commit: async () => {
       await server.settled()
-      await server.commit()
+      await commitProven(server, proof, environment)
     },
     rollback: () => server.rollback(),
     [Symbol.asyncDispose]: () => server.rollback(),

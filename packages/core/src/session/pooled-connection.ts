@@ -1,12 +1,13 @@
 import type { Limit } from '../base/limit.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
-import type { ConnectionSlot, Host } from '../host/host.js'
+import type { ConnectionSlot } from '../host/host.js'
 import type { Holder } from '../pool/waiter.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import { onHeld } from './connection-source.js'
 import { beginOn, type ControlledTransactionOptions } from './controlled-transaction.js'
 import { rowsOf, type Streamable, type StreamOptions } from './portal.js'
-import { type QueryArguments, type Queryable, query } from './queryable.js'
+import { type Executor, type QueryArguments, type Queryable, query } from './queryable.js'
+import type { SessionEnvironment } from './session-environment.js'
 import { batchesInOwn } from './stream.js'
 import type { ControlledTransaction } from './transaction.js'
 
@@ -37,12 +38,12 @@ export interface PooledConnection extends Queryable, Streamable, AsyncDisposable
 
 /** A slot of the pool, dressed for a user. */
 export class AcquiredConnection implements PooledConnection {
-  readonly #host: Host
+  readonly #environment: SessionEnvironment
   readonly #holder: Holder | undefined
   #slot: ConnectionSlot | undefined
 
-  constructor(host: Host, slot: ConnectionSlot, holder: Holder | undefined) {
-    this.#host = host
+  constructor(environment: SessionEnvironment, slot: ConnectionSlot, holder: Holder | undefined) {
+    this.#environment = environment
     this.#slot = slot
     this.#holder = holder
     if (holder !== undefined) holder.held += 1
@@ -53,7 +54,7 @@ export class AcquiredConnection implements PooledConnection {
   }
 
   query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
-    return query<Row>(this, this.#host.environment.clock, args)
+    return query<Row>(this, this.#environment.ambient, args)
   }
 
   async execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
@@ -69,12 +70,11 @@ export class AcquiredConnection implements PooledConnection {
   }
 
   streamBatches<Row>(config: StatementConfig, options?: StreamOptions): AsyncGenerator<Row[], void, undefined> {
-    const { clock } = this.#host.environment
-    return batchesInOwn<Row>(beginOn(onHeld(this.#held()), clock), clock, config, options)
+    return batchesInOwn<Row>(this.beginTransaction(), this.#environment.ambient, config, options)
   }
 
-  beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction {
-    return beginOn(onHeld(this.#held()), this.#host.environment.clock, options)
+  beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction & Executor {
+    return beginOn(onHeld(this.#held()), this.#environment, options)
   }
 
   release(options: { readonly discard?: boolean } = {}): void {
@@ -82,8 +82,8 @@ export class AcquiredConnection implements PooledConnection {
     if (slot === undefined) return
     this.#slot = undefined
     if (this.#holder !== undefined) this.#holder.held -= 1
-    if (options.discard === true) this.#host.pool.discard(slot)
-    else this.#host.release(slot)
+    if (options.discard === true) this.#environment.host.pool.discard(slot)
+    else this.#environment.host.release(slot)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

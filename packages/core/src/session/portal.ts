@@ -1,9 +1,7 @@
-import type { Clock } from '../base/clock.js'
 import { type OperationOptions, unlimited } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import { operationLimit } from '../errors/operation-limit.js'
 import type { PortalRequest, StatementConfig } from '../wire/statement.js'
-import { type Executor, withCallersStack } from './queryable.js'
+import { type Bounds, type Executor, withCallersStack } from './queryable.js'
 
 /** How rows are streamed. */
 export interface StreamOptions extends OperationOptions {
@@ -40,7 +38,7 @@ let portals = 0
 /** Batches of rows inside an open transaction, in which other statements may run between two of them. */
 export async function* batchesIn<Row>(
   executor: Executor,
-  clock: Clock,
+  bounds: Bounds,
   config: StatementConfig,
   options: StreamOptions = {},
 ): AsyncGenerator<Row[], void, undefined> {
@@ -48,7 +46,7 @@ export async function* batchesIn<Row>(
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
     throw new InvalidOptionError('batchSize', String(batchSize), 'a whole number, 1 or more')
   }
-  const limit = operationLimit(options, clock)
+  const limit = bounds.limitFor(options)
   const name = `lifeguard_${++portals}`
   let portal: PortalRequest = { name, rows: batchSize, fields: undefined, hasMore: false }
   let isOpen = false

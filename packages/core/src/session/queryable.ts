@@ -1,7 +1,5 @@
-import type { Clock } from '../base/clock.js'
 import type { Limit, OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import { operationLimit } from '../errors/operation-limit.js'
 import type { PortalConfig, QueryResult, StatementConfig } from '../wire/statement.js'
 
 /** The ways to say what to run: text and values, or one object with both; then how far it may go. */
@@ -35,11 +33,16 @@ export interface Executor {
   execute(config: StatementConfig | PortalConfig, limit: Limit): Promise<QueryResult>
 }
 
+/** Turns a caller's options into absolute bounds; the ambient context of the pool does. */
+export interface Bounds {
+  limitFor(options: OperationOptions | undefined): Limit
+}
+
 /** The body of every `query`: one form out of the several, and errors whose stack leads to the caller. */
-export async function query<Row>(executor: Executor, clock: Clock, args: QueryArguments): Promise<QueryResult<Row>> {
+export async function query<Row>(executor: Executor, bounds: Bounds, args: QueryArguments): Promise<QueryResult<Row>> {
   const { config, options } = statementOf(args)
   try {
-    return (await executor.execute(config, operationLimit(options, clock))) as QueryResult<Row>
+    return (await executor.execute(config, bounds.limitFor(options))) as QueryResult<Row>
   } catch (error) {
     throw withCallersStack(error)
   }

@@ -9,7 +9,6 @@ import type { Connection } from '../wire/connection.js'
 import { mayHoldSeveral, type Prelude, type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import type { ConnectionSource } from './connection-source.js'
 import { type Sending, StatementLine } from './statement-line.js'
-import { type BeginOptions, beginPreludes } from './transaction-options.js'
 
 /**
  * - `unopened`: no connection is taken yet; the first statement takes one and brings BEGIN with it.
@@ -45,12 +44,13 @@ export class ServerTransaction {
   #gaveBack = false
 
   /**
+   * @param preludes BEGIN, and what holds for this transaction only
    * @param whenGivenUp called once when the limit ends the transaction, before COMMIT was sent
    */
   constructor(
     source: ConnectionSource,
     clock: Clock,
-    options: BeginOptions,
+    preludes: readonly Prelude[],
     limit: Limit,
     whenGivenUp: (error: Error) => void = nothing,
   ) {
@@ -58,7 +58,7 @@ export class ServerTransaction {
     this.#clock = clock
     this.#limit = limit
     this.#line = new StatementLine(clock, (sending) => this.#send(sending))
-    for (const prelude of beginPreludes(options)) this.#line.putAhead(prelude)
+    for (const prelude of preludes) this.#line.putAhead(prelude)
     this.#whenGivenUp = whenGivenUp
     this.#stopWatching = watchLimit(limit, clock, (reason) => this.#giveUp(reason))
   }
@@ -233,7 +233,7 @@ export class ServerTransaction {
     let late: LimitReason | undefined
     const stop = watchLimit({ ...this.#limit, signal: undefined }, this.#clock, (reason) => {
       late = reason
-      connection.destroy()
+      connection.sever()
     })
     try {
       return await connection.run(new Statement({ text: 'commit' }), unlimited)

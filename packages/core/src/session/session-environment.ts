@@ -1,6 +1,8 @@
+import type { Emitter } from '../base/emitter.js'
 import type { Host } from '../host/host.js'
 import type { RetryBudget } from '../policy/retry-budget.js'
 import type { Ambient } from './ambient.js'
+import type { SessionEvents } from './session-events.js'
 
 /** What the helpers of this floor work with; one for each pool. */
 export interface SessionEnvironment {
@@ -8,4 +10,5 @@ export interface SessionEnvironment {
   readonly ambient: Ambient
   /** Shared by every caller of the pool. */
   readonly retryBudget: RetryBudget
+  readonly events: Emitter<SessionEvents>
 }

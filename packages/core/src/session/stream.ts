@@ -1,8 +1,7 @@
-import type { Clock } from '../base/clock.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { beginAlone } from './controlled-transaction.js'
 import { batchesIn, type StreamOptions } from './portal.js'
-import type { Executor } from './queryable.js'
+import type { Bounds, Executor } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { ControlledTransaction } from './transaction.js'
 
@@ -16,26 +15,25 @@ export async function* streamBatches<Row>(
   config: StatementConfig,
   options?: StreamOptions,
 ): AsyncGenerator<Row[], void, undefined> {
-  const { ambient, host } = environment
-  const { clock } = host.environment
+  const { ambient } = environment
   const open = ambient.current?.transaction
   if (open !== undefined) {
-    yield* batchesIn<Row>(open, clock, config, options)
+    yield* batchesIn<Row>(open, ambient, config, options)
     return
   }
-  yield* batchesInOwn<Row>(beginAlone(environment), clock, config, options)
+  yield* batchesInOwn<Row>(beginAlone(environment), ambient, config, options)
 }
 
 /** In a transaction that is there for the stream alone, and ends with it. */
 export async function* batchesInOwn<Row>(
   transaction: ControlledTransaction & Executor,
-  clock: Clock,
+  bounds: Bounds,
   config: StatementConfig,
   options?: StreamOptions,
 ): AsyncGenerator<Row[], void, undefined> {
   let rolledBack = false
   try {
-    yield* batchesIn<Row>(transaction, clock, config, options)
+    yield* batchesIn<Row>(transaction, bounds, config, options)
   } catch (error) {
     rolledBack = true
     await transaction.rollback()

@@ -1,7 +1,9 @@
+import type { Clock } from '../base/clock.js'
 import type { OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { BackoffOptions } from '../policy/backoff.js'
 import type { Prelude } from '../wire/statement.js'
+import { CommitProof, type CommitProofOptions } from './commit-proof.js'
 
 /** https://www.postgresql.org/docs/18/transaction-iso.html */
 export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable'
@@ -48,8 +50,20 @@ export interface RetryOptions {
   readonly backoff?: BackoffOptions | undefined
 }
 
+/** How a transaction ends. */
+export interface CommitOptions {
+  /**
+   * Finds out what became of a COMMIT whose answer was lost, in place of throwing CommitUnknownError at once: committed,
+   * and the value is returned; or not, and the transaction may be run again. Costs a transaction id for each
+   * transaction, read-only ones excepted, and no round trip.
+   *
+   * @default false
+   */
+  readonly proveCommit?: boolean | CommitProofOptions | undefined
+}
+
 /** Everything that can be said of one call of `withTransaction`. */
-export interface TransactionOptions extends BeginOptions, OperationOptions {
+export interface TransactionOptions extends BeginOptions, CommitOptions, OperationOptions {
   /**
    * The callback runs again, from its first line, when the server undid the transaction for the sake of others (40001,
    * 40P01), or when the connection was lost before COMMIT was sent. `false` never does. What the callback does outside
@@ -86,4 +100,13 @@ export function beginPreludes(options: BeginOptions): Prelude[] {
 /** The server counts whole milliseconds, and takes 0 for 'never'. */
 export function milliseconds(ms: number): string {
   return String(ms <= 0 ? 0 : Math.max(1, Math.round(ms)))
+}
+
+/** The proof that these options ask for; a transaction that cannot write needs none. */
+export function commitProof(
+  { proveCommit, readOnly }: CommitOptions & BeginOptions,
+  clock: Clock,
+): CommitProof | undefined {
+  if (proveCommit === undefined || proveCommit === false || readOnly === true) return undefined
+  return new CommitProof(proveCommit === true ? {} : proveCommit, clock)
 }

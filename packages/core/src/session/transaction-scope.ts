@@ -1,14 +1,15 @@
 import type { Clock } from '../base/clock.js'
 import { type Limit, type OperationOptions, tighter, unlimited } from '../base/limit.js'
 import { within } from '../errors/given-up.js'
-import { operationLimit } from '../errors/operation-limit.js'
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { QueryResult, StatementConfig } from '../wire/statement.js'
 import type { Ambient, OpenTransaction } from './ambient.js'
+import { type Hook, type HookName, Hooks } from './hooks.js'
 import { batchesIn, rowsOf, type StreamOptions } from './portal.js'
 import { type QueryArguments, query } from './queryable.js'
 import type { ServerTransaction } from './server-transaction.js'
-import type { ControlledTransaction, Transaction } from './transaction.js'
+import type { ControlledTransaction, RetryReason, Transaction } from './transaction.js'
 import type { BeginOptions } from './transaction-options.js'
 
 /** A nested level on the server. */
@@ -25,7 +26,9 @@ interface Savepoint {
 export class TransactionScope implements OpenTransaction {
   readonly server: ServerTransaction
   readonly attempt: number
+  readonly retries: readonly RetryReason[]
   readonly depth: number
+  readonly hooks = new Hooks()
   /** How the outermost level began. */
   readonly begun: BeginOptions
   readonly #ambient: Ambient
@@ -43,13 +46,14 @@ export class TransactionScope implements OpenTransaction {
     server: ServerTransaction,
     ambient: Ambient,
     clock: Clock,
-    attempt: number,
+    retries: readonly RetryReason[],
     begun: BeginOptions,
     parent?: TransactionScope,
     limit: Limit = unlimited,
   ) {
     this.server = server
-    this.attempt = attempt
+    this.attempt = retries.length + 1
+    this.retries = retries
     this.begun = begun
     this.depth = parent === undefined ? 0 : parent.depth + 1
     this.#ambient = ambient
@@ -63,7 +67,7 @@ export class TransactionScope implements OpenTransaction {
   }
 
   query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
-    return query<Row>(this, this.#clock, args)
+    return query<Row>(this, this.#ambient, args)
   }
 
   stream<Row>(
@@ -75,7 +79,7 @@ export class TransactionScope implements OpenTransaction {
   }
 
   streamBatches<Row>(config: StatementConfig, options?: StreamOptions): AsyncGenerator<Row[], void, undefined> {
-    return batchesIn<Row>(this, this.#clock, config, options)
+    return batchesIn<Row>(this, this.#ambient, config, options)
   }
 
   /** Runs a statement at the innermost level that is open around the caller. */
@@ -94,18 +98,38 @@ export class TransactionScope implements OpenTransaction {
     if (inner !== this) return await inner.withTransaction(fn, options)
     if (this.#manual !== undefined) return await this.#manual.withTransaction(fn, options)
     this.#assertOpen()
-    const limit = tighter(operationLimit(options, this.#clock), this.#limit)
+    const limit = tighter(this.#ambient.limitFor(options), this.#limit)
     while (this.#child !== undefined) await this.#turn(this.#child, limit)
     return await this.#nest(fn, limit)
+  }
+
+  afterCommit(hook: Hook): void {
+    this.#hook('afterCommit', hook)
+  }
+
+  afterRollback(hook: Hook): void {
+    this.#hook('afterRollback', hook)
+  }
+
+  onUnknown(hook: Hook): void {
+    this.#hook('onUnknown', hook)
+  }
+
+  #hook(name: HookName, hook: Hook): void {
+    if (typeof hook !== 'function') throw new InvalidOptionError(name, `of type ${typeof hook}`, 'a function')
+    this.#assertOpen()
+    this.hooks.add(name, hook)
   }
 
   isWithin(other: OpenTransaction): boolean {
     return other === this || this.#parent?.isWithin(other) === true
   }
 
-  /** No further use. Called by whoever settles this level. */
-  close(how: string): void {
-    this.#closed ??= how
+  /** No further use; false when that was so already. Called by whoever settles this level. */
+  close(how: string): boolean {
+    if (this.#closed !== undefined) return false
+    this.#closed = how
+    return true
   }
 
   /** Settles when nothing runs at this level any more, nested transactions that nobody waited for included. */
@@ -146,7 +170,7 @@ export class TransactionScope implements OpenTransaction {
     const inner = this.#innermost()
     if (inner !== this) return await inner.begin(options)
     this.#assertOpen()
-    const limit = tighter(operationLimit(options, this.#clock), this.#limit)
+    const limit = tighter(this.#ambient.limitFor(options), this.#limit)
     while (this.#child !== undefined) await this.#turn(this.#child, limit)
     if (this.#manual !== undefined) return await this.#manual.begin(options)
     const savepoint = this.#openSavepoint(limit)
@@ -184,7 +208,7 @@ export class TransactionScope implements OpenTransaction {
   #openSavepoint(limit: Limit): Savepoint {
     const { server } = this
     const name = `lifeguard_${this.depth + 1}_${++this.#savepoints}`
-    const scope = new TransactionScope(server, this.#ambient, this.#clock, this.attempt, this.begun, this, limit)
+    const scope = new TransactionScope(server, this.#ambient, this.#clock, this.retries, this.begun, this, limit)
     const failureBefore = server.firstFailure
     return { scope, name, failureBefore, takeBack: server.sendAhead({ text: `savepoint ${name}` }) }
   }
@@ -194,11 +218,12 @@ export class TransactionScope implements OpenTransaction {
     await scope.settled()
     if (server.isFailed) throw new TransactionRolledBackError({ cause: server.firstFailure })
     scope.close('released')
+    this.hooks.takeReleased(scope.hooks)
     if (!takeBack()) server.sendAhead({ text: `release savepoint ${name}` })
   }
 
   async #undo({ scope, name, failureBefore, takeBack }: Savepoint): Promise<void> {
-    scope.close('rolled back')
+    if (scope.close('rolled back')) this.hooks.takeRolledBack(scope.hooks)
     if (!takeBack() && !this.server.isOver) await this.#rollbackTo(name, failureBefore)
   }
 

@@ -1,4 +1,6 @@
 import type { OperationOptions } from '../base/limit.js'
+import type { ErrorClass } from '../errors/classify.js'
+import type { Hook } from './hooks.js'
 import type { Streamable } from './portal.js'
 import type { Queryable } from './queryable.js'
 
@@ -6,6 +8,8 @@ import type { Queryable } from './queryable.js'
 export interface Transaction extends Queryable, Streamable {
   /** `1` the first time the callback runs, `2` when it runs again, and so on. */
   readonly attempt: number
+  /** Why it runs again: the attempts before this one, the first one first. */
+  readonly retries: readonly RetryReason[]
   /** How many transactions this one is nested in; `0` for the outermost. */
   readonly depth: number
   /**
@@ -13,6 +17,22 @@ export interface Transaction extends Queryable, Streamable {
    * transaction retries, as a serialization failure cannot be cured within.
    */
   withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: OperationOptions): Promise<T>
+  /**
+   * Calls `hook` once, when what this level did is known to be committed; never for an attempt that failed. The caller of
+   * the outermost `withTransaction` waits for it. What it throws becomes a 'hook-error' event: the commit stands.
+   */
+  afterCommit(hook: Hook): void
+  /** Calls `hook` once, when what this level did is undone for good, and will not be tried again. */
+  afterRollback(hook: Hook): void
+  /** Calls `hook` once, when it cannot be known whether this level was committed. */
+  onUnknown(hook: Hook): void
+}
+
+/** An attempt of a transaction that was undone. */
+export interface RetryReason {
+  readonly attempt: number
+  readonly reason: ErrorClass
+  readonly error: unknown
 }
 
 /**

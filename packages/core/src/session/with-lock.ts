@@ -4,7 +4,6 @@ import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { DeadlockError, LockLostError, LockTimeoutError } from '../errors/lock-errors.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
-import { operationLimit } from '../errors/operation-limit.js'
 import type { ConnectionSlot } from '../host/host.js'
 import type { HeldLock, LockHandle, LockMode } from './held-lock.js'
 import { LocalLockQueue } from './local-lock-queue.js'
@@ -47,11 +46,7 @@ export async function withLock<T>(
   const outer = first === undefined ? undefined : held?.get(first.id)
   if (missing.length === 0 && outer !== undefined) return await fn(outer.handle)
   try {
-    return await new LockCall(environment, locks, missing, mode).run(
-      fn,
-      waitMs,
-      operationLimit(options, environment.host.environment.clock),
-    )
+    return await new LockCall(environment, locks, missing, mode).run(fn, waitMs, environment.ambient.limitFor(options))
   } catch (error) {
     throw withCallersStack(error)
   }

@@ -3,7 +3,6 @@ import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import { operationLimit } from '../errors/operation-limit.js'
 import { type BackoffOptions, fullJitter } from '../policy/backoff.js'
 import { withCallersStack } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
@@ -44,7 +43,7 @@ export async function withOptimisticRetry<T>(
     throw new InvalidOptionError('attempts', String(attempts), 'a whole number, 1 or more')
   }
   const { clock, random } = host.environment
-  const limit = operationLimit(options, clock)
+  const limit = ambient.limitFor(options)
   for (let attempt = 1; ; attempt++) {
     try {
       return await within(run(fn, attempt), limit, clock, 'unknown')

@@ -1,19 +1,20 @@
 import type { Limit } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
-import { classify, type ErrorClass } from '../errors/classify.js'
+import { classify, type ErrorClass, isRetryableByDefault } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import { operationLimit } from '../errors/operation-limit.js'
-import { TransactionClosedError } from '../errors/transaction-errors.js'
+import { CommitUnknownError, TransactionClosedError } from '../errors/transaction-errors.js'
 import { fullJitter } from '../policy/backoff.js'
 import type { Holder } from '../pool/waiter.js'
 import { type ConnectionSource, fromPool } from './connection-source.js'
+import type { HookName, Hooks } from './hooks.js'
 import { assertFits } from './nested-options.js'
+import { commitProven } from './prove-commit.js'
 import { withCallersStack } from './queryable.js'
 import { ServerTransaction } from './server-transaction.js'
 import type { SessionEnvironment } from './session-environment.js'
-import type { Transaction } from './transaction.js'
-import type { TransactionOptions } from './transaction-options.js'
+import type { RetryReason, Transaction } from './transaction.js'
+import { beginPreludes, commitProof, type TransactionOptions } from './transaction-options.js'
 import { TransactionScope } from './transaction-scope.js'
 
 const defaultAttempts = 10
@@ -43,79 +44,117 @@ export async function withTransaction<T>(
     return await outer.withTransaction(fn, options)
   }
   const { clock, random } = host.environment
-  const limit = operationLimit(options, clock)
+  const limit = ambient.limitFor(options)
   const retry = options.retry === false ? { attempts: 1 } : (options.retry ?? {})
   const attempts = retry.attempts ?? defaultAttempts
   if (!(Number.isInteger(attempts) && attempts >= 1)) {
     throw new InvalidOptionError('retry.attempts', String(attempts), 'a whole number, 1 or more')
   }
   const holder = ambient.current?.holder ?? { held: 0 }
-  const from = source ?? fromPool(host, holder)
-  for (let attempt = 1; ; attempt++) {
-    const outcome = await attemptOnce(environment, from, fn, options, limit, attempt, holder)
-    if (outcome.ok) {
+  const call: Call<T> = { environment, fn, options, limit, holder, source: source ?? fromPool(host, holder) }
+  const retries: RetryReason[] = []
+  for (;;) {
+    const outcome = await attemptOnce(call, [...retries])
+    if (outcome.kind === 'committed') {
       environment.retryBudget.succeeded()
+      await runHooks(environment, outcome.hooks, 'afterCommit')
       return outcome.value
     }
-    const { error } = outcome
-    if (!outcome.mayRetry || attempt >= attempts || !isWorthRetrying(outcome.kind, environment)) {
-      throw withCallersStack(error)
+    const { error, hooks } = outcome
+    const attempt = retries.length + 1
+    if (outcome.kind === 'undone' && attempt < attempts && isWorthRetrying(outcome.reason, environment)) {
+      const { reason } = outcome
+      const delayMs = fullJitter(attempt, retry.backoff, random)
+      environment.events.emit('retry', () => ({ attempt, reason, error, delayMs }))
+      const reached = await sleep(delayMs, clock, limit)
+      if (reached === undefined) {
+        retries.push({ attempt, reason, error })
+        continue
+      }
+      await runHooks(environment, hooks, 'afterRollback')
+      throw givenUp(reached, 'cancelled', error)
     }
-    const reached = await sleep(fullJitter(attempt, retry.backoff, random), clock, limit)
-    if (reached !== undefined) throw givenUp(reached, 'cancelled', error)
+    await runHooks(environment, hooks, outcome.kind === 'unknown' ? 'onUnknown' : 'afterRollback')
+    throw withCallersStack(error)
   }
 }
 
-type Outcome<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly error: unknown; readonly kind: ErrorClass; readonly mayRetry: boolean }
+/** One call of `withTransaction`, over all its attempts. */
+interface Call<T> {
+  readonly environment: SessionEnvironment
+  readonly fn: (tx: Transaction) => Promise<T>
+  readonly options: TransactionOptions
+  readonly limit: Limit
+  readonly holder: Holder
+  readonly source: ConnectionSource
+}
 
-async function attemptOnce<T>(
-  { ambient, host }: SessionEnvironment,
-  source: ConnectionSource,
-  fn: (tx: Transaction) => Promise<T>,
-  options: TransactionOptions,
-  limit: Limit,
-  attempt: number,
-  holder: Holder,
-): Promise<Outcome<T>> {
+/**
+ * - `undone`: nothing of it was committed, and another attempt may make sense, depending on `reason`.
+ * - `late`: nothing of it was committed, and its time is over.
+ */
+type Outcome<T> = { readonly hooks: Hooks } & (
+  | { readonly kind: 'committed'; readonly value: T }
+  | { readonly kind: 'undone'; readonly error: unknown; readonly reason: ErrorClass }
+  | { readonly kind: 'late'; readonly error: unknown }
+  | { readonly kind: 'unknown'; readonly error: unknown }
+)
+
+async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): Promise<Outcome<T>> {
+  const { environment, fn, options, limit, holder, source } = call
+  const { ambient, host } = environment
+  const { clock } = host.environment
   const overdue = Promise.withResolvers<never>()
   let late: Error | undefined
-  const server = new ServerTransaction(source, host.environment.clock, options, limit, (error) => {
+  const proof = commitProof(options, clock)
+  const preludes = [...beginPreludes(options), ...(proof?.preludes() ?? [])]
+  const server = new ServerTransaction(source, clock, preludes, limit, (error) => {
     late = error
     overdue.reject(error)
   })
-  const scope = new TransactionScope(server, ambient, host.environment.clock, attempt, options)
+  const scope = new TransactionScope(server, ambient, clock, retries, options)
+  const { hooks } = scope
   try {
     const work = ambient.run({ transaction: scope, holder }, async () => await fn(scope))
-    const value = await (limit.signal === undefined && limit.timeoutMs === Number.POSITIVE_INFINITY
-      ? work
-      : Promise.race([work, overdue.promise]))
+    const isUnlimited = limit.signal === undefined && limit.timeoutMs === Number.POSITIVE_INFINITY
+    const value = await (isUnlimited ? work : Promise.race([work, overdue.promise]))
     await scope.settled()
     scope.close('committed')
-    await server.commit()
-    return { ok: true, value }
+    await commitProven(server, proof, environment)
+    return { kind: 'committed', value, hooks }
   } catch (error) {
     scope.close('rolled back')
+    if (error instanceof CommitUnknownError) return { kind: 'unknown', error, hooks }
     // Late: the caller gets its answer now, and the rollback goes on behind its back.
-    if (late !== undefined) return { ok: false, error: late, kind: 'cancelled', mayRetry: false }
+    if (late !== undefined) return { kind: 'late', error: late, hooks }
     await server.rollback(error)
-    return { ok: false, error, kind: classOf(error, server.firstFailure), mayRetry: true }
+    return { kind: 'undone', error, reason: reasonOf(error, server.firstFailure), hooks }
   }
+}
+
+/** Hooks run outside of the transaction, which is over. */
+async function runHooks({ ambient, events }: SessionEnvironment, hooks: Hooks, name: HookName): Promise<void> {
+  if (hooks.isEmpty) return
+  await ambient.run({ transaction: undefined }, () =>
+    hooks.run(name, (hook, error) => {
+      const heard = events.emit('hook-error', () => ({ hook, error }))
+      if (!heard) process.emitWarning(error instanceof Error ? error : String(error), { type: 'LifeguardHookWarning' })
+    }),
+  )
 }
 
 /**
  * A callback may wrap the server's error in one of its own, or fail over what a failed statement did not give it. Once
  * the server has undone the transaction for the sake of others, that is the reason, whatever was thrown.
  */
-function classOf(error: unknown, firstFailure: unknown): ErrorClass {
+function reasonOf(error: unknown, firstFailure: unknown): ErrorClass {
   const thrown = classify(error)
   if (thrown !== 'user' || firstFailure === undefined) return thrown
   const first = classify(firstFailure)
-  return first === 'conflict' || first === 'deadlock' || first === 'connection' ? first : thrown
+  return isRetryableByDefault(first) ? first : thrown
 }
 
-function isWorthRetrying(kind: ErrorClass, { retryBudget }: SessionEnvironment): boolean {
-  if (kind === 'conflict' || kind === 'deadlock') return true
-  return kind === 'connection' && retryBudget.tryRetry()
+function isWorthRetrying(reason: ErrorClass, { retryBudget }: SessionEnvironment): boolean {
+  // A lost connection may mean that all are: then retries must not multiply the load. A conflict is a sign of progress.
+  return isRetryableByDefault(reason) && (reason !== 'connection' || retryBudget.tryRetry())
 }

@@ -159,10 +159,16 @@ export class Connection {
 
   /** Tears the socket down. A statement that runs rejects with ConnectionLostError, and is stopped on the server. */
   destroy(): void {
-    this.#closing = true
     // The server would notice a dead socket only when it has something to write to it.
-    if (this.#current !== undefined && !this.#cancelling)
+    if (this.#current !== undefined && !this.#cancelling) {
       void cancelBackend(this.#internals, this.#clock, cancelBoundMs)
+    }
+    this.sever()
+  }
+
+  /** Tears the socket down, and leaves the server to what it is doing. */
+  sever(): void {
+    this.#closing = true
     this.#internals.connection.stream.destroy()
     this.#lose(new Error('the connection was torn down by the pool'))
   }

@@ -70,6 +70,7 @@ export interface QueryInternals {
   text: string
   values: readonly unknown[] | undefined
   name: string | undefined
+  queryMode: 'extended' | undefined
   _result: ResultInternals
   _results: ResultInternals | ResultInternals[]
   requiresPreparation(): boolean
@@ -86,14 +87,18 @@ export interface QueryInternals {
 }
 
 /** `pg.Query` with its private side, to be extended. */
-export const QueryBase = pg.Query as unknown as new (config: {
-  readonly text: string
-  readonly values?: readonly unknown[] | undefined
-  readonly name?: string | undefined
-  readonly rowMode?: 'array' | undefined
-  readonly types?: TypeParsers | undefined
-  readonly queryMode?: 'extended' | undefined
-}) => QueryInternals
+export const QueryBase = pg.Query as unknown as new (
+  config:
+    | string
+    | {
+        readonly text: string
+        readonly values?: readonly unknown[] | undefined
+        readonly name?: string | undefined
+        readonly rowMode?: 'array' | undefined
+        readonly types?: TypeParsers | undefined
+      },
+  values?: readonly unknown[],
+) => QueryInternals
 
 /** What `pg` makes of a value before it is sent: text, bytes or null. */
 export const prepareValue: (value: unknown) => unknown = utils.prepareValue

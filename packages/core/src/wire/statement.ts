@@ -56,6 +56,8 @@ export interface QueryResult<Row = Record<string, unknown>> {
 export interface Prelude {
   readonly text: string
   readonly values?: readonly string[]
+  /** Called with the columns of each row that it gives, as text. */
+  readonly onRow?: (columns: readonly (string | null)[]) => void
 }
 
 /**
@@ -79,8 +81,13 @@ export class Statement extends QueryBase {
 
   constructor(config: StatementConfig | PortalConfig, preludes: readonly Prelude[] = []) {
     const portal = 'portal' in config ? config.portal : undefined
+    const { text, values, name, rowMode, types } = config
+    // Text and values apart spare us the copy that `pg` makes of an object, property by property.
+    if (rowMode === undefined && types === undefined) super(text, values)
+    else super(config)
+    if (name !== undefined) this.name = name
     // Behind preludes, or for a portal, the simple protocol will not do: it would end in a Sync of its own.
-    super(preludes.length === 0 && portal === undefined ? config : { ...config, queryMode: 'extended' })
+    if (preludes.length > 0 || portal !== undefined) this.queryMode = 'extended'
     this.#portal = portal
     this.#preludes = preludes
     this.#ahead = preludes.length
@@ -130,7 +137,11 @@ export class Statement extends QueryBase {
   }
 
   override handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
-    if (this.#ahead > 0 || this.failure !== undefined) return
+    if (this.#ahead > 0) {
+      this.#preludes.at(-this.#ahead)?.onRow?.(message.fields)
+      return
+    }
+    if (this.failure !== undefined) return
     try {
       const result = this._result
       result.rows.push(result.parseRow(message.fields))

@@ -1,0 +1,54 @@
+import type { Limit } from '../base/limit.js'
+import { within } from '../errors/given-up.js'
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import type { SessionEnvironment } from './session-environment.js'
+
+/** What the callback of `withDeadline` gets. */
+export interface Deadline {
+  /** Aborted when the time is up: for what the callback does outside of the database. */
+  readonly signal: AbortSignal
+  /** Milliseconds that are left; never negative. */
+  remainingMs(): number
+}
+
+/**
+ * Runs `fn` with `timeoutMs` milliseconds for all that it does on the pool. Whatever runs inside gets the time that is
+ * left, or its own `timeoutMs` if that is less; when the time is up it is cancelled on the server, and the caller gets
+ * its answer, whether or not `fn` notices. Deadlines nest: the earlier one holds.
+ */
+export async function withDeadline<T>(
+  { ambient, host }: SessionEnvironment,
+  timeoutMs: number,
+  fn: (deadline: Deadline) => Promise<T>,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<T> {
+  if (!(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
+    throw new InvalidOptionError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
+  }
+  const limit = ambient.limitFor({ timeoutMs, signal: options.signal })
+  return await withLimit({ ambient, host }, limit, fn)
+}
+
+/** Runs `fn` within a limit that holds for all that it does on the pool. */
+export async function withLimit<T>(
+  { ambient, host }: Pick<SessionEnvironment, 'ambient' | 'host'>,
+  limit: Limit,
+  fn: (deadline: Deadline) => Promise<T>,
+): Promise<T> {
+  const { clock } = host.environment
+  const over = new AbortController()
+  const deadline: Deadline = {
+    signal: limit.signal === undefined ? over.signal : AbortSignal.any([limit.signal, over.signal]),
+    remainingMs: () => Math.max(0, limit.deadlineAt - clock.now()),
+  }
+  try {
+    return await within(
+      ambient.run({ limit }, async () => await fn(deadline)),
+      limit,
+      clock,
+      'unknown',
+    )
+  } finally {
+    over.abort()
+  }
+}

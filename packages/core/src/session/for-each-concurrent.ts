@@ -1,0 +1,64 @@
+import type { OperationOptions } from '../base/limit.js'
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { type Deadline, withLimit } from './ambient-deadline.js'
+import type { SessionEnvironment } from './session-environment.js'
+
+/** How many at a time. */
+export interface ConcurrencyOptions extends OperationOptions {
+  /**
+   * Items worked on at the same time, `1` or more; never more than the pool has connections, so that they cannot all
+   * wait for one another.
+   *
+   * @default the pool's `max`
+   */
+  readonly concurrency?: number | undefined
+}
+
+/**
+ * Runs `fn` for each item, a few at a time, and gives their values in the order of the items. The items may come from
+ * an async iterable, which is read only as fast as they are worked on. The first failure cancels what runs on the
+ * server, starts nothing more, and is thrown.
+ */
+export async function forEachConcurrent<Item, T>(
+  environment: SessionEnvironment,
+  max: number,
+  items: Iterable<Item> | AsyncIterable<Item>,
+  fn: (item: Item, index: number, deadline: Deadline) => Promise<T>,
+  options: ConcurrencyOptions = {},
+): Promise<T[]> {
+  const { concurrency = max } = options
+  if (!(concurrency === Number.POSITIVE_INFINITY || (Number.isInteger(concurrency) && concurrency >= 1))) {
+    throw new InvalidOptionError('concurrency', String(concurrency), 'a whole number, 1 or more')
+  }
+  const failed = new AbortController()
+  const signal = options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal])
+  const limit = environment.ambient.limitFor({ ...options, signal })
+  const source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
+  const results: T[] = []
+  let first: { readonly error: unknown } | undefined
+  let reading: Promise<unknown> = Promise.resolve()
+  let index = 0
+  // An async iterator is asked for one item at a time, whoever asks.
+  const read = (): Promise<IteratorResult<Item>> => {
+    const next = reading.then(() => source.next())
+    reading = next.catch(() => undefined)
+    return next
+  }
+  const worker = async (): Promise<void> => {
+    while (first === undefined) {
+      try {
+        const { done, value } = await read()
+        if (done === true || first !== undefined) return
+        const at = index++
+        results[at] = await withLimit(environment, limit, (deadline) => fn(value, at, deadline))
+      } catch (error) {
+        first ??= { error }
+        failed.abort(error)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(concurrency, max) }, worker))
+  if (first === undefined) return results
+  await source.return?.()
+  throw (first as { readonly error: unknown }).error
+}

@@ -1,0 +1,27 @@
+import { CommitUnknownError } from '../errors/transaction-errors.js'
+import type { CommitProof } from './commit-proof.js'
+import type { ServerTransaction } from './server-transaction.js'
+import type { SessionEnvironment } from './session-environment.js'
+
+/**
+ * Commits; where the answer is lost, finds out what became of it. Returns if and only if the transaction is committed.
+ *
+ * @throws what ended the transaction, when nothing was committed; CommitUnknownError when that is not known
+ */
+export async function commitProven(
+  server: ServerTransaction,
+  proof: CommitProof | undefined,
+  { host, events }: SessionEnvironment,
+): Promise<void> {
+  try {
+    await server.commit()
+  } catch (error) {
+    if (!(error instanceof CommitUnknownError)) throw error
+    const { clock } = host.environment
+    const since = clock.now()
+    const outcome = proof === undefined ? 'unknown' : await proof.resolve(host)
+    events.emit('ambiguous-commit', () => ({ outcome, error: error.cause, provedInMs: clock.now() - since }))
+    if (outcome === 'unknown') throw error
+    if (outcome === 'aborted') throw error.cause
+  }
+}

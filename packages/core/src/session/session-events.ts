@@ -1,0 +1,35 @@
+import type { ErrorClass } from '../errors/classify.js'
+
+/** One attempt that failed and is made again. */
+export interface RetryEvent {
+  /** Which attempt failed; `1` is the first. */
+  readonly attempt: number
+  /** Why it is made again. */
+  readonly reason: ErrorClass
+  readonly error: unknown
+  /** The pause before the next attempt, in milliseconds. */
+  readonly delayMs: number
+}
+
+/** A COMMIT whose answer was lost, and what became known of it. */
+export interface AmbiguousCommitEvent {
+  /** `unknown` when nobody asked for a proof, or none could be had. */
+  readonly outcome: 'committed' | 'aborted' | 'unknown'
+  /** What ended the connection. */
+  readonly error: unknown
+  /** How long it took to find out, in milliseconds. */
+  readonly provedInMs: number
+}
+
+/** A hook of a transaction threw. The transaction's own outcome stands. */
+export interface HookErrorEvent {
+  readonly hook: 'afterCommit' | 'afterRollback' | 'onUnknown'
+  readonly error: unknown
+}
+
+/** What the helpers of this floor tell. */
+export interface SessionEvents {
+  retry: RetryEvent
+  'ambiguous-commit': AmbiguousCommitEvent
+  'hook-error': HookErrorEvent
+}

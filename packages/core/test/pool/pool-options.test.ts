@@ -1,0 +1,148 @@
+import { describe, expect, test } from 'vitest'
+import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
+import { defaultPoolLimits } from '../../src/pool/pool-limits.js'
+import { type PoolOptions, resolveLimits } from '../../src/pool-options.js'
+
+function refusal(options: unknown): InvalidOptionError {
+  try {
+    resolveLimits(options as PoolOptions)
+  } catch (error) {
+    if (error instanceof InvalidOptionError) return error
+    throw error
+  }
+  throw new Error('was expected to be refused, but was not')
+}
+
+describe('the options of a pool', () => {
+  test('may all be left out, or undefined', () => {
+    expect(resolveLimits({})).toEqual(defaultPoolLimits)
+    const nothing = Object.fromEntries(Object.keys(defaultPoolLimits).map((name) => [name, undefined]))
+    expect(resolveLimits(nothing)).toEqual(defaultPoolLimits)
+  })
+
+  test('are taken as they are where they are right', () => {
+    const limits = {
+      max: 3,
+      min: 3,
+      maxWaiting: 0,
+      acquireTimeoutMs: Number.POSITIVE_INFINITY,
+      idleTimeoutMs: Number.POSITIVE_INFINITY,
+      maxLifetimeMs: 1.5,
+      maxUses: 7,
+      validateAfterIdleMs: 0,
+      leakDetectionMs: 1,
+    }
+    const others = { host: 'db', port: 5432, user: 'app', password: () => 'secret', database: 'shop', name: 'shop' }
+    expect(resolveLimits({ ...limits, ...others })).toEqual(limits)
+  })
+
+  test.each([
+    'postgres://app:secret@db:5432/shop',
+    'postgresql://db/shop?sslmode=require',
+    'socket:/var/run/postgresql?db=shop',
+    '/var/run/postgresql shop',
+  ])('take %s as a connection string', (connectionString) => {
+    expect(resolveLimits({ connectionString })).toEqual(defaultPoolLimits)
+  })
+
+  test.each<[string, unknown, string]>([
+    ['max', 0, '0'],
+    ['max', -1, '-1'],
+    ['max', 1.5, '1.5'],
+    ['max', '10', '"10"'],
+    ['max', Number.NaN, 'NaN'],
+    ['max', Number.POSITIVE_INFINITY, 'Infinity'],
+    ['max', null, 'null'],
+    ['min', -1, '-1'],
+    ['min', 11, '11'],
+    ['min', true, 'true'],
+    ['maxWaiting', -1, '-1'],
+    ['maxWaiting', 2.5, '2.5'],
+    ['maxUses', -1, '-1'],
+    ['maxUses', Number.POSITIVE_INFINITY, 'Infinity'],
+    ['port', 0, '0'],
+    ['port', 65_536, '65536'],
+    ['port', '5432', '"5432"'],
+    ['port', 54.32, '54.32'],
+    ...[
+      'acquireTimeoutMs',
+      'idleTimeoutMs',
+      'maxLifetimeMs',
+      'validateAfterIdleMs',
+      'leakDetectionMs',
+      'connectTimeoutMs',
+      'keepAliveInitialDelayMs',
+      'statementTimeoutMs',
+      'idleInTransactionTimeoutMs',
+    ].flatMap((name): [string, unknown, string][] => [
+      [name, -1, '-1'],
+      [name, '5s', '"5s"'],
+      [name, Number.NaN, 'NaN'],
+      [name, null, 'null'],
+    ]),
+  ])('refuse %s: %j, and say what is allowed', (name, value, shown) => {
+    const error = refusal({ [name]: value })
+    expect(error.option).toBe(name)
+    expect(error.message.startsWith(`${name} is ${shown}; allowed: a `)).toBe(true)
+    expect(error).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION', retryable: false })
+  })
+
+  test('refuse a min above the max, and name the max', () => {
+    expect(refusal({ max: 4, min: 5 }).message).toBe('min is 5; allowed: a whole number from 0 to max (4)')
+  })
+
+  test.each<[string, string]>([
+    ['idleTimeoutMillis', 'idleTimeoutMs'],
+    ['connectionTimeoutMillis', 'acquireTimeoutMs'],
+    ['maxLifetimeSeconds', 'maxLifetimeMs'],
+    ['statement_timeout', 'statementTimeoutMs'],
+    ['idle_in_transaction_session_timeout', 'idleInTransactionTimeoutMs'],
+    ['lock_timeout', 'settings'],
+    ['query_timeout', 'timeoutMs'],
+    ['keepAliveInitialDelayMillis', 'keepAliveInitialDelayMs'],
+    ['application_name', 'applicationName'],
+    ['fallback_application_name', 'name'],
+    ['allowExitOnIdle', 'end()'],
+    ['options', 'settings'],
+  ])("know pg.Pool's %s, and say that here it is %s", (name, here) => {
+    const error = refusal({ [name]: 1 })
+    expect(error.option).toBe(name)
+    expect(error.message).toContain('an option of pg.Pool')
+    expect(error.message).toContain(here)
+  })
+
+  test('refuse a name they do not know, with those they do', () => {
+    const error = refusal({ maxConnections: 5 })
+    expect(error.option).toBe('maxConnections')
+    expect(error.message).toContain('acquireTimeoutMs')
+  })
+
+  test.each([[null], [undefined], ['postgres://app:secret@db/shop'], [42]])(
+    'refuse %s in place of an object',
+    (options) => {
+      expect(refusal(options).message).toContain('allowed: an object')
+    },
+  )
+})
+
+describe('a password', () => {
+  test.each<[unknown]>([
+    [{ connectionString: 'mysql://app:hunter2@db/shop' }],
+    [{ connectionString: 'https://app:hunter2@db/shop' }],
+    [{ connectionString: 'app:hunter2@db/shop' }],
+    [{ connectionString: ':hunter2@db/shop' }],
+    [{ connectionString: 'host=db user=app password=hunter2' }],
+    [{ connectionString: ['postgres://app:hunter2@db/shop'] }],
+    [{ connectionString: { password: 'hunter2' } }],
+    [{ passwd: 'hunter2' }],
+    [{ pgpassword: 'hunter2' }],
+    [{ password: 'hunter2', max: 0 }],
+    [{ connectionString: 'postgres://app:hunter2@db/shop', port: -1 }],
+    ['postgres://app:hunter2@db/shop'],
+  ])('never stands in the message about %j', (options) => {
+    const error = refusal(options)
+    for (const text of [error.message, error.option, JSON.stringify(error), String(error.stack).split('\n')[0]]) {
+      expect(text).not.toContain('hunter2')
+    }
+  })
+})

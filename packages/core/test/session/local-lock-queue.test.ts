@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest'
+import { limitOf, unlimited } from '../../src/base/limit.js'
+import { LocalLockQueue } from '../../src/session/local-lock-queue.js'
+import { FakeClock } from '../support/fake-clock.js'
+
+/** A line of callers on one queue, and who of them is in. */
+class Line {
+  readonly clock = new FakeClock()
+  readonly queue = new LocalLockQueue()
+  readonly in = new Set<string>()
+  readonly entered: string[] = []
+  readonly refused: string[] = []
+  readonly #leave = new Map<string, () => void>()
+  readonly #controllers = new Map<string, AbortController>()
+
+  enter(who: string, key = 'key', timeoutMs?: number): void {
+    const controller = new AbortController()
+    this.#controllers.set(who, controller)
+    const limit = limitOf({ signal: controller.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, this.clock)
+    this.queue.enter(key, limit, this.clock).then(
+      (leave) => {
+        this.in.add(who)
+        this.entered.push(who)
+        this.#leave.set(who, leave)
+      },
+      () => this.refused.push(who),
+    )
+  }
+
+  async leave(who: string): Promise<void> {
+    this.in.delete(who)
+    this.#leave.get(who)?.()
+    await this.clock.advance(0)
+  }
+
+  async abort(who: string): Promise<void> {
+    this.#controllers.get(who)?.abort()
+    await this.clock.advance(0)
+  }
+}
+
+describe('the line for one key', () => {
+  test('lets one in at a time, in the order of arrival', async () => {
+    const line = new Line()
+    for (const who of ['a', 'b', 'c', 'd']) line.enter(who)
+    await line.clock.advance(0)
+    for (const who of ['a', 'b', 'c', 'd']) {
+      expect([...line.in]).toEqual([who])
+      await line.leave(who)
+    }
+    expect(line.entered).toEqual(['a', 'b', 'c', 'd'])
+  })
+
+  test('does not hold up another key', async () => {
+    const line = new Line()
+    line.enter('a', 'one')
+    line.enter('b', 'two')
+    await line.clock.advance(0)
+    expect([...line.in]).toEqual(['a', 'b'])
+  })
+
+  test('goes on when somebody in the middle gives up, and lets nobody past', async () => {
+    const line = new Line()
+    for (const who of ['a', 'b', 'c']) line.enter(who)
+    await line.abort('b')
+    expect([[...line.in], line.refused]).toEqual([['a'], ['b']])
+    line.enter('d')
+    await line.clock.advance(0)
+    expect([...line.in]).toEqual(['a'])
+    await line.leave('a')
+    expect([...line.in]).toEqual(['c'])
+    await line.leave('c')
+    expect([...line.in]).toEqual(['d'])
+  })
+
+  test('goes on when several give up, by time too', async () => {
+    const line = new Line()
+    line.enter('a')
+    line.enter('b', 'key', 100)
+    line.enter('c', 'key', 50)
+    line.enter('d')
+    await line.clock.advance(100)
+    expect(line.refused).toEqual(['c', 'b'])
+    expect([...line.in]).toEqual(['a'])
+    await line.leave('a')
+    expect([...line.in]).toEqual(['d'])
+  })
+
+  test('may be left twice by the same one', async () => {
+    const line = new Line()
+    const leave = await line.queue.enter('key', unlimited, line.clock)
+    line.enter('b')
+    line.enter('c')
+    leave()
+    leave()
+    await line.clock.advance(0)
+    expect([...line.in]).toEqual(['b'])
+  })
+
+  test('is forgotten when everybody has left', async () => {
+    const line = new Line()
+    for (const who of ['a', 'b']) line.enter(who)
+    await line.clock.advance(0)
+    await line.leave('a')
+    await line.leave('b')
+    line.enter('c')
+    await line.clock.advance(0)
+    expect([...line.in]).toEqual(['c'])
+    expect(line.clock.timers).toBe(0)
+  })
+})
