@@ -56,11 +56,11 @@ const known: ReadonlySet<string> = new Set([
   ...['name', 'retryBudget', 'onLeak', 'environment'],
 ])
 
-const durations = [
-  'acquireTimeoutMs',
-  'idleTimeoutMs',
-  'maxLifetimeMs',
-  'validateAfterIdleMs',
+/** Durations that may also be Infinity, for never. */
+const durations = ['acquireTimeoutMs', 'idleTimeoutMs', 'validateAfterIdleMs'] as const
+
+/** Durations that something else than this library counts, or that must come to an end. */
+const finiteDurations = [
   'leakDetectionMs',
   'connectTimeoutMs',
   'keepAliveInitialDelayMs',
@@ -87,7 +87,34 @@ export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
       throw new InvalidOptionError(name, show(value), 'a number of milliseconds, 0 or more')
     }
   }
-  const { connectionString, port } = options
+  for (const name of finiteDurations) {
+    const value = options[name]
+    if (value !== undefined && !(typeof value === 'number' && Number.isFinite(value) && value >= 0)) {
+      throw new InvalidOptionError(name, show(value), 'a finite number of milliseconds, 0 or more')
+    }
+  }
+  const { connectionString, port, name, settings, retryBudget, maxLifetimeMs } = options
+  if (maxLifetimeMs !== undefined && !(typeof maxLifetimeMs === 'number' && maxLifetimeMs > 0)) {
+    throw new InvalidOptionError(
+      'maxLifetimeMs',
+      show(maxLifetimeMs),
+      'a number of milliseconds above 0; Infinity for no end',
+    )
+  }
+  if (name !== undefined && (typeof name !== 'string' || name === '')) {
+    throw new InvalidOptionError('name', show(name), 'a text of at least one character')
+  }
+  for (const [setting, value] of Object.entries(settings ?? {})) {
+    if (!['string', 'number', 'boolean'].includes(typeof value)) {
+      throw new InvalidOptionError(`settings.${setting}`, `of type ${typeof value}`, 'a text, a number or a boolean')
+    }
+  }
+  for (const part of ['reserve', 'perSuccess'] as const) {
+    const value = retryBudget?.[part]
+    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
+      throw new InvalidOptionError(`retryBudget.${part}`, show(value), 'a number, 0 or more')
+    }
+  }
   if (connectionString !== undefined) assertUrl(connectionString)
   if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
     throw new InvalidOptionError('port', show(port), 'a whole number from 1 to 65535')
@@ -124,17 +151,12 @@ function whole(
 function assertUrl(value: unknown): void {
   const allowed = 'postgres://user:password@host:port/database'
   if (typeof value !== 'string') throw new InvalidOptionError('connectionString', `of type ${typeof value}`, allowed)
-  if (!/^(postgres(ql)?|socket):/.test(value) && !value.startsWith('/')) {
-    throw new InvalidOptionError(
-      'connectionString',
-      `not a URL of PostgreSQL (it starts with ${JSON.stringify(scheme(value))})`,
-      allowed,
-    )
-  }
-}
-
-function scheme(value: string): string {
-  return /^[a-z]*:?/i.exec(value)?.[0].slice(0, 20) ?? ''
+  // A path is a Unix socket; two slashes are a URL that has lost its scheme, and may hold a password.
+  const isPath = value.startsWith('/') && !value.startsWith('//')
+  if (isPath || /^(postgres(ql)?|socket):/.test(value)) return
+  const scheme = /^[a-z][a-z0-9+.-]{0,20}(?=:\/\/)/i.exec(value)?.[0]
+  const given = scheme === undefined ? 'not a URL' : `not a URL of PostgreSQL (its scheme is ${scheme})`
+  throw new InvalidOptionError('connectionString', given, allowed)
 }
 
 function show(value: unknown): string {

@@ -153,7 +153,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const holder = ambient.current?.holder
     try {
       const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(ambient.limitFor(options), holder))
-      return new AcquiredConnection(this.#environment, slot, holder)
+      return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)
     }

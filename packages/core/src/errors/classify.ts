@@ -47,6 +47,7 @@ const table: Readonly<Record<string, ErrorClass>> = {
   '40003': 'outcome-unknown',
   '08': 'connection',
   '08007': 'outcome-unknown',
+  '08P01': 'host', // protocol_violation: the same again would be the same again
   '57P01': 'connection', // admin_shutdown
   '57P02': 'connection', // crash_shutdown
   '57P03': 'connection', // cannot_connect_now
@@ -93,6 +94,7 @@ const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
   LIFEGUARD_LOCK_TIMEOUT: 'contended',
   LIFEGUARD_TIMEOUT: 'cancelled',
   LIFEGUARD_ABORTED: 'cancelled',
+  LIFEGUARD_LOCK_LOST: 'user', // whatever ended its session: the callback has run, and somebody else may have entered
 }
 
 /** The class of an error, found through its causes; see {@link ErrorClass}. */

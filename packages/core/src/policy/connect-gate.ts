@@ -81,6 +81,11 @@ export class ConnectGate {
     const slow = now - since >= quickProbingForMs
     const slowSteps = state.kind === 'down' && slow ? state.slowSteps + 1 : 0
     const pause = slow ? Math.min(slowestProbeMs, quickProbeMs * 2 ** Math.min(slowSteps, 10)) : quickProbeMs
-    this.#state = { kind: 'down', since, nextAt: now + jitter(pause, 0.2, this.#random), slowSteps }
+    this.#state = {
+      kind: 'down',
+      since,
+      nextAt: now + Math.min(slowestProbeMs, jitter(pause, 0.2, this.#random)),
+      slowSteps,
+    }
   }
 }

@@ -116,7 +116,7 @@ export class ResourcePool<R> {
   acquire(limit: Limit, holder?: Holder): Promise<Slot<R>> {
     if (this.#ending) return Promise.reject(new PoolClosedError('cannot acquire a connection'))
     const reached = limitReached(limit, this.#clock)
-    if (reached !== undefined) return Promise.reject(this.#refusal(reached, this.#clock.now(), holder))
+    if (reached !== undefined) return Promise.reject(givenUp(reached, 'not-sent'))
     const slot = this.tryAcquire()
     if (slot !== undefined) return Promise.resolve(slot)
     if (this.#queued() >= this.#limits.maxWaiting && !this.#canServe()) {

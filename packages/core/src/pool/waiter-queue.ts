@@ -32,12 +32,16 @@ export class WaiterQueue<R> {
     return first
   }
 
-  /** How many connections are held by contexts that wait here, with one more that is about to. */
+  /** How many connections are held by work that waits here, with one more that is about to, and by the work around it. */
   heldByWaiting(joining: Holder): number {
-    const holders = new Set<Holder>([joining])
-    for (const { holder } of this.#waiters) if (holder !== undefined) holders.add(holder)
+    const waiting = new Set<Holder>()
+    const add = (holder: Holder | undefined): void => {
+      for (let one = holder; one !== undefined; one = one.parent) waiting.add(one)
+    }
+    add(joining)
+    for (const { holder } of this.#waiters) add(holder)
     let held = 0
-    for (const holder of holders) held += holder.held
+    for (const holder of waiting) held += holder.held
     return held
   }
 

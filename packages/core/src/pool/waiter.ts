@@ -1,9 +1,11 @@
 import type { Slot } from './slot.js'
 
-/** Somebody who holds connections and may ask for another: the ambient context of a transaction or a lock. */
+/** A piece of work that holds connections and may ask for another: a transaction, or a lock. */
 export interface Holder {
-  /** Connections of this pool that are held in this context now. */
+  /** Connections of this pool that it holds itself now. */
   held: number
+  /** The work around it, which cannot give anything back before this is done. */
+  readonly parent?: Holder | undefined
 }
 
 /** One caller in the queue. Settled exactly once; `stop` takes its timer and its abort listener away. */

@@ -29,8 +29,8 @@ export interface AmbientContext {
   readonly locks: ReadonlyMap<string, HeldLock>
   /** What a deadline around this code still allows. */
   readonly limit: Limit
-  /** One for a line of work, however deeply it nests: what waits for a connection is found by it. */
-  readonly holder: Holder
+  /** The innermost work around this code that may hold connections: what waits for one is found by it. */
+  readonly holder: Holder | undefined
 }
 
 /**
@@ -64,7 +64,7 @@ export class Ambient {
       transaction: current?.transaction,
       locks: current?.locks ?? noLocks,
       limit: current?.limit ?? unlimited,
-      holder: current?.holder ?? { held: 0 },
+      holder: current?.holder,
       ...change,
     }
     return this.#storage.run(context, fn)

@@ -30,7 +30,7 @@ export function beginAlone(
   options?: ControlledTransactionOptions,
 ): ControlledTransaction & Executor {
   const { ambient, host } = environment
-  return beginOn(fromPool(host, ambient.current?.holder ?? { held: 0 }), environment, options)
+  return beginOn(fromPool(host, { held: 0, parent: ambient.current?.holder }), environment, options)
 }
 
 /** Begins, with the first statement, on a connection of this source. */

@@ -16,10 +16,11 @@ export class LocalLockQueue {
     const turn = Promise.withResolvers<void>()
     const tail = before === undefined ? turn.promise : before.then(() => turn.promise)
     this.#tails.set(key, tail)
-    const leave = (): void => {
-      turn.resolve()
+    // The line is forgotten when its last turn is over, not when its last one leaves: others may still be in front.
+    void tail.then(() => {
       if (this.#tails.get(key) === tail) this.#tails.delete(key)
-    }
+    })
+    const leave = (): void => turn.resolve()
     if (before === undefined) return leave
     try {
       await within(before, limit, clock)

@@ -1,7 +1,6 @@
 import type { Limit } from '../base/limit.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
-import type { Holder } from '../pool/waiter.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import { onHeld } from './connection-source.js'
 import { beginOn, type ControlledTransactionOptions } from './controlled-transaction.js'
@@ -39,14 +38,11 @@ export interface PooledConnection extends Queryable, Streamable, AsyncDisposable
 /** A slot of the pool, dressed for a user. */
 export class AcquiredConnection implements PooledConnection {
   readonly #environment: SessionEnvironment
-  readonly #holder: Holder | undefined
   #slot: ConnectionSlot | undefined
 
-  constructor(environment: SessionEnvironment, slot: ConnectionSlot, holder: Holder | undefined) {
+  constructor(environment: SessionEnvironment, slot: ConnectionSlot) {
     this.#environment = environment
     this.#slot = slot
-    this.#holder = holder
-    if (holder !== undefined) holder.held += 1
   }
 
   get pid(): number {
@@ -81,7 +77,6 @@ export class AcquiredConnection implements PooledConnection {
     const slot = this.#slot
     if (slot === undefined) return
     this.#slot = undefined
-    if (this.#holder !== undefined) this.#holder.held -= 1
     if (options.discard === true) this.#environment.host.pool.discard(slot)
     else this.#environment.host.release(slot)
   }

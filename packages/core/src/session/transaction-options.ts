@@ -87,10 +87,11 @@ export function beginPreludes(options: BeginOptions): Prelude[] {
   const preludes: Prelude[] = [{ text: begin }]
   const local: [string, string][] = Object.entries(settings ?? {}).map(([name, value]) => [name, String(value)])
   if (options.statementTimeoutMs !== undefined)
-    local.push(['statement_timeout', milliseconds(options.statementTimeoutMs)])
-  if (options.lockTimeoutMs !== undefined) local.push(['lock_timeout', milliseconds(options.lockTimeoutMs)])
+    local.push(['statement_timeout', milliseconds('statementTimeoutMs', options.statementTimeoutMs)])
+  if (options.lockTimeoutMs !== undefined)
+    local.push(['lock_timeout', milliseconds('lockTimeoutMs', options.lockTimeoutMs)])
   if (options.idleTimeoutMs !== undefined) {
-    local.push(['idle_in_transaction_session_timeout', milliseconds(options.idleTimeoutMs)])
+    local.push(['idle_in_transaction_session_timeout', milliseconds('idleTimeoutMs', options.idleTimeoutMs)])
   }
   if (role !== undefined) local.push(['role', role])
   for (const values of local) preludes.push({ text: 'select set_config($1, $2, true)', values })
@@ -98,8 +99,11 @@ export function beginPreludes(options: BeginOptions): Prelude[] {
 }
 
 /** The server counts whole milliseconds, and takes 0 for 'never'. */
-export function milliseconds(ms: number): string {
-  return String(ms <= 0 ? 0 : Math.max(1, Math.round(ms)))
+export function milliseconds(name: string, ms: number): string {
+  if (!(Number.isFinite(ms) && ms >= 0)) {
+    throw new InvalidOptionError(name, String(ms), 'a number of milliseconds; 0 for no limit')
+  }
+  return String(ms === 0 ? 0 : Math.max(1, Math.round(ms)))
 }
 
 /** The proof that these options ask for; a transaction that cannot write needs none. */

@@ -116,7 +116,7 @@ class LockCall {
   ): Promise<T> {
     const { host, ambient } = this.#environment
     const { clock } = host.environment
-    const holder = ambient.current?.holder ?? { held: 0 }
+    const holder = { held: 0, parent: ambient.current?.holder }
     const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(limit, holder))
     holder.held += 1
     const back = (): void => {

@@ -50,7 +50,7 @@ export async function withTransaction<T>(
   if (!(Number.isInteger(attempts) && attempts >= 1)) {
     throw new InvalidOptionError('retry.attempts', String(attempts), 'a whole number, 1 or more')
   }
-  const holder = ambient.current?.holder ?? { held: 0 }
+  const holder = { held: 0, parent: ambient.current?.holder }
   const call: Call<T> = { environment, fn, options, limit, holder, source: source ?? fromPool(host, holder) }
   const retries: RetryReason[] = []
   for (;;) {

@@ -16,6 +16,8 @@ export type TransactionStatus = 'I' | 'T' | 'E'
  * stopped or had already taken effect. On a healthy network the word comes in a round trip or two.
  */
 const cancelGraceMs = 40
+/** How long after a cancel request another one is sent, the first time; twice as long the next. */
+const cancelAgainMs = 50
 /** A connection whose cancelled statement does not end in this time is given up. */
 const cancelBoundMs = 5_000
 /** How long a goodbye may take. */
@@ -236,11 +238,29 @@ export class Connection {
     if (operation.answered || this.#current !== operation) return
     operation.givenUp = reason
     operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
-    this.#cancelling = true
     this.#cancelBound = this.#clock.setTimer(cancelBoundMs, () => this.destroy(), true)
+    this.#cancel(operation, cancelAgainMs)
+  }
+
+  /**
+   * Sends a cancel request, and another one when the statement goes on: a request that overtakes its statement on the
+   * way to the server finds the backend idle, and is lost.
+   */
+  #cancel(operation: Operation, againMs: number): void {
+    this.#cancelling = true
     void cancelBackend(this.#internals, this.#clock, cancelBoundMs).then(() => {
       this.#cancelling = false
-      this.#next()
+      if (this.#current !== operation) {
+        this.#next()
+        return
+      }
+      this.#clock.setTimer(
+        againMs,
+        () => {
+          if (this.#current === operation) this.#cancel(operation, againMs * 2)
+        },
+        true,
+      )
     })
   }
 

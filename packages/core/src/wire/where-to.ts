@@ -1,8 +1,19 @@
 import pg from 'pg'
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
 
 /** Host and port that a configuration leads to, as `pg` itself reads it, for messages. Never the user or password. */
 export function whereTo(config: pg.ClientConfig): string {
-  // A client that is never connected opens nothing; it is the one that knows how URL, fields and environment combine.
-  const { host, port } = new pg.Client(config)
+  const { host, port } = neverConnected(config)
   return host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`
+}
+
+/** A client that is not connected opens nothing; it is the one that knows how URL, fields and environment combine. */
+function neverConnected(config: pg.ClientConfig): pg.Client {
+  try {
+    return new pg.Client(config)
+  } catch (error) {
+    // What is wrong is said without the URL, which may hold a password; so is no cause kept, which repeats it.
+    const what = error instanceof Error && 'code' in error ? `refused (${String(error.code)})` : 'refused'
+    throw new InvalidOptionError('connectionString', what, 'postgres://user:password@host:port/database?sslmode=...')
+  }
 }

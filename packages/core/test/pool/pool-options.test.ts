@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { createPool } from '../../src/create-pool.js'
 import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
 import { defaultPoolLimits } from '../../src/pool/pool-limits.js'
 import { type PoolOptions, resolveLimits } from '../../src/pool-options.js'
@@ -145,4 +146,30 @@ describe('a password', () => {
       expect(text).not.toContain('hunter2')
     }
   })
+})
+
+test('a connection string that is none is refused without showing any of it', () => {
+  for (const connectionString of [
+    '//app:hunter2@db/shop',
+    'hunter2@db/shop',
+    'postgres://app:hunter2@db:notaport/shop',
+    'mysql://app:hunter2@db/shop',
+  ]) {
+    const make = (): unknown => createPool({ connectionString })
+    expect(make).toThrow(/^connectionString is /)
+    expect(make).not.toThrow(/hunter2/)
+  }
+})
+
+test('durations that cannot mean what they say are refused', () => {
+  for (const [name, value] of [
+    ['maxLifetimeMs', 0],
+    ['connectTimeoutMs', Number.POSITIVE_INFINITY],
+    ['statementTimeoutMs', Number.POSITIVE_INFINITY],
+    ['retryBudget', { reserve: -1 }],
+    ['settings', { work_mem: null }],
+    ['name', ''],
+  ] as const) {
+    expect(() => resolveLimits({ [name]: value } as never)).toThrow(new RegExp(`^${name}`))
+  }
 })

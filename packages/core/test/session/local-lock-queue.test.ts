@@ -109,3 +109,22 @@ describe('the line for one key', () => {
     expect(line.clock.timers).toBe(0)
   })
 })
+
+test('the last in line giving up lets nobody past the one who holds', async () => {
+  const clock = new FakeClock()
+  const queue = new LocalLockQueue()
+  const leave = await queue.enter('key', unlimited, clock)
+  const controller = new AbortController()
+  const gone = queue.enter('key', limitOf({ signal: controller.signal }, clock), clock)
+  controller.abort()
+  await expect(gone).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED' })
+  let inside = false
+  const next = queue.enter('key', unlimited, clock).then(() => {
+    inside = true
+  })
+  await clock.advance(0)
+  expect(inside).toBe(false)
+  leave()
+  await next
+  expect(inside).toBe(true)
+})

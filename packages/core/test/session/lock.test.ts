@@ -269,6 +269,13 @@ test('works inside a transaction of the same pool, on a session of its own', asy
   })
 })
 
+test('branches side by side inside of it are no deadlock: each can finish without the others', async () => {
+  const pool = testPool(database.url, { max: 2 })
+  await pool.withLock('k', () =>
+    Promise.all([1, 2, 3].map(() => pool.withTransaction((tx) => tx.query('select pg_sleep(0.01)')))),
+  )
+})
+
 /** Runs `fn` outside of every ambient context, as another request of the same process would. */
 async function elsewhere<T>(fn: () => Promise<T>): Promise<T> {
   return await new Promise<T>((resolve, reject) => {

@@ -68,8 +68,14 @@ describe('what travels ahead of the first statement', () => {
   )
 })
 
+test('a duration that is none is refused by its name', () => {
+  for (const ms of [Number.NaN, Number.POSITIVE_INFINITY, -1]) {
+    expect(() => milliseconds('lockTimeoutMs', ms)).toThrow(/^lockTimeoutMs is /)
+  }
+})
+
 test('a duration is whole milliseconds, and never 0 by rounding: that would be no limit at all', () => {
-  expect([0, 0.001, 0.4, 0.5, 1, 1.4, 1.5, 2_500].map(milliseconds)).toEqual([
+  expect([0, 0.001, 0.4, 0.5, 1, 1.4, 1.5, 2_500].map((ms) => milliseconds('lockTimeoutMs', ms))).toEqual([
     '0',
     '1',
     '1',

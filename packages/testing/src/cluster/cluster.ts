@@ -56,7 +56,8 @@ export class Cluster implements AsyncDisposable {
    * template that somebody is connected to.
    * @example
    * await using database = await cluster.createDatabase({ template: 'shop_template' })
-   * const replicaUrl = database.urlOn(cluster.replicas[0])
+   * const [replica] = cluster.replicas
+   * const url = replica === undefined ? database.url : database.urlOn(replica)
    */
   async createDatabase(options: CreateDatabaseOptions = {}): Promise<TestDatabase> {
     // Without a server that takes writes there is nothing to drop it from: it goes with the folder.

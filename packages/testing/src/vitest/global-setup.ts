@@ -13,6 +13,7 @@ import type {} from './provided-server.js'
  * @throws what startCluster or connectToServer throws; the run then ends with that message.
  * @example
  * // vitest.config.ts
+ * import { defineConfig } from 'vitest/config'
  * export default defineConfig({ test: { globalSetup: ['@pg-lifeguard/testing/vitest-global-setup'] } })
  */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {

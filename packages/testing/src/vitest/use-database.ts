@@ -42,7 +42,7 @@ export interface UsedDatabase {
  * @example
  * const database = useDatabase({ setup: 'create table item (id int primary key)' })
  * test('inserts', async () => {
- *   await using client = await connect(database.url)
+ *   const client = new pg.Client(database.url)
  * })
  */
 export function useDatabase(options: UseDatabaseOptions = {}): UsedDatabase {
