@@ -1,0 +1,61 @@
+import type { SourceFile } from './source-file.js'
+
+/** A concept has a name of its own; these say only that something did not find its place. */
+const empty = /(^|-)(utils?|helpers?|managers?|common|misc)(-|\.|$)/
+const emptyName = /(Utils?|Helpers?|Managers?)$/
+const interfacePrefix = /^I[A-Z][a-z]/
+const kebab = /^[a-z0-9]+(-[a-z0-9]+)*$/
+const endings = /(\.[a-z]+)*\.ts$/
+
+/** Files and folders that are not in kebab-case, or whose name says nothing. */
+export function wrongFileNames(paths: readonly string[]): string[] {
+  return paths.flatMap((path) => {
+    const parts = path.replace(endings, '').split('/')
+    if (!parts.every((part) => kebab.test(part))) return [`${path}: files and folders are named in kebab-case`]
+    if (parts.some((part) => empty.test(part))) return [`${path}: name it after what it is about`]
+    return []
+  })
+}
+
+/** Types and functions with a prefix or an ending that says nothing. */
+export function wrongNames(files: readonly SourceFile[]): string[] {
+  return files.flatMap((file) =>
+    file.declared
+      .filter(({ text }) => interfacePrefix.test(text) || emptyName.test(text))
+      .map(({ text, line }) => `${file.path}:${line} declares ${text}: name it after what it is about`),
+  )
+}
+
+/** The longest that a file of one concept gets. */
+const mostLines = 300
+
+/**
+ * Files that are longer than a concept should need. `reasons` has those for which that was decided; one that is no
+ * longer too long has to go from it.
+ */
+export function longFiles(files: readonly SourceFile[], reasons: Readonly<Record<string, string>> = {}): string[] {
+  const long = files.filter(({ path, lines }) => lines > mostLines && reasons[path] === undefined)
+  const stale = Object.keys(reasons).filter(
+    (path) => !files.some((file) => file.path === path && file.lines > mostLines),
+  )
+  return [
+    ...long.map(({ path, lines }) => `${path} has ${lines} lines: one concept a file, ${mostLines} lines at most`),
+    ...stale.map((path) => `${path} is not too long any more: take it off the list`),
+  ]
+}
+
+/** Re-exports belong into the files that package.json exports; anywhere else they hide where things are. */
+export function innerBarrels(files: readonly SourceFile[], entries: ReadonlySet<string>): string[] {
+  return files
+    .filter(({ path, isBarrel }) => !entries.has(path) && (isBarrel || path.endsWith('/index.ts')))
+    .map(({ path }) => `${path} is an inner barrel: import from the file that has it`)
+}
+
+/** Exports are named one by one, but for an adapter, which passes the whole core on. */
+export function unnamedExports(files: readonly SourceFile[]): string[] {
+  return files.flatMap((file) =>
+    file.starExports
+      .filter(({ text }) => text !== '@pg-lifeguard/core')
+      .map(({ text, line }) => `${file.path}:${line} exports * from ${text}: name what is exported`),
+  )
+}

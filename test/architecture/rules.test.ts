@@ -1,0 +1,273 @@
+import { describe, expect, test } from 'vitest'
+import type { Package } from '../support/workspace.js'
+import {
+  driverOutsideWire,
+  laxTests,
+  packageCircles,
+  sqlStateOutsideErrors,
+  timeOutsideBase,
+  wrongNeighbours,
+} from './borders.js'
+import { entriesOf, publicAnys, wrongDependencies } from './dependencies.js'
+import { importCircles, strayImports, upwardImports } from './floors.js'
+import { innerBarrels, longFiles, unnamedExports, wrongFileNames, wrongNames } from './names.js'
+import { parseSource, type SourceFile } from './source-file.js'
+
+/** Files of an invented house, by their path. */
+function invented(texts: Readonly<Record<string, string>>): SourceFile[] {
+  return Object.entries(texts).map(([path, text]) => parseSource(path, text))
+}
+
+/** A file of the core by its place in src. */
+function core(place: string, text: string): SourceFile[] {
+  return invented({ [`packages/core/src/${place}`]: text })
+}
+
+const adapter = (text: string): SourceFile[] => invented({ 'packages/kysely/src/index.ts': text })
+
+describe('imports are seen', () => {
+  test.each([
+    ["import { A } from './a.js'", false],
+    ["import './a.js'", false],
+    ["import type { A } from './a.js'", true],
+    ["import { type A } from './a.js'", true],
+    ["import { type A, B } from './a.js'", false],
+    ["export { A } from './a.js'", false],
+    ["export type { A } from './a.js'", true],
+    ["export { type A } from './a.js'", true],
+    ["export * from './a.js'", false],
+    ["export * as a from './a.js'", false],
+    ["const a = await import('./a.js')", false],
+    ["type A = import('./a.js').A", true],
+  ])('%s', (text, isType) => {
+    const [file] = core('base/b.ts', text)
+    expect(file?.imports.map(({ specifier, isType }) => ({ specifier, isType }))).toEqual([
+      { specifier: './a.js', isType },
+    ])
+  })
+
+  test('a text that is no TypeScript is an error', () => {
+    expect(() => core('base/b.ts', 'import {')).toThrow('packages/core/src/base/b.ts does not parse')
+  })
+})
+
+describe('floors', () => {
+  test.each([
+    ['base/a.ts', '../errors/b.js'],
+    ['policy/a.ts', '../pool/b.js'],
+    ['pool/a.ts', '../wire/b.js'],
+    ['wire/a.ts', '../host/b.js'],
+    ['host/a.ts', '../session/b.js'],
+    ['session/a.ts', '../pool.js'],
+  ])('%s may not import %s, not even a type', (place, specifier) => {
+    for (const what of ['{ B }', 'type { B }']) {
+      const found = upwardImports(core(place, `import ${what} from '${specifier}'`))
+      expect(found).toHaveLength(1)
+      expect(found[0]).toContain(`packages/core/src/${place}:1 imports upward: ${specifier}`)
+    }
+  })
+
+  test.each([
+    ['pool/a.ts', '../policy/b.js'],
+    ['pool/a.ts', './b.js'],
+    ['session/a.ts', '../wire/b.js'],
+    ['pool.ts', './session/b.js'],
+    ['pool.ts', './pool-options.js'],
+  ])('%s may import %s', (place, specifier) => {
+    expect(upwardImports(core(place, `import { B } from '${specifier}'`))).toEqual([])
+  })
+
+  test('a new folder needs a floor', () => {
+    expect(upwardImports(core('lanes/a.ts', ''))).toEqual([
+      'packages/core/src/lanes/a.ts: its folder is on no floor; give it a place in test/architecture/floors.ts',
+    ])
+  })
+
+  test('a circle is found, also one of types alone', () => {
+    const files = invented({
+      'packages/core/src/pool/a.ts': "import type { B } from './b.js'",
+      'packages/core/src/pool/b.ts': "import { C } from './c.js'",
+      'packages/core/src/pool/c.ts': "type A = import('./a.js').A",
+    })
+    expect(importCircles(files)).toEqual([
+      'a circle: packages/core/src/pool/a.ts -> packages/core/src/pool/b.ts -> packages/core/src/pool/c.ts -> packages/core/src/pool/a.ts',
+    ])
+    expect(importCircles(files.slice(0, 2))).toEqual([])
+  })
+
+  test('an import must lead to a file of the same package', () => {
+    const files = invented({
+      'packages/kysely/src/a.ts': "import { B } from './b.js'\nimport { C } from '../../core/src/c.js'",
+      'packages/core/src/c.ts': '',
+    })
+    expect(strayImports(files)).toEqual([
+      'packages/kysely/src/a.ts:1 imports a file that is not there: ./b.js',
+      'packages/kysely/src/a.ts:2 imports from outside of its package: ../../core/src/c.js',
+    ])
+  })
+
+  test('packages that depend on each other are found', () => {
+    const dependencies = new Map([
+      ['a', ['b']],
+      ['b', ['c', 'pg']],
+      ['c', ['a']],
+      ['d', ['a']],
+    ])
+    expect(packageCircles(dependencies)).toEqual(['a depends on itself', 'b depends on itself', 'c depends on itself'])
+  })
+})
+
+describe('borders', () => {
+  test.each([
+    "import pg from 'pg'",
+    "import type pg from 'pg'",
+    "import utils from 'pg/lib/utils.js'",
+    "import 'pg-cursor'",
+  ])('%s is for wire/', (text) => {
+    expect(driverOutsideWire(core('host/a.ts', text))).toHaveLength(1)
+    expect(driverOutsideWire(adapter(text))).toHaveLength(1)
+    expect(driverOutsideWire(core('wire/a.ts', text))).toEqual([])
+  })
+
+  test.each([
+    'setTimeout(run, 5)',
+    'globalThis.setTimeout(run, 5)',
+    'Date.now()',
+    'new Date()',
+    'performance.now()',
+    'AbortSignal.timeout(5)',
+    'const random = Math.random',
+    "import { setTimeout as sleep } from 'node:timers/promises'",
+  ])('%s is for base/', (text) => {
+    expect(timeOutsideBase(core('pool/a.ts', text))).not.toEqual([])
+    expect(timeOutsideBase(core('base/a.ts', text))).toEqual([])
+  })
+
+  test('a clock that was injected, a comment and a string are no timers', () => {
+    expect(
+      timeOutsideBase(core('pool/a.ts', "clock.setTimer(5, run) // setTimeout()\nconst a = 'Date.now()'")),
+    ).toEqual([])
+  })
+
+  test.each(["if (code === '57014') stop()", "const codes = ['40P01']", "type Code = '0A000'"])(
+    '%s is for errors/',
+    (text) => {
+      expect(sqlStateOutsideErrors(core('wire/a.ts', text))).toHaveLength(1)
+      expect(sqlStateOutsideErrors(adapter(text))).toHaveLength(1)
+      expect(sqlStateOutsideErrors(core('errors/a.ts', text))).toEqual([])
+    },
+  )
+
+  test('words and comments are no SQLSTATEs', () => {
+    expect(sqlStateOutsideErrors(core('wire/a.ts', "const word = 'BEGIN' // 57014"))).toEqual([])
+  })
+
+  test('the core knows no ORM and no other package', () => {
+    expect(wrongNeighbours(core('pool.ts', "import type { Kysely } from 'kysely'"))).toHaveLength(1)
+    expect(wrongNeighbours(core('pool.ts', "import { withLock } from '@pg-lifeguard/kysely'"))).toHaveLength(1)
+    expect(wrongNeighbours(core('pool.ts', "import { hash } from 'node:crypto'"))).toEqual([])
+  })
+
+  test('an adapter knows the core by its name alone', () => {
+    expect(wrongNeighbours(adapter("import { Host } from '@pg-lifeguard/core/dist/host/host.js'"))).toHaveLength(1)
+    expect(wrongNeighbours(adapter("import type { A } from '@pg-lifeguard/drizzle'"))).toHaveLength(1)
+    expect(wrongNeighbours(adapter("import { createPool } from '@pg-lifeguard/core'\nimport 'kysely'"))).toEqual([])
+  })
+
+  test.each(['skip', 'only', 'todo', 'skipIf'])('test.%s is seen', (how) => {
+    expect(laxTests(core('a.test.ts', `test.${how}('a', run)`))).toHaveLength(1)
+  })
+})
+
+describe('packages', () => {
+  const declaring = (manifest: Omit<Package['manifest'], 'name'>): Package => ({
+    folder: 'packages/kysely',
+    manifest: { name: '@pg-lifeguard/kysely', ...manifest },
+  })
+
+  test('what is imported is declared, and what is declared is imported', () => {
+    const one = declaring({ dependencies: { pg: '*' }, peerDependencies: { kysely: '*' } })
+    expect(wrongDependencies(one, adapter("import { Kysely } from 'kysely'\nimport 'left-pad/x.js'"))).toEqual([
+      'packages/kysely/src/index.ts:2 imports left-pad, which packages/kysely/package.json does not declare',
+      'packages/kysely/package.json declares pg, unused in src',
+    ])
+  })
+
+  test('a type needs the package or its types; a value needs the package itself', () => {
+    const one = declaring({ dependencies: { '@types/pg': '*' } })
+    expect(wrongDependencies(one, adapter("import type pg from 'pg'"))).toEqual([])
+    expect(wrongDependencies(one, adapter("import pg from 'pg'"))).toHaveLength(1)
+  })
+
+  test('any is found wherever an entry leads', () => {
+    const files = new Map(
+      invented({
+        'packages/a/dist/index.d.ts': "export type { B } from './sub/b.js'\nexport declare const ok: unknown",
+        'packages/a/dist/sub/b.d.ts': "import type { C } from '../c.js'\nexport type B = C<string>",
+        'packages/a/dist/c.d.ts': 'export type C<T> = T | any[]',
+        'packages/a/dist/inner.d.ts': 'export type Inner = any',
+      }).map((file) => [file.path, file]),
+    )
+    const load = (path: string): SourceFile => {
+      const file = files.get(path)
+      if (file === undefined) throw new Error(`${path} is not there`)
+      return file
+    }
+    expect(publicAnys(['packages/a/dist/index.d.ts'], load)).toEqual(['packages/a/dist/c.d.ts:1 has the type any'])
+  })
+
+  test('entries are the source files behind the exports', () => {
+    const exports = {
+      '.': { types: './dist/index.d.ts', default: './dist/index.js' },
+      './package.json': './package.json',
+    }
+    expect(entriesOf(declaring({ exports }))).toEqual(['packages/kysely/src/index.ts'])
+  })
+
+  test('a barrel is found by its name and by its nature', () => {
+    const files = invented({
+      'packages/core/src/index.ts': "export { a } from './a.js'",
+      'packages/core/src/pool/index.ts': 'export const a = 1',
+      'packages/core/src/pool/all.ts': "export { a } from './a.js'\nexport * from './b.js'",
+      'packages/core/src/pool/one.ts': "export { a } from './a.js'\nexport const b = 1",
+    })
+    expect(innerBarrels(files, new Set(['packages/core/src/index.ts']))).toHaveLength(2)
+    expect(unnamedExports(files)).toEqual([
+      'packages/core/src/pool/all.ts:2 exports * from ./b.js: name what is exported',
+    ])
+    expect(unnamedExports(adapter("export * from '@pg-lifeguard/core'"))).toEqual([])
+  })
+})
+
+describe('names and sizes', () => {
+  test.each([
+    'src/withLock.ts',
+    'src/With-lock.ts',
+    'src/with_lock.ts',
+    'src/pool-utils.ts',
+    'src/utils/a.ts',
+    'src/lock-manager.ts',
+  ])('%s is no name for a file', (path) => expect(wrongFileNames([path])).toHaveLength(1))
+  test.each([
+    'src/with-lock.ts',
+    'test/lock.test.ts',
+    'test/lock.model.test.ts',
+    'vitest.config.ts',
+    'src/pg.d.ts',
+    'src/tls13.ts',
+  ])('%s is a name for a file', (path) => expect(wrongFileNames([path])).toEqual([]))
+  test.each(['interface IPool {}', 'class LockManager {}', 'type StringUtils = string'])('%s', (text) =>
+    expect(wrongNames(core('a.ts', text))).toHaveLength(1),
+  )
+  test.each(['interface Idle {}', 'type IO = string', 'class IsolationLevel {}'])('%s is fine', (text) =>
+    expect(wrongNames(core('a.ts', text))).toEqual([]),
+  )
+  test('a file of 301 lines is too long, unless there is a reason; a reason that is not needed goes', () => {
+    const files = invented({ 'a.ts': '\n'.repeat(301), 'b.ts': '\n'.repeat(300) })
+    expect(longFiles(files)).toEqual(['a.ts has 301 lines: one concept a file, 300 lines at most'])
+    expect(longFiles(files, { 'a.ts': 'a reason' })).toEqual([])
+    expect(longFiles(files, { 'a.ts': 'a reason', 'b.ts': 'a reason' })).toEqual([
+      'b.ts is not too long any more: take it off the list',
+    ])
+  })
+})

@@ -1,0 +1,40 @@
+/** A fenced block of code, and the line of the file on which its first line stands. */
+export interface Block {
+  readonly language: string
+  readonly code: string
+  readonly line: number
+}
+
+/** Fenced blocks of a markdown text. */
+export function fencedBlocks(text: string): Block[] {
+  const blocks: Block[] = []
+  const lines = text.split('\n')
+  let open: { readonly language: string; readonly line: number } | undefined
+  for (const [index, line] of lines.entries()) {
+    const fence = /^\s*```\s*(\S*)/.exec(line)
+    if (fence === null) continue
+    if (open === undefined) open = { language: fence[1] ?? '', line: index + 2 }
+    else {
+      blocks.push({ ...open, code: lines.slice(open.line - 1, index).join('\n') })
+      open = undefined
+    }
+  }
+  if (open !== undefined) throw new Error(`the block that opens on line ${open.line - 1} does not end`)
+  return blocks
+}
+
+/** What stands under each heading of this level, up to the next one of this level or a higher one. */
+export function sections(text: string, level: number): Map<string, string> {
+  const found = new Map<string, string>()
+  let title: string | undefined
+  for (const line of text.split('\n')) {
+    const heading = /^(#+) (.*)$/.exec(line)
+    const depth = heading?.[1]?.length ?? Number.POSITIVE_INFINITY
+    if (depth <= level) {
+      title = depth === level ? heading?.[2] : undefined
+      if (title !== undefined && found.has(title)) throw new Error(`${title} is there twice`)
+      if (title !== undefined) found.set(title, '')
+    } else if (title !== undefined) found.set(title, `${found.get(title)}${line}\n`)
+  }
+  return found
+}

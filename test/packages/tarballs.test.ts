@@ -1,0 +1,147 @@
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { basename, join, posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Manifest, packages, read, root } from '../support/workspace.js'
+import { contentsOf, output, packAll, pnpm } from './tarballs.js'
+
+const published = packages()
+  .filter(({ manifest }) => manifest.private !== true)
+  .map(({ folder, manifest }) => ({ folder, name: manifest.name }))
+
+/** Everything of this test, outside of the repository: nothing must be found there by accident. */
+let work = ''
+let consumer = ''
+const tarballs = new Map<string, string>()
+const unpacked = new Map<string, { readonly folder: string; readonly files: readonly string[] }>()
+
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), 'lifeguard-tarballs-'))
+  const paths = await packAll(work)
+  for (const { name } of published) {
+    const prefix = `${name.slice(1).replace('/', '-')}-`
+    const tarball = paths.find((path) => basename(path).startsWith(prefix))
+    if (tarball === undefined) throw new Error(`${name} was not packed`)
+    const folder = join(work, `unpacked-${basename(tarball)}`)
+    await mkdir(folder)
+    tarballs.set(name, tarball)
+    unpacked.set(name, { folder, files: await contentsOf(tarball, folder) })
+  }
+  consumer = await installed()
+})
+
+afterAll(() => rm(work, { recursive: true, force: true }))
+
+/** A project of a user, with the tarballs installed: only what they declare can be imported there. */
+async function installed(): Promise<string> {
+  const folder = join(work, 'consumer')
+  await mkdir(folder)
+  const own = Object.fromEntries([...tarballs].map(([name, path]) => [name, `file:${path}`]))
+  const known = JSON.parse(read('package.json')) as Manifest
+  const kysely = JSON.parse(read('packages/kysely/package.json')) as Manifest
+  const dependencies = {
+    ...own,
+    kysely: kysely.devDependencies?.['kysely'],
+    '@types/node': known.devDependencies?.['@types/node'],
+  }
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
+  // Packages that need each other find the tarballs too, not the registry. No install script has to run.
+  await writeFile(join(folder, 'pnpm-workspace.yaml'), JSON.stringify({ overrides: own, strictDepBuilds: false }))
+  await cp(fileURLToPath(new URL('consumer/program.ts', import.meta.url)), join(folder, 'program.ts'))
+  await pnpm(['install', '--prefer-offline', '--ignore-scripts'], folder)
+  return folder
+}
+
+function of(name: string): { readonly folder: string; readonly files: readonly string[] } {
+  const found = unpacked.get(name)
+  if (found === undefined) throw new Error(`${name} was not unpacked`)
+  return found
+}
+
+describe.each(published)('the tarball of $name', ({ name, folder: source }) => {
+  test('has what belongs there, and nothing else', () => {
+    const { files } = of(name)
+    for (const file of ['package.json', 'README.md', 'LICENSE', 'dist/index.js', 'dist/index.d.ts']) {
+      expect(files).toContain(file)
+    }
+    expect(files.filter((file) => !/^(package\.json|README\.md|LICENSE|(dist|src)\/.*)$/.test(file))).toEqual([])
+    expect(files.filter((file) => /\.(test|fixture)\.|(^|\/)tests?\//.test(file))).toEqual([])
+  })
+
+  test('has no file of dist whose source is gone', () => {
+    const { files } = of(name)
+    const orphans = files.filter((file) => {
+      const match = /^dist\/(.*?)(\.d\.ts|\.js)(\.map)?$/.exec(file)
+      return match !== null && !files.includes(`src/${match[1]}.ts`)
+    })
+    expect(orphans, `delete ${source}/dist and build again`).toEqual([])
+  })
+
+  test('has source maps that lead to files in it', async () => {
+    const { files, folder } = of(name)
+    const maps = files.filter((file) => file.endsWith('.map'))
+    expect(maps).not.toEqual([])
+    for (const map of maps) {
+      const { sources, sourceRoot = '' } = JSON.parse(await readFile(join(folder, map), 'utf8')) as {
+        readonly sources: readonly string[]
+        readonly sourceRoot?: string
+      }
+      for (const one of sources) expect(files).toContain(posix.join(posix.dirname(map), sourceRoot, one))
+    }
+  })
+
+  test('names no workspace and no folder of this machine', async () => {
+    const { files, folder } = of(name)
+    for (const file of files) {
+      const text = await readFile(join(folder, file), 'utf8')
+      for (const path of [`${root}packages`, `${homedir()}/`, work, 'workspace:']) {
+        expect(text.includes(path), `${file} names ${path}`).toBe(false)
+      }
+    }
+  })
+
+  test('is what publint expects', async () => {
+    const buffer = await readFile(tarballs.get(name) ?? '')
+    const tarball = buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength) as ArrayBuffer
+    const { messages, pkg } = await publint({ pack: { tarball }, strict: true })
+    expect(messages.map((message) => formatMessage(message, pkg))).toEqual([])
+  })
+
+  test('has types that every way to resolve modules finds', async () => {
+    const attw = join(root, 'test/node_modules/.bin/attw')
+    // Ends with an exit code when there is a problem.
+    await output(attw, ['--profile', 'esm-only', '--no-emoji', tarballs.get(name) ?? ''], work)
+  })
+})
+
+describe('a project with the tarballs installed', () => {
+  const strict = { target: 'esnext', lib: ['esnext'], types: ['node'], strict: true, skipLibCheck: false }
+
+  async function compile(options: Readonly<Record<string, unknown>>): Promise<void> {
+    const config = join(consumer, `tsconfig.${String(options['module'])}.json`)
+    const compilerOptions = { ...strict, exactOptionalPropertyTypes: true, ...options }
+    await writeFile(config, JSON.stringify({ compilerOptions, files: ['program.ts'] }))
+    await output(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', config], consumer)
+  }
+
+  test('compiles with moduleResolution bundler', async () => {
+    await compile({ module: 'preserve', moduleResolution: 'bundler', noEmit: true })
+  })
+
+  test('compiles with moduleResolution nodenext, and runs', async () => {
+    await compile({ module: 'nodenext', moduleResolution: 'nodenext', outDir: 'out' })
+    expect(JSON.parse(await output(process.execPath, ['out/program.js'], consumer))).toEqual({
+      name: 'rope',
+      names: ['rope', 'ring'],
+      locked: true,
+      attempt: 1,
+      state: '23505',
+      kind: 'contended',
+      misuse: 'LIFEGUARD_INVALID_OPTION',
+      total: 4,
+    })
+  })
+})

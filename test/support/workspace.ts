@@ -1,0 +1,44 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The folder of the whole repository. */
+export const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** The parts of a package.json that the tests look at. */
+export interface Manifest {
+  readonly name: string
+  readonly private?: boolean
+  readonly exports?: Readonly<Record<string, string | Readonly<Record<string, string>>>>
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+  readonly devDependencies?: Readonly<Record<string, string>>
+}
+
+/** One package of the workspace. */
+export interface Package {
+  /** Its folder, relative to the root: `packages/core`. */
+  readonly folder: string
+  readonly manifest: Manifest
+}
+
+/** Every package under packages/. */
+export function packages(): Package[] {
+  return files('packages/*/package.json').map((path) => ({
+    folder: path.slice(0, -'/package.json'.length),
+    manifest: JSON.parse(read(path)) as Manifest,
+  }))
+}
+
+/** Paths below the root that match, with `/` on every platform, sorted. Installed and generated files are left out. */
+export function files(...patterns: string[]): string[] {
+  const leftOut = (path: string): boolean => /(^|[\\/])(node_modules|\.turbo|\.git)([\\/]|$)/.test(path)
+  return [...new Set(patterns.flatMap((pattern) => globSync(pattern, { cwd: root, exclude: leftOut })))]
+    .map((path) => path.replaceAll('\\', '/'))
+    .sort()
+}
+
+/** The text of a file below the root. */
+export function read(path: string): string {
+  return readFileSync(join(root, path), 'utf8')
+}
