@@ -6,9 +6,12 @@ import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
 import { Pool } from './pool.js'
-import { type PoolOptions, resolveLimits } from './pool-options.js'
+import { defaultPoolLocks, type PoolOptions, resolveLimits, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
-import type { SessionEnvironment } from './session/session-environment.js'
+import { LockGrants } from './session/lock/lock-grants.js'
+import { LockNames } from './session/lock/lock-names.js'
+import { LockSessions } from './session/lock/lock-sessions.js'
+import type { LockEnvironment } from './session/lock/with-lock.js'
 import { clientConfig } from './wire/client-config.js'
 import { whereTo } from './wire/where-to.js'
 
@@ -35,7 +38,15 @@ export function createPool(options: PoolOptions = {}): Pool {
     random: options.environment?.random ?? systemRandom,
   }
   const host = new Host(config, whereTo(config), limits, environment, options.onLeak ?? warnOfLeak(name))
-  const session: SessionEnvironment = {
+  const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
+  const sessions = new LockSessions(host, Math.min(maxConnections, limits.max), {
+    everyMs: heartbeatMs,
+    boundMs: heartbeatMs,
+  })
+  const lockNames = new LockNames()
+  const session: LockEnvironment = {
+    grants: new LockGrants(host, sessions, lockNames, limits.max, selfTest),
+    lockNames,
     host,
     ambient: new Ambient(environment.clock),
     retryBudget: new RetryBudget(options.retryBudget),

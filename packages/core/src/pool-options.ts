@@ -10,6 +10,8 @@ import type { ConnectOptions } from './wire/connect-options.js'
 export interface PoolOptions extends ConnectOptions, PoolLimits {
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
+  /** How advisory locks are held. */
+  readonly locks?: PoolLockOptions | undefined
   /** Bounds on what retries may add to the load while everything fails. @default { reserve: 100, perSuccess: 1 } */
   readonly retryBudget?: RetryBudgetOptions | undefined
   /**
@@ -21,6 +23,33 @@ export interface PoolOptions extends ConnectOptions, PoolLimits {
   /** Time and chance, for tests. @default the system's */
   readonly environment?: { readonly clock?: Clock; readonly random?: Random } | undefined
 }
+
+/** How the session locks of a pool are held. */
+export interface PoolLockOptions {
+  /**
+   * Connections that locks share, `1` or more: any number of locks that were free when they were asked for are held by
+   * these few. A lock that must be waited for takes a connection of its own.
+   *
+   * @default 4
+   */
+  readonly maxConnections?: number | undefined
+  /**
+   * How often a connection with locks asks the server whether it still has them, in milliseconds; the answer may take as
+   * long again, so that a silent partition is noticed within twice this time. A connection that ends is noticed at once.
+   *
+   * @default 5000
+   */
+  readonly heartbeatMs?: number | undefined
+  /**
+   * Whether to find out, before the first lock, that session locks work on this way to the server.
+   *
+   * @default true
+   */
+  readonly selfTest?: boolean | undefined
+}
+
+/** The defaults of PoolLockOptions. */
+export const defaultPoolLocks = { maxConnections: 4, heartbeatMs: 5_000, selfTest: true } as const
 
 /** Options of `pg.Pool` that have another name or place here. */
 const renamed: Readonly<Record<string, string>> = {
@@ -53,7 +82,7 @@ const known: ReadonlySet<string> = new Set([
     'keepAlive',
   ],
   ...['keepAliveInitialDelayMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs', 'applicationName', 'settings'],
-  ...['name', 'retryBudget', 'onLeak', 'environment'],
+  ...['name', 'retryBudget', 'locks', 'onLeak', 'environment'],
 ])
 
 /** Durations that may also be Infinity, for never. */
@@ -119,6 +148,11 @@ export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
   if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
     throw new InvalidOptionError('port', show(port), 'a whole number from 1 to 65535')
   }
+  const { maxConnections, heartbeatMs } = { ...defaultPoolLocks, ...options.locks }
+  whole('locks.maxConnections', maxConnections, 1, Number.MAX_SAFE_INTEGER)
+  if (!(typeof heartbeatMs === 'number' && Number.isFinite(heartbeatMs) && heartbeatMs > 0)) {
+    throw new InvalidOptionError('locks.heartbeatMs', show(heartbeatMs), 'a finite number of milliseconds above 0')
+  }
   const limits = { ...defaultPoolLimits, ...withoutUndefined(pick(options)) }
   whole('max', limits.max, 1, Number.MAX_SAFE_INTEGER)
   whole('min', limits.min, 0, limits.max, `a whole number from 0 to max (${limits.max})`)
@@ -131,7 +165,8 @@ function pick(options: PoolOptions): PoolLimits {
   return Object.fromEntries(Object.keys(defaultPoolLimits).map((name) => [name, options[name as keyof PoolLimits]]))
 }
 
-function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+/** The same object without the fields that are undefined, so that they do not hide a default. */
+export function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
 }
 

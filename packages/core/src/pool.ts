@@ -6,20 +6,30 @@ import { type Deadline, withDeadline } from './session/ambient-deadline.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
-import type { LockHandle } from './session/held-lock.js'
-import type { LockKey } from './session/lock-key.js'
-import type { LockOptions } from './session/lock-options.js'
+import { type Candidacy, type ElectOptions, elect } from './session/lock/elect.js'
+import type { LockHandle } from './session/lock/held-lock.js'
+import type { Lock } from './session/lock/lock.js'
+import type { LockKey } from './session/lock/lock-key.js'
+import { type LockListing, listLocks } from './session/lock/lock-listing.js'
+import type { AcquireLockOptions, LockOptions, TryLockOptions } from './session/lock/lock-options.js'
+import {
+  acquireLock,
+  type LockEnvironment,
+  type TryLockResult,
+  tryWithLock,
+  withLock,
+} from './session/lock/with-lock.js'
+import { type MigrationLockOptions, withMigrationLock } from './session/lock/with-migration-lock.js'
+import { type SemaphoreOptions, withSemaphore } from './session/lock/with-semaphore.js'
 import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
 import { rowsOf, type Streamable, type StreamOptions } from './session/portal.js'
 import { type QueryArguments, type Queryable, query, withCallersStack } from './session/queryable.js'
-import type { SessionEnvironment } from './session/session-environment.js'
 import type { SessionEvents } from './session/session-events.js'
 import { streamBatches } from './session/stream.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
 import type { TransactionOptions } from './session/transaction-options.js'
 import { type UpdateVersionedOptions, updateVersioned } from './session/update-versioned.js'
 import { Fallback, type FallbackOptions, type FallbackResult } from './session/with-fallback.js'
-import { Locks, withLock } from './session/with-lock.js'
 import {
   type OptimisticAttempt,
   type OptimisticRetryOptions,
@@ -72,14 +82,13 @@ const defaultEndMs = 10_000
 export class Pool implements Queryable, Streamable, AsyncDisposable {
   /** The name it was given. */
   readonly name: string
-  readonly #environment: SessionEnvironment
+  readonly #environment: LockEnvironment
   readonly #max: number
-  readonly #locks = new Locks()
   readonly #fallback: Fallback
   #ended: Promise<void> | undefined
 
   /** @internal use createPool */
-  constructor(name: string, environment: SessionEnvironment, max: number) {
+  constructor(name: string, environment: LockEnvironment, max: number) {
     this.name = name
     this.#environment = environment
     this.#max = max
@@ -226,7 +235,64 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     fn: (lock: LockHandle) => Promise<T>,
     options?: LockOptions,
   ): Promise<T> {
-    return withLock(this.#environment, this.#locks, key, fn, options)
+    return withLock(this.#environment, key, fn, options)
+  }
+
+  /** Like `withLock`, but does not wait: `{ acquired: false }` when somebody else holds the lock. */
+  tryWithLock<T>(
+    key: LockKey | readonly LockKey[],
+    fn: (lock: LockHandle) => Promise<T>,
+    options?: TryLockOptions,
+  ): Promise<TryLockResult<T>> {
+    return tryWithLock(this.#environment, key, fn, options)
+  }
+
+  /**
+   * A lock that is held until its `release`, or the end of its `await using` block. Unlike inside `withLock`, taking it
+   * again waits for itself.
+   */
+  acquireLock(key: LockKey | readonly LockKey[], options?: AcquireLockOptions): Promise<Lock> {
+    return acquireLock(this.#environment, key, options)
+  }
+
+  /** Runs `fn` while holding one of `permits` places of this name, over all processes that use the database. */
+  withSemaphore<T>(
+    name: string,
+    permits: number,
+    fn: (lock: LockHandle) => Promise<T>,
+    options?: SemaphoreOptions,
+  ): Promise<T> {
+    return withSemaphore(this.#environment, name, permits, fn, options)
+  }
+
+  /**
+   * Stands for leader: `fn` runs while this process leads, in one process at a time, and again after every end of a term
+   * until the candidacy is stopped. Watch `signal`: it aborts when the lead is lost.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * await using candidacy = pool.elect('scheduler', async ({ signal }) => {
+   *   while (!signal.aborted) await pool.query('select run_due_jobs()', [], { signal })
+   * })
+   * console.log(candidacy.isLeader)
+   * ```
+   */
+  elect(name: string, fn: (term: LockHandle) => Promise<unknown>, options?: ElectOptions): Candidacy {
+    return elect(this.#environment, name, fn, options)
+  }
+
+  /** Runs `fn` in one process at a time: for deploys in which every instance starts with the migrations. */
+  withMigrationLock<T>(fn: (lock: LockHandle) => Promise<T>, options?: MigrationLockOptions): Promise<T> {
+    return withMigrationLock(this.#environment, fn, options)
+  }
+
+  /** Who holds and who waits for which advisory lock of this database, with the names that this process knows. */
+  locks(options?: OperationOptions): Promise<LockListing[]> {
+    const { host, lockNames, ambient } = this.#environment
+    return listLocks(host, lockNames, ambient.limitFor(options))
   }
 
   /**

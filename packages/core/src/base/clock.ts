@@ -8,6 +8,8 @@ export type Timer = NodeJS.Timeout | { readonly fake: number }
 export interface Clock {
   /** Milliseconds since an arbitrary origin; never goes back. */
   now(): number
+  /** Milliseconds since 1970, for times that outlive the process; may go back. */
+  wallNow(): number
   /**
    * Calls `run` once after `ms` milliseconds. A `background` timer does not keep the process alive: maintenance uses
    * it, while whatever a caller awaits does not.
@@ -23,6 +25,7 @@ const longestDelayMs = 2_147_483_647
 /** The real clock: `performance.now()` and Node's timers. */
 export const systemClock: Clock = {
   now: () => performance.now(),
+  wallNow: () => Date.now(),
   setTimer(ms, run, background = false) {
     const timer = setTimeout(run, Math.min(Math.max(0, ms), longestDelayMs))
     if (background) timer.unref()

@@ -42,3 +42,19 @@ export class DeadlockError extends LifeguardError {
     )
   }
 }
+
+/**
+ * Session locks mean nothing on this way to the server: a transaction pooler gives each statement to another session, or
+ * the server's lock functions do nothing. Use `scope: 'transaction'`, or a connection string that leads to PostgreSQL
+ * directly.
+ */
+export class LockUnsupportedError extends LifeguardError {
+  readonly code = 'LIFEGUARD_LOCK_UNSUPPORTED'
+  readonly retryable = false
+
+  constructor(why: string) {
+    super(
+      `session locks do not work on this connection: ${why}. Behind a transaction pooler use { scope: 'transaction' }, or connect to PostgreSQL directly`,
+    )
+  }
+}

@@ -5,7 +5,7 @@ export interface BackoffOptions {
   /**
    * Upper bound of the pause after the first failure, in milliseconds; it doubles with each further one.
    *
-   * @default 5
+   * @default 1
    */
   readonly baseMs?: number
   /**
@@ -22,6 +22,6 @@ export interface BackoffOptions {
  * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
 export function fullJitter(failures: number, options: BackoffOptions | undefined, random: Random): number {
-  const { baseMs = 5, capMs = 1_000 } = options ?? {}
+  const { baseMs = 1, capMs = 1_000 } = options ?? {}
   return random() * Math.min(capMs, baseMs * 2 ** Math.min(failures - 1, 30))
 }

@@ -10,13 +10,14 @@ import {
   SelfDeadlockError,
   ServerUnavailableError,
 } from '../errors/pool-errors.js'
-import { ConnectGate } from '../policy/connect-gate.js'
+import { IdleStack } from './idle-stack.js'
 import { LeakDetector } from './leak-detector.js'
+import { Opener } from './opener.js'
 import { newPoolCounts, type PoolCounts } from './pool-counts.js'
 import type { ResolvedPoolLimits } from './pool-limits.js'
 import type { ResourceFactory } from './resource-factory.js'
 import { Slot } from './slot.js'
-import type { Holder, Waiter } from './waiter.js'
+import { type Holder, heldAround, type Waiter } from './waiter.js'
 import { WaiterQueue } from './waiter-queue.js'
 
 /** Time and chance, injected. */
@@ -42,22 +43,17 @@ export class ResourcePool<R> {
   readonly #limits: ResolvedPoolLimits
   readonly #clock: Clock
   readonly #random: Random
-  readonly #gate: ConnectGate
+  readonly #opener: Opener<R>
   readonly #leaks: LeakDetector<R>
   readonly #slots = new Set<Slot<R>>()
-  readonly #idle: Slot<R>[] = []
+  readonly #idle = new IdleStack<R>()
   readonly #waiters = new WaiterQueue<R>()
   readonly counts: PoolCounts = newPoolCounts()
   #active = 0
   #checking = 0
-  #opening = 0
   #generation = 0
-  #probeTimer: Timer | undefined
-  #probesInBackground = false
   #maintenanceTimer: Timer | undefined
   #queueTimer: Timer | undefined
-  /** The last attempt to open failed for good: then only a caller makes another one, not `min`. */
-  #hopeless = false
   #ending = false
   #whenQuiet: (() => void) | undefined
 
@@ -66,7 +62,11 @@ export class ResourcePool<R> {
     this.#limits = limits
     this.#clock = environment.clock
     this.#random = environment.random
-    this.#gate = new ConnectGate(environment.random)
+    this.#opener = new Opener<R>(factory, environment.clock, environment.random, limits.max, {
+      opened: (resource, generation) => this.#opened(resource, generation),
+      failed: (error) => this.#openFailed(error),
+      again: () => this.#dispatch(),
+    })
     this.#leaks = new LeakDetector(limits.leakDetectionMs, environment.clock, (report) => {
       if (!report.returned) this.counts.leaks += 1
       factory.onLeak?.(report)
@@ -84,7 +84,7 @@ export class ResourcePool<R> {
     return this.#idle.length
   }
   get connecting(): number {
-    return this.#opening
+    return this.#opener.opening
   }
   get waiting(): number {
     return this.#waiters.length
@@ -101,7 +101,7 @@ export class ResourcePool<R> {
   /** A slot at once, when one is idle, fresh and nobody waits; undefined when `acquire` is needed. */
   tryAcquire(): Slot<R> | undefined {
     if (this.#ending || this.#waiters.length > 0) return undefined
-    const slot = this.#idle.at(-1)
+    const slot = this.#idle.top
     if (slot === undefined || !this.#isFresh(slot) || this.#needsCheck(slot)) return undefined
     this.#idle.pop()
     return this.#handOut(slot, this.#leaks.capture())
@@ -123,8 +123,9 @@ export class ResourcePool<R> {
       this.counts.turnedAway += 1
       return Promise.reject(new QueueFullError(this.#limits.maxWaiting, this.figures()))
     }
-    if (holder !== undefined && holder.held > 0 && this.#waiters.heldByWaiting(holder) >= this.#limits.max) {
-      return Promise.reject(new SelfDeadlockError(holder.held, this.figures()))
+    const held = heldAround(holder)
+    if (holder !== undefined && held > 0 && this.#waiters.heldByWaiting(holder) >= this.#limits.max) {
+      return Promise.reject(new SelfDeadlockError(held, this.figures()))
     }
     return new Promise((resolve, reject) => this.#enqueue(resolve, reject, limit, holder))
   }
@@ -142,17 +143,14 @@ export class ResourcePool<R> {
 
   /** A resource ended by itself. An idle one is dropped now; one in use when it comes back. */
   lost(resource: R): void {
-    const index = this.#idle.findIndex((slot) => slot.resource === resource)
-    const slot = this.#idle[index]
-    if (slot === undefined) return
-    this.#idle.splice(index, 1)
-    this.#drop(slot)
+    const slot = this.#idle.take(resource)
+    if (slot !== undefined) this.#drop(slot)
   }
 
   /** Lets nobody have a connection opened before this call: idle ones are replaced, those in use when they come back. */
   evictAll(): void {
     this.#generation += 1
-    for (const slot of this.#idle.splice(0)) this.#retire(slot)
+    for (const slot of this.#idle.takeAll()) this.#retire(slot)
     this.#dispatch()
   }
 
@@ -197,7 +195,7 @@ export class ResourcePool<R> {
     return {
       active: this.#active,
       idle: this.#idle.length,
-      connecting: this.#opening,
+      connecting: this.#opener.opening,
       max: this.#limits.max,
       waiting: this.#waiters.length,
       longestHeldMs: longest === undefined ? 0 : this.#clock.now() - longest.busySince,
@@ -259,14 +257,14 @@ export class ResourcePool<R> {
     }
     this.counts.timedOut += 1
     const waited = this.#clock.now() - since
-    const { lastError, failuresInARow } = this.#gate
+    const { lastError, failuresInARow, isWaitingForServer } = this.#opener
     // Not one connection is open, and the server has refused one or has not answered yet: the pool is not what is busy.
-    if ((this.#gate.isDown || this.#opening > 0) && this.#active + this.#idle.length + this.#checking === 0) {
+    if (isWaitingForServer && this.#active + this.#idle.length + this.#checking === 0) {
       return new ServerUnavailableError(this.#factory.where, waited, failuresInARow, this.figures(), {
         cause: lastError ?? new Error('no answer yet'),
       })
     }
-    const heldByCaller = holder?.held ?? 0
+    const heldByCaller = heldAround(holder)
     return new AcquireTimeoutError(waited, this.figures(), {
       heldByCaller,
       ...(lastError === undefined ? {} : { cause: lastError }),
@@ -275,14 +273,14 @@ export class ResourcePool<R> {
 
   /** Callers for whom no connection is being opened or checked. */
   #queued(): number {
-    return this.#waiters.length - this.#checking - this.#opening
+    return this.#waiters.length - this.#checking - this.#opener.opening
   }
 
   /** Whether one more caller would be given an idle connection or a new one, and not have to stand in the queue. */
   #canServe(): boolean {
     if (this.#idle.length > 0) return true
-    const hasPlace = this.#slots.size + this.#opening < this.#limits.max
-    return hasPlace && this.#gate.ask(this.#clock.now(), this.#opening).go
+    const hasPlace = this.#slots.size + this.#opener.opening < this.#limits.max
+    return hasPlace && this.#opener.mayOpen
   }
 
   /** The one place that matches callers, idle connections and free places. Idempotent: call it after any change. */
@@ -298,8 +296,8 @@ export class ResourcePool<R> {
     this.#watchQueue()
     this.#scheduleMaintenance()
     if (this.#ending && this.#waiters.length === 0) {
-      for (const slot of this.#idle.splice(0)) this.#retire(slot)
-      if (this.#slots.size === 0 && this.#opening === 0) this.#becomeQuiet()
+      for (const slot of this.#idle.takeAll()) this.#retire(slot)
+      if (this.#slots.size === 0 && this.#opener.opening === 0) this.#becomeQuiet()
     }
   }
 
@@ -380,48 +378,30 @@ export class ResourcePool<R> {
 
   /** Opens as many connections as callers and `min` need and the gate allows. */
   #open(): void {
+    const { max, min } = this.#limits
     for (;;) {
-      const { max, min } = this.#limits
-      const places = this.#slots.size + this.#opening
-      const forMin = this.#ending || this.#hopeless ? 0 : min - places
+      const places = this.#slots.size + this.#opener.opening
+      const forMin = this.#ending || this.#opener.isHopeless ? 0 : min - places
       if (places >= max || (this.#queued() <= 0 && forMin <= 0)) return
-      const answer = this.#gate.ask(this.#clock.now(), this.#opening)
-      if (!answer.go) {
-        if (answer.retryInMs !== undefined) this.#probeIn(answer.retryInMs)
-        return
-      }
-      this.#openOne()
+      if (!this.#opener.tryOpen(this.#waiters.length === 0, this.#generation)) return
     }
   }
 
-  #openOne(): void {
-    this.#opening += 1
-    const generation = this.#generation
-    this.#factory.open().then(
-      (resource) => {
-        this.#opening -= 1
-        this.counts.opened += 1
-        this.#hopeless = false
-        this.#gate.succeeded(this.#limits.max)
-        const now = this.#clock.now()
-        const { maxLifetimeMs } = this.#limits
-        const expiresAt =
-          maxLifetimeMs === Number.POSITIVE_INFINITY
-            ? maxLifetimeMs
-            : now + jitter(maxLifetimeMs, lifetimeSpread, this.#random)
-        const slot = new Slot(resource, generation, now, expiresAt)
-        this.#slots.add(slot)
-        this.#land(slot)
-      },
-      (error: unknown) => {
-        this.#opening -= 1
-        this.counts.connectFailed += 1
-        this.#gate.failed(this.#clock.now(), error)
-        this.#hopeless = this.#factory.isHopeless(error)
-        if (this.#hopeless) this.#rejectAll(error)
-        this.#dispatch()
-      },
-    )
+  #opened(resource: R, generation: number): void {
+    this.counts.opened += 1
+    const now = this.#clock.now()
+    const { maxLifetimeMs } = this.#limits
+    const lifetime =
+      maxLifetimeMs === Number.POSITIVE_INFINITY ? maxLifetimeMs : jitter(maxLifetimeMs, lifetimeSpread, this.#random)
+    const slot = new Slot(resource, generation, now, now + lifetime)
+    this.#slots.add(slot)
+    this.#land(slot)
+  }
+
+  #openFailed(error: unknown): void {
+    this.counts.connectFailed += 1
+    if (this.#opener.isHopeless) this.#rejectAll(error)
+    this.#dispatch()
   }
 
   #rejectAll(error: unknown): void {
@@ -431,23 +411,6 @@ export class ResourcePool<R> {
       waiter.stop()
       waiter.reject(error as Error)
     }
-  }
-
-  #probeIn(ms: number): void {
-    const background = this.#waiters.length === 0
-    if (this.#probeTimer !== undefined) {
-      if (background || !this.#probesInBackground) return
-      this.#clock.clearTimer(this.#probeTimer) // set for `min` alone; now somebody waits for it
-    }
-    this.#probesInBackground = background
-    this.#probeTimer = this.#clock.setTimer(
-      ms,
-      () => {
-        this.#probeTimer = undefined
-        this.#dispatch()
-      },
-      background,
-    )
   }
 
   /** Closes politely; the place is free when the connection is gone, so that the server never sees more than `max`. */
@@ -482,26 +445,19 @@ export class ResourcePool<R> {
 
   /** Closes idle connections that are too old, or idle for too long above `min`. */
   #maintain(): void {
-    const now = this.#clock.now()
-    const fresh: Slot<R>[] = []
-    for (const slot of this.#idle.splice(0)) {
-      if (this.#isFresh(slot)) fresh.push(slot)
-      else this.#retire(slot)
-    }
-    let spare = this.#active + this.#checking + fresh.length - this.#limits.min
-    for (const slot of fresh) {
-      if (spare > 0 && now - slot.idleSince >= this.#limits.idleTimeoutMs) {
-        spare -= 1
-        this.#retire(slot)
-      } else this.#idle.push(slot)
-    }
+    const { idleTimeoutMs, min } = this.#limits
+    const old = this.#idle.sweep(
+      (slot) => this.#isFresh(slot),
+      this.#clock.now() - idleTimeoutMs,
+      (fresh) => this.#active + this.#checking + fresh - min,
+    )
+    for (const slot of old) this.#retire(slot)
     this.#dispatch()
   }
 
   #becomeQuiet(): void {
-    if (this.#probeTimer !== undefined) this.#clock.clearTimer(this.#probeTimer)
+    this.#opener.stop()
     if (this.#maintenanceTimer !== undefined) this.#clock.clearTimer(this.#maintenanceTimer)
-    this.#probeTimer = undefined
     this.#maintenanceTimer = undefined
     const whenQuiet = this.#whenQuiet
     this.#whenQuiet = undefined

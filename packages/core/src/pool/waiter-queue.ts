@@ -41,8 +41,12 @@ export class WaiterQueue<R> {
     add(joining)
     for (const { holder } of this.#waiters) add(holder)
     let held = 0
-    for (const holder of waiting) held += holder.held
-    return held
+    const shared = new Set<object>()
+    for (const holder of waiting) {
+      held += holder.held
+      if (holder.shared !== undefined) shared.add(holder.shared)
+    }
+    return held + shared.size
   }
 
   [Symbol.iterator](): IterableIterator<Waiter<R>> {

@@ -4,8 +4,21 @@ import type { Slot } from './slot.js'
 export interface Holder {
   /** Connections of this pool that it holds itself now. */
   held: number
+  /** A connection that it holds together with others: counted once, however many they are. */
+  shared?: object | undefined
   /** The work around it, which cannot give anything back before this is done. */
   readonly parent?: Holder | undefined
+}
+
+/** How many connections this work and the work around it hold. */
+export function heldAround(holder: Holder | undefined): number {
+  let held = 0
+  const shared = new Set<object>()
+  for (let one = holder; one !== undefined; one = one.parent) {
+    held += one.held
+    if (one.shared !== undefined) shared.add(one.shared)
+  }
+  return held + shared.size
 }
 
 /** One caller in the queue. Settled exactly once; `stop` takes its timer and its abort listener away. */

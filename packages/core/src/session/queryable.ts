@@ -1,6 +1,6 @@
 import type { Limit, OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import type { PortalConfig, QueryResult, StatementConfig } from '../wire/statement.js'
+import type { AheadConfig, PortalConfig, QueryResult, StatementConfig } from '../wire/statement.js'
 
 /** The ways to say what to run: text and values, or one object with both; then how far it may go. */
 export type QueryArguments =
@@ -30,7 +30,7 @@ export interface Queryable {
 
 /** Something that runs one statement within a limit. */
 export interface Executor {
-  execute(config: StatementConfig | PortalConfig, limit: Limit): Promise<QueryResult>
+  execute(config: StatementConfig | PortalConfig | AheadConfig, limit: Limit): Promise<QueryResult>
 }
 
 /** Turns a caller's options into absolute bounds; the ambient context of the pool does. */

@@ -1,12 +1,12 @@
 import type { Clock } from '../base/clock.js'
 import { type Limit, limitReached, watchLimit } from '../base/limit.js'
 import { givenUp } from '../errors/given-up.js'
-import type { Prelude, QueryResult, StatementConfig } from '../wire/statement.js'
+import type { AheadConfig, Prelude, QueryResult, StatementConfig } from '../wire/statement.js'
 
 /** A statement that waits for its turn. */
 interface Asked {
   readonly kind: 'statement'
-  readonly config: StatementConfig
+  readonly config: StatementConfig | AheadConfig
   readonly limit: Limit
   readonly resolve: (result: QueryResult) => void
   readonly reject: (error: unknown) => void
@@ -52,7 +52,7 @@ export class StatementLine {
   }
 
   /** Stands in line at once; settles with the answer, or when the limit is reached. */
-  ask(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+  ask(config: StatementConfig | AheadConfig, limit: Limit): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       const reached = limitReached(limit, this.#clock)
       if (reached !== undefined) {
@@ -99,7 +99,7 @@ export class StatementLine {
     this.#isBusy = true
     const sending: Sending = {
       config: asked.config,
-      preludes: ahead.map(({ prelude }) => prelude),
+      preludes: [...ahead.map(({ prelude }) => prelude), ...('ahead' in asked.config ? asked.config.ahead : [])],
       limit: asked.limit,
       sent: false,
     }

@@ -46,7 +46,7 @@ export interface RetryOptions {
    * @default 10
    */
   readonly attempts?: number | undefined
-  /** The pauses between attempts, with full jitter. @default { baseMs: 5, capMs: 1000 } */
+  /** The pauses between attempts, with full jitter. @default { baseMs: 1, capMs: 1000 } */
   readonly backoff?: BackoffOptions | undefined
 }
 

@@ -87,15 +87,16 @@ export class Fallback {
     staleIfErrorMs: number,
     options: OperationOptions,
   ): Promise<FallbackResult<T>> {
+    const { clock } = this.#environment.host.environment
     const stored = (await cache.get(key)) as Stored | undefined
-    const ageMs = stored === undefined ? Number.POSITIVE_INFINITY : Math.max(0, Date.now() - stored.storedAt)
+    const ageMs = stored === undefined ? Number.POSITIVE_INFINITY : Math.max(0, clock.wallNow() - stored.storedAt)
     if (stored !== undefined && ageMs < ttlMs) {
       return { value: stored.value as T, stale: false, ageMs, error: undefined }
     }
     try {
       const { ambient } = this.#environment
       const value = await withLimit(this.#environment, ambient.limitFor(options), fn)
-      await cache.set(key, { value, storedAt: Date.now() } satisfies Stored, Math.max(ttlMs, staleIfErrorMs))
+      await cache.set(key, { value, storedAt: clock.wallNow() } satisfies Stored, Math.max(ttlMs, staleIfErrorMs))
       return { value, stale: false, ageMs: 0, error: undefined }
     } catch (error) {
       if (stored === undefined || ageMs > staleIfErrorMs || !isInfrastructureError(error)) throw error

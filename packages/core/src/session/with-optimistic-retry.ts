@@ -15,7 +15,7 @@ export interface OptimisticRetryOptions extends OperationOptions {
    * @default 5
    */
   readonly attempts?: number | undefined
-  /** The pauses between attempts, with full jitter. @default { baseMs: 5, capMs: 1000 } */
+  /** The pauses between attempts, with full jitter. @default { baseMs: 1, capMs: 1000 } */
   readonly backoff?: BackoffOptions | undefined
 }
 

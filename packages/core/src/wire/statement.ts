@@ -40,6 +40,11 @@ export interface PortalConfig extends StatementConfig {
   readonly portal: PortalRequest
 }
 
+/** A statement that brings more than its transaction has for it ahead of itself, in the same round trip. */
+export interface AheadConfig extends StatementConfig {
+  readonly ahead: readonly Prelude[]
+}
+
 /** What a statement gave. The same object that `pg` gives. */
 export interface QueryResult<Row = Record<string, unknown>> {
   /** The rows, in the order in which the server sent them. */

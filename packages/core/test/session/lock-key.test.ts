@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
-import { advisoryLockKey, type LockKey, serverKeys } from '../../src/session/lock-key.js'
+import { advisoryLockKey, type LockKey, serverKeys } from '../../src/session/lock/lock-key.js'
 import { seeded } from '../support/seeded.js'
 
 /**
@@ -47,11 +47,11 @@ describe('the key of a name', () => {
 describe('the keys of a call', () => {
   test('are sent as text: a name and a bigint as one number, a pair as two', () => {
     expect(serverKeys('invoice:42', undefined)).toEqual([
-      { id: '1737600153618966791', label: '"invoice:42"', args: ['1737600153618966791'] },
+      { id: '1737600153618966791', label: '"invoice:42"', name: 'invoice:42', args: ['1737600153618966791'] },
     ])
     expect(serverKeys('invoice:42', 'billing')[0]?.args).toEqual(['1572001551135567388'])
     expect(serverKeys(-7n, undefined)).toEqual([{ id: '-7', label: '-7n', args: ['-7'] }])
-    expect(serverKeys([1, -2], undefined)).toEqual([{ id: '(1, -2)', label: '(1, -2)', args: ['1', '-2'] }])
+    expect(serverKeys([1, -2], undefined)).toEqual([{ id: '1,-2', label: '(1, -2)', args: ['1', '-2'] }])
   })
 
   test('keep pairs and single numbers apart, as the server does', () => {

@@ -18,6 +18,10 @@ export class FakeClock implements Clock {
     return this.#now
   }
 
+  wallNow(): number {
+    return 1_700_000_000_000 + this.#now
+  }
+
   setTimer(ms: number, run: () => void, background = false): Timer {
     const id = this.#nextId++
     this.#pending.set(id, { at: this.#now + Math.max(0, ms), run, background })

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { limitOf, unlimited } from '../../src/base/limit.js'
-import { LocalLockQueue } from '../../src/session/local-lock-queue.js'
+import { LockQueue } from '../../src/session/lock/lock-queue.js'
 import { FakeClock } from '../support/fake-clock.js'
 
 /** A line of callers on one queue, and who of them is in. */
 class Line {
   readonly clock = new FakeClock()
-  readonly queue = new LocalLockQueue()
+  readonly queue = new LockQueue()
   readonly in = new Set<string>()
   readonly entered: string[] = []
   readonly refused: string[] = []
@@ -17,7 +17,7 @@ class Line {
     const controller = new AbortController()
     this.#controllers.set(who, controller)
     const limit = limitOf({ signal: controller.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, this.clock)
-    this.queue.enter(key, limit, this.clock).then(
+    this.queue.enter(key, 'exclusive', limit, this.clock).then(
       (leave) => {
         this.in.add(who)
         this.entered.push(who)
@@ -88,7 +88,7 @@ describe('the line for one key', () => {
 
   test('may be left twice by the same one', async () => {
     const line = new Line()
-    const leave = await line.queue.enter('key', unlimited, line.clock)
+    const leave = await line.queue.enter('key', 'exclusive', unlimited, line.clock)
     line.enter('b')
     line.enter('c')
     leave()
@@ -112,14 +112,14 @@ describe('the line for one key', () => {
 
 test('the last in line giving up lets nobody past the one who holds', async () => {
   const clock = new FakeClock()
-  const queue = new LocalLockQueue()
-  const leave = await queue.enter('key', unlimited, clock)
+  const queue = new LockQueue()
+  const leave = await queue.enter('key', 'exclusive', unlimited, clock)
   const controller = new AbortController()
-  const gone = queue.enter('key', limitOf({ signal: controller.signal }, clock), clock)
+  const gone = queue.enter('key', 'exclusive', limitOf({ signal: controller.signal }, clock), clock)
   controller.abort()
   await expect(gone).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED' })
   let inside = false
-  const next = queue.enter('key', unlimited, clock).then(() => {
+  const next = queue.enter('key', 'exclusive', unlimited, clock).then(() => {
     inside = true
   })
   await clock.advance(0)
@@ -127,4 +127,34 @@ test('the last in line giving up lets nobody past the one who holds', async () =
   leave()
   await next
   expect(inside).toBe(true)
+})
+
+describe('shared turns', () => {
+  test('are together, keep an exclusive one out, and do not overtake one that waits', async () => {
+    const clock = new FakeClock()
+    const queue = new LockQueue()
+    const order: string[] = []
+    const a = await queue.enter('key', 'shared', unlimited, clock)
+    const b = await queue.enter('key', 'shared', unlimited, clock)
+    const c = queue.enter('key', 'exclusive', unlimited, clock).then((leave) => {
+      order.push('exclusive')
+      return leave
+    })
+    const d = queue.enter('key', 'shared', unlimited, clock).then((leave) => {
+      order.push('shared, later')
+      return leave
+    })
+    a()
+    await clock.advance(0)
+    expect(order).toEqual([])
+    b()
+    const leaveC = await c
+    await clock.advance(0)
+    expect(order).toEqual(['exclusive'])
+    leaveC()
+    leaveC() // twice is once
+    ;(await d)()
+    expect(order).toEqual(['exclusive', 'shared, later'])
+    expect(queue.tryEnter('key', 'exclusive')).toBeDefined()
+  })
 })

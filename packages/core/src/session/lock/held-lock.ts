@@ -1,11 +1,14 @@
+import type { Transaction } from '../transaction.js'
+import type { TransactionOptions } from '../transaction-options.js'
+
 /** Whether others may hold the lock at the same time: none (`exclusive`), or others that are `shared` as well. */
 export type LockMode = 'exclusive' | 'shared'
 
-/** What the callback of `withLock` gets. */
+/** What whoever holds a lock has in hand. */
 export interface LockHandle {
   /**
    * Aborted as soon as the lock is known to be lost, with a LockLostError as its reason; and when the call's own
-   * `signal` or `timeoutMs` says so. Hand it on to whatever the callback does outside of the database.
+   * `signal` or `timeoutMs` says so. Hand it on to whatever is done outside of the database under the lock.
    */
   readonly signal: AbortSignal
   /**
@@ -13,6 +16,12 @@ export interface LockHandle {
    * token it has seen can turn away a holder that has lost its lock without knowing. Compare `timeline` first.
    */
   readonly fencingToken: FencingToken
+  /**
+   * A transaction on the very session that holds the lock: when the lock is lost, so is the session, and nothing of the
+   * transaction can be committed any more. Other locks on the same session wait for it; `dedicated: true` gives a lock
+   * a session of its own.
+   */
+  withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
 }
 
 /** Which grant of a lock this is, in the order of all grants. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 
 /**
  * What a lock is for: a name, or a number of your own. A `bigint` and a pair of integers are used as they are, so that
@@ -13,6 +13,8 @@ export interface ServerKey {
   readonly id: string
   /** For messages. */
   readonly label: string
+  /** What was hashed, when a name was. */
+  readonly name: string | undefined
   /** One 64-bit number, or two of 32 bits. */
   readonly args: readonly [string] | readonly [string, string]
 }
@@ -54,11 +56,11 @@ function serverKey(key: LockKey, namespace: string | undefined): ServerKey {
   if (typeof key === 'string') {
     if (key === '') throw new InvalidOptionError('key', 'an empty string', 'a name, a bigint or a pair of integers')
     const value = String(advisoryLockKey(key, namespace))
-    return { id: value, label: JSON.stringify(key), args: [value] }
+    return { id: value, label: JSON.stringify(key), name: key, args: [value] }
   }
   if (typeof key === 'bigint') {
     if (key < int64.min || key > int64.max) throw new InvalidOptionError('key', `${key}n`, 'a signed 64-bit integer')
-    return { id: String(key), label: `${key}n`, args: [String(key)] }
+    return { id: String(key), label: `${key}n`, name: undefined, args: [String(key)] }
   }
   if (isPair(key)) {
     for (const part of key) {
@@ -66,7 +68,12 @@ function serverKey(key: LockKey, namespace: string | undefined): ServerKey {
         throw new InvalidOptionError('key', JSON.stringify(key), 'a pair of signed 32-bit integers')
       }
     }
-    return { id: `(${key[0]}, ${key[1]})`, label: `(${key[0]}, ${key[1]})`, args: [String(key[0]), String(key[1])] }
+    return {
+      id: `${key[0]},${key[1]}`,
+      label: `(${key[0]}, ${key[1]})`,
+      name: undefined,
+      args: [String(key[0]), String(key[1])],
+    }
   }
   throw new InvalidOptionError('key', `of type ${typeof key}`, 'a name, a bigint or a pair of integers')
 }

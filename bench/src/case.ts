@@ -1,0 +1,29 @@
+import type { Ability, Session } from './peer.js'
+
+/** What a reading may use. */
+export interface Bench {
+  /** How long one reading is to take, in milliseconds. */
+  readonly ms: number
+  /** The milliseconds that one statement takes on an idle connection of its own, now: what a round trip costs here. */
+  measureRoundTrip(): Promise<number>
+  /** What the counter of the increments says. */
+  readCounter(): Promise<number>
+}
+
+/** One row of the table. One file in cases/ for each question, which may have several sizes. */
+export interface Case {
+  /** How it is named on the command line and in the output. */
+  readonly name: string
+  readonly unit: 'ops/s' | 'ns' | 'ms' | 'round trips'
+  /** Which way is good. */
+  readonly better: 'higher' | 'lower'
+  /** Peers that cannot do it are left out of the row. */
+  readonly needs: readonly Ability[]
+  readonly connections: number
+  /** Milliseconds that the network adds to a round trip; 0 goes straight to the server. */
+  readonly roundTripMs: number
+  /** Left out of `--quick`. */
+  readonly slow?: boolean
+  /** One reading, in the case's unit. */
+  read(session: Session, bench: Bench): Promise<number>
+}

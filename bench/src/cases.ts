@@ -1,0 +1,9 @@
+import type { Case } from './case.js'
+import { acquire } from './cases/acquire.js'
+import { increments } from './cases/increments.js'
+import { locks } from './cases/lock.js'
+import { selects } from './cases/select.js'
+import { transactions } from './cases/transaction.js'
+
+/** The rows of the table, in this order. A new case is a file in cases/ and a line here. */
+export const cases: readonly Case[] = [...acquire, ...selects, ...transactions, ...locks, ...increments]

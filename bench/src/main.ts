@@ -1,0 +1,39 @@
+import { startCluster, startFaultProxy } from '@pg-lifeguard/testing'
+import pg from 'pg'
+import { measure, type Row } from './harness.js'
+import { describeMachine } from './machine.js'
+import { help, type Options, parseOptions, UsageError } from './options.js'
+import { setup } from './sql.js'
+import { json, table } from './table.js'
+
+async function run({ cases, pace, json: asJson }: Options): Promise<void> {
+  await using cluster = await startCluster({ handleSignals: true })
+  await using database = await cluster.createDatabase()
+  const client = new pg.Client(database.url)
+  await client.connect()
+  // One statement at a time: VACUUM refuses to run in the transaction of several.
+  for (const statement of setup) await client.query(statement)
+  await client.end()
+  const machine = await describeMachine(database.url)
+  const rows: Row[] = []
+  for (const testCase of cases) {
+    // Standard output is for the result alone.
+    process.stderr.write(`${testCase.name}\n`)
+    if (testCase.roundTripMs === 0) rows.push(await measure(testCase, database.url, pace))
+    else {
+      await using proxy = await startFaultProxy({ target: database.url, roundTripMs: testCase.roundTripMs })
+      rows.push(await measure(testCase, proxy.url, pace))
+    }
+  }
+  process.stdout.write((asJson ? json : table)(rows, machine, pace.rounds))
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2))
+  if (options.help) process.stdout.write(help)
+  else await run(options)
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = 2
+}

@@ -1,0 +1,23 @@
+/** Every peer runs the same statements on the same tables. */
+export const items = 1_000
+
+export const setup: readonly string[] = [
+  'create table item (id int primary key, note text not null)',
+  `insert into item select n, 'note ' || n from generate_series(1, ${items}) n`,
+  'create table counter (id int primary key, value int not null)',
+  'insert into counter values (1, 0)',
+  'vacuum analyze item, counter',
+]
+
+export const selectItem = 'select id, note from item where id = $1'
+export const updateItem = 'update item set note = $2 where id = $1'
+export const readCounter = 'select value from counter where id = $1'
+export const writeCounter = 'update counter set value = $2 where id = $1'
+export const lock = 'select pg_advisory_lock($1)'
+export const unlock = 'select pg_advisory_unlock($1)'
+export const lockKey = 42
+
+/** A conflict of serializable transactions, to be cured by running the transaction again. */
+export function isConflict(error: unknown): boolean {
+  return (error as { readonly code?: unknown }).code === '40001'
+}

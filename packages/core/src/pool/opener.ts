@@ -1,0 +1,110 @@
+import type { Clock, Timer } from '../base/clock.js'
+import type { Random } from '../base/random.js'
+import { ConnectGate } from '../policy/connect-gate.js'
+import type { ResourceFactory } from './resource-factory.js'
+
+/** What the pool does about attempts to open. */
+export interface OpenerEvents<R> {
+  /** One was opened; `generation` is that of the pool when the attempt began. */
+  opened(resource: R, generation: number): void
+  /** One could not be opened; the opener has taken note of it. */
+  failed(error: unknown): void
+  /** The pause after a failure is over: what is still wanted may be asked for again. */
+  again(): void
+}
+
+/**
+ * Opens resources: as many at a time as the gate allows, one prober while the server is down. An attempt is never
+ * cancelled; who asked for it may long be gone when it lands.
+ */
+export class Opener<R> {
+  readonly #factory: ResourceFactory<R>
+  readonly #clock: Clock
+  readonly #gate: ConnectGate
+  readonly #max: number
+  readonly #events: OpenerEvents<R>
+  #opening = 0
+  #probeTimer: Timer | undefined
+  #probesInBackground = false
+  #isHopeless = false
+
+  constructor(factory: ResourceFactory<R>, clock: Clock, random: Random, max: number, events: OpenerEvents<R>) {
+    this.#factory = factory
+    this.#clock = clock
+    this.#gate = new ConnectGate(random)
+    this.#max = max
+    this.#events = events
+  }
+
+  /** Attempts under way. */
+  get opening(): number {
+    return this.#opening
+  }
+  /** Failed attempts since the last one that succeeded. */
+  get failuresInARow(): number {
+    return this.#gate.failuresInARow
+  }
+  /** What the last attempt said; undefined when it succeeded. */
+  get lastError(): unknown {
+    return this.#gate.lastError
+  }
+  /** Whether the server has refused, or has not answered yet: nothing can be said to be open because of it. */
+  get isWaitingForServer(): boolean {
+    return this.#gate.isDown || this.#opening > 0
+  }
+  /** The last attempt failed for good: then only a caller is worth another one, not `min`. */
+  get isHopeless(): boolean {
+    return this.#isHopeless
+  }
+  /** Whether one more attempt could start now. */
+  get mayOpen(): boolean {
+    return this.#gate.ask(this.#clock.now(), this.#opening).go
+  }
+
+  /** Starts one attempt if it may; else false, and `again` is called when there may be one. */
+  tryOpen(inBackground: boolean, generation: number): boolean {
+    const answer = this.#gate.ask(this.#clock.now(), this.#opening)
+    if (!answer.go) {
+      if (answer.retryInMs !== undefined) this.#probeIn(answer.retryInMs, inBackground)
+      return false
+    }
+    this.#opening += 1
+    this.#factory.open().then(
+      (resource) => {
+        this.#opening -= 1
+        this.#isHopeless = false
+        this.#gate.succeeded(this.#max)
+        this.#events.opened(resource, generation)
+      },
+      (error: unknown) => {
+        this.#opening -= 1
+        this.#gate.failed(this.#clock.now(), error)
+        this.#isHopeless = this.#factory.isHopeless(error)
+        this.#events.failed(error)
+      },
+    )
+    return true
+  }
+
+  /** Sets no more timers for what is not wanted any more. */
+  stop(): void {
+    if (this.#probeTimer !== undefined) this.#clock.clearTimer(this.#probeTimer)
+    this.#probeTimer = undefined
+  }
+
+  #probeIn(ms: number, inBackground: boolean): void {
+    if (this.#probeTimer !== undefined) {
+      if (inBackground || !this.#probesInBackground) return
+      this.#clock.clearTimer(this.#probeTimer) // set for `min` alone; now somebody waits for it
+    }
+    this.#probesInBackground = inBackground
+    this.#probeTimer = this.#clock.setTimer(
+      ms,
+      () => {
+        this.#probeTimer = undefined
+        this.#events.again()
+      },
+      inBackground,
+    )
+  }
+}

@@ -1,0 +1,94 @@
+import { tighter, unlimited } from '../../base/limit.js'
+import { sleep } from '../../base/sleep.js'
+import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { fullJitter } from '../../policy/backoff.js'
+import type { LockHandle } from './held-lock.js'
+import type { HeldGrant } from './lock.js'
+import { acquireLock, type LockEnvironment } from './with-lock.js'
+
+/** How an election is run. */
+export interface ElectOptions {
+  /** Part of the hash of the name. @default 'lifeguard' */
+  readonly namespace?: string | undefined
+  /** Ends the candidacy when it aborts, as `stop` does. */
+  readonly signal?: AbortSignal | undefined
+  /** Called with every error that ended a term or kept the candidate from standing; the candidate stands again. */
+  readonly onError?: ((error: unknown) => void) | undefined
+}
+
+/** A candidacy: it stands until it is stopped. */
+export interface Candidacy extends AsyncDisposable {
+  /** Whether this process leads now, as far as it knows. */
+  readonly isLeader: boolean
+  /** Gives up leading, or standing: aborts the leader's `signal`, waits until its work has ended, and lets the next one in. */
+  stop(): Promise<void>
+}
+
+/**
+ * Stands for leader under a name: `fn` runs for as long as this process leads, in one process at a time. When `fn` ends,
+ * throws, or loses its lock, the candidate stands again; the next one waits in the server's queue, and is in as soon as
+ * the session of the last one is gone. A leader that has lost its lock without knowing is told apart by its fencing token.
+ */
+export function elect(
+  environment: LockEnvironment,
+  name: string,
+  fn: (term: LockHandle) => Promise<unknown>,
+  options: ElectOptions = {},
+): Candidacy {
+  if (typeof name !== 'string' || name === '') throw new InvalidOptionError('name', JSON.stringify(name), 'a name')
+  if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  const stopped = new AbortController()
+  const { clock, random } = environment.host.environment
+  const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([stopped.signal, options.signal])
+  let isLeader = false
+  const onError = options.onError ?? ((error) => process.emitWarning(error instanceof Error ? error : String(error)))
+  const term = async (): Promise<void> => {
+    const lock = (await acquireLock(environment, name, {
+      namespace: options.namespace,
+      signal,
+      dedicated: true,
+    })) as HeldGrant
+    isLeader = true
+    try {
+      await fn(lock)
+    } finally {
+      isLeader = false
+      const lost = await lock.giveBack()
+      if (lost !== undefined) onError(lost)
+    }
+  }
+  const stand = async (): Promise<void> => {
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        await term()
+        failures = 0
+      } catch (error) {
+        if (signal.aborted) break
+        failures += 1
+        onError(error)
+      }
+      // Whoever has just led lets others have a chance, and one that cannot stand does not spin.
+      await sleep(
+        fullJitter(failures + 1, { baseMs: 20, capMs: 1_000 }, random),
+        clock,
+        tighter({ ...unlimited, signal }, unlimited),
+      )
+    }
+  }
+  // Outside of what is open around the call: a candidacy outlives it.
+  const standing = environment.ambient.run(
+    { transaction: undefined, locks: new Map(), limit: unlimited, holder: undefined },
+    stand,
+  )
+  const stop = async (): Promise<void> => {
+    stopped.abort()
+    await standing
+  }
+  return {
+    get isLeader() {
+      return isLeader
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}

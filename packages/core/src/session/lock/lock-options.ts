@@ -1,0 +1,60 @@
+import type { OperationOptions } from '../../base/limit.js'
+import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import type { LockMode } from './held-lock.js'
+
+/** How a lock is named and taken. */
+export interface LockOptions extends OperationOptions {
+  /**
+   * How long to wait for the lock while others hold it, in milliseconds; then LockTimeoutError. `0` does not wait.
+   *
+   * @default Infinity (bounded by `timeoutMs` and `signal` alone)
+   */
+  readonly waitMs?: number | undefined
+  /** @default 'exclusive' */
+  readonly mode?: LockMode | undefined
+  /** Part of the hash of names; another namespace is another lock. @default 'lifeguard' */
+  readonly namespace?: string | undefined
+  /**
+   * - `session`: held by a session of its own until the callback ends.
+   * - `transaction`: taken in a transaction, around `fn` or the one that is open already, and held until that ends. The
+   *   only one that works behind a transaction pooler.
+   *
+   * @default 'session'
+   */
+  readonly scope?: 'session' | 'transaction' | undefined
+  /**
+   * A connection for this lock alone, in place of one that it shares with other locks of this pool: for callbacks that
+   * use `withTransaction` of the lock for long.
+   *
+   * @default false
+   */
+  readonly dedicated?: boolean | undefined
+}
+
+/** Options of a lock that is given back by hand, which is always held by a session. */
+export type AcquireLockOptions = Omit<LockOptions, 'scope'>
+
+/** Options of an attempt that does not wait. */
+export type TryLockOptions = Omit<LockOptions, 'waitMs' | 'scope'>
+
+/** The options of a lock, checked, with their defaults. */
+export interface CheckedLockOptions {
+  readonly waitMs: number
+  readonly mode: LockMode
+  readonly dedicated: boolean
+}
+
+/** @throws InvalidOptionError */
+export function checkLockOptions(options: LockOptions): CheckedLockOptions {
+  const { waitMs = Number.POSITIVE_INFINITY, mode = 'exclusive', scope, dedicated = false } = options
+  if (!(typeof waitMs === 'number' && waitMs >= 0)) {
+    throw new InvalidOptionError('waitMs', String(waitMs), '0 or more milliseconds, or Infinity')
+  }
+  if (mode !== 'exclusive' && mode !== 'shared') {
+    throw new InvalidOptionError('mode', JSON.stringify(mode), "'exclusive' or 'shared'")
+  }
+  if (scope !== undefined && scope !== 'session' && scope !== 'transaction') {
+    throw new InvalidOptionError('scope', JSON.stringify(scope), "'session' or 'transaction'")
+  }
+  return { waitMs, mode, dedicated }
+}

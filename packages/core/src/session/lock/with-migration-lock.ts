@@ -1,0 +1,23 @@
+import type { LockHandle } from './held-lock.js'
+import type { LockOptions } from './lock-options.js'
+import { type LockEnvironment, withLock } from './with-lock.js'
+
+/** How the one who migrates is found. */
+export interface MigrationLockOptions extends Omit<LockOptions, 'mode' | 'scope' | 'dedicated'> {
+  /** One lock for each set of migrations. @default 'migrations' */
+  readonly name?: string | undefined
+}
+
+/**
+ * Runs `fn` in one process at a time: for deploys in which every instance starts with the migrations, with whatever
+ * tool. The others wait, and then run theirs, which finds nothing left to do. The lock is on a session that is not in a
+ * transaction, so that CREATE INDEX CONCURRENTLY does not wait for it.
+ */
+export function withMigrationLock<T>(
+  environment: LockEnvironment,
+  fn: (lock: LockHandle) => Promise<T>,
+  options: MigrationLockOptions = {},
+): Promise<T> {
+  const { name = 'migrations', ...rest } = options
+  return withLock(environment, name, fn, { ...rest, dedicated: true })
+}
