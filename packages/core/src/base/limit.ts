@@ -80,6 +80,16 @@ export function limitReached(limit: Limit, clock: Clock): LimitReason | undefine
 export function watchLimit(limit: Limit, clock: Clock, onReached: (reason: LimitReason) => void): () => void {
   const { signal, deadlineAt, timeoutMs } = limit
   if (signal === undefined && deadlineAt === Number.POSITIVE_INFINITY) return noop
+  // An event that has been is not told again. Never from inside the call, whose result the caller has not got yet.
+  if (signal?.aborted === true) {
+    let watching = true
+    queueMicrotask(() => {
+      if (watching) onReached({ kind: 'aborted', reason: signal.reason })
+    })
+    return () => {
+      watching = false
+    }
+  }
   const timer =
     deadlineAt === Number.POSITIVE_INFINITY
       ? undefined

@@ -13,7 +13,8 @@ function neverConnected(config: pg.ClientConfig): pg.Client {
     return new pg.Client(config)
   } catch (error) {
     // What is wrong is said without the URL, which may hold a password; so is no cause kept, which repeats it.
-    const what = error instanceof Error && 'code' in error ? `refused (${String(error.code)})` : 'refused'
+    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+    const what = code === 'ERR_INVALID_URL' || code === undefined ? 'not a valid URL' : `refused (${code})`
     throw new InvalidOptionError('connectionString', what, 'postgres://user:password@host:port/database?sslmode=...')
   }
 }

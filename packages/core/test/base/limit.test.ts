@@ -163,3 +163,14 @@ describe('watchLimit', () => {
     expect(clock.foregroundTimers).toBe(1)
   })
 })
+
+test('watching a signal that has been aborted tells so, once, behind the call', async () => {
+  const clock = new FakeClock()
+  const seen: LimitReason[] = []
+  const limit = limitOf({ signal: AbortSignal.abort('before') }, clock)
+  watchLimit(limit, clock, (reason) => seen.push(reason))
+  watchLimit(limit, clock, (reason) => seen.push(reason))()
+  expect(seen).toEqual([])
+  await clock.advance(0)
+  expect(seen).toEqual([{ kind: 'aborted', reason: 'before' }])
+})

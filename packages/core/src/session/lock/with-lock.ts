@@ -1,5 +1,5 @@
-import type { Limit } from '../../base/limit.js'
-import { within } from '../../errors/given-up.js'
+import { type Limit, limitReached } from '../../base/limit.js'
+import { givenUp, within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Holder } from '../../pool/waiter.js'
@@ -108,7 +108,12 @@ async function take(
 ): Promise<HeldGrant> {
   const holds = new Set(environment.ambient.current?.locks.keys())
   const grant = await environment.grants.grant({ keys, mode, waitMs, dedicated, holds, limit, holder })
-  return new HeldGrant(environment, grant, limit)
+  const lock = new HeldGrant(environment, grant, limit)
+  // Granted at the very moment of giving up: nobody is to work under it any more.
+  const reached = limitReached(limit, environment.host.environment.clock)
+  if (reached === undefined) return lock
+  await lock.giveBack()
+  throw givenUp(reached, 'cancelled')
 }
 
 /** Runs the callback, gives the lock back, and tells the truth about what the callback was promised. */
