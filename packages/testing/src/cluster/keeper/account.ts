@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { ClusterStartError } from '../errors.js'
+import { ClusterStartError, ClusterStartError } from '../errors.js'
 
 /** The account the servers run under. */
 export interface Account {
@@ -46,4 +46,18 @@ export function firstClosedFolder(folder: string, account: Account): string | un
     if ((mode & bit) === 0) closed.push(at)
     if (at === path.dirname(at)) return closed.at(-1)
   }
+}
+
+/** The error that says so, when a program failed because the cluster's folder is closed to its account. */
+export function closedFolderError(
+  folder: string,
+  account: Account | undefined,
+  cause: unknown,
+): ClusterStartError | undefined {
+  const closed = account === undefined ? undefined : firstClosedFolder(folder, account)
+  if (closed === undefined || account === undefined) return undefined
+  return new ClusterStartError(
+    `${closed} is closed to the account ${account.name}, under which PostgreSQL runs when the caller is root: set TMPDIR to a folder that everyone may enter`,
+    { cause },
+  )
 }

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { ClusterStartError } from '../errors.js'
-import { type Account, firstClosedFolder } from './account.js'
+import { type Account, closedFolderError } from './account.js'
 import { executable } from './binaries.js'
 import { CommandError, runCommand } from './run-command.js'
 import { clearSharedMemory } from './shared-memory.js'
@@ -49,13 +49,8 @@ export async function initDataFolder(dataFolder: string, options: InitDataFolder
     const interrupted = signal.aborted && existsSync(path.join(dataFolder, 'postmaster.pid'))
     if (interrupted) await clearSharedMemory(binaries.folder, dataFolder, account)
     if (!(cause instanceof CommandError)) throw cause
-    const closed = account === undefined ? undefined : firstClosedFolder(folder, account)
-    if (closed !== undefined && account !== undefined) {
-      throw new ClusterStartError(
-        `${closed} is closed to the account ${account.name}, under which PostgreSQL runs when the caller is root: set TMPDIR to a folder that everyone may enter`,
-        { cause },
-      )
-    }
+    const closed = closedFolderError(folder, account, cause)
+    if (closed !== undefined) throw closed
     throw new ClusterStartError('initdb failed', { cause, log: [cause.message, ...cause.output] })
   }
   rmSync(passwordFile)

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { EmbeddedPostgresUnavailableError } from '../errors.js'
-import type { Account } from './account.js'
+import { type Account, closedFolderError } from './account.js'
 import { executable, resolveBinaries } from './binaries.js'
 import { copyNative } from './native-copy.js'
 import { CommandError, runCommand } from './run-command.js'
@@ -39,6 +39,8 @@ export async function usableBinaries(options: UsableBinariesOptions): Promise<Us
     return { folder: copy, majorVersion: await readVersion(copy, options) }
   } catch (error) {
     if (!(error instanceof CommandError)) throw error
+    const closed = closedFolderError(options.folder, options.account, error)
+    if (closed !== undefined) throw closed
     const reason = error.output.join(' ').trim() || error.message
     throw new EmbeddedPostgresUnavailableError(`the binaries in ${installed} do not run here (${reason})`, {
       cause: error,
