@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { ClusterStartError, ClusterStartError } from '../errors.js'
+import { ClusterStartError } from '../errors.js'
 
 /** The account the servers run under. */
 export interface Account {
