@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type LockWait, LockWaits } from '../../src/session/lock/lock-waits.js'
+import { circleOf, type LockWait, LockWaits } from '../../src/session/lock/lock-waits.js'
 
 function wait(waitsFor: string, ...holds: string[]): LockWait {
-  return { waitsFor, holds: new Set(holds), pid: undefined }
+  return { waitsFor, holds: new Set(holds), id: undefined }
 }
 
 test('two that wait for what the other one holds are a circle, seen from both', () => {
@@ -22,8 +22,8 @@ test('waits of other processes count, and a way that leads elsewhere is no circl
   const waits = new LockWaits()
   const mine = wait('b', 'a')
   waits.add(mine)
-  expect(waits.circle(mine, [wait('c', 'b'), wait('d', 'c')])).toBeUndefined()
-  expect(waits.circle(mine, [wait('c', 'b'), wait('a', 'c')])).toHaveLength(3)
+  expect(circleOf(mine, [mine, wait('c', 'b'), wait('d', 'c')])).toBeUndefined()
+  expect(circleOf(mine, [mine, wait('c', 'b'), wait('a', 'c')])).toHaveLength(3)
 })
 
 test('finds a circle if and only if one key is reachable from itself, whatever the graph', () => {
