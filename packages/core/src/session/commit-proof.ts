@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.js'
 import type { Limit } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
-import { classify } from '../errors/classify.js'
+import { classify, isInfrastructureError } from '../errors/classify.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { Host } from '../host/host.js'
 import type { Prelude } from '../wire/statement.js'
@@ -35,34 +35,71 @@ const looksBeforeEnding = 3
 /** The outcome of a COMMIT, once it could be proven. */
 export type ProvenOutcome = 'committed' | 'aborted' | 'unknown'
 
-/** What was known of the transaction before COMMIT was sent. */
+/** What was known of the transaction before COMMIT was sent; all of it as text. */
 interface Evidence {
   readonly xid: string
   readonly system: string
   readonly timeline: string
+  readonly pid: string
+  /** Place in the log of the last checkpoint. */
+  readonly checkpoint: string
+  /** When the server's statistics began: anew with each recovery from a crash. */
+  readonly statistics: string
 }
 
-const evidenceSql =
-  'select pg_current_xact_id()::text, (select system_identifier::text from pg_control_system()), left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)'
+const statisticsSql = 'extract(epoch from pg_stat_get_bgwriter_stat_reset_time())::text'
 
-/** All in one statement, so that all of it is about the same server. */
+const evidenceSql = `
+  select pg_current_xact_id()::text, (select system_identifier::text from pg_control_system()),
+    left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), pg_backend_pid()::text,
+    (select checkpoint_lsn::text from pg_control_checkpoint()), ${statisticsSql}`
+
+/**
+ * All in one statement, so that all of it is about the same server. `status` is that of whoever has the id today, and
+ * null for one that is too old to be known; `pending` when nobody with this id has ended.
+ */
 const outcomeSql = `
-  select system, standby, timeline, case when system = $2 and timeline = $3 then pg_xact_status($1::xid8) end as status
+  select system, standby, timeline, knows, pending, open,
+    case when knows and not pending then pg_xact_status($1::xid8) end as status,
+    checkpoint = $5 or statistics = $6 as unbroken, recovered,
+    (split_part(next_xid, ':', 1)::numeric * 4294967296 + split_part(next_xid, ':', 2)::numeric)::text::xid8 > $1::xid8
+      as durable
   from (
-    select system_identifier::text as system, pg_is_in_recovery() as standby,
-      case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end as timeline
-    from pg_control_system()
+    select *, not standby and system = $2 and timeline = $3 as knows,
+      $1::xid8 >= pg_snapshot_xmax(pg_current_snapshot()) as pending
+    from (
+      select system_identifier::text as system, pg_is_in_recovery() as standby,
+        case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end as timeline,
+        exists (select from pg_stat_activity where pid = $4::int and backend_xid = $1::xid8::xid) as open,
+        checkpoint_lsn::text as checkpoint, next_xid, ${statisticsSql} as statistics,
+        checkpoint_lsn = redo_lsn
+          and pg_stat_get_bgwriter_stat_reset_time() >= pg_postmaster_start_time() as recovered
+      from pg_control_system(), pg_control_checkpoint()
+    ) server
   ) server`
 
 interface OutcomeRow {
   readonly system: string
   readonly standby: boolean
   readonly timeline: string | null
+  /** Whether this is a primary on the same system and timeline. */
+  readonly knows: boolean
+  /** Whether nobody with this id has ended: it runs, or a crash has taken the id back. */
+  readonly pending: boolean
+  /** Whether the very session has the transaction open still. */
+  readonly open: boolean
   readonly status: 'committed' | 'aborted' | 'in progress' | null
+  /** Whether the server has certainly not crashed since the transaction began. */
+  readonly unbroken: boolean
+  /** Whether its last checkpoint is the one at the end of its recovery from the crash. */
+  readonly recovered: boolean
+  /** Whether that checkpoint knew the id to be in use: then it is the transaction's own, and was not given out again. */
+  readonly durable: boolean
 }
 
 /** Ends the session that the transaction is still open in. It has lost its client, and would wait for it for ever. */
-const endSessionSql = 'select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = $1::xid8::xid'
+const endSessionSql =
+  'select pg_terminate_backend(pid) from pg_stat_activity where pid = $2::int and backend_xid = $1::xid8::xid'
 
 /**
  * The proof of one transaction: its id is asked for as it begins, in the same round trip, and looked up should the
@@ -71,6 +108,10 @@ const endSessionSql = 'select pg_terminate_backend(pid) from pg_stat_activity wh
  * A transaction id proves something only on the system and the timeline it was drawn on: after a promotion the new
  * primary may have given the same number to another transaction. There a marker row decides, which is there if and only
  * if the transaction is. https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-PG-SNAPSHOT
+ *
+ * A crash does the same on a small scale: an id of which nothing had reached the disk is given out again, and its
+ * 'committed' is a stranger's. The checkpoint at the end of the recovery tells which ids had reached it, for as long as it is
+ * the last one; behind several crashes in a row only a marker row can tell.
  */
 export class CommitProof {
   readonly #clock: Clock
@@ -93,8 +134,11 @@ export class CommitProof {
   preludes(): Prelude[] {
     const evidence: Prelude = {
       text: evidenceSql,
-      onRow: ([xid, system, timeline]) => {
-        if (xid != null && system != null && timeline != null) this.#evidence = { xid, system, timeline }
+      onRow: (columns) => {
+        const [xid, system, timeline, pid, checkpoint, statistics = null] = columns.map((column) => column ?? '')
+        if (xid && system && timeline && pid && checkpoint && statistics !== null) {
+          this.#evidence = { xid, system, timeline, pid, checkpoint, statistics }
+        }
       },
     }
     if (this.#markerTable === undefined) return [evidence]
@@ -110,35 +154,53 @@ export class CommitProof {
       timeoutMs: this.#timeoutMs,
       signal: undefined,
     }
+    let missing = 0
     for (let looks = 1; ; looks++) {
       const found = await this.#look(host, evidence, looks, limit)
-      if (found !== 'again') return found
+      missing = found === 'missing' ? missing + 1 : 0
+      // Seen twice, so that the transaction cannot have ended between the two halves of one look.
+      if (missing === 2) return 'aborted'
+      if (found !== 'again' && found !== 'missing') return found
       if ((await sleep(pollMs, this.#clock, limit)) !== undefined) return 'unknown'
     }
   }
 
+  /** `missing`: the session is gone, and nobody with this id has ended. */
   async #look(
     host: Host,
-    { xid, system, timeline }: Evidence,
+    evidence: Evidence,
     looks: number,
     limit: Limit,
-  ): Promise<ProvenOutcome | 'again'> {
+  ): Promise<ProvenOutcome | 'again' | 'missing'> {
+    const { xid, system, timeline, pid, checkpoint, statistics } = evidence
     try {
-      const { rows } = await host.query({ text: outcomeSql, values: [xid, system, timeline] }, limit, undefined)
+      const values = [xid, system, timeline, pid, checkpoint, statistics]
+      const { rows } = await host.query({ text: outcomeSql, values }, limit, undefined)
       const [server] = rows as unknown as OutcomeRow[]
       if (server === undefined) throw new Error('bug: no row about the server')
       if (server.system !== system) return 'unknown'
       // A standby does not know yet: it may be promoted, or the primary may come back.
       if (server.standby) return 'again'
-      if (server.timeline !== timeline) return await this.#byMarker(host, limit)
-      if (server.status !== 'in progress') return server.status ?? 'unknown'
-      // A COMMIT that is on its way gets a moment to end by itself.
-      if (looks > looksBeforeEnding) await host.query({ text: endSessionSql, values: [xid] }, limit, undefined)
-      return 'again'
+      if (!server.knows) return await this.#byMarker(host, limit)
+      if (server.open) {
+        // A COMMIT that is on its way gets a moment to end by itself.
+        if (looks > looksBeforeEnding) await host.query({ text: endSessionSql, values: [xid, pid] }, limit, undefined)
+        return 'again'
+      }
+      if (server.pending || server.status === 'in progress') return 'missing'
+      if (server.status !== 'committed' || server.unbroken) return server.status ?? 'unknown'
+      return await this.#afterCrash(server, host, limit)
     } catch (error) {
-      const kind = classify(error)
-      return kind === 'connection' || kind === 'topology' || kind === 'unavailable' ? 'again' : 'unknown'
+      // No server, or no place in the pool: again for as long as there is time. Anything else stays as it is.
+      return isInfrastructureError(error) || classify(error) === 'cancelled' ? 'again' : 'unknown'
     }
+  }
+
+  /** Somebody with this id has committed. The session is gone with the crash, so that what is found now is final. */
+  async #afterCrash({ recovered, durable }: OutcomeRow, host: Host, limit: Limit): Promise<ProvenOutcome> {
+    if (this.#markerTable !== undefined) return await this.#byMarker(host, limit)
+    if (!recovered) return 'unknown'
+    return durable ? 'committed' : 'aborted'
   }
 
   async #byMarker(host: Host, limit: Limit): Promise<ProvenOutcome> {

@@ -42,7 +42,7 @@ export function beginOn(
   const { ambient: bounds, host } = environment
   const { clock } = host.environment
   const proof = commitProof(options, clock)
-  const preludes = [...beginPreludes(options), ...(proof?.preludes() ?? [])]
+  const preludes = beginPreludes(options, proof)
   const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options))
   const transaction: ControlledTransaction & Executor = {
     query: <Row>(...args: QueryArguments) => query<Row>(transaction, bounds, args),

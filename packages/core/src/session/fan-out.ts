@@ -1,7 +1,11 @@
-import type { OperationOptions } from '../base/limit.js'
+import { limitOf, type OperationOptions } from '../base/limit.js'
+import { within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { type Deadline, withLimit } from './ambient-deadline.js'
 import type { SessionEnvironment } from './session-environment.js'
+
+/** How long a failed call waits for the rest of its work; a query gives up its wait for the server before that. */
+const settleBoundMs = 100
 
 /** Pieces of work that run side by side, by name. */
 export type FanOutTasks = Readonly<Record<string, (deadline: Deadline) => Promise<unknown>>>
@@ -13,7 +17,8 @@ export type FanOutResults<Tasks extends FanOutTasks> = {
 
 /**
  * Runs all of them side by side and gives all their values. The first one to fail, or the deadline, cancels the others
- * on the server; nothing of this call runs there any more when it rejects, as far as the network lets us know.
+ * on the server. When it rejects, each statement of the others has been cancelled or answered, as far as the network lets
+ * us know, and a transaction among them is being rolled back.
  *
  * Inside a transaction they share its one connection and run one after the other; cancelling one fails the transaction.
  */
@@ -28,11 +33,17 @@ export async function fanOut<Tasks extends FanOutTasks>(
   const { ambient } = environment
   const failed = new AbortController()
   const limit = ambient.limitFor({ ...options, signal: anyOf(options.signal, failed.signal) })
+  const works: Promise<unknown>[] = []
   let first: { readonly error: unknown } | undefined
   const entries = await Promise.all(
     Object.entries(tasks).map(async ([name, task]) => {
       try {
-        return [name, await withLimit(environment, limit, task)] as const
+        const follow = (deadline: Deadline): Promise<unknown> => {
+          const work = task(deadline)
+          works.push(work)
+          return work
+        }
+        return [name, await withLimit(environment, limit, follow)] as const
       } catch (error) {
         first ??= { error }
         failed.abort(error)
@@ -40,7 +51,13 @@ export async function fanOut<Tasks extends FanOutTasks>(
       }
     }),
   )
-  if (first !== undefined) throw first.error
+  if (first !== undefined) {
+    const { clock } = environment.host.environment
+    // Until the word of the server is there. Work that does not listen is not waited for.
+    const settled = Promise.allSettled(works)
+    await within(settled, limitOf({ timeoutMs: settleBoundMs }, clock), clock).catch(() => undefined)
+    throw first.error
+  }
   return Object.fromEntries(entries) as FanOutResults<Tasks>
 }
 

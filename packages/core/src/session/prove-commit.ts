@@ -1,3 +1,4 @@
+import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { CommitUnknownError } from '../errors/transaction-errors.js'
 import type { CommitProof } from './commit-proof.js'
 import type { ServerTransaction } from './server-transaction.js'
@@ -22,6 +23,12 @@ export async function commitProven(
     const outcome = proof === undefined ? 'unknown' : await proof.resolve(host)
     events.emit('ambiguous-commit', () => ({ outcome, error: error.cause, provedInMs: clock.now() - since }))
     if (outcome === 'unknown') throw error
-    if (outcome === 'aborted') throw error.cause
+    if (outcome === 'aborted') throw undone(error.cause)
   }
+}
+
+/** What ended the transaction, now that it is known to have had no effect. */
+function undone(cause: unknown): unknown {
+  if (!(cause instanceof OperationTimeoutError)) return cause
+  return new OperationTimeoutError(cause.timeoutMs, 'cancelled', { cause })
 }

@@ -43,7 +43,7 @@ export interface RetryOptions {
   /**
    * How often the callback runs at most, the first time included; `1` or more.
    *
-   * @default 10
+   * @default 100, of them 10 on connections that were lost
    */
   readonly attempts?: number | undefined
   /** The pauses between attempts, with full jitter. @default { baseMs: 1, capMs: 1000 } */
@@ -69,13 +69,16 @@ export interface TransactionOptions extends BeginOptions, CommitOptions, Operati
    * 40P01), or when the connection was lost before COMMIT was sent. `false` never does. What the callback does outside
    * of the transaction is then done again too.
    *
-   * @default { attempts: 10 }
+   * @default { attempts: 100 }
    */
   readonly retry?: RetryOptions | false | undefined
 }
 
-/** BEGIN with its characteristics, then what holds for this transaction only; each value as a parameter. */
-export function beginPreludes(options: BeginOptions): Prelude[] {
+/**
+ * BEGIN with its characteristics, then what holds for this transaction only; each value as a parameter. The proof's part
+ * comes before the role, which may have fewer rights than the one that logged in.
+ */
+export function beginPreludes(options: BeginOptions, proof?: CommitProof): Prelude[] {
   const { isolation, readOnly, deferrable, settings, role } = options
   if (isolation !== undefined && !isolationLevels.has(isolation)) {
     throw new InvalidOptionError('isolation', JSON.stringify(isolation), [...isolationLevels].join(', '))
@@ -84,7 +87,7 @@ export function beginPreludes(options: BeginOptions): Prelude[] {
   if (isolation !== undefined) begin += ` isolation level ${isolation}`
   if (readOnly !== undefined) begin += readOnly ? ' read only' : ' read write'
   if (deferrable !== undefined) begin += deferrable ? ' deferrable' : ' not deferrable'
-  const preludes: Prelude[] = [{ text: begin }]
+  const preludes: Prelude[] = [{ text: begin }, ...(proof?.preludes() ?? [])]
   const local: [string, string][] = Object.entries(settings ?? {}).map(([name, value]) => [name, String(value)])
   if (options.statementTimeoutMs !== undefined)
     local.push(['statement_timeout', milliseconds('statementTimeoutMs', options.statementTimeoutMs)])

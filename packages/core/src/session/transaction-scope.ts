@@ -40,6 +40,8 @@ export class TransactionScope implements OpenTransaction {
   #child: Promise<void> | undefined
   /** A savepoint below that is ended by hand; what is asked of this level belongs to it. */
   #manual: TransactionScope | undefined
+  /** Whichever of the two is open. */
+  #below: Savepoint | undefined
   #savepoints = 0
 
   constructor(
@@ -117,6 +119,10 @@ export class TransactionScope implements OpenTransaction {
 
   #hook(name: HookName, hook: Hook): void {
     if (typeof hook !== 'function') throw new InvalidOptionError(name, `of type ${typeof hook}`, 'a function')
+    if (this.#manual !== undefined) {
+      this.#manual.#hook(name, hook)
+      return
+    }
     this.#assertOpen()
     this.hooks.add(name, hook)
   }
@@ -125,17 +131,33 @@ export class TransactionScope implements OpenTransaction {
     return other === this || this.#parent?.isWithin(other) === true
   }
 
-  /** No further use; false when that was so already. Called by whoever settles this level. */
+  /**
+   * No further use, neither of this level nor of what is open below: that is undone with it. False when that was so
+   * already. Called by whoever settles this level.
+   */
   close(how: string): boolean {
     if (this.#closed !== undefined) return false
     this.#closed = how
+    const below = this.#below
+    if (below !== undefined) {
+      below.takeBack()
+      if (below.scope.close('with the transaction around it')) this.hooks.takeRolledBack(below.scope.hooks)
+    }
     return true
   }
 
-  /** Settles when nothing runs at this level any more, nested transactions that nobody waited for included. */
+  /**
+   * Settles when nothing runs at this level any more, nested transactions that nobody waited for included.
+   *
+   * @throws TransactionRolledBackError when one that is ended by hand was left open: nobody has said what is to become
+   * of the work in it
+   */
   async settled(): Promise<void> {
     while (this.#child !== undefined) await this.#child
     await this.server.settled()
+    if (this.#manual === undefined) return
+    const cause = new Error('a nested transaction begun by hand was neither committed nor rolled back')
+    throw new TransactionRolledBackError({ cause })
   }
 
   /**
@@ -147,6 +169,7 @@ export class TransactionScope implements OpenTransaction {
     this.#child = over.promise
     const savepoint = this.#openSavepoint(limit)
     const { scope } = savepoint
+    this.#below = savepoint
     try {
       const value = await this.#ambient.run({ transaction: scope }, () =>
         within(run(fn, scope), limit, this.#clock, 'cancelled'),
@@ -158,6 +181,7 @@ export class TransactionScope implements OpenTransaction {
       throw error
     } finally {
       this.#child = undefined
+      this.#below = undefined
       over.resolve()
     }
   }
@@ -176,23 +200,28 @@ export class TransactionScope implements OpenTransaction {
     const savepoint = this.#openSavepoint(limit)
     const { scope } = savepoint
     this.#manual = scope
+    this.#below = savepoint
     const end = async (how: (savepoint: Savepoint) => Promise<void>): Promise<void> => {
       if (this.#manual !== scope) return
+      // What is asked of this level from here on is no part of the savepoint, and waits until it is over.
+      const over = Promise.withResolvers<void>()
+      this.#child = over.promise
+      this.#manual = undefined
       try {
         await how(savepoint)
+      } catch (error) {
+        await this.#undo(savepoint)
+        throw error
       } finally {
-        this.#manual = undefined
+        this.#child = undefined
+        this.#below = undefined
+        over.resolve()
       }
     }
     const rollback = (): Promise<void> => end((ended) => this.#undo(ended))
     const commit = async (): Promise<void> => {
       if (scope.isOver) throw new TransactionClosedError(scope.#closed ?? 'with the transaction around it')
-      try {
-        await end((ended) => this.#release(ended))
-      } catch (error) {
-        await this.#undo(savepoint)
-        throw error
-      }
+      await end((ended) => this.#release(ended))
     }
     return {
       query: <Row>(...args: QueryArguments) => scope.query<Row>(...args),
@@ -216,6 +245,7 @@ export class TransactionScope implements OpenTransaction {
   async #release({ scope, name, takeBack }: Savepoint): Promise<void> {
     const { server } = this
     await scope.settled()
+    scope.#assertOpen()
     if (server.isFailed) throw new TransactionRolledBackError({ cause: server.firstFailure })
     scope.close('released')
     this.hooks.takeReleased(scope.hooks)
@@ -223,7 +253,9 @@ export class TransactionScope implements OpenTransaction {
   }
 
   async #undo({ scope, name, failureBefore, takeBack }: Savepoint): Promise<void> {
-    if (scope.close('rolled back')) this.hooks.takeRolledBack(scope.hooks)
+    // Closed already: a level around it was undone, and this one with it.
+    if (!scope.close('rolled back')) return
+    this.hooks.takeRolledBack(scope.hooks)
     if (!takeBack() && !this.server.isOver) await this.#rollbackTo(name, failureBefore)
   }
 

@@ -14,10 +14,15 @@ import { withCallersStack } from './queryable.js'
 import { ServerTransaction } from './server-transaction.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { RetryReason, Transaction } from './transaction.js'
-import { beginPreludes, commitProof, type TransactionOptions } from './transaction-options.js'
+import { beginPreludes, commitProof, type RetryOptions, type TransactionOptions } from './transaction-options.js'
 import { TransactionScope } from './transaction-scope.js'
 
-const defaultAttempts = 10
+/**
+ * A conflict is a sign that somebody else got on, and a hot row makes for many of them. A lost connection is no such
+ * sign: a transaction that brings its own session down must not do so a hundred times.
+ */
+const defaultAttempts = 100
+const defaultAttemptsOnLostConnections = 10
 
 /**
  * Runs `fn` in a transaction: commits when it returns, rolls back when it throws, and runs it again when the server
@@ -45,10 +50,9 @@ export async function withTransaction<T>(
   }
   const { clock, random } = host.environment
   const limit = ambient.limitFor(options)
-  const retry = options.retry === false ? { attempts: 1 } : (options.retry ?? {})
-  const attempts = retry.attempts ?? defaultAttempts
-  if (!(Number.isInteger(attempts) && attempts >= 1)) {
-    throw new InvalidOptionError('retry.attempts', String(attempts), 'a whole number, 1 or more')
+  const retry: RetryOptions = options.retry === false ? { attempts: 1 } : (options.retry ?? {})
+  if (retry.attempts !== undefined && !(Number.isInteger(retry.attempts) && retry.attempts >= 1)) {
+    throw new InvalidOptionError('retry.attempts', String(retry.attempts), 'a whole number, 1 or more')
   }
   const holder = { held: 0, parent: ambient.current?.holder }
   const call: Call<T> = { environment, fn, options, limit, holder, source: source ?? fromPool(host, holder) }
@@ -62,7 +66,11 @@ export async function withTransaction<T>(
     }
     const { error, hooks } = outcome
     const attempt = retries.length + 1
-    if (outcome.kind === 'undone' && attempt < attempts && isWorthRetrying(outcome.reason, environment)) {
+    if (
+      outcome.kind === 'undone' &&
+      isAllowed(outcome.reason, retries, retry.attempts) &&
+      isWorthRetrying(outcome.reason, environment)
+    ) {
       const { reason } = outcome
       const delayMs = fullJitter(attempt, retry.backoff, random)
       environment.events.emit('retry', () => ({ attempt, reason, error, delayMs }))
@@ -107,7 +115,7 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
   const overdue = Promise.withResolvers<never>()
   let late: Error | undefined
   const proof = commitProof(options, clock)
-  const preludes = [...beginPreludes(options), ...(proof?.preludes() ?? [])]
+  const preludes = beginPreludes(options, proof)
   const server = new ServerTransaction(source, clock, preludes, limit, (error) => {
     late = error
     overdue.reject(error)
@@ -152,6 +160,14 @@ function reasonOf(error: unknown, firstFailure: unknown): ErrorClass {
   if (thrown !== 'user' || firstFailure === undefined) return thrown
   const first = classify(firstFailure)
   return isRetryableByDefault(first) ? first : thrown
+}
+
+/** Whether there is an attempt left after one that failed for this reason, and these before it. */
+function isAllowed(reason: ErrorClass, retries: readonly RetryReason[], attempts: number | undefined): boolean {
+  if (retries.length + 1 >= (attempts ?? defaultAttempts)) return false
+  if (attempts !== undefined || reason !== 'connection') return true
+  const losses = retries.filter((before) => before.reason === 'connection').length + 1
+  return losses < defaultAttemptsOnLostConnections
 }
 
 function isWorthRetrying(reason: ErrorClass, { retryBudget }: SessionEnvironment): boolean {

@@ -51,6 +51,7 @@ export class Connection {
   #cancelBound: Timer | undefined
   #lostWith: Error | undefined
   #closing = false
+  #isTorn = false
   readonly #onLost = new Set<(cause: Error) => void>()
   readonly #onQuiet: (() => void)[] = []
 
@@ -171,6 +172,7 @@ export class Connection {
   /** Tears the socket down, and leaves the server to what it is doing. */
   sever(): void {
     this.#closing = true
+    this.#isTorn = true
     this.#internals.connection.stream.destroy()
     this.#lose(new Error('the connection was torn down by the pool'))
   }
@@ -235,7 +237,8 @@ export class Connection {
       this.#answer(operation, givenUp(reason, 'not-sent'))
       return
     }
-    if (operation.answered || this.#current !== operation) return
+    // Given up already: by the statement's own limit, then by its transaction's. A second cancel could hit what comes next.
+    if (operation.answered || operation.givenUp !== undefined || this.#current !== operation) return
     operation.givenUp = reason
     operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
     this.#cancelBound = this.#clock.setTimer(cancelBoundMs, () => this.destroy(), true)
@@ -275,7 +278,7 @@ export class Connection {
       this.#answer(operation, failure ?? new ConnectionLostError(operation.statement.sent, { cause }))
     }
     this.#next()
-    if (this.#closing) return
+    if (this.#closing && !this.#isTorn) return
     for (const listener of [...this.#onLost]) listener(why)
   }
 }

@@ -1,0 +1,64 @@
+import { parseArgs } from 'node:util'
+import { UsageError, wholeNumber } from '../support/usage.js'
+import { type Moment, moments } from './cell.js'
+import { type FaultName, faultNames } from './faults.js'
+
+/** What to prove, and how to show it. */
+export interface Options {
+  readonly faults: readonly FaultName[]
+  readonly moments: readonly Moment[]
+  readonly trials: number
+  readonly json: boolean
+  readonly help: boolean
+}
+
+export const help = `pnpm proof [options]
+
+Brings transactions to a moment of their life, lets a fault strike them, and compares what their callers were told with
+what the server did. A run of all cells writes its table into docs/what-happened-to-my-transaction.md.
+
+  --trials N         transactions in each cell, 1 to 100 (default 30)
+  --cell FAULT       this fault alone; FAULT/MOMENT for one moment of it, such as 'cut/before COMMIT'
+  --json             [{ fault, moment, mode, outcomes: [{ learned, rows, trials }], untruths }] on standard output
+  --help             this text
+
+Faults: ${faultNames.join(', ')}
+Moments: ${moments.join(', ')}
+`
+
+/** @throws UsageError */
+export function parseOptions(args: readonly string[]): Options {
+  const { values } = parse(args)
+  const { json = false, help: wantsHelp = false, cell, trials = '30' } = values
+  const [fault, moment] = cell?.split('/') ?? []
+  if (fault !== undefined && !faultNames.some((name) => name === fault)) {
+    throw new UsageError(`--cell ${cell}: no such fault; there are ${faultNames.join(', ')}`)
+  }
+  if (moment !== undefined && !moments.some((name) => name === moment)) {
+    throw new UsageError(`--cell ${cell}: no such moment; there are ${moments.join(', ')}`)
+  }
+  return {
+    faults: faultNames.filter((name) => fault === undefined || name === fault),
+    moments: moments.filter((name) => moment === undefined || name === moment),
+    trials: wholeNumber('--trials', trials, 1, 100),
+    json,
+    help: wantsHelp,
+  }
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      // `pnpm proof -- --json` hands the dashes on.
+      args: args[0] === '--' ? args.slice(1) : [...args],
+      options: {
+        trials: { type: 'string' },
+        cell: { type: 'string' },
+        json: { type: 'boolean' },
+        help: { type: 'boolean' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split('. ')[0]}; --help lists the options`)
+  }
+}
