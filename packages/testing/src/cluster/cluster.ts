@@ -106,7 +106,10 @@ export class Cluster implements AsyncDisposable {
     const writable = this.#writable()
     if (replicas.length === 0 || writable === undefined) return
     const target = await withAdminClient(writable.url, async (client) => {
-      const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_flush_lsn() as lsn')
+      // A place of our own in the log, with a commit behind it. What the server has written so far may end in the middle
+      // of a record, which no replica ever says it has replayed.
+      const mark = "select pg_logical_emit_message(true, 'lifeguard', 'here') as lsn"
+      const { rows } = await client.query<{ lsn: string }>(mark)
       return rows[0]?.lsn
     })
     const sql = `select coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false) as done,
