@@ -39,7 +39,9 @@ export function createPool(options: PoolOptions = {}): Pool {
   }
   const host = new Host(config, whereTo(config), limits, environment, options.onLeak ?? warnOfLeak(name))
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
-  const sessions = new LockSessions(host, Math.min(maxConnections, limits.max), {
+  // Locks leave at least half of the pool to the work that is done under them.
+  const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))
+  const sessions = new LockSessions(host, most, {
     everyMs: heartbeatMs,
     boundMs: heartbeatMs,
   })
@@ -51,6 +53,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     ambient: new Ambient(environment.clock),
     retryBudget: new RetryBudget(options.retryBudget),
     events: new Emitter(),
+    counts: { retries: 0 },
   }
   return new Pool(name, session, limits.max)
 }

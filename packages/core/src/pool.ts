@@ -55,6 +55,8 @@ export interface PoolStats extends Readonly<PoolCounts> {
   readonly waiting: number
   /** How long the first of them has waited, in milliseconds. */
   readonly longestWaitMs: number
+  /** How often work was done again, by `withTransaction` and `withOptimisticRetry`. */
+  readonly retries: number
   /** Retries that the budget would still allow at once. */
   readonly retryBudget: number
 }
@@ -399,7 +401,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
 
   /** The pool in numbers; cheap enough to be read every second. */
   stats(): PoolStats {
-    const { host, retryBudget } = this.#environment
+    const { host, retryBudget, counts } = this.#environment
     const { pool } = host
     return {
       name: this.name,
@@ -410,6 +412,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
       connecting: pool.connecting,
       waiting: pool.waiting,
       longestWaitMs: pool.longestWaitMs,
+      retries: counts.retries,
       retryBudget: retryBudget.available,
       ...pool.counts,
     }

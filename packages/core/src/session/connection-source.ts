@@ -4,6 +4,8 @@ import type { Holder } from '../pool/waiter.js'
 
 /** Where a transaction gets its connection from, and what becomes of it after. */
 export interface ConnectionSource {
+  /** Whether another one can be had when this one is lost. */
+  readonly isRenewable: boolean
   take(limit: Limit): ConnectionSlot | Promise<ConnectionSlot>
   giveBack(slot: ConnectionSlot): void
 }
@@ -11,6 +13,7 @@ export interface ConnectionSource {
 /** A connection out of the pool, which goes back to it; counted as held by the line of work that asks. */
 export function fromPool(host: Host, holder: Holder): ConnectionSource {
   return {
+    isRenewable: true,
     async take(limit) {
       const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(limit, holder))
       holder.held += 1
@@ -25,5 +28,5 @@ export function fromPool(host: Host, holder: Holder): ConnectionSource {
 
 /** A connection that somebody holds already, and goes on holding. */
 export function onHeld(slot: ConnectionSlot): ConnectionSource {
-  return { take: () => slot, giveBack: () => undefined }
+  return { isRenewable: false, take: () => slot, giveBack: () => undefined }
 }

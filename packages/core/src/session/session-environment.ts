@@ -11,4 +11,6 @@ export interface SessionEnvironment {
   /** Shared by every caller of the pool. */
   readonly retryBudget: RetryBudget
   readonly events: Emitter<SessionEvents>
+  /** How often work was done again, by `withTransaction` and `withOptimisticRetry`. */
+  readonly counts: { retries: number }
 }

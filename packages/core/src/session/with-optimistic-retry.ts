@@ -33,7 +33,7 @@ const defaultAttempts = 5
  * inside one that is for the transaction to do. After the last attempt the conflict itself is thrown.
  */
 export async function withOptimisticRetry<T>(
-  { ambient, host }: SessionEnvironment,
+  { ambient, host, events, counts }: SessionEnvironment,
   fn: (attempt: OptimisticAttempt) => Promise<T>,
   options: OptimisticRetryOptions = {},
 ): Promise<T> {
@@ -53,7 +53,10 @@ export async function withOptimisticRetry<T>(
         kind === 'version-conflict' ||
         ((kind === 'conflict' || kind === 'deadlock') && ambient.current?.transaction === undefined)
       if (!again || attempt >= attempts) throw withCallersStack(error)
-      const reached = await sleep(fullJitter(attempt, backoff, random), clock, limit)
+      const delayMs = fullJitter(attempt, backoff, random)
+      counts.retries += 1
+      events.emit('retry', () => ({ attempt, reason: kind, error, delayMs }))
+      const reached = await sleep(delayMs, clock, limit)
       if (reached !== undefined) throw givenUp(reached, 'cancelled', error)
     }
   }

@@ -1,4 +1,4 @@
-import type { Limit } from '../base/limit.js'
+import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify, type ErrorClass, isRetryableByDefault } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
@@ -50,6 +50,8 @@ export async function withTransaction<T>(
   }
   const { clock, random } = host.environment
   const limit = ambient.limitFor(options)
+  const over = limitReached(limit, clock)
+  if (over !== undefined) throw givenUp(over, 'not-sent')
   const retry: RetryOptions = options.retry === false ? { attempts: 1 } : (options.retry ?? {})
   if (retry.attempts !== undefined && !(Number.isInteger(retry.attempts) && retry.attempts >= 1)) {
     throw new InvalidOptionError('retry.attempts', String(retry.attempts), 'a whole number, 1 or more')
@@ -69,10 +71,11 @@ export async function withTransaction<T>(
     if (
       outcome.kind === 'undone' &&
       isAllowed(outcome.reason, retries, retry.attempts) &&
-      isWorthRetrying(outcome.reason, environment)
+      isWorthRetrying(outcome.reason, call)
     ) {
       const { reason } = outcome
       const delayMs = fullJitter(attempt, retry.backoff, random)
+      environment.counts.retries += 1
       environment.events.emit('retry', () => ({ attempt, reason, error, delayMs }))
       const reached = await sleep(delayMs, clock, limit)
       if (reached === undefined) {
@@ -170,7 +173,8 @@ function isAllowed(reason: ErrorClass, retries: readonly RetryReason[], attempts
   return losses < defaultAttemptsOnLostConnections
 }
 
-function isWorthRetrying(reason: ErrorClass, { retryBudget }: SessionEnvironment): boolean {
+function isWorthRetrying(reason: ErrorClass, { environment, source }: Call<unknown>): boolean {
+  if (reason !== 'connection') return isRetryableByDefault(reason)
   // A lost connection may mean that all are: then retries must not multiply the load. A conflict is a sign of progress.
-  return isRetryableByDefault(reason) && (reason !== 'connection' || retryBudget.tryRetry())
+  return source.isRenewable && environment.retryBudget.tryRetry()
 }

@@ -39,6 +39,7 @@ describe('withOptimisticRetry', () => {
     )
     expect((await pool.query('select stock, version from item')).rows).toEqual([{ stock: 0, version: 31 }])
     expect(runs).toBeGreaterThan(30)
+    expect(pool.stats().retries).toBe(runs - 30)
   })
 
   test('throws the conflict itself after the last attempt, and anything else at once', async () => {

@@ -110,6 +110,7 @@ test('an attempt knows why it runs again, and so do listeners', async () => {
     [2, 'deadlock'],
   ])
   expect(heard.map(({ attempt, reason }) => [attempt, reason])).toEqual(seen)
+  expect(pool.stats().retries).toBe(2)
 })
 
 describe('a proven commit', () => {
@@ -247,4 +248,17 @@ describe('a proven commit', () => {
     expect(await notes()).toEqual(['plain'])
     await pool.query('drop owned by plain_role; drop role plain_role')
   })
+})
+
+test('a transaction whose time is over before it begins runs nothing', async () => {
+  let ran = false
+  const run = (options: { readonly signal?: AbortSignal; readonly timeoutMs?: number }): Promise<Error> =>
+    rejection(
+      pool.withTransaction(async () => {
+        ran = true
+      }, options),
+    )
+  expect(await run({ signal: AbortSignal.abort() })).toMatchObject({ name: 'AbortError', outcome: 'not-sent' })
+  expect(await run({ timeoutMs: 0 })).toMatchObject({ code: 'LIFEGUARD_TIMEOUT', outcome: 'not-sent' })
+  expect(ran).toBe(false)
 })
