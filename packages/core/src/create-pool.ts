@@ -47,7 +47,7 @@ export function createPool(options: PoolOptions = {}): Pool {
   })
   const lockNames = new LockNames()
   const session: LockEnvironment = {
-    grants: new LockGrants(host, sessions, lockNames, limits.max, selfTest),
+    grants: new LockGrants(host, sessions, lockNames, selfTest),
     lockNames,
     host,
     ambient: new Ambient(environment.clock),

@@ -1,5 +1,6 @@
 import { type Limit, unlimited } from '../base/limit.js'
 import { classify } from '../errors/classify.js'
+import { within } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import type { LeakReport } from '../pool/resource-factory.js'
@@ -22,6 +23,7 @@ export type ConnectionSlot = Slot<Connection>
 export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
+  readonly #config: ClientConfig
 
   constructor(
     config: ClientConfig,
@@ -31,6 +33,7 @@ export class Host {
     onLeak?: (leak: LeakReport) => void,
   ) {
     this.environment = environment
+    this.#config = config
     const { clock } = environment
     this.pool = new ResourcePool<Connection>(
       {
@@ -65,6 +68,23 @@ export class Host {
       } finally {
         this.release(slot)
       }
+    }
+  }
+
+  /**
+   * Runs `fn` on a connection of its own, beside the pool, as a cancel request is: for a question that cannot wait for a
+   * pool in which everybody waits for its answer.
+   */
+  async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
+    const opening = Connection.open(this.#config, this.environment.clock)
+    try {
+      return await fn(await within(opening, limit, this.environment.clock))
+    } finally {
+      // Also one that opens after all; a failure to open has been told to the caller, or comes too late for it.
+      opening.then(
+        (connection) => void connection.close(),
+        () => undefined,
+      )
     }
   }
 

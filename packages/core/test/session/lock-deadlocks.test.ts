@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DeadlockError, InvalidOptionError, type LockOptions, type Pool } from '../../src/index.js'
 import { watchLocks } from '../support/lock-watch.js'
-import { rejection, testPool } from '../support/test-pool.js'
+import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
-watchLocks(database)
+const watcher = watchLocks(database)
 
 type Step = readonly [key: string | readonly string[], options?: LockOptions]
 
@@ -54,6 +54,37 @@ describe('a circle has exactly one DeadlockError', () => {
       ]
       expectOneDeadlock(await cross([...lines.slice(order), ...lines.slice(0, order)]))
     }
+  })
+
+  test('in which one stands inside its process behind somebody who holds nothing', async () => {
+    const [one, two] = [testPool(database.url), testPool(database.url)]
+    const [a, b] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const first = one.withLock('a', async () => {
+      a.resolve()
+      await b.promise
+      await one.withLock('b', async () => undefined)
+    })
+    await a.promise
+    const innocent = two.withLock('a', async () => undefined)
+    await eventually('it waits', async () => (await watcher.waiting()) === 1)
+    const second = two.withLock('b', async () => {
+      b.resolve()
+      await two.withLock('a', async () => undefined)
+    })
+    const outcomes = await Promise.allSettled([first, second])
+    expectOneDeadlock(outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : [])))
+    await innocent
+  })
+
+  test('in which two processes have somebody in line inside', async () => {
+    const [one, two] = [testPool(database.url), testPool(database.url)]
+    const lines: [Pool, Step, Step][] = [
+      [one, ['a'], ['b']],
+      [one, ['b'], ['c']],
+      [two, ['c'], ['d']],
+      [two, ['d'], ['a']],
+    ]
+    expectOneDeadlock(await cross(lines))
   })
 
   test('of shared and exclusive locks', async () => {

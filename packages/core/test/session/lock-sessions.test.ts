@@ -77,6 +77,27 @@ describe('sharing', () => {
   })
 })
 
+test('a lock of a transaction takes one round trip, with BEGIN in it, and is given back by COMMIT', async () => {
+  await using proxy = await startFaultProxy({ target: database.url })
+  const pool = testPool(proxy.url, { max: 2 })
+  await pool.query('select 1')
+  const trips = async (work: () => Promise<unknown>): Promise<number> => {
+    const count = async (): Promise<number> => {
+      const { toServer } = (await proxy.stats()).messages
+      return (toServer['Sync'] ?? 0) + (toServer['Query'] ?? 0)
+    }
+    const before = await count()
+    await work()
+    return (await count()) - before
+  }
+  const lock = (): Promise<unknown> =>
+    pool.withLock(['a', 'b'], async () => undefined, { scope: 'transaction', waitMs: 500 })
+  const plain = await trips(() => pool.withTransaction((tx) => tx.query('select 1')))
+  expect(await trips(lock)).toBe(2)
+  const both = await trips(() => pool.withTransaction((tx) => tx.query('select 1').then(lock)))
+  expect(both).toBe(plain + 1)
+})
+
 describe('a transaction of the lock', () => {
   test('can be taken out of the handle', async () => {
     const pool = testPool(database.url)
@@ -224,4 +245,53 @@ test('what the callback throws keeps its stack', async () => {
   await rejection(pool.withLock('k', () => Promise.reject(mine)))
   await rejection(pool.withSemaphore('k', 2, () => Promise.reject(mine)))
   expect(mine.stack).toBe(stack)
+})
+
+describe('an election', () => {
+  test('is not led any more by one whose lock is lost, whatever its callback does, and survives a bad listener', async () => {
+    const pool = testPool(database.url)
+    const release = Promise.withResolvers<void>()
+    let terms = 0
+    const warnings: Error[] = []
+    const listen = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', listen)
+    await using candidacy = pool.elect(
+      'lead',
+      async () => {
+        terms += 1
+        await release.promise
+      },
+      {
+        onError: () => {
+          throw new Error('a bad listener')
+        },
+      },
+    )
+    await eventually('it leads', () => candidacy.isLeader)
+    await watcher.pool.query("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted")
+    await eventually('it does not lead', () => !candidacy.isLeader)
+    release.resolve()
+    await eventually('it leads again', () => terms > 1)
+    await eventually('the listener was told of', () => warnings.some(({ message }) => message === 'a bad listener'))
+    process.off('warning', listen)
+  })
+
+  test('is stopped cleanly at whatever moment', async () => {
+    const pools = [testPool(database.url), testPool(database.url)]
+    for (let turns = 0; turns < 12; turns++) {
+      const candidacies = pools.map((pool) =>
+        pool.elect(
+          'lead',
+          ({ signal }) =>
+            new Promise<void>((resolve) => {
+              if (signal.aborted) resolve()
+              else signal.addEventListener('abort', () => resolve())
+            }),
+        ),
+      )
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+      await Promise.all(candidacies.map((candidacy) => candidacy.stop()))
+      await eventually('nothing is left', () => pools.every((pool) => pool.stats().active === 0))
+    }
+  })
 })

@@ -1,5 +1,6 @@
 import { tighter, unlimited } from '../../base/limit.js'
 import { sleep } from '../../base/sleep.js'
+import { classify } from '../../errors/classify.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { fullJitter } from '../../policy/backoff.js'
 import type { LockHandle } from './held-lock.js'
@@ -40,19 +41,27 @@ export function elect(
   const stopped = new AbortController()
   const { clock, random } = environment.host.environment
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([stopped.signal, options.signal])
-  let isLeader = false
-  const onError = options.onError ?? ((error) => process.emitWarning(error instanceof Error ? error : String(error)))
+  let leading: HeldGrant | undefined
+  const warn = (error: unknown): void => process.emitWarning(error instanceof Error ? error : String(error))
+  const onError = (error: unknown): void => {
+    try {
+      ;(options.onError ?? warn)(error)
+    } catch (thrown) {
+      // A listener that throws must not end the candidacy.
+      warn(thrown)
+    }
+  }
   const term = async (): Promise<void> => {
     const lock = (await acquireLock(environment, name, {
       namespace: options.namespace,
       signal,
       dedicated: true,
     })) as HeldGrant
-    isLeader = true
+    leading = lock
     try {
       await fn(lock)
     } finally {
-      isLeader = false
+      leading = undefined
       const lost = await lock.giveBack()
       if (lost !== undefined) onError(lost)
     }
@@ -63,7 +72,8 @@ export function elect(
         await term()
         failures = 0
       } catch (error) {
-        if (signal.aborted) break
+        // What was asked to stop, and stopped, has not failed.
+        if (signal.aborted && classify(error) === 'cancelled') break
         failures += 1
         onError(error)
       }
@@ -86,7 +96,7 @@ export function elect(
   }
   return {
     get isLeader() {
-      return isLeader
+      return leading !== undefined && !leading.signal.aborted
     },
     stop,
     [Symbol.asyncDispose]: stop,

@@ -32,8 +32,12 @@ export interface FencingToken {
   readonly xid: bigint
 }
 
-/** A lock that is held around some code. */
-export interface HeldLock {
-  readonly mode: LockMode
-  readonly handle: LockHandle
-}
+/** What code that runs under locks has to know of a key. */
+export type HeldLock = {
+  /** Set while that code runs in a transaction on the session that holds the key. */
+  readonly on?: object | undefined
+} & (
+  | { readonly kind: 'held'; readonly mode: LockMode; readonly handle: LockHandle }
+  /** Held by others, who cannot give it back before the transaction on their session is over. */
+  | { readonly kind: 'beside' }
+)

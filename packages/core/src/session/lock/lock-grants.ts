@@ -1,20 +1,21 @@
-import type { Timer } from '../../base/clock.js'
-import { type Limit, tighter, unlimited } from '../../base/limit.js'
+import { type Limit, limitReached, tighter, unlimited, watchLimit } from '../../base/limit.js'
 import { classify } from '../../errors/classify.js'
+import { givenUp, within } from '../../errors/given-up.js'
 import { DeadlockError, LockTimeoutError, LockUnsupportedError } from '../../errors/lock-errors.js'
 import { OperationTimeoutError } from '../../errors/operation-errors.js'
 import type { Host } from '../../host/host.js'
 import type { Holder } from '../../pool/waiter.js'
+import { DeadlockWatch } from './deadlock-watch.js'
 import type { FencingToken, LockMode } from './held-lock.js'
-import type { ServerKey } from './lock-key.js'
+import type { Hold } from './hold.js'
+import { LockBoard } from './lock-board.js'
+import { labelOf, type ServerKey } from './lock-key.js'
 import type { LockNames } from './lock-names.js'
 import { LockQueue } from './lock-queue.js'
 import { testSessionLocks } from './lock-self-test.js'
-import type { Hold, LockSession } from './lock-session.js'
+import type { LockSession } from './lock-session.js'
 import type { LockSessions } from './lock-sessions.js'
-import { lockSession, tryLockSession, unlockAll } from './lock-sql.js'
-import { type LockWait, LockWaits } from './lock-waits.js'
-import { remoteWaits } from './remote-waits.js'
+import { lockSession, tryLockSession, unlockAll, unlockSession } from './lock-sql.js'
 
 /** What is asked for. */
 export interface LockRequest {
@@ -43,26 +44,25 @@ export interface LockGrant {
 /** What the server gave. */
 type OnServer = Pick<LockGrant, 'session' | 'token' | 'hold'>
 
-/** How often a wait under other locks is looked at for a deadlock; as the server's own `deadlock_timeout`. */
-const deadlockCheckMs = 1_000
+/** How many sessions may be lost under one request before it fails: a session that ends takes no lock with it. */
+const mostSessions = 3
 
 /** Grants locks: first inside this process, then on a shared session, and only when that must wait on one of its own. */
 export class LockGrants {
+  readonly deadlocks: DeadlockWatch
   readonly #host: Host
   readonly #sessions: LockSessions
   readonly #names: LockNames
-  readonly #max: number
-  /** Settled well once session locks are known to work here. */
+  /** Under way, or settled well: session locks are known to work here. */
   #tested: Promise<void> | undefined
   readonly #queue = new LockQueue()
-  readonly #waits = new LockWaits()
 
-  /** @param max the most connections of the pool; `selfTest` off takes it for granted that session locks work */
-  constructor(host: Host, sessions: LockSessions, names: LockNames, max: number, selfTest: boolean) {
+  /** @param selfTest off takes it for granted that session locks work */
+  constructor(host: Host, sessions: LockSessions, names: LockNames, selfTest: boolean) {
     this.#host = host
     this.#sessions = sessions
     this.#names = names
-    this.#max = max
+    this.deadlocks = new DeadlockWatch(sessions.ask, new LockBoard(host), host.environment.clock)
     if (!selfTest) this.#tested = Promise.resolve()
   }
 
@@ -71,7 +71,7 @@ export class LockGrants {
    */
   async grant(request: LockRequest): Promise<LockGrant> {
     const { clock } = this.#host.environment
-    const { keys, waitMs, limit } = request
+    const { keys, mode, waitMs, limit } = request
     await this.#testOnce(request)
     for (const { id, name } of keys) if (name !== undefined) this.#names.remember(id, name)
     const since = clock.now()
@@ -84,7 +84,11 @@ export class LockGrants {
       for (const key of keys) leaving.push(await this.#enter(key, request, tighter(wait, limit)))
       const left = (): number => Math.max(0, wait.deadlineAt - clock.now())
       const granted = await this.#onServer(request, left)
-      return { ...granted, keys, mode: request.mode, leave }
+      const reached = limitReached(limit, clock)
+      if (reached === undefined) return { ...granted, keys, mode, leave }
+      // Granted at the very moment of giving up: nobody is there to take it.
+      await giveBack(granted, keys, mode)
+      throw givenUp(reached, 'cancelled')
     } catch (error) {
       leave()
       throw this.#explain(error, request, clock.now() - since)
@@ -92,64 +96,124 @@ export class LockGrants {
   }
 
   /** Before the first lock of the pool. A test that could not be made is made again; one that failed is final. */
-  #testOnce({ limit, holder }: LockRequest): Promise<void> {
-    this.#tested ??= testSessionLocks(this.#host, this.#max, limit, holder.parent).catch((error: unknown) => {
-      if (!(error instanceof LockUnsupportedError)) this.#tested = undefined
+  async #testOnce({ limit, holder }: LockRequest): Promise<void> {
+    const { clock } = this.#host.environment
+    while (this.#tested !== undefined) {
+      const reached = limitReached(limit, clock)
+      if (reached !== undefined) throw givenUp(reached, 'not-sent')
+      const tested = this.#tested
+      // What keeps another caller from making the test, its deadline or its signal, is no answer for this one.
+      const answer = await within(tested.then(...settled), limit, clock)
+      if (answer === 'works') return
+      if (answer instanceof LockUnsupportedError) throw answer
+      if (this.#tested === tested) this.#tested = undefined
+    }
+    const test = testSessionLocks(this.#host, limit, holder.parent)
+    this.#tested = test
+    try {
+      await test
+    } catch (error) {
+      if (!(error instanceof LockUnsupportedError) && this.#tested === test) this.#tested = undefined
       throw error
-    })
-    return this.#tested
+    }
   }
 
   /** One's turn inside this process. */
   async #enter(key: ServerKey, request: LockRequest, limit: Limit): Promise<() => void> {
-    const { mode, holds, waitMs } = request
+    const { mode, holds, waitMs, keys } = request
     const { clock } = this.#host.environment
     const entered = this.#queue.tryEnter(key.id, mode)
     if (entered !== undefined) return entered
-    if (waitMs === 0) throw new LockTimeoutError(labelOf(request), 0)
-    const held = new Set([...holds, ...request.keys.filter(({ id }) => id < key.id).map(({ id }) => id)])
-    const wait: LockWait = { waitsFor: key.id, holds: held, pid: undefined }
-    this.#waits.add(wait)
+    if (waitMs === 0) throw new LockTimeoutError(labelOf(keys), 0)
+    const deadlock = (): DeadlockError => new DeadlockError(labelOf(keys), { cause: undefined })
+    const held = new Set([...holds, ...keys.filter(({ id }) => id < key.id).map(({ id }) => id)])
+    const circle = new AbortController()
+    const stop = this.deadlocks.inside(key.id, held, () => circle.abort(deadlock()))
+    if (stop === undefined) throw deadlock()
     try {
-      if (this.#waits.circle(wait) !== undefined) throw new DeadlockError(labelOf(request), { cause: undefined })
-      return await this.#queue.enter(key.id, mode, limit, clock)
+      return await this.#queue.enter(key.id, mode, tighter({ ...unlimited, signal: circle.signal }, limit), clock)
+    } catch (error) {
+      throw circle.signal.aborted ? circle.signal.reason : error
     } finally {
-      this.#waits.delete(wait)
+      stop()
     }
   }
 
+  /** A session that is lost while a lock is asked for has taken none with it, or has given it back: then on another. */
   async #onServer(request: LockRequest, left: () => number): Promise<OnServer> {
-    const { limit, holder, dedicated, waitMs } = request
-    if (!dedicated) {
-      const granted = await this.#tryOn(await this.#sessions.share(limit, holder), request)
-      if (granted !== undefined) return granted
-      if (waitMs === 0) throw new LockTimeoutError(labelOf(request), 0)
+    for (let sessions = 1; ; sessions++) {
+      const used: LockSession[] = []
+      try {
+        return await this.#onSessions(request, left, used)
+      } catch (error) {
+        const isLost = used.some(({ isUsable }) => !isUsable) && classify(error) === 'connection'
+        if (!isLost || sessions === mostSessions) throw error
+      } finally {
+        for (const session of used) session.letGo()
+      }
     }
-    const session = await this.#sessions.open(limit, holder)
-    if (waitMs > 0) return await this.#waitOn(session, request, left)
-    const granted = await this.#tryOn(session, request)
-    if (granted === undefined) throw new LockTimeoutError(labelOf(request), 0)
+  }
+
+  async #onSessions(request: LockRequest, left: () => number, used: LockSession[]): Promise<OnServer> {
+    const { limit, holder, dedicated, waitMs, keys } = request
+    if (!dedicated) {
+      const shared = await this.#sessions.share(limit, holder)
+      used.push(shared)
+      const granted = await this.#tryOn(shared, request)
+      if (granted !== undefined) return granted
+      if (waitMs === 0) throw new LockTimeoutError(labelOf(keys), 0)
+    }
+    const own = await this.#sessions.open(limit, holder)
+    used.push(own)
+    if (waitMs > 0) return await this.#waitOn(own, request, left)
+    const granted = await this.#tryOn(own, request)
+    if (granted === undefined) throw new LockTimeoutError(labelOf(keys), 0)
     return granted
   }
 
-  async #tryOn(session: LockSession, { keys, mode, limit }: LockRequest): Promise<OnServer | undefined> {
-    return await session.use(async (connection) => {
-      const token = await tryLockSession(connection, keys, mode, limit)
-      return token === undefined ? undefined : { session, token, hold: session.hold(keys.length) }
-    }, limit)
+  /**
+   * Does not cancel what it sent when the caller gives up, as others hold locks on the session: a lock that is granted
+   * to nobody is given back.
+   */
+  #tryOn(session: LockSession, { keys, mode, limit }: LockRequest): Promise<OnServer | undefined> {
+    const { clock } = this.#host.environment
+    return new Promise((resolve, reject) => {
+      const reached = limitReached(limit, clock)
+      let isGone = reached !== undefined
+      if (reached !== undefined) reject(givenUp(reached, 'not-sent'))
+      const stop = watchLimit(limit, clock, (reason) => {
+        isGone = true
+        reject(givenUp(reason, 'cancelled'))
+      })
+      const attempt = async (): Promise<void> => {
+        const { connection } = session
+        if (isGone) return
+        const token = await tryLockSession(connection, keys, mode)
+        if (isGone && token !== undefined) {
+          if (!(await unlockSession(connection, keys, mode))) session.giveUp('it lost a lock', undefined)
+        } else resolve(token === undefined ? undefined : { session, token, hold: session.hold(keys, mode) })
+      }
+      session.use(attempt, unlimited).then(stop, (error: unknown) => {
+        stop()
+        reject(error)
+      })
+    })
   }
 
   async #waitOn(session: LockSession, request: LockRequest, left: () => number): Promise<OnServer> {
     const { keys, mode, holds, holder, limit } = request
     const circle = new AbortController()
     const bounds = tighter({ ...unlimited, signal: circle.signal }, limit)
-    const stopWatching = this.#watchForDeadlock(request, session, circle)
+    const ids = keys.map(({ id }) => id)
+    const watched = this.deadlocks.onServer(ids, holds, () => {
+      circle.abort(new DeadlockError(labelOf(keys), { cause: undefined }))
+    })
     holder.held += 1
     try {
-      return await session.use(async (connection) => {
+      return await session.wait(async (connection) => {
         try {
-          const token = await lockSession(connection, keys, mode, left(), holds, bounds)
-          return { session, token, hold: session.hold(keys.length) }
+          const token = await lockSession(connection, keys, mode, left(), watched.note, bounds)
+          return { session, token, hold: session.hold(keys, mode) }
         } catch (error) {
           // Some of several may have been granted, or one at the last moment. This runs behind a cancel that is under
           // way, and the release of the connection waits for it; the caller does not.
@@ -159,50 +223,14 @@ export class LockGrants {
       }, bounds)
     } finally {
       holder.held -= 1
-      stopWatching()
+      watched.stop()
     }
   }
 
-  /**
-   * While locks are held around the request, a wait may be part of a circle that goes over several sessions, which the
-   * server cannot see. Of the sessions in a circle the one with the greatest process id gives way.
-   */
-  #watchForDeadlock(request: LockRequest, session: LockSession, circle: AbortController): () => void {
-    const { holds, keys, limit } = request
-    if (holds.size === 0) return () => undefined
-    const { clock } = this.#host.environment
-    const { pid } = session.connection
-    const waits = keys.map(({ id }): LockWait => ({ waitsFor: id, holds, pid }))
-    for (const wait of waits) this.#waits.add(wait)
-    let stopped = false
-    const look = async (): Promise<void> => {
-      const elsewhere = await remoteWaits(this.#host, limit)
-      const others = elsewhere.filter((wait) => wait.pid !== pid)
-      const found = waits.map((wait) => this.#waits.circle(wait, others)).find((one) => one !== undefined)
-      const pids = found?.flatMap((wait) => wait.pid ?? []) ?? []
-      if (pid === Math.max(...pids)) circle.abort(new DeadlockError(labelOf(request), { cause: undefined }))
-    }
-    const lookLater = (): Timer =>
-      clock.setTimer(deadlockCheckMs, () => {
-        // A look that fails is made again: the wait itself goes on, bounded as before.
-        void look()
-          .catch(() => undefined)
-          .then(() => {
-            if (!stopped) timer = lookLater()
-          })
-      })
-    let timer = lookLater()
-    return () => {
-      stopped = true
-      clock.clearTimer(timer)
-      for (const wait of waits) this.#waits.delete(wait)
-    }
-  }
-
-  #explain(error: unknown, request: LockRequest, waitedMs: number): unknown {
-    const label = labelOf(request)
+  #explain(error: unknown, { keys, waitMs }: LockRequest, waitedMs: number): unknown {
+    const label = labelOf(keys)
     if (error instanceof LockTimeoutError || error instanceof DeadlockError) return error
-    if (error instanceof OperationTimeoutError && error.timeoutMs === request.waitMs) {
+    if (error instanceof OperationTimeoutError && error.timeoutMs === waitMs) {
       return new LockTimeoutError(label, waitedMs, { cause: error })
     }
     const kind = classify(error)
@@ -212,7 +240,21 @@ export class LockGrants {
   }
 }
 
-/** The keys of a request in the words of who asks. */
-export function labelOf({ keys }: Pick<LockRequest, 'keys'>): string {
-  return keys.map(({ label }) => label).join(', ')
+/** Gives locks back on the server. A session that did not hold them any more is torn down, and all its locks are lost. */
+export async function giveBack(
+  { session, hold }: Pick<LockGrant, 'session' | 'hold'>,
+  keys: readonly ServerKey[],
+  mode: LockMode,
+): Promise<void> {
+  try {
+    const held = await session.use((connection) => unlockSession(connection, keys, mode), unlimited)
+    if (!held) session.giveUp('its session did not hold it any more at the end', undefined)
+  } catch (error) {
+    session.giveUp('its session had ended when it was to be given back', error)
+  } finally {
+    hold.release()
+  }
 }
+
+/** What came of a self-test, for those who did not make it. */
+const settled = [(): 'works' => 'works', (error: unknown): unknown => error] as const

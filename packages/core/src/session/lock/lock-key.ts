@@ -81,3 +81,8 @@ function serverKey(key: LockKey, namespace: string | undefined): ServerKey {
 function isPair(key: unknown): key is readonly [number, number] {
   return Array.isArray(key) && key.length === 2 && typeof key[0] === 'number' && typeof key[1] === 'number'
 }
+
+/** The keys of a request in the words of who asks. */
+export function labelOf(keys: readonly ServerKey[]): string {
+  return keys.map(({ label }) => label).join(', ')
+}

@@ -1,51 +1,66 @@
 import { randomBytes } from 'node:crypto'
 import type { Limit } from '../../base/limit.js'
 import { LockUnsupportedError } from '../../errors/lock-errors.js'
-import type { ConnectionSlot, Host } from '../../host/host.js'
+import type { Host } from '../../host/host.js'
 import type { Holder } from '../../pool/waiter.js'
+import type { Connection } from '../../wire/connection.js'
 import { Statement } from '../../wire/statement.js'
 
+/** Behind a busy pooler a connection may be given the same session again by chance, but not often in a row. */
+const rounds = 6
+
 /**
- * Whether session locks mean anything on this way to the server: one session takes a random lock, and another one must
- * not get it. Behind a transaction pooler both may be the same session; and there are servers whose lock functions do
- * nothing and say yes.
+ * Whether session locks mean anything on this way to the server: every connection must be a session of its own, and what
+ * one has locked another must not get. Behind a transaction pooler they change sessions; and there are servers whose lock
+ * functions do nothing and say yes.
  *
  * @throws LockUnsupportedError
  */
-export async function testSessionLocks(
-  host: Host,
-  max: number,
-  limit: Limit,
-  around: Holder | undefined,
-): Promise<void> {
+export async function testSessionLocks(host: Host, limit: Limit, around: Holder | undefined): Promise<void> {
   const { pool } = host
-  const values = [String(randomBytes(8).readBigInt64BE(0))]
-  const holder: Holder = { held: 0, parent: around }
-  const ask = async (slot: ConnectionSlot, text: string): Promise<Record<string, unknown>> => {
-    const { rows } = await slot.resource.run(new Statement({ text, values }), limit)
-    return rows[0] ?? {}
-  }
-  const first = pool.tryAcquire() ?? (await pool.acquire(limit, holder))
-  holder.held = 1
+  const first = pool.tryAcquire() ?? (await pool.acquire(limit, { held: 0, parent: around }))
   try {
-    const { pid, got } = await ask(first, 'select pg_backend_pid() as pid, pg_try_advisory_lock($1::bigint) as got')
-    if (got !== true) throw new LockUnsupportedError('a lock that nobody holds was refused')
-    // Where there is no place for a second connection now, that the first one stays itself is the next best sign.
-    const second = pool.tryAcquire() ?? (pool.total < max ? await pool.acquire(limit, holder) : undefined)
-    try {
-      const again =
-        second === undefined ? undefined : await ask(second, 'select pg_try_advisory_lock($1::bigint) as got')
-      if (again?.['got'] === true) throw new LockUnsupportedError('two connections got the same exclusive lock')
-    } finally {
-      if (second !== undefined) host.release(second)
+    const second = pool.tryAcquire()
+    // It does not wait for the pool, in which somebody may wait for the end of this very test.
+    if (second === undefined) await host.aside((other) => compare(first.resource, other, limit), limit)
+    else {
+      try {
+        await compare(first.resource, second.resource, limit)
+      } finally {
+        host.release(second)
+      }
     }
-    const end = await ask(first, 'select pg_backend_pid() as pid, pg_advisory_unlock($1::bigint) as held')
-    if (end['pid'] !== pid) throw new LockUnsupportedError('two statements of one connection ran in two sessions')
-    if (end['held'] !== true) throw new LockUnsupportedError('a lock was gone although its session was not')
   } catch (error) {
     first.resource.destroy()
     throw error
   } finally {
     host.release(first)
   }
+}
+
+async function compare(first: Connection, second: Connection, limit: Limit): Promise<void> {
+  const values = [String(randomBytes(8).readBigInt64BE(0))]
+  const ask = async (connection: Connection, text: string, asked: string[]): Promise<Record<string, unknown>> => {
+    const { rows } = await connection.run(new Statement({ text, values: asked }), limit)
+    return rows[0] ?? {}
+  }
+  const whoIs = async (connection: Connection): Promise<unknown> =>
+    (await ask(connection, 'select pg_backend_pid() as pid', []))['pid']
+  // Before anything is locked: in a session that is not ours the lock would be left behind.
+  const pid = await whoIs(first)
+  for (let round = 0; round < rounds; round++) {
+    // At the same moment, so that a pooler has to use two sessions, and confuses them.
+    const [one, two] = await Promise.all([whoIs(first), whoIs(second)])
+    if (one !== pid) throw new LockUnsupportedError('two statements of one connection ran in two sessions')
+    if (two === pid) throw new LockUnsupportedError('two connections ran in the same session')
+  }
+  const taken = await ask(first, 'select pg_try_advisory_lock($1::bigint) as got', values)
+  if (taken['got'] !== true) throw new LockUnsupportedError('a lock that nobody holds was refused')
+  const again = await ask(second, 'select pg_try_advisory_lock($1::bigint) as got', values)
+  if (again['got'] === true) {
+    await ask(second, 'select pg_advisory_unlock($1::bigint)', values)
+    throw new LockUnsupportedError('two connections got the same exclusive lock')
+  }
+  const given = await ask(first, 'select pg_advisory_unlock($1::bigint) as held', values)
+  if (given['held'] !== true) throw new LockUnsupportedError('a lock was gone although its session was not')
 }

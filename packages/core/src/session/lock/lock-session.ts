@@ -1,81 +1,44 @@
-import type { Clock, Timer } from '../../base/clock.js'
+import type { Clock } from '../../base/clock.js'
 import type { Limit } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
+import { ConnectionLostError } from '../../errors/pool-errors.js'
 import type { ConnectionSlot, Host } from '../../host/host.js'
 import type { Connection } from '../../wire/connection.js'
-import { countOwnLocks } from './lock-sql.js'
-
-/** How often, and for how long at most, a session with locks is asked whether it still has them. */
-export interface Heartbeat {
-  readonly everyMs: number
-  readonly boundMs: number
-}
-
-/** Why a session with locks is gone. */
-export interface Loss {
-  readonly why: string
-  readonly cause: unknown
-}
-
-/** Locks that a session holds for somebody. */
-export class Hold {
-  readonly count: number
-  readonly #release: (hold: Hold) => void
-  #loss: Loss | undefined
-  #listener: ((loss: Loss) => void) | undefined
-
-  constructor(count: number, release: (hold: Hold) => void) {
-    this.count = count
-    this.#release = release
-  }
-
-  /** Set once the session is lost, and the locks with it. */
-  get loss(): Loss | undefined {
-    return this.#loss
-  }
-
-  /** Calls back when the session is lost; at once when it has been. */
-  onLost(listener: (loss: Loss) => void): void {
-    this.#listener = listener
-    if (this.#loss !== undefined) listener(this.#loss)
-  }
-
-  /** The locks have been given back. */
-  release(): void {
-    this.#listener = undefined
-    this.#release(this)
-  }
-
-  /** Called by the session. */
-  lose(loss: Loss): void {
-    this.#loss = loss
-    this.#listener?.(loss)
-  }
-}
+import type { OpenTransaction } from '../ambient.js'
+import type { Ask } from './ask.js'
+import { type Beating, Heartbeat, type HeartbeatTimes } from './heartbeat.js'
+import type { LockMode } from './held-lock.js'
+import { Hold, type Loss } from './hold.js'
+import type { ServerKey } from './lock-key.js'
 
 /**
  * A session that holds locks: one, or many side by side. It knows when it is lost: at once when its socket or the server
  * says so, and by its heartbeat when the network says nothing at all.
  */
-export class LockSession {
+export class LockSession implements Beating {
   readonly slot: ConnectionSlot
+  /** The transaction of a lock that runs on it now. */
+  transaction: OpenTransaction | undefined
   readonly #host: Host
   readonly #clock: Clock
   readonly #heartbeat: Heartbeat
   readonly #holds = new Set<Hold>()
   readonly #stopListening: () => void
-  #timer: Timer | undefined
   /** Settles when the one who uses the session now is done. */
   #tail: Promise<void> = Promise.resolve()
   #users = 0
-  #locks = 0
+  /** Those who are about to use it. */
+  #keepers = 0
+  /** Transactions of its locks that run on it, or wait to. */
+  #transactions = 0
+  #isWaiting = false
   #isOver = false
 
-  constructor(host: Host, slot: ConnectionSlot, heartbeat: Heartbeat) {
+  constructor(host: Host, slot: ConnectionSlot, times: HeartbeatTimes, ask: Ask) {
     this.slot = slot
     this.#host = host
     this.#clock = host.environment.clock
-    this.#heartbeat = heartbeat
+    this.#heartbeat = new Heartbeat(this, times, this.#clock, ask)
     this.#stopListening = slot.resource.onLost((cause) => this.#lose(`its session ended: ${cause.message}`, cause))
   }
 
@@ -89,9 +52,30 @@ export class LockSession {
   get load(): number {
     return this.#users
   }
-  /** Locks that it holds for this process. */
+  /** Whether a transaction of one of its locks has it, or waits for it: that lasts for as long as a user's code does. */
+  get isOccupied(): boolean {
+    return this.#transactions > 0
+  }
+  get isTakenForLong(): boolean {
+    return this.#isWaiting || this.isOccupied
+  }
+  /** Ids of the keys that it holds for this process. */
+  get keyIds(): Set<string> {
+    return new Set([...this.#holds].flatMap(({ keys }) => keys.map(({ id }) => id)))
+  }
+  /** Locks as the server counts them: one that is shared twice by one session is one. */
   get locks(): number {
-    return this.#locks
+    return new Set([...this.#holds].flatMap(({ keys, mode }) => keys.map(({ id }) => `${id} ${mode}`))).size
+  }
+
+  /** It does not go back to the pool before whoever is about to use it has done so. */
+  keep(): void {
+    this.#keepers += 1
+  }
+
+  letGo(): void {
+    this.#keepers -= 1
+    this.#endIfIdle()
   }
 
   /** Runs `fn` with the session for itself: what comes later waits, so that nobody's statement lands in a transaction. */
@@ -100,8 +84,12 @@ export class LockSession {
     const done = Promise.withResolvers<void>()
     this.#tail = before.then(() => done.promise)
     this.#users += 1
+    this.#heartbeat.start()
     try {
       if (this.#users > 1) await within(before, limit, this.#clock)
+      if (!this.isUsable) {
+        throw new ConnectionLostError(false, { cause: this.connection.lostWith ?? new Error('it was given back') })
+      }
       return await fn(this.connection)
     } finally {
       this.#users -= 1
@@ -110,38 +98,51 @@ export class LockSession {
     }
   }
 
-  /**
-   * The session holds `count` locks more. To be called while it is in use, as a session without locks goes back to the
-   * pool when its use ends.
-   */
-  hold(count: number): Hold {
-    const hold = new Hold(count, (released) => {
-      if (!this.#holds.delete(released)) return
-      this.#locks -= released.count
-      this.#endIfIdle()
+  /** Like `use`, for a transaction of one of its locks. */
+  async occupy<T>(fn: () => Promise<T>, limit: Limit): Promise<T> {
+    this.#transactions += 1
+    try {
+      return await this.use(fn, limit)
+    } finally {
+      this.#transactions -= 1
+    }
+  }
+
+  /** Like `use`, for a wait in the server's queue. */
+  async wait<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
+    this.#isWaiting = true
+    try {
+      return await this.use(fn, limit)
+    } finally {
+      this.#isWaiting = false
+    }
+  }
+
+  /** The session holds these as well. To be called while it is in use. */
+  hold(keys: readonly ServerKey[], mode: LockMode): Hold {
+    const hold = new Hold(keys, mode, (released) => {
+      if (this.#holds.delete(released)) this.#endIfIdle()
     })
-    this.#locks += count
     this.#holds.add(hold)
-    this.#beatLater()
     return hold
   }
 
   /** Declares the session lost, and tears it down: the server then gives its locks to others. */
   giveUp(why: string, cause: unknown): void {
+    this.#stopListening()
     this.connection.destroy()
     this.#lose(why, cause)
   }
 
   /** Nobody holds a lock of it and nobody uses it: the connection goes back. */
   #endIfIdle(): void {
-    if (this.#locks > 0 || this.#users > 0 || this.#isOver) return
+    if (this.#holds.size > 0 || this.#users > 0 || this.#keepers > 0 || this.#isOver) return
     this.#end()
   }
 
   #end(): void {
     this.#isOver = true
-    if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer)
-    this.#timer = undefined
+    this.#heartbeat.stop()
     this.#stopListening()
     this.#host.release(this.slot)
   }
@@ -149,39 +150,7 @@ export class LockSession {
   #lose(why: string, cause: unknown): void {
     if (this.#isOver) return
     this.#end()
-    for (const hold of [...this.#holds]) hold.lose({ why, cause })
-  }
-
-  #beatLater(): void {
-    if (this.#timer !== undefined || this.#isOver || this.#locks === 0) return
-    this.#timer = this.#clock.setTimer(
-      this.#heartbeat.everyMs,
-      () => {
-        this.#timer = undefined
-        void this.#beat()
-      },
-      true,
-    )
-  }
-
-  /** Asks the server whether the session still has its locks. One that is in use is known to be there by its use. */
-  async #beat(): Promise<void> {
-    if (this.#isOver) return
-    if (this.#users === 0 && this.#locks > 0) {
-      const { boundMs } = this.#heartbeat
-      const limit: Limit = { deadlineAt: this.#clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
-      const expected = this.#locks
-      try {
-        const found = await this.use(
-          (connection) => within(countOwnLocks(connection, limit), limit, this.#clock),
-          limit,
-        )
-        // Locks may have been given back since the question was asked, but none can have been added to the session.
-        if (found < Math.min(expected, this.#locks)) this.giveUp('the server does not know of it any more', undefined)
-      } catch (error) {
-        this.giveUp(`its session gave no sign of life within ${boundMs} ms`, error)
-      }
-    }
-    this.#beatLater()
+    const loss: Loss = { why, cause }
+    for (const hold of [...this.#holds]) hold.lose(loss)
   }
 }

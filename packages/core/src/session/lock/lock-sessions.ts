@@ -1,7 +1,10 @@
-import type { Limit } from '../../base/limit.js'
+import { type Limit, unlimited } from '../../base/limit.js'
+import { within } from '../../errors/given-up.js'
 import type { Host } from '../../host/host.js'
 import type { Holder } from '../../pool/waiter.js'
-import { type Heartbeat, LockSession } from './lock-session.js'
+import { Statement } from '../../wire/statement.js'
+import type { HeartbeatTimes } from './heartbeat.js'
+import { LockSession } from './lock-session.js'
 
 /**
  * The sessions that hold the locks of a pool: a few that are shared by all locks that were free when they were asked
@@ -10,56 +13,95 @@ import { type Heartbeat, LockSession } from './lock-session.js'
 export class LockSessions {
   readonly #host: Host
   readonly #most: number
-  readonly #heartbeat: Heartbeat
+  readonly #times: HeartbeatTimes
+  readonly #all = new Set<LockSession>()
   readonly #shared = new Set<LockSession>()
   readonly #opening = new Set<Promise<LockSession>>()
 
-  constructor(host: Host, most: number, heartbeat: Heartbeat) {
+  constructor(host: Host, most: number, times: HeartbeatTimes) {
     this.#host = host
     this.#most = most
-    this.#heartbeat = heartbeat
+    this.#times = times
   }
 
-  /** A session to share: an idle one, a new one while there may be more, or the one with the least to do. */
+  /**
+   * A session to share: an idle one, a new one while there may be more, or the one with the least to do. Never one that
+   * a transaction occupies: that may itself wait for the lock. Kept for the caller, who lets it go.
+   */
   async share(limit: Limit, holder: Holder): Promise<LockSession> {
     for (;;) {
       const best = this.#leastLoaded()
-      if (best !== undefined && (best.load === 0 || this.#shared.size + this.#opening.size >= this.#most)) return best
-      if (this.#shared.size + this.#opening.size < this.#most) {
-        const opening = this.open(limit, holder).then((session) => {
-          this.#shared.add(session)
-          return session
-        })
-        this.#opening.add(opening)
-        try {
-          return await opening
-        } finally {
-          this.#opening.delete(opening)
-        }
+      const sessions = this.#shared.size + this.#opening.size
+      if (best !== undefined && (best.load === 0 || sessions >= this.#most)) {
+        best.keep()
+        return best
       }
+      if (sessions < this.#most) return await this.#openShared(limit, holder)
+      if (this.#opening.size === 0) return await this.open(limit, holder)
       // Whoever opens it may give up first: then the next round looks again.
-      await Promise.race(this.#opening).catch(() => undefined)
+      const opened = Promise.race(this.#opening).then(nothing, nothing)
+      await within(opened, limit, this.#host.environment.clock)
     }
   }
 
-  /** A session that is not shared. */
+  /** A session that is not shared. Kept for the caller, who lets it go. */
   async open(limit: Limit, holder: Holder): Promise<LockSession> {
     const { pool } = this.#host
     const slot = pool.tryAcquire() ?? (await pool.acquire(limit, holder))
-    return new LockSession(this.#host, slot, this.#heartbeat)
+    const session = new LockSession(this.#host, slot, this.#times, this.ask)
+    session.keep()
+    for (const one of this.#all) if (!one.isUsable) this.#all.delete(one)
+    this.#all.add(session)
+    return session
   }
 
-  /** Every session of the shared ones that holds locks now. */
-  get shared(): readonly LockSession[] {
-    return [...this.#shared].filter(({ isUsable }) => isUsable)
+  /**
+   * Runs a query of the library's own: on a connection that is free, between two uses of a session with locks, or beside
+   * the pool, so that one which is full of waiting sessions can still find out what they wait for.
+   */
+  readonly ask = async (text: string, values: readonly unknown[], limit: Limit): Promise<readonly unknown[]> => {
+    const slot = this.#host.pool.tryAcquire()
+    if (slot !== undefined) {
+      try {
+        return (await slot.resource.run(new Statement({ text, values }), limit)).rows
+      } finally {
+        this.#host.release(slot)
+      }
+    }
+    const quiet = [...this.#all].find((session) => session.isUsable && session.load === 0)
+    const { rows } =
+      quiet === undefined
+        ? await this.#host.aside((connection) => connection.run(new Statement({ text, values }), limit), limit)
+        : // Without the limit: a statement that is cancelled may take the session, and the locks with it, down.
+          await within(
+            quiet.use((connection) => connection.run(new Statement({ text, values }), unlimited), limit),
+            limit,
+            this.#host.environment.clock,
+          )
+    return rows
+  }
+
+  async #openShared(limit: Limit, holder: Holder): Promise<LockSession> {
+    const opening = this.open(limit, holder).then((session) => {
+      this.#shared.add(session)
+      return session
+    })
+    this.#opening.add(opening)
+    try {
+      return await opening
+    } finally {
+      this.#opening.delete(opening)
+    }
   }
 
   #leastLoaded(): LockSession | undefined {
     let best: LockSession | undefined
     for (const session of this.#shared) {
       if (!session.isUsable) this.#shared.delete(session)
-      else if (best === undefined || session.load < best.load) best = session
+      else if (!session.isOccupied && (best === undefined || session.load < best.load)) best = session
     }
     return best
   }
 }
+
+const nothing = (): void => undefined

@@ -8,9 +8,6 @@ import type { ServerKey } from './lock-key.js'
 const tokenSql =
   "select pg_current_xact_id()::text as xid, ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int as timeline"
 
-/** What a waiting statement says about the locks that its line of work holds already; other processes read it. */
-export const holdsMarker = 'lifeguard holds'
-
 /** Two locks that differ by the form of their key alone are two locks. */
 export function casts(args: readonly string[], from: number): string {
   const type = args.length === 1 ? 'bigint' : 'int'
@@ -26,7 +23,6 @@ export async function tryLockSession(
   connection: Connection,
   keys: readonly ServerKey[],
   mode: LockMode,
-  limit: Limit,
 ): Promise<FencingToken | undefined> {
   const name = mode === 'shared' ? 'pg_try_advisory_lock_shared' : 'pg_try_advisory_lock'
   const granted: ServerKey[] = []
@@ -40,7 +36,7 @@ export async function tryLockSession(
     }),
   )
   try {
-    const { rows } = await connection.run(new Statement({ text: tokenSql }, preludes), limit)
+    const { rows } = await connection.run(new Statement({ text: tokenSql }, preludes), unlimited)
     if (granted.length === keys.length) return tokenOf(rows)
   } catch (error) {
     // Locks of a session are not undone with its statement: what was granted is given back, whatever became of the rest.
@@ -53,31 +49,46 @@ export async function tryLockSession(
 
 /**
  * Takes session-level advisory locks, all in one round trip. The wait is in the server's queue, bounded by
- * `lock_timeout` for these statements only.
+ * `lock_timeout` for these statements only. `note` is a comment for whoever looks at what waits.
  */
 export async function lockSession(
   connection: Connection,
   keys: readonly ServerKey[],
   mode: LockMode,
   waitMs: number,
-  holds: ReadonlySet<string>,
+  note: string,
   limit: Limit,
 ): Promise<FencingToken> {
   const name = mode === 'shared' ? 'pg_advisory_lock_shared' : 'pg_advisory_lock'
-  const note = holds.size === 0 ? '' : `/* ${holdsMarker} ${[...holds].join(' ')} */ `
   const preludes = [
-    ...lockTimeout(waitMs),
-    ...keys.map(({ args }): Prelude => ({ text: `${note}select ${name}(${casts(args, 0)})`, values: args })),
+    // The settings of the pool are about statements that work, not about one that stands in a queue.
+    { text: "select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)" },
+    ...lockTheseWithin(keys, waitMs, `${note}select ${name}`),
   ]
   const { rows } = await connection.run(new Statement({ text: tokenSql }, preludes), limit)
   return tokenOf(rows)
 }
 
-/** Bounds the waits of one round trip, or of one transaction; nothing when there is no bound. */
-export function lockTimeout(waitMs: number): Prelude[] {
-  if (waitMs === Number.POSITIVE_INFINITY) return []
-  // 0 would mean no bound at all.
-  return [{ text: "select set_config('lock_timeout', $1, true)", values: [String(Math.max(1, Math.round(waitMs)))] }]
+/** One statement for each key, and between them what bounds the wait for all of them together. */
+export function lockTheseWithin(keys: readonly ServerKey[], waitMs: number, call: string): Prelude[] {
+  return keys.flatMap(({ args }, index) => {
+    const lock: Prelude = { text: `${call}(${casts(args, 0)})`, values: args }
+    if (waitMs === Number.POSITIVE_INFINITY) return [lock]
+    return [index === 0 ? firstTimeout(waitMs) : nextTimeout, lock]
+  })
+}
+
+/** Bounds the wait for the first key, and notes when all of them must have been granted. 0 would mean no bound at all. */
+function firstTimeout(waitMs: number): Prelude {
+  return {
+    text: "select set_config('lock_timeout', $1, true), set_config('lifeguard.lock_until', (extract(epoch from clock_timestamp()) * 1000 + $1::float8)::text, true)",
+    values: [String(Math.max(1, Math.round(waitMs)))],
+  }
+}
+
+/** Leaves the next key what the ones before it have not used up. */
+const nextTimeout: Prelude = {
+  text: "select set_config('lock_timeout', greatest(1, ceil(current_setting('lifeguard.lock_until')::float8 - extract(epoch from clock_timestamp()) * 1000))::bigint::text, true)",
 }
 
 /** Gives the locks back; false when the session did not hold one of them. */

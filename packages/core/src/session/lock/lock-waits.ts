@@ -4,8 +4,8 @@ export interface LockWait {
   readonly waitsFor: string
   /** The keys that are held by the code that waits, and cannot be given back before it goes on. */
   readonly holds: ReadonlySet<string>
-  /** The backend that waits, when the wait is on the server. */
-  pid: number | undefined
+  /** Names the wait to all processes; empty for one of another program. */
+  readonly id: string
 }
 
 /**
@@ -23,26 +23,30 @@ export class LockWaits {
     this.#waits.delete(wait)
   }
 
-  /**
-   * The waits that lead from `start` back to it: each one waits for a key that the next one holds. Undefined when there
-   * is no such circle. `elsewhere` are the waits of other processes.
-   */
-  circle(start: LockWait, elsewhere: readonly LockWait[] = []): LockWait[] | undefined {
-    const all = [...this.#waits, ...elsewhere]
-    const seen = new Set<LockWait>()
-    const path: LockWait[] = []
-    const search = (wait: LockWait): boolean => {
-      path.push(wait)
-      for (const next of all) {
-        if (!next.holds.has(wait.waitsFor)) continue
-        if (next === start) return true
-        if (seen.has(next)) continue
-        seen.add(next)
-        if (search(next)) return true
-      }
-      path.pop()
-      return false
-    }
-    return search(start) ? path : undefined
+  /** Every wait of this process. */
+  get all(): readonly LockWait[] {
+    return [...this.#waits]
   }
+}
+
+/**
+ * The waits that lead from `start` back to it: each one waits for a key that the next one holds. Undefined when there is
+ * no such circle.
+ */
+export function circleOf(start: LockWait, all: readonly LockWait[]): LockWait[] | undefined {
+  const seen = new Set<LockWait>()
+  const path: LockWait[] = []
+  const search = (wait: LockWait): boolean => {
+    path.push(wait)
+    for (const next of all) {
+      if (!next.holds.has(wait.waitsFor)) continue
+      if (next === start) return true
+      if (seen.has(next)) continue
+      seen.add(next)
+      if (search(next)) return true
+    }
+    path.pop()
+    return false
+  }
+  return search(start) ? path : undefined
 }

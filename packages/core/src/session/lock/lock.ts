@@ -1,16 +1,17 @@
-import type { Limit } from '../../base/limit.js'
-import { unlimited, watchLimit } from '../../base/limit.js'
+import { type Limit, watchLimit } from '../../base/limit.js'
 import { givenUp } from '../../errors/given-up.js'
-import { LockLostError } from '../../errors/lock-errors.js'
+import { DeadlockError, LockLostError } from '../../errors/lock-errors.js'
+import { ConnectionReleasedError } from '../../errors/pool-errors.js'
 import type { Holder } from '../../pool/waiter.js'
 import { onHeld } from '../connection-source.js'
 import type { SessionEnvironment } from '../session-environment.js'
 import type { Transaction } from '../transaction.js'
 import type { TransactionOptions } from '../transaction-options.js'
 import { withTransaction } from '../with-transaction.js'
-import type { FencingToken, LockHandle } from './held-lock.js'
-import { type LockGrant, labelOf } from './lock-grants.js'
-import { unlockSession } from './lock-sql.js'
+import type { FencingToken, HeldLock, LockHandle } from './held-lock.js'
+import { giveBack, type LockGrant } from './lock-grants.js'
+import { labelOf } from './lock-key.js'
+import type { LockSession } from './lock-session.js'
 
 /** A lock that is held until it is released by hand, or by the end of an `await using` block. */
 export interface Lock extends LockHandle, AsyncDisposable {
@@ -30,9 +31,11 @@ export class HeldGrant implements Lock {
   readonly #abort = new AbortController()
   readonly #grantedAt: number
   readonly #stopWatching: () => void
+  readonly #transactions = new Set<Promise<unknown>>()
   #released: Promise<LockLostError | undefined> | undefined
   #lost: LockLostError | undefined
 
+  /** @param limit aborts `signal` when it is reached */
   constructor(environment: SessionEnvironment, grant: LockGrant, limit: Limit) {
     const { clock } = environment.host.environment
     this.#environment = environment
@@ -52,18 +55,30 @@ export class HeldGrant implements Lock {
     holder.shared = this.#grant.session
   }
 
-  withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T> {
-    const { session } = this.#grant
+  /** A property, so that it can be taken out of the handle. */
+  readonly withTransaction = async <T>(
+    fn: (tx: Transaction) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T> => {
+    const { session, keys } = this.#grant
     const { ambient } = this.#environment
-    if (this.#lost !== undefined) return Promise.reject(this.#lost)
-    return session.use(
-      () =>
-        // Not a savepoint of a transaction on another session: that would outlive the lock.
-        ambient.run({ transaction: undefined }, () =>
-          withTransaction(this.#environment, fn, options, onHeld(session.slot)),
-        ),
-      ambient.limitFor(options),
-    )
+    if (this.#lost !== undefined) throw this.#lost
+    if (this.#released !== undefined) throw new ConnectionReleasedError()
+    const open = ambient.current?.transaction
+    const running = session.transaction
+    if (open !== undefined && running !== undefined && open.isWithin(running)) {
+      return await withTransaction(this.#environment, fn, options)
+    }
+    // It would wait for the transaction that it is itself inside of.
+    const around = ambient.current?.locks.values() ?? []
+    if ([...around].some(({ on }) => on === session)) throw new DeadlockError(labelOf(keys), { cause: undefined })
+    const whole = session.occupy(() => this.#transact(fn, options), ambient.limitFor(options))
+    this.#transactions.add(whole)
+    try {
+      return await whole
+    } finally {
+      this.#transactions.delete(whole)
+    }
   }
 
   async release(): Promise<void> {
@@ -81,27 +96,50 @@ export class HeldGrant implements Lock {
     await this.release()
   }
 
-  async #giveBack(): Promise<LockLostError | undefined> {
-    const { session, keys, mode, hold, leave } = this.#grant
-    this.#stopWatching()
-    try {
-      if (this.#lost === undefined) {
-        const held = await session.use((connection) => unlockSession(connection, keys, mode), unlimited)
-        if (!held) session.giveUp('its session did not hold it any more at the end', undefined)
-      }
-    } catch (error) {
-      session.giveUp('its session had ended when it was to be given back', error)
-      this.#lose('its session had ended when it was to be given back', error)
+  /** Has the session for itself. */
+  async #transact<T>(fn: (tx: Transaction) => Promise<T>, options: TransactionOptions | undefined): Promise<T> {
+    const { session } = this.#grant
+    const { ambient } = this.#environment
+    const work = async (tx: Transaction): Promise<T> => {
+      session.transaction = ambient.current?.transaction
+      return await fn(tx)
     }
-    hold.release()
-    leave()
+    // Not a savepoint of a transaction on another session: that would outlive the lock.
+    const change = { transaction: undefined, locks: locksOn(session, ambient.current?.locks) }
+    try {
+      return await ambient.run(change, () => withTransaction(this.#environment, work, options, onHeld(session.slot)))
+    } finally {
+      session.transaction = undefined
+    }
+  }
+
+  async #giveBack(): Promise<LockLostError | undefined> {
+    const { session, keys, mode, leave } = this.#grant
+    await Promise.allSettled(this.#transactions)
+    this.#stopWatching()
+    const back = giveBack(this.#grant, keys, mode).finally(leave)
+    // A transaction of another lock has the session, for as long as somebody else's code takes, and that code may wait
+    // for ours to go on. The lock is given back behind it.
+    if (this.#lost === undefined && session.isOccupied) return undefined
+    await back
     return this.#lost
   }
 
   #lose(why: string, cause: unknown): void {
     if (this.#lost !== undefined) return
+    const { keys } = this.#grant
     const heldMs = this.#environment.host.environment.clock.now() - this.#grantedAt
-    this.#lost = new LockLostError(labelOf(this.#grant), heldMs, why, cause === undefined ? undefined : { cause })
+    this.#lost = new LockLostError(labelOf(keys), heldMs, why, cause === undefined ? undefined : { cause })
     this.#abort.abort(this.#lost)
   }
+}
+
+/** What code in a transaction on the session cannot wait for: every key of the session is held until it is over. */
+function locksOn(session: LockSession, around: ReadonlyMap<string, HeldLock> | undefined): Map<string, HeldLock> {
+  const locks = new Map<string, HeldLock>(around)
+  for (const id of session.keyIds) {
+    const held = locks.get(id)
+    locks.set(id, held === undefined ? { kind: 'beside', on: session } : { ...held, on: session })
+  }
+  return locks
 }

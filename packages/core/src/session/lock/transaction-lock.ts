@@ -1,75 +1,107 @@
-import { unlimited } from '../../base/limit.js'
+import { type Limit, tighter, unlimited, watchLimit } from '../../base/limit.js'
 import { classify } from '../../errors/classify.js'
+import { givenUp, within } from '../../errors/given-up.js'
 import { DeadlockError, LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Prelude } from '../../wire/statement.js'
+import { withCallersStack } from '../queryable.js'
 import type { SessionEnvironment } from '../session-environment.js'
 import type { Transaction } from '../transaction.js'
 import { withTransaction } from '../with-transaction.js'
-import type { LockHandle, LockMode } from './held-lock.js'
-import type { ServerKey } from './lock-key.js'
+import type { DeadlockWatch } from './deadlock-watch.js'
+import type { HeldLock, LockHandle, LockMode } from './held-lock.js'
+import { labelOf, type ServerKey } from './lock-key.js'
 import type { CheckedLockOptions, LockOptions } from './lock-options.js'
-import { casts, fencingTokenSql, lockTimeout, tokenOf } from './lock-sql.js'
+import { fencingTokenSql, lockTheseWithin, tokenOf } from './lock-sql.js'
 
 /**
  * A lock of a transaction: the one that is open around the call, or one that is opened for it. It is given back by the
  * end of the transaction and by nothing else, so that nobody enters before what was written under it can be seen.
  * https://www.postgresql.org/docs/18/explicit-locking.html#ADVISORY-LOCKS
+ *
+ * @param keys those that are not held around the call already; `outer` is the lock that holds the others
  */
 export async function withTransactionLock<T>(
   environment: SessionEnvironment,
+  deadlocks: DeadlockWatch,
   keys: readonly ServerKey[],
+  outer: LockHandle | undefined,
   fn: (lock: LockHandle) => Promise<T>,
   checked: CheckedLockOptions,
   options: LockOptions,
 ): Promise<T> {
-  const { signal, timeoutMs } = options
-  const under = async (tx: Transaction): Promise<T> => await fn(await lockIn(environment, tx, keys, checked))
-  const open = environment.ambient.current?.transaction
+  const { ambient, host } = environment
+  const { clock } = host.environment
+  const under = async (tx: Transaction, limit: Limit): Promise<T> => {
+    const given = new AbortController()
+    const stop = watchLimit(limit, clock, (reason) => given.abort(givenUp(reason, 'unknown')))
+    try {
+      const isHeld = keys.length === 0 && outer !== undefined
+      const lock = isHeld ? outer : await lockIn(environment, deadlocks, tx, keys, checked, limit, given.signal)
+      const locks = new Map<string, HeldLock>(ambient.current?.locks)
+      for (const { id } of keys) locks.set(id, { kind: 'held', mode: checked.mode, handle: lock })
+      return await ambient.run({ locks }, async () => await fn(lock))
+    } finally {
+      stop()
+    }
+  }
+  const limit = ambient.limitFor(options)
+  const open = ambient.current?.transaction
   // In an open transaction the lock must not be taken in a savepoint of its own: undoing that would give it back.
-  if (open !== undefined) return await under(open)
-  return await withTransaction(environment, under, { signal, timeoutMs })
+  if (open !== undefined) return await within(under(open, limit), limit, clock, 'unknown')
+  const { signal, timeoutMs } = options
+  return await withTransaction(environment, (tx) => under(tx, limit), { signal, timeoutMs })
 }
 
 async function lockIn(
   environment: SessionEnvironment,
+  deadlocks: DeadlockWatch,
   tx: Transaction,
   keys: readonly ServerKey[],
   { mode, waitMs }: CheckedLockOptions,
+  limit: Limit,
+  signal: AbortSignal,
 ): Promise<LockHandle> {
-  const { clock } = environment.host.environment
+  const { ambient, host } = environment
+  const { clock } = host.environment
+  const label = labelOf(keys)
   const since = clock.now()
+  const held = ambient.current?.locks
+  // The session would give it a key that it holds for somebody else.
+  if (keys.some(({ id }) => held?.get(id)?.kind === 'beside')) {
+    throw withCallersStack(new DeadlockError(label, { cause: undefined }))
+  }
+  const circle = new AbortController()
+  const ids = keys.map(({ id }) => id)
+  const watched = deadlocks.onServer(ids, new Set(held?.keys()), () => {
+    circle.abort(new DeadlockError(label, { cause: undefined }))
+  })
+  const bounds = tighter({ ...unlimited, signal: circle.signal }, limit)
   try {
     // The savepoint is there for a wait that fails, which would otherwise take the whole transaction with it; when it is
     // released the lock stays with the transaction. All of it is one round trip, BEGIN included if it is the first.
     const token = await tx.withTransaction(async () => {
-      const inner = environment.ambient.current?.transaction
+      const inner = ambient.current?.transaction
       if (inner === undefined) throw new Error('bug: a nested transaction is not ambient')
-      const ahead = [
-        ...boundedBy(waitMs),
-        ...keys.map(({ args }): Prelude => ({ text: `select ${nameOf(mode)}(${casts(args, 0)})`, values: args })),
-        ...(waitMs === Number.POSITIVE_INFINITY ? [] : [restoreTimeout]),
-      ]
-      const { rows } = await inner.execute({ text: fencingTokenSql, ahead }, unlimited)
+      const locks = lockTheseWithin(keys, waitMs, `${watched.note}select ${nameOf(mode)}`)
+      const ahead = waitMs === Number.POSITIVE_INFINITY ? locks : [keepTimeout, ...locks, restoreTimeout]
+      const { rows } = await inner.execute({ text: fencingTokenSql, ahead }, bounds)
       return tokenOf(rows)
     })
     return {
       // The lock is lost with the transaction alone, and then nothing of it is committed.
-      signal: new AbortController().signal,
+      signal,
       fencingToken: token,
       withTransaction: (fn, options) => tx.withTransaction(fn, options),
     }
   } catch (error) {
-    const label = keys.map(({ label }) => label).join(', ')
+    if (circle.signal.aborted) throw withCallersStack(circle.signal.reason)
     const kind = classify(error)
-    if (kind === 'contended') throw new LockTimeoutError(label, clock.now() - since, { cause: error })
-    if (kind === 'deadlock') throw new DeadlockError(label, { cause: error })
-    throw error
+    if (kind === 'contended') throw withCallersStack(new LockTimeoutError(label, clock.now() - since, { cause: error }))
+    if (kind === 'deadlock') throw withCallersStack(new DeadlockError(label, { cause: error }))
+    throw withCallersStack(error)
+  } finally {
+    watched.stop()
   }
-}
-
-/** Keeps the transaction's own bound on waits, and sets ours. */
-function boundedBy(waitMs: number): Prelude[] {
-  return waitMs === Number.POSITIVE_INFINITY ? [] : [keepTimeout, ...lockTimeout(waitMs)]
 }
 
 const keepTimeout: Prelude = {

@@ -1,5 +1,5 @@
-import { type Limit, limitReached } from '../../base/limit.js'
-import { givenUp, within } from '../../errors/given-up.js'
+import { type Limit, unlimited } from '../../base/limit.js'
+import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Holder } from '../../pool/waiter.js'
@@ -10,7 +10,13 @@ import { HeldGrant, type Lock } from './lock.js'
 import type { LockGrants } from './lock-grants.js'
 import { type LockKey, type ServerKey, serverKeys } from './lock-key.js'
 import type { LockNames } from './lock-names.js'
-import { type AcquireLockOptions, checkLockOptions, type LockOptions, type TryLockOptions } from './lock-options.js'
+import {
+  type AcquireLockOptions,
+  type CheckedLockOptions,
+  checkLockOptions,
+  type LockOptions,
+  type TryLockOptions,
+} from './lock-options.js'
 import { withTransactionLock } from './transaction-lock.js'
 
 /** What came of an attempt that does not wait. */
@@ -33,26 +39,21 @@ export async function withLock<T>(
   options: LockOptions = {},
 ): Promise<T> {
   assertFunction(fn)
-  try {
-    const checked = checkLockOptions(options)
-    const keys = serverKeys(key, options.namespace)
-    if (options.scope === 'transaction') return await withTransactionLock(environment, keys, fn, checked, options)
-    const held = environment.ambient.current?.locks
-    const missing = keys.filter((one) => !isHeld(held, one, checked.mode))
-    const [first] = keys
-    const outer = first === undefined ? undefined : held?.get(first.id)
-    if (missing.length === 0 && outer !== undefined) return await fn(outer.handle)
-    const { ambient, host } = environment
-    const limit = ambient.limitFor(options)
-    const holder: Holder = { held: 0, parent: ambient.current?.holder }
-    const lock = await take(environment, missing, checked, limit, holder)
-    lock.countIn(holder)
-    const whole = holding(environment, lock, missing, checked.mode, holder, fn)
-    // When time is up the caller gets its answer, but the lock is kept for as long as the callback still runs.
-    return await within(whole, limit, host.environment.clock, 'unknown')
-  } catch (error) {
-    throw withCallersStack(error)
+  const checked = checkLockOptions(options)
+  const keys = serverKeys(key, options.namespace)
+  const { ambient } = environment
+  const held = ambient.current?.locks
+  const missing = keys.filter((one) => !isHeld(held, one, checked.mode))
+  const outer = keys.map(({ id }) => held?.get(id)).find((lock) => lock?.kind === 'held')
+  if (options.scope === 'transaction') {
+    const { deadlocks } = environment.grants
+    return await withTransactionLock(environment, deadlocks, missing, outer?.handle, fn, checked, options)
   }
+  if (missing.length === 0 && outer !== undefined) return await fn(outer.handle)
+  const limit = ambient.limitFor(options)
+  const holder: Holder = { held: 0, parent: ambient.current?.holder }
+  const lock = await take(environment, missing, checked, limit, limit, holder)
+  return await holding(environment, lock, missing, checked.mode, limit, holder, fn)
 }
 
 /** Like `withLock`, but does not wait: `acquired` is false when somebody else holds the lock. */
@@ -88,56 +89,60 @@ export async function acquireLock(
   key: LockKey | readonly LockKey[],
   options: AcquireLockOptions = {},
 ): Promise<Lock> {
-  try {
-    const { ambient } = environment
-    const checked = checkLockOptions(options)
-    const keys = serverKeys(key, options.namespace)
-    const holder: Holder = { held: 0, parent: ambient.current?.holder }
-    return await take(environment, keys, checked, ambient.limitFor(options), holder)
-  } catch (error) {
-    throw withCallersStack(error)
-  }
+  const { ambient } = environment
+  const checked = checkLockOptions(options)
+  const keys = serverKeys(key, options.namespace)
+  const holder: Holder = { held: 0, parent: ambient.current?.holder }
+  const limit = ambient.limitFor(options)
+  // `timeoutMs` is about getting the lock; how long it is held is for the caller to say.
+  return await take(environment, keys, checked, limit, { ...unlimited, signal: limit.signal }, holder)
 }
 
 async function take(
   environment: LockEnvironment,
   keys: readonly ServerKey[],
-  { mode, waitMs, dedicated }: ReturnType<typeof checkLockOptions>,
+  { mode, waitMs, dedicated }: CheckedLockOptions,
   limit: Limit,
+  whileHeld: Limit,
   holder: Holder,
 ): Promise<HeldGrant> {
   const holds = new Set(environment.ambient.current?.locks.keys())
-  const grant = await environment.grants.grant({ keys, mode, waitMs, dedicated, holds, limit, holder })
-  const lock = new HeldGrant(environment, grant, limit)
-  // Granted at the very moment of giving up: nobody is to work under it any more.
-  const reached = limitReached(limit, environment.host.environment.clock)
-  if (reached === undefined) return lock
-  await lock.giveBack()
-  throw givenUp(reached, 'cancelled')
+  try {
+    const grant = await environment.grants.grant({ keys, mode, waitMs, dedicated, holds, limit, holder })
+    return new HeldGrant(environment, grant, whileHeld)
+  } catch (error) {
+    throw withCallersStack(error)
+  }
 }
 
 /** Runs the callback, gives the lock back, and tells the truth about what the callback was promised. */
-async function holding<T>(
-  { ambient }: LockEnvironment,
+export async function holding<T>(
+  { ambient, host }: LockEnvironment,
   lock: HeldGrant,
   keys: readonly ServerKey[],
   mode: LockMode,
+  limit: Limit,
   holder: Holder,
   fn: (lock: LockHandle) => Promise<T>,
 ): Promise<T> {
+  lock.countIn(holder)
   const locks = new Map<string, HeldLock>(ambient.current?.locks)
-  for (const { id } of keys) locks.set(id, { mode, handle: lock })
-  const [outcome] = await Promise.allSettled([ambient.run({ locks, holder }, async () => await fn(lock))])
-  const lost = await lock.giveBack()
-  if (lost !== undefined) lost.outcome = outcome
-  if (outcome.status === 'rejected') throw outcome.reason
-  if (lost !== undefined) throw lost
-  return outcome.value
+  for (const { id } of keys) locks.set(id, { kind: 'held', mode, handle: lock })
+  const work = async (): Promise<T> => {
+    const [outcome] = await Promise.allSettled([ambient.run({ locks, holder }, async () => await fn(lock))])
+    const lost = await lock.giveBack()
+    if (lost !== undefined) lost.outcome = outcome
+    if (outcome.status === 'rejected') throw outcome.reason
+    if (lost !== undefined) throw withCallersStack(lost)
+    return outcome.value
+  }
+  // When time is up the caller gets its answer, but the lock is kept for as long as the callback still runs.
+  return await within(work(), limit, host.environment.clock, 'unknown')
 }
 
 function isHeld(held: ReadonlyMap<string, HeldLock> | undefined, key: ServerKey, mode: LockMode): boolean {
   const lock = held?.get(key.id)
-  if (lock === undefined) return false
+  if (lock?.kind !== 'held') return false
   if (lock.mode === 'shared' && mode === 'exclusive') {
     throw new InvalidOptionError(
       'mode',

@@ -1,13 +1,14 @@
-import { type Limit, tighter } from '../../base/limit.js'
+import type { Limit } from '../../base/limit.js'
 import { jitter } from '../../base/random.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
-import { LockTimeoutError } from '../../errors/lock-errors.js'
+import { DeadlockError, LockTimeoutError } from '../../errors/lock-errors.js'
+import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
 import type { LockHandle } from './held-lock.js'
 import { HeldGrant } from './lock.js'
-import { serverKeys } from './lock-key.js'
-import { checkLockOptions, type LockOptions } from './lock-options.js'
-import type { LockEnvironment } from './with-lock.js'
+import { type ServerKey, serverKeys } from './lock-key.js'
+import { type CheckedLockOptions, checkLockOptions, type LockOptions } from './lock-options.js'
+import { holding, type LockEnvironment } from './with-lock.js'
 
 /** How a place is taken. */
 export type SemaphoreOptions = Omit<LockOptions, 'mode' | 'scope'>
@@ -33,63 +34,72 @@ export async function withSemaphore<T>(
     throw new InvalidOptionError('permits', String(permits), 'a whole number from 1 to 1000')
   }
   if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
-  try {
-    const lock = await takePlace(environment, name, permits, options)
-    const [outcome] = await Promise.allSettled([environment.ambient.run({}, async () => await fn(lock))])
-    const lost = await lock.giveBack()
-    if (lost !== undefined) lost.outcome = outcome
-    if (outcome.status === 'rejected') throw outcome.reason
-    if (lost !== undefined) throw lost
-    return outcome.value
-  } catch (error) {
-    throw withCallersStack(error)
-  }
+  const { ambient } = environment
+  const checked = checkLockOptions(options)
+  const limit = ambient.limitFor(options)
+  const holder: Holder = { held: 0, parent: ambient.current?.holder }
+  const places = Array.from({ length: permits }, (_, place) => serverKeys(`${name}#${place}`, options.namespace))
+  const label = `${JSON.stringify(name)} (${permits} places)`
+  const { lock, keys } = await takePlace(environment, places, label, checked, limit, holder)
+  return await holding(environment, lock, keys, 'exclusive', limit, holder, fn)
+}
+
+/** A place that was taken. */
+interface Place {
+  readonly lock: HeldGrant
+  readonly keys: readonly ServerKey[]
 }
 
 async function takePlace(
-  { grants, ambient, host, ...rest }: LockEnvironment,
-  name: string,
-  permits: number,
-  options: SemaphoreOptions,
-): Promise<HeldGrant> {
-  const environment = { grants, ambient, host, ...rest }
-  const { waitMs, mode, dedicated } = checkLockOptions(options)
-  const { clock, random } = host.environment
-  const limit = ambient.limitFor(options)
+  environment: LockEnvironment,
+  places: readonly (readonly ServerKey[])[],
+  label: string,
+  { waitMs, mode, dedicated }: CheckedLockOptions,
+  limit: Limit,
+  holder: Holder,
+): Promise<Place> {
+  const { clock, random } = environment.host.environment
   const since = clock.now()
-  const until: Limit = { deadlineAt: since + waitMs, timeoutMs: waitMs, signal: undefined }
-  const bounds = tighter(until, limit)
-  const holds = new Set(ambient.current?.locks.keys())
-  const places = Array.from({ length: permits }, (_, place) => serverKeys(`${name}#${place}`, options.namespace))
-  const holder = { held: 0, parent: ambient.current?.holder }
-  const attempt = async (place: number, forMs: number): Promise<HeldGrant | undefined> => {
-    const keys = places[place % permits] ?? []
+  const holds = new Set(environment.ambient.current?.locks.keys())
+  const attempt = async (keys: readonly ServerKey[], forMs: number): Promise<Place | undefined> => {
     try {
-      const grant = await grants.grant({
-        keys,
-        mode,
-        waitMs: forMs,
-        dedicated,
-        holds,
-        limit: forMs === 0 ? limit : bounds,
-        holder,
-      })
-      return new HeldGrant(environment, grant, limit)
+      const grant = await environment.grants.grant({ keys, mode, waitMs: forMs, dedicated, holds, limit, holder })
+      return { lock: new HeldGrant(environment, grant, limit), keys }
     } catch (error) {
       if (error instanceof LockTimeoutError) return undefined
-      throw error
+      throw withCallersStack(error)
     }
   }
   for (;;) {
     // From a random place on, so that not all stand in front of the first one.
-    const from = Math.floor(random() * permits)
-    for (let place = 0; place < permits; place++) {
-      const lock = await attempt(from + place, 0)
-      if (lock !== undefined) return lock
+    const from = Math.floor(random() * places.length)
+    const order = [...places.slice(from), ...places.slice(0, from)]
+    for (const keys of order) {
+      const place = await attempt(keys, 0)
+      if (place !== undefined) return place
     }
-    const left = until.deadlineAt - clock.now()
-    if (left <= 0) throw new LockTimeoutError(`${JSON.stringify(name)} (${permits} places)`, clock.now() - since)
-    const lock = await attempt(from, Math.min(left, jitter(lookAgainMs, 0.25, random)))
-    if (lock !== undefined) return lock
+    const left = since + waitMs - clock.now()
+    if (left <= 0) throw withCallersStack(new LockTimeoutError(label, clock.now() - since))
+    // With one place there is nowhere else to look, and a wait that is not broken off can be found to be a deadlock.
+    const forMs = places.length === 1 ? left : Math.min(left, jitter(lookAgainMs, 0.25, random))
+    const place = await waitAtOne(order, (keys) => attempt(keys, forMs))
+    if (place !== undefined) return place
   }
+}
+
+/** Waits at the first place that can come free. When all of them are part of a deadlock, so is the call. */
+async function waitAtOne(
+  places: readonly (readonly ServerKey[])[],
+  waitAt: (keys: readonly ServerKey[]) => Promise<Place | undefined>,
+): Promise<Place | undefined> {
+  let deadlock: unknown
+  for (const keys of places) {
+    try {
+      return await waitAt(keys)
+    } catch (error) {
+      if (!(error instanceof DeadlockError)) throw error
+      deadlock = error
+    }
+  }
+  throw deadlock
 }

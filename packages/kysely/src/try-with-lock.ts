@@ -1,0 +1,33 @@
+import type { LockHandle, LockKey, TryLockOptions, TryLockResult } from '@pg-lifeguard/core'
+import type { Kysely } from 'kysely'
+import { poolOf } from './pool-of.js'
+
+/**
+ * Like `withLock`, but does not wait: `acquired` is false when somebody else holds the lock.
+ *
+ * @throws as `pool.tryWithLock`
+ * @example
+ * ```ts
+ * import { createPool, LifeguardDialect, tryWithLock } from '@pg-lifeguard/kysely'
+ * import { Kysely } from 'kysely'
+ *
+ * interface Database {
+ *   report: { id: number; made: boolean }
+ * }
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const db = new Kysely<Database>({ dialect: new LifeguardDialect(pool) })
+ * const result = await tryWithLock(db, 'report', () =>
+ *   db.updateTable('report').set({ made: true }).where('made', '=', false).execute(),
+ * )
+ * if (!result.acquired) console.log('somebody is at it already')
+ * ```
+ */
+export async function tryWithLock<DB, T>(
+  db: Kysely<DB>,
+  key: LockKey | readonly LockKey[],
+  fn: (lock: LockHandle) => Promise<T>,
+  options?: TryLockOptions,
+): Promise<TryLockResult<T>> {
+  return await poolOf(db).tryWithLock(key, fn, options)
+}

@@ -1,0 +1,32 @@
+import type { LockHandle, SemaphoreOptions } from '@pg-lifeguard/core'
+import type { Kysely } from 'kysely'
+import { poolOf } from './pool-of.js'
+
+/**
+ * Runs `fn` while holding one of `permits` places of this name, over all processes that use the database.
+ *
+ * @throws as `pool.withSemaphore`
+ * @example
+ * ```ts
+ * import { createPool, LifeguardDialect, withSemaphore } from '@pg-lifeguard/kysely'
+ * import { Kysely } from 'kysely'
+ *
+ * interface Database {
+ *   purchase: { id: number; total: number }
+ * }
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const db = new Kysely<Database>({ dialect: new LifeguardDialect(pool) })
+ * const rows = await withSemaphore(db, 'export', 3, () => db.selectFrom('purchase').selectAll().execute())
+ * console.log(rows.length)
+ * ```
+ */
+export async function withSemaphore<DB, T>(
+  db: Kysely<DB>,
+  name: string,
+  permits: number,
+  fn: (lock: LockHandle) => Promise<T>,
+  options?: SemaphoreOptions,
+): Promise<T> {
+  return await poolOf(db).withSemaphore(name, permits, fn, options)
+}
