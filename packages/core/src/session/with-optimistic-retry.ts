@@ -4,7 +4,6 @@ import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { type BackoffOptions, fullJitter } from '../policy/backoff.js'
-import { withCallersStack } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
 
 /** How often, and how long, optimistic work is tried. */
@@ -52,7 +51,7 @@ export async function withOptimisticRetry<T>(
       const again =
         kind === 'version-conflict' ||
         ((kind === 'conflict' || kind === 'deadlock') && ambient.current?.transaction === undefined)
-      if (!again || attempt >= attempts) throw withCallersStack(error)
+      if (!again || attempt >= attempts) throw error
       const delayMs = fullJitter(attempt, backoff, random)
       counts.retries += 1
       events.emit('retry', () => ({ attempt, reason: kind, error, delayMs }))

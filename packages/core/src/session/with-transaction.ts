@@ -86,7 +86,7 @@ export async function withTransaction<T>(
       throw givenUp(reached, 'cancelled', error)
     }
     await runHooks(environment, hooks, outcome.kind === 'unknown' ? 'onUnknown' : 'afterRollback')
-    throw withCallersStack(error)
+    throw error
   }
 }
 
@@ -131,7 +131,10 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     const value = await (isUnlimited ? work : Promise.race([work, overdue.promise]))
     await scope.settled()
     scope.close('committed')
-    await commitProven(server, proof, environment)
+    await commitProven(server, proof, environment).catch((error: unknown) => {
+      // An error of the callback keeps the stack that it came with; one of COMMIT has none that leads anywhere.
+      throw withCallersStack(error)
+    })
     return { kind: 'committed', value, hooks }
   } catch (error) {
     scope.close('rolled back')

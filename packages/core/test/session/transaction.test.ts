@@ -50,6 +50,7 @@ describe('a transaction', () => {
 
   test('rolls back when its callback throws, and throws that very error', async () => {
     const mine = new Error('mine')
+    const { stack } = mine
     const error = await rejection(
       pool.withTransaction(async (tx) => {
         await tx.query('update counter set n = 1')
@@ -57,6 +58,7 @@ describe('a transaction', () => {
       }),
     )
     expect(error).toBe(mine)
+    expect(error.stack).toBe(stack)
     expect(await counter()).toBe(0)
   })
 
