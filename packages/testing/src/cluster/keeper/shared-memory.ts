@@ -1,8 +1,13 @@
 import { rmSync } from 'node:fs'
 import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { Account } from './account.js'
 import { executable } from './binaries.js'
-import { runCommand } from './run-command.js'
+import { CommandError, runCommand } from './run-command.js'
+
+/** How long to try, and how often. */
+const boundMs = 5_000
+const againMs = 50
 
 /**
  * For a data folder whose processes have all been killed.
@@ -15,13 +20,22 @@ export async function clearSharedMemory(
   dataFolder: string,
   account: Account | undefined,
 ): Promise<void> {
-  // It names a process that is dead, but that PostgreSQL takes for alive until its parent has collected it. The segment
-  // is found without it, by the inode of the folder.
-  rmSync(path.join(dataFolder, 'postmaster.pid'), { force: true })
-  const signal = AbortSignal.timeout(5_000)
-  await runCommand(executable(binaries, 'postgres'), ['--check', '-D', dataFolder], {
-    account,
-    signal,
-    cwd: dataFolder,
-  })
+  const signal = AbortSignal.timeout(boundMs)
+  for (;;) {
+    // It names a process that is dead, but that PostgreSQL takes for alive until its parent has collected it. The
+    // segment is found without it, by the inode of the folder.
+    rmSync(path.join(dataFolder, 'postmaster.pid'), { force: true })
+    try {
+      await runCommand(executable(binaries, 'postgres'), ['--check', '-D', dataFolder], {
+        account,
+        signal,
+        cwd: dataFolder,
+      })
+      return
+    } catch (error) {
+      if (!(error instanceof CommandError) || signal.aborted) throw error
+      // A process that was killed may take a moment to end: until then the segment counts as in use.
+      await setTimeout(againMs)
+    }
+  }
 }
