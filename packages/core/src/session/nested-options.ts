@@ -9,6 +9,7 @@ export function assertFits(options: BeginOptions, outer: OpenTransaction): void 
     'readOnly',
     'deferrable',
     'role',
+    'locks',
     'settings',
     'statementTimeoutMs',
     'lockTimeoutMs',
@@ -20,8 +21,13 @@ export function assertFits(options: BeginOptions, outer: OpenTransaction): void 
     if (value === undefined || value === open) continue
     throw new InvalidOptionError(
       name,
-      JSON.stringify(value),
-      `in a nested transaction only what the outermost one was begun with (${open === undefined ? 'not set' : JSON.stringify(open)})`,
+      show(value),
+      `in a nested transaction only what the outermost one was begun with (${open === undefined ? 'not set' : show(open)})`,
     )
   }
+}
+
+/** As JSON, which has no bigint of its own: keys of locks may be that. */
+function show(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part))
 }

@@ -4,6 +4,7 @@ import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { BackoffOptions } from '../policy/backoff.js'
 import type { Prelude } from '../wire/statement.js'
 import { CommitProof, type CommitProofOptions } from './commit-proof.js'
+import { type LockKey, serverKeys } from './lock/lock-key.js'
 
 /** https://www.postgresql.org/docs/18/transaction-iso.html */
 export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable'
@@ -36,6 +37,13 @@ export interface BeginOptions {
   readonly settings?: Readonly<Record<string, string | number | boolean>> | undefined
   /** The role that the transaction runs as, by SET LOCAL ROLE. */
   readonly role?: string | undefined
+  /**
+   * Advisory locks that are taken behind BEGIN and held until the end, each by the rules of `withLock`: names, numbers or
+   * pairs, sorted. They travel with the first statement and cost no round trip, but nothing is locked before that. The
+   * wait is bounded by `lockTimeoutMs`, then SQLSTATE 55P03. Meant for 'read committed': under the stronger levels the
+   * snapshot is as old as the wait, and does not show what the last holder wrote.
+   */
+  readonly locks?: LockKey | readonly LockKey[] | undefined
 }
 
 /** When a transaction is run again. */
@@ -98,6 +106,10 @@ export function beginPreludes(options: BeginOptions, proof?: CommitProof): Prelu
   }
   if (role !== undefined) local.push(['role', role])
   for (const values of local) preludes.push({ text: 'select set_config($1, $2, true)', values })
+  for (const { args } of options.locks === undefined ? [] : serverKeys(options.locks, undefined)) {
+    const parameters = args.length === 1 ? '$1::bigint' : '$1::int, $2::int'
+    preludes.push({ text: `select pg_advisory_xact_lock(${parameters})`, values: args })
+  }
   return preludes
 }
 

@@ -91,6 +91,32 @@ describe('a transaction', () => {
     expect(await trips()).toBe(before + 4)
   })
 
+  test('takes locks with its first statement, at no round trip, and holds them until its end', async () => {
+    await using proxy = await startFaultProxy({ target: database.url })
+    const proxied = testPool(proxy.url, { max: 1 })
+    await proxied.query('select 1')
+    const trips = async (): Promise<number> => {
+      const { messages } = await proxy.stats()
+      return (messages.toServer['Sync'] ?? 0) + (messages.toServer['Query'] ?? 0)
+    }
+    const before = await trips()
+    await proxied.withTransaction((tx) => tx.query('update counter set n = n + 1'), { locks: ['b', 'a', [1, 2]] })
+    expect(await trips()).toBe(before + 2)
+    const free = { acquired: true, value: undefined }
+    await proxied.withTransaction(
+      async (tx) => {
+        await tx.query('select 1')
+        expect(await pool.tryWithLock('a', async () => undefined)).toEqual({ acquired: false })
+        const waits = pool.withTransaction((other) => other.query('select 1'), { locks: 'a', lockTimeoutMs: 20 })
+        expect((await rejection(waits)).code).toBe('55P03')
+      },
+      { locks: ['a', 'b'] },
+    )
+    expect(await pool.tryWithLock(['a', 'b'], async () => undefined)).toEqual(free)
+    const nested = pool.withTransaction(() => pool.withTransaction(async () => undefined, { locks: 7n }))
+    expect((await rejection(nested)).message).toContain('locks is "7n"')
+  })
+
   test('begins as it was asked to, and leaves nothing of it behind', async () => {
     const single = testPool(database.url, { max: 1 })
     const ask = `select current_setting('transaction_isolation') as isolation, current_setting('transaction_read_only') as ro,
