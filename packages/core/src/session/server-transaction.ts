@@ -74,10 +74,6 @@ export class ServerTransaction {
   get isFailed(): boolean {
     return this.#state.kind === 'open' && this.#state.slot.resource.status === 'E'
   }
-  /** Process id of the backend it runs on, once it has one. */
-  get pid(): number | undefined {
-    return this.#state.kind === 'open' ? this.#state.slot.resource.pid : undefined
-  }
 
   /** Sends `prelude` ahead of the next statement, at no round trip of its own. Returns the way to take it back unsent. */
   sendAhead(prelude: Prelude): () => boolean {

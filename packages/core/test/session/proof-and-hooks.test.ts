@@ -2,6 +2,7 @@ import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type AmbiguousCommitEvent, CommitUnknownError, type Pool, type RetryEvent } from '../../src/index.js'
+import { roundTrips } from '../support/round-trips.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({
@@ -212,15 +213,11 @@ describe('a proven commit', () => {
     await using proxy = await startFaultProxy({ target: database.url })
     const proxied = testPool(proxy.url, { max: 1 })
     await proxied.query('select 1')
-    const trips = async (): Promise<number> => {
-      const { messages } = await proxy.stats()
-      return (messages.toServer['Sync'] ?? 0) + (messages.toServer['Query'] ?? 0)
-    }
-    const before = await trips()
+    const before = await roundTrips(proxy)
     await proxied.withTransaction((tx) => tx.query("insert into entry values (1, 'a')"), {
       proveCommit: { markerTable: 'public.lifeguard_commit' },
     })
-    expect(await trips()).toBe(before + 2)
+    expect(await roundTrips(proxy)).toBe(before + 2)
     expect((await pool.query('select count(*)::int as n from lifeguard_commit')).rows).toEqual([{ n: 1 }])
     const xid = await proxied.withTransaction(
       async (tx) => (await tx.query('select pg_current_xact_id_if_assigned() as xid')).rows[0]?.['xid'],

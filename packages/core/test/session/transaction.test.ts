@@ -11,6 +11,7 @@ import {
   TransactionClosedError,
   TransactionRolledBackError,
 } from '../../src/index.js'
+import { roundTrips } from '../support/round-trips.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({
@@ -73,35 +74,27 @@ describe('a transaction', () => {
     await using proxy = await startFaultProxy({ target: database.url })
     const proxied = testPool(proxy.url, { max: 1 })
     await proxied.query('select 1')
-    const trips = async (): Promise<number> => {
-      const { messages } = await proxy.stats()
-      return (messages.toServer['Sync'] ?? 0) + (messages.toServer['Query'] ?? 0)
-    }
-    const before = await trips()
+    const before = await roundTrips(proxy)
     await proxied.withTransaction((tx) => tx.query('update counter set n = n + $1', [1]), {
       isolation: 'serializable',
       lockTimeoutMs: 100,
       settings: { 'app.tenant_id': '42' },
     })
-    expect(await trips()).toBe(before + 2)
+    expect(await roundTrips(proxy)).toBe(before + 2)
     // A nested one adds none: SAVEPOINT and RELEASE travel with statements too.
     await proxied.withTransaction(async (tx) => {
       await tx.withTransaction((inner) => inner.query('update counter set n = n + 1'))
     })
-    expect(await trips()).toBe(before + 4)
+    expect(await roundTrips(proxy)).toBe(before + 4)
   })
 
   test('takes locks with its first statement, at no round trip, and holds them until its end', async () => {
     await using proxy = await startFaultProxy({ target: database.url })
     const proxied = testPool(proxy.url, { max: 1 })
     await proxied.query('select 1')
-    const trips = async (): Promise<number> => {
-      const { messages } = await proxy.stats()
-      return (messages.toServer['Sync'] ?? 0) + (messages.toServer['Query'] ?? 0)
-    }
-    const before = await trips()
+    const before = await roundTrips(proxy)
     await proxied.withTransaction((tx) => tx.query('update counter set n = n + 1'), { locks: ['b', 'a', [1, 2]] })
-    expect(await trips()).toBe(before + 2)
+    expect(await roundTrips(proxy)).toBe(before + 2)
     const free = { acquired: true, value: undefined }
     await proxied.withTransaction(
       async (tx) => {
