@@ -6,7 +6,13 @@ import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
 import { Pool } from './pool.js'
-import { defaultPoolLocks, type PoolOptions, resolveLimits, withoutUndefined } from './pool-options.js'
+import {
+  defaultPoolLocks,
+  type PoolOptions,
+  resolveLimits,
+  resolveStatements,
+  withoutUndefined,
+} from './pool-options.js'
 import { Ambient } from './session/ambient.js'
 import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
@@ -31,13 +37,14 @@ import { whereTo } from './wire/where-to.js'
  */
 export function createPool(options: PoolOptions = {}): Pool {
   const limits = resolveLimits(options)
+  const statements = resolveStatements(options)
   const name = options.name ?? 'lifeguard'
   const config = clientConfig(options, name)
   const environment: PoolEnvironment = {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
   }
-  const host = new Host(config, whereTo(config), limits, environment, options.onLeak ?? warnOfLeak(name))
+  const host = new Host(config, whereTo(config), limits, environment, statements, options.onLeak ?? warnOfLeak(name))
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))

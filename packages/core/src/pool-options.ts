@@ -1,6 +1,8 @@
 import type { Clock } from './base/clock.js'
 import type { Random } from './base/random.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import type { StatementOptions } from './host/host.js'
+import { defaultLanes, type LaneOptions, type ResolvedLaneOptions } from './host/lane-options.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
@@ -12,6 +14,13 @@ export interface PoolOptions extends ConnectOptions, PoolLimits {
   readonly name?: string | undefined
   /** How advisory locks are held. */
   readonly locks?: PoolLockOptions | undefined
+  /**
+   * How `query` shares connections while all are in use: statements outside of transactions are then sent on a connection
+   * before the answer to the one before has come. `false` never shares, which a pooler in between may need.
+   *
+   * @default { maxDepth: 16, maxBytes: 1048576, slowAfterMs: 20 }
+   */
+  readonly lanes?: LaneOptions | false | undefined
   /** Bounds on what retries may add to the load while everything fails. @default { reserve: 100, perSuccess: 1 } */
   readonly retryBudget?: RetryBudgetOptions | undefined
   /**
@@ -82,6 +91,7 @@ const known: ReadonlySet<string> = new Set([
     'keepAlive',
   ],
   ...['keepAliveInitialDelayMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs', 'applicationName', 'settings'],
+  ...['statementCacheSize', 'lanes'],
   ...['name', 'retryBudget', 'locks', 'onLeak', 'environment'],
 ])
 
@@ -159,6 +169,39 @@ export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
   whole('maxUses', limits.maxUses, 0, Number.MAX_SAFE_INTEGER)
   if (limits.maxWaiting !== Number.POSITIVE_INFINITY) whole('maxWaiting', limits.maxWaiting, 0, Number.MAX_SAFE_INTEGER)
   return limits
+}
+
+/** The default of `statementCacheSize`. */
+const defaultStatementCacheSize = 256
+
+/**
+ * The same for how statements are run.
+ *
+ * @throws InvalidOptionError
+ */
+export function resolveStatements({ statementCacheSize, lanes }: PoolOptions): StatementOptions {
+  const cacheSize = statementCacheSize ?? defaultStatementCacheSize
+  whole('statementCacheSize', cacheSize, 0, 10_000, 'a whole number from 0 to 10000')
+  return { cacheSize, lanes: resolveLanes(lanes) }
+}
+
+function resolveLanes(lanes: PoolOptions['lanes']): ResolvedLaneOptions | undefined {
+  if (lanes === false) return undefined
+  if (lanes !== undefined && (typeof lanes !== 'object' || lanes === null)) {
+    throw new InvalidOptionError('lanes', show(lanes), 'an object, or false')
+  }
+  for (const name of Object.keys(lanes ?? {})) {
+    if (!(name in defaultLanes)) {
+      throw new InvalidOptionError(`lanes.${name}`, 'not an option', Object.keys(defaultLanes).join(', '))
+    }
+  }
+  const all = { ...defaultLanes, ...withoutUndefined(lanes ?? {}) }
+  whole('lanes.maxDepth', all.maxDepth, 1, Number.MAX_SAFE_INTEGER)
+  whole('lanes.maxBytes', all.maxBytes, 1, Number.MAX_SAFE_INTEGER)
+  if (!(typeof all.slowAfterMs === 'number' && all.slowAfterMs >= 0)) {
+    throw new InvalidOptionError('lanes.slowAfterMs', show(all.slowAfterMs), 'a number of milliseconds, 0 or more')
+  }
+  return all
 }
 
 function pick(options: PoolOptions): PoolLimits {

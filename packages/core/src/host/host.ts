@@ -1,7 +1,6 @@
 import { type Limit, unlimited } from '../base/limit.js'
 import { classify } from '../errors/classify.js'
 import { within } from '../errors/given-up.js'
-import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import type { LeakReport } from '../pool/resource-factory.js'
 import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
@@ -10,6 +9,9 @@ import type { Holder } from '../pool/waiter.js'
 import type { ClientConfig } from '../wire/client-config.js'
 import { Connection } from '../wire/connection.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import { StatementTexts } from '../wire/statement-texts.js'
+import type { ResolvedLaneOptions } from './lane-options.js'
+import { Lanes } from './lanes.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
@@ -19,10 +21,19 @@ const tidyBoundMs = 5_000
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
 
+/** How statements outside of transactions are run. */
+export interface StatementOptions {
+  /** Statements that each connection keeps prepared; 0 for none. */
+  readonly cacheSize: number
+  /** How connections are shared; undefined for never. */
+  readonly lanes: ResolvedLaneOptions | undefined
+}
+
 /** One PostgreSQL server: the pool of connections to it, and the hygiene of what comes back. */
 export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
+  readonly lanes: Lanes
   readonly #config: ClientConfig
 
   constructor(
@@ -30,16 +41,19 @@ export class Host {
     where: string,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
+    statements: StatementOptions,
     onLeak?: (leak: LeakReport) => void,
   ) {
     this.environment = environment
     this.#config = config
     const { clock } = environment
+    const texts = new StatementTexts(statements.cacheSize)
     this.pool = new ResourcePool<Connection>(
       {
         where,
         open: async () => {
-          const connection = await Connection.open(config, clock)
+          const connection = await Connection.open(config, clock, texts)
+          this.lanes.keep(connection)
           connection.onLost(() => this.pool.lost(connection))
           return connection
         },
@@ -53,22 +67,12 @@ export class Host {
       limits,
       environment,
     )
+    this.lanes = new Lanes(this.pool, (slot) => this.release(slot), texts, statements.lanes)
   }
 
-  /** One statement on whatever connection is free, in a transaction of its own. */
-  async query(config: StatementConfig, limit: Limit, holder: Holder | undefined): Promise<QueryResult> {
-    for (;;) {
-      const slot = this.pool.tryAcquire() ?? (await this.pool.acquire(limit, holder))
-      const statement = new Statement(config)
-      try {
-        return await slot.resource.run(statement, limit)
-      } catch (error) {
-        // The connection had died while it idled, and nothing was sent: that is the pool's affair, not the caller's.
-        if (!(error instanceof ConnectionLostError) || error.sent) throw error
-      } finally {
-        this.release(slot)
-      }
-    }
+  /** One statement on whatever connection is free, or shared with others, in a transaction of its own. */
+  query(config: StatementConfig, limit: Limit, holder: Holder | undefined): Promise<QueryResult> {
+    return this.lanes.query(config, limit, holder)
   }
 
   /**

@@ -26,6 +26,7 @@ export interface WireConnection extends EventEmitter {
   requestSsl(): void
   cancel(processId: number, secretKey: number): void
   sync(): void
+  sendCopyFail(message: string): void
 }
 
 /** `pg.Client` with its private side. */
@@ -37,6 +38,8 @@ export interface ClientInternals {
   readonly port: number
   readonly ssl: unknown
   readonly sslNegotiation: string
+  /** Its parsers of values: those of its configuration before those of `pg.types`. */
+  readonly _types: TypeParsers
 }
 
 /** Answers of the server, as `pg` parses them. */
@@ -44,12 +47,22 @@ export interface CommandCompleteMessage {
   readonly text: string
 }
 
+export interface RowDescriptionMessage {
+  readonly fields: readonly Field[]
+}
+export interface DataRowMessage {
+  readonly fields: readonly (string | null)[]
+}
+
 /** The result that `pg` builds while rows come in. */
 export interface ResultInternals {
   command: string | null
   rowCount: number | null
+  oid: number | null
+  _parsers: ((value: string) => unknown)[] | undefined
+  _prebuiltEmptyResultObject: Readonly<Record<string, null>> | null
   readonly rows: unknown[]
-  readonly fields: readonly Field[]
+  fields: readonly Field[]
   addFields(fields: readonly Field[]): void
   parseRow(fields: readonly (string | null)[]): unknown
 }
@@ -114,3 +127,9 @@ export const ConnectionBase = pg.Connection as unknown as new (config: {
 export interface TypeParsers {
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown
 }
+
+/** The class of every result of `pg`, with its private side. */
+export const ResultBase = pg.Result as unknown as new (
+  rowMode: 'array' | undefined,
+  types: TypeParsers,
+) => ResultInternals
