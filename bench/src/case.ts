@@ -14,12 +14,14 @@ export interface Bench {
 export interface Case {
   /** How it is named on the command line and in the output. */
   readonly name: string
-  readonly unit: 'ops/s' | 'ns' | 'ms' | 'round trips'
+  readonly unit: 'ops/s' | 'ns' | 'us' | 'ms' | 'round trips'
   /** Which way is good. */
   readonly better: 'higher' | 'lower'
   /** Peers that cannot do it are left out of the row. */
   readonly needs: readonly Ability[]
   readonly connections: number
+  /** Peers that get another number of them. */
+  readonly connectionsOf?: Readonly<Record<string, number>>
   /** Milliseconds that the network adds to a round trip; 0 goes straight to the server. */
   readonly roundTripMs: number
   /** Left out of `--quick`. */
