@@ -109,6 +109,6 @@ describe('the bench', () => {
   test('lists its cases', async () => {
     const { code, stdout } = await bench(['--help'])
     expect(code).toBe(0)
-    expect(stdout).toContain('select-64-on-10-loopback')
+    expect(stdout).toContain('select-64-on-8-loopback')
   })
 })

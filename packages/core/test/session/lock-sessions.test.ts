@@ -14,7 +14,7 @@ const oneSession = { max: 6, locks: { maxConnections: 1 } } as const
 describe('sharing', () => {
   test('a lock that is shared twice in a process is one lock to the server, and the heartbeat knows it', async () => {
     await using proxy = await startFaultProxy({ target: database.url })
-    const pool = testPool(proxy.url, { ...oneSession, locks: { maxConnections: 1, heartbeatMs: 20 } })
+    const pool = testPool(proxy.url, { ...oneSession, locks: { maxConnections: 1, heartbeatMs: 250 } })
     await using one = await pool.acquireLock('k', { mode: 'shared' })
     await using two = await pool.acquireLock('k', { mode: 'shared' })
     const beats = async (): Promise<number> => (await proxy.stats()).messages.toServer['Sync'] ?? 0
