@@ -202,7 +202,7 @@ function pick(options: PoolOptions): PoolLimits {
  * @throws InvalidOptionError when they are not what they may be
  */
 export function assertSize(size: PoolSize, now: { readonly max: number; readonly min: number }): void {
-  const { max, min } = { ...now, ...withoutUndefined(size) }
+  const { max = now.max, min = now.min } = size
   whole('max', max, 1, Number.MAX_SAFE_INTEGER)
   whole('min', min, 0, max, `a whole number from 0 to max (${max})`)
 }

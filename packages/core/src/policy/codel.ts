@@ -47,6 +47,7 @@ export class Codel {
   readonly #targetMs: number
   readonly #intervalMs: number
   #isSlow = false
+  #lastServed = 0
   /** The interval: when it began and with how many waiting, the shortest wait in it, and who left the queue. */
   #since = 0
   #lengthThen = 0
@@ -81,8 +82,8 @@ export class Codel {
 
   /** The first caller has to wait. */
   formed(now: number): void {
-    // Emptied by turning callers away, a moment ago: the load may still be there.
-    if (!this.#isSlow || now - this.#since >= this.#intervalMs) this.restart(now, 0)
+    // Emptied by turning callers away, a moment ago: the load is still there.
+    if (!this.#isSlow || now - this.#lastServed > this.boundMs) this.restart(now, 0)
   }
 
   /** The queue stands for a reason that is not load, or did until now: what has been seen of it says nothing. */
@@ -99,6 +100,7 @@ export class Codel {
   /** A caller that waited is served; `waiting` are left, the first of them since `oldestMs`. */
   served(now: number, waitedMs: number, waiting: number, oldestMs: number): void {
     this.#served += 1
+    this.#lastServed = now
     if (waitedMs < this.#delay) this.#delay = waitedMs
     if (waitedMs < this.#periodDelay) this.#periodDelay = waitedMs
     if (waiting === 0) this.#isSlow = false
