@@ -8,7 +8,11 @@ const database = useDatabase({ setup: 'create role reset_other; create role rese
 /** What one user leaves behind in the session, and what the next one sees of it. */
 const leftovers: readonly { readonly what: string; readonly leave: string; readonly see: string }[] = [
   { what: 'a setting', leave: "set statement_timeout = '7s'", see: "select current_setting('statement_timeout')" },
-  { what: 'a setting of its own', leave: "set app.tenant = '42'", see: "select nullif(current_setting('app.tenant', true), '')" },
+  {
+    what: 'a setting of its own',
+    leave: "set app.tenant = '42'",
+    see: "select nullif(current_setting('app.tenant', true), '')",
+  },
   { what: 'the search path', leave: 'set search_path to pg_catalog', see: "select current_setting('search_path')" },
   { what: 'a role', leave: 'set role reset_other', see: 'select current_user' },
   {

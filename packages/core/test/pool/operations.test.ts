@@ -136,6 +136,35 @@ describe('resize', () => {
   })
 })
 
+describe('the place of a connection that is thrown away', () => {
+  const stubborn = `do $$ begin perform pg_sleep(60); exception when query_canceled then perform pg_sleep(0.3); end $$`
+
+  test.each(['discarded', 'lost by a kill'])(
+    'that was %s is free when the server has no session of it any more',
+    async (how) => {
+      const pool = testPool(database.url, { max: 1 })
+      const watcher = testPool(database.url)
+      for (let turn = 0; turn < 3; turn++) {
+        const one = await pool.acquire()
+        const { pid } = one
+        const running = rejection(one.query(how === 'discarded' ? stubborn : 'select pg_sleep(60)'))
+        await eventually('it runs', async () => {
+          const { rows } = await watcher.query("select from pg_stat_activity where pid = $1 and state = 'active'", [
+            pid,
+          ])
+          return rows.length === 1
+        })
+        if (how !== 'discarded') await watcher.query('select pg_terminate_backend($1)', [pid])
+        one.release({ discard: how === 'discarded' })
+        await using two = await pool.acquire()
+        expect(two.pid).not.toBe(pid)
+        expect((await watcher.query('select from pg_stat_activity where pid = $1', [pid])).rows).toEqual([])
+        await running
+      }
+    },
+  )
+})
+
 describe('end', () => {
   test('can be cancelled while it waits, and the pool goes on', async () => {
     const pool = testPool(database.url)
