@@ -73,13 +73,15 @@ export class Opener<R> {
 
   /** Starts one attempt if it may; else false, and `again` is called when there may be one. */
   tryOpen(inBackground: boolean, generation: number): boolean {
-    const answer = this.#gate.ask(this.#clock.now(), this.#attempts.size)
+    const now = this.#clock.now()
+    const answer = this.#gate.ask(now, this.#attempts.size)
     if (!answer.go) {
       if (answer.retryInMs !== undefined) this.#probeIn(answer.retryInMs, inBackground)
       return false
     }
     const attempt: Attempt = { generation, abort: new AbortController() }
     this.#attempts.add(attempt)
+    this.#gate.started(now)
     this.#factory.open(attempt.abort.signal).then(
       (resource) => {
         this.#attempts.delete(attempt)
