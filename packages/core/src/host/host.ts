@@ -1,4 +1,4 @@
-import { type Limit, unlimited } from '../base/limit.js'
+import type { Limit } from '../base/limit.js'
 import { classify } from '../errors/classify.js'
 import { within } from '../errors/given-up.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
@@ -10,13 +10,12 @@ import type { ClientConfig } from '../wire/client-config.js'
 import { Connection } from '../wire/connection.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
+import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
 import type { ResolvedLaneOptions } from './lane-options.js'
 import { Lanes } from './lanes.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
-/** How long tidying up a connection that came back in the middle of something may take. */
-const tidyBoundMs = 5_000
 
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
@@ -35,6 +34,7 @@ export class Host {
   readonly environment: PoolEnvironment
   readonly lanes: Lanes
   readonly #config: ClientConfig
+  readonly #hygiene: Hygiene
 
   constructor(
     config: ClientConfig,
@@ -43,22 +43,27 @@ export class Host {
     environment: PoolEnvironment,
     statements: StatementOptions,
     onLeak?: (leak: LeakReport) => void,
+    resetMode: ResetMode = defaultResetMode,
   ) {
     this.environment = environment
     this.#config = config
     const { clock } = environment
     const texts = new StatementTexts(statements.cacheSize)
+    this.#hygiene = new Hygiene(resetMode, clock)
     this.pool = new ResourcePool<Connection>(
       {
         where,
-        open: async () => {
-          const connection = await Connection.open(config, clock, texts)
+        open: async (signal) => {
+          const connection = await Connection.open(config, clock, texts, signal)
           this.lanes.keep(connection)
           connection.onLost(() => this.pool.lost(connection))
           return connection
         },
         close: (connection) => connection.close(),
-        destroy: (connection) => connection.destroy(),
+        destroy: (connection) => {
+          connection.destroy()
+          return connection.gone()
+        },
         isAlive: (connection) => connection.isAlive,
         check: (connection) => this.#check(connection),
         isHopeless: (error) => classify(error, 'connect') === 'configuration',
@@ -100,24 +105,12 @@ export class Host {
   release(slot: ConnectionSlot): void {
     const connection = slot.resource
     if (!connection.isAlive) this.pool.discard(slot)
-    else if (connection.isQuiet && connection.status === 'I') this.pool.release(slot)
+    else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
     else void this.#tidy(slot)
   }
 
   async #tidy(slot: ConnectionSlot): Promise<void> {
-    const connection = slot.resource
-    const { clock } = this.environment
-    const bound = clock.setTimer(tidyBoundMs, () => connection.destroy())
-    try {
-      await connection.whenQuiet()
-      if (connection.isAlive && connection.status !== 'I')
-        await connection.run(new Statement({ text: 'rollback' }), unlimited)
-    } catch {
-      // A connection that cannot roll back is of no use to anybody; its caller has long had an answer.
-      connection.destroy()
-    }
-    clock.clearTimer(bound)
-    if (connection.isAlive && connection.isQuiet && connection.status === 'I') this.pool.release(slot)
+    if (await this.#hygiene.makeFit(slot.resource)) this.pool.release(slot)
     else this.pool.discard(slot)
   }
 

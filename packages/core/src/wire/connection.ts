@@ -7,6 +7,7 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import { markStalePlan } from '../errors/stale-plan.js'
 import { Canceller } from './canceller.js'
 import { Flight } from './flight.js'
+import { aborted, closed, leave, sayGoodbye } from './goodbye.js'
 import { Guest } from './guest.js'
 import type { Operation, Wire } from './operation.js'
 import { Outbox } from './outbox.js'
@@ -23,8 +24,6 @@ export type { TransactionStatus }
  * stopped or had already taken effect. On a healthy network the word comes in a round trip or two.
  */
 const cancelGraceMs = 40
-/** How long a goodbye may take. */
-const closeBoundMs = 1_000
 /** How often a statement is run again that the server has undone for no fault of its own. */
 const mostReruns = 3
 
@@ -73,8 +72,14 @@ export class Connection implements AnswerDesk {
    * Connects and authenticates. `pg` closes what it opened when that fails.
    *
    * @param texts what the pool knows of the texts that it runs; without them nothing is prepared
+   * @param signal gives the attempt up
    */
-  static async open(config: pg.ClientConfig, clock: Clock, texts = new StatementTexts(0)): Promise<Connection> {
+  static async open(
+    config: pg.ClientConfig,
+    clock: Clock,
+    texts = new StatementTexts(0),
+    signal?: AbortSignal,
+  ): Promise<Connection> {
     const client = new pg.Client(config)
     const connection = new Connection(client, clock, texts)
     // Attached before anything can happen: an 'error' nobody listens to ends the process.
@@ -87,7 +92,7 @@ export class Connection implements AnswerDesk {
       connection.#takeOver()
     })
     try {
-      await connecting
+      await (signal === undefined ? connecting : Promise.race([connecting, aborted(signal)]))
       return connection
     } catch (error) {
       connection.#internals.connection.stream.destroy()
@@ -163,6 +168,7 @@ export class Connection implements AnswerDesk {
     }
     this.#queue.push(operation)
     this.#next()
+    if (operation.isAnswered) this.keeper?.moved(undefined, 0)
   }
 
   /**
@@ -195,26 +201,31 @@ export class Connection implements AnswerDesk {
   close(): Promise<void> {
     this.#closing = true
     if (this.#lostWith !== undefined) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#clock.clearTimer(timer)
-        resolve()
-      }
-      const timer = this.#clock.setTimer(closeBoundMs, () => {
-        this.destroy()
-        done()
-      })
-      this.client.once('end', done)
-      this.#wire?.outbox.write()
-      void this.client.end()
-    })
+    this.#wire?.outbox.write()
+    return sayGoodbye(this.client, this.#clock, () => this.destroy())
   }
 
-  /** Tears the socket down. A statement that runs rejects with ConnectionLostError, and is stopped on the server. */
+  /**
+   * Ends the session at once. A statement that runs rejects with ConnectionLostError, and is stopped on the server. The
+   * goodbye is left to the server to read; the socket is closed by force when that takes too long.
+   */
   destroy(): void {
+    if (this.#isTorn) return
+    this.#closing = true
+    this.#isTorn = true
     // The server would notice a dead socket only when it has something to write to it.
     if (!this.#flight.isEmpty) this.#canceller.stopBackend()
-    this.sever()
+    this.#wire?.outbox.discard()
+    leave(this.#internals.connection, this.#clock)
+    this.#lose(new Error(tornDown))
+  }
+
+  /**
+   * Settles when the server has closed its side of a session that was ended, and so has no backend for it any more; or
+   * when it has not in a second, which is what happens when the network is cut.
+   */
+  gone(): Promise<void> {
+    return closed(this.#internals.connection.stream, this.#clock)
   }
 
   /** Tears the socket down, and leaves the server to what it is doing. */
@@ -222,7 +233,7 @@ export class Connection implements AnswerDesk {
     this.#closing = true
     this.#isTorn = true
     this.#internals.connection.stream.destroy()
-    this.#lose(new Error('the connection was torn down by the pool'))
+    this.#lose(new Error(tornDown))
   }
 
   #takeOver(): void {
@@ -255,7 +266,9 @@ export class Connection implements AnswerDesk {
 
   #send(operation: Operation): void {
     const { wire } = this
-    const { outbox } = wire
+    const { outbox, cache } = wire
+    // Apart from the operation, which may turn out not to be sendable.
+    for (const name of cache.takeClosing()) outbox.closeStatement(name)
     const start = outbox.length
     try {
       operation.write(wire)
@@ -335,6 +348,7 @@ export class Connection implements AnswerDesk {
     const said = failure !== undefined && endsSession(failure) ? failure : undefined
     this.#lostWith = said ?? cause
     this.#canceller.stop()
+    this.#wire?.outbox.discard()
     const writes = this.#wire?.outbox.writes ?? 0
     for (const operation of this.#flight.takeAll()) {
       // The server ended the session in the middle of the one that it was answering: those behind it have not run.
@@ -349,3 +363,5 @@ export class Connection implements AnswerDesk {
     for (const listener of [...this.#onLost]) listener(this.#lostWith)
   }
 }
+
+const tornDown = 'the connection was torn down by the pool'

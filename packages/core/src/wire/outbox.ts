@@ -32,6 +32,7 @@ export class Outbox {
   #length = 0
   #isScheduled = false
   #isFull = false
+  #isDiscarded = false
   /** How many times it was written: what was put in before and is in it no more has left this process. */
   writes = 0
 
@@ -138,11 +139,17 @@ export class Outbox {
     }
   }
 
+  /** Nothing that is in here, or will be, is to leave any more. */
+  discard(): void {
+    this.#isDiscarded = true
+    this.#length = 0
+  }
+
   /** Hands everything to the socket now. A socket that is closed takes nothing; whoever waits for it will hear that. */
   write(): void {
     this.#isScheduled = false
     const length = this.#length
-    if (length === 0 || !this.#stream.writable) return
+    if (length === 0 || this.#isDiscarded || !this.#stream.writable) return
     this.#length = 0
     this.writes += 1
     // Copied, as the socket may hold on to it for longer; a big one is handed over whole.

@@ -1,12 +1,7 @@
 import { zeroEnded } from './outbox.js'
-import type { Field, WireConnection } from './pg-internals.js'
+import type { WireConnection } from './pg-internals.js'
+import type { RowShape } from './row-shape.js'
 import type { StatementText, StatementTexts } from './statement-texts.js'
-
-/** The columns of a result, and an empty row of it. */
-export interface RowShape {
-  readonly fields: readonly Field[]
-  readonly emptyRow: Readonly<Record<string, null>>
-}
 
 /** A statement that the server has, or will have once it has read what was sent. */
 export class PreparedStatement {

@@ -9,7 +9,8 @@ import {
   type RowDescriptionMessage,
   type TypeParsers,
 } from './pg-internals.js'
-import type { PreparedStatement, RowShape } from './statement-cache.js'
+import { applyShape, noColumns, shapeOf } from './row-shape.js'
+import type { PreparedStatement } from './statement-cache.js'
 import type { StatementText } from './statement-texts.js'
 
 /** A statement and its parameters, in the form that `pg` takes it too. */
@@ -45,7 +46,7 @@ export interface PortalConfig extends StatementConfig {
   readonly portal: PortalRequest
 }
 
-/** A statement that brings more than its transaction has for it ahead of itself, in the same round trip. */
+/** A statement that brings more ahead of itself, in the same round trip, than its transaction has for it. */
 export interface AheadConfig extends StatementConfig {
   readonly ahead: readonly Prelude[]
 }
@@ -92,11 +93,10 @@ export class Statement extends Operation {
   /** Preludes whose CommandComplete has not come yet: what comes before it is theirs. */
   #ahead: number
   #prepared: PreparedStatement | undefined
-  /** Whether its own Parse was sent with it, and whether Parse and Bind have been answered. */
+  /** Whether its Parse was sent with it, and Parse and Bind have been answered. */
   #bringsParse = false
   #isParsed = false
   #isBound = false
-  #shape: RowShape | undefined
   #result: ResultInternals | undefined
   /** All of them, once there are several. */
   #results: ResultInternals[] | undefined
@@ -139,7 +139,6 @@ export class Statement extends Operation {
       outbox.query(this.text)
       return
     }
-    for (const name of cache.takeClosing()) outbox.closeStatement(name)
     for (const prelude of this.#preludes) {
       outbox.parse('', prelude.text)
       outbox.bind('', undefined, prelude.values)
@@ -154,11 +153,10 @@ export class Statement extends Operation {
   #isSimple(): boolean {
     if (this.#preludes.length > 0 || this.#portal !== undefined || this.#name) return false
     if (this.#values !== undefined && this.#values !== null && this.#values.length > 0) return false
-    const { known } = this
-    return known === undefined || !known.isPlain || known.mayTakeValues
+    return this.known?.isPlain !== true || this.known.mayTakeValues
   }
 
-  #execute({ outbox, cache }: Wire): void {
+  #execute({ outbox, cache, types }: Wire): void {
     const values = this.#values ?? undefined
     const prepared = this.#name ? cache.named(this.#name, this.text) : this.#automatic(cache)
     this.#prepared = prepared
@@ -178,9 +176,9 @@ export class Statement extends Operation {
       }
       if (isNew) prepared.isSent = true
       this.#bringsParse = isNew
-      this.#shape = prepared.shape
-      if (this.#shape === undefined) outbox.describePortal('')
-      else this.#useShape(this.#shape)
+      const { shape } = prepared
+      if (shape === undefined) outbox.describePortal('')
+      else applyShape(this.#result as ResultInternals, shape, this.#types ?? types)
     }
     outbox.execute('', 0)
   }
@@ -212,7 +210,6 @@ export class Statement extends Operation {
     this.#bringsParse = false
     this.#isParsed = false
     this.#isBound = false
-    this.#shape = undefined
     this.#results = undefined
   }
 
@@ -232,27 +229,12 @@ export class Statement extends Operation {
     if (prepared === undefined) this.#result?.addFields(fields)
     else {
       prepared.shape = shapeOf(fields)
-      this.#useShape(prepared.shape)
+      applyShape(this.#result as ResultInternals, prepared.shape, this.#parsers as TypeParsers)
     }
   }
 
   override handleNoData(): void {
     if (this.#ahead === 0 && this.#prepared !== undefined) this.#prepared.shape = noColumns
-  }
-
-  /** What `addFields` of the result does, without making the empty row anew each time. */
-  #useShape({ fields, emptyRow }: RowShape): void {
-    const result = this.#result
-    const parsers = this.#parsers
-    if (result === undefined || parsers === undefined || fields.length === 0) return
-    // The caller may change its list of columns, and the parsers of types may change at any time.
-    result.fields = fields.slice()
-    result._prebuiltEmptyResultObject = emptyRow
-    const own: ((value: string) => unknown)[] = new Array(fields.length)
-    for (let n = 0; n < fields.length; n++) {
-      own[n] = parsers.getTypeParser((fields[n] as Field).dataTypeID, 'text')
-    }
-    result._parsers = own
   }
 
   override handlePortalSuspended(): void {
@@ -302,7 +284,7 @@ export class Statement extends Operation {
   }
 
   override handleCopyInResponse({ protocol }: Wire): void {
-    protocol.sendCopyFail('No source stream defined')
+    protocol.sendCopyFail('No source stream defined') // as `pg` does
   }
 
   /** A text of several statements gives several results. */
@@ -317,11 +299,3 @@ export class Statement extends Operation {
 
 const none: readonly Prelude[] = []
 const nothing = (): void => undefined
-const noColumns: RowShape = { fields: [], emptyRow: {} }
-
-function shapeOf(fields: readonly Field[]): RowShape {
-  const emptyRow: Record<string, null> = Object.create(null)
-  for (const { name } of fields) emptyRow[name] = null
-  // Spread once, so that the copies for rows are of one hidden class.
-  return { fields, emptyRow: { ...emptyRow } }
-}
