@@ -65,6 +65,10 @@ export interface PoolStats extends Readonly<PoolCounts> {
   readonly waiting: number
   /** How long the first of them has waited, in milliseconds. */
   readonly longestWaitMs: number
+  /** Connections on which statements outside of transactions run now, that others may join. */
+  readonly lanes: number
+  /** Statements that were sent on a connection while others were under way on it, since the pool was made. */
+  readonly pipelined: number
   /** How often work was done again, by `withTransaction` and `withOptimisticRetry`. */
   readonly retries: number
   /** Retries that the budget would still allow at once. */
@@ -408,6 +412,8 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
       connecting: pool.connecting,
       waiting: pool.waiting,
       longestWaitMs: pool.longestWaitMs,
+      lanes: host.lanes.inUse,
+      pipelined: host.lanes.pipelined,
       retries: counts.retries,
       retryBudget: retryBudget.available,
       ...pool.counts,

@@ -129,9 +129,8 @@ export class Statement extends Operation {
   override write(wire: Wire): void {
     const { outbox, cache, types } = wire
     const values = this.#values
-    if (values !== undefined && values !== null && !Array.isArray(values)) {
+    if (!(values === undefined || values === null || Array.isArray(values)))
       throw new Error('Query values must be an array')
-    }
     this.#parsers = this.#types ?? types
     this.#result = new ResultBase(this.#rowMode, this.#parsers)
     this.known ??= cache.texts.of(this.text)
@@ -183,8 +182,8 @@ export class Statement extends Operation {
     outbox.execute('', 0)
   }
 
+  /** At the second rerun, whatever is wrong with prepared statements here, it goes without. */
   #automatic(cache: Wire['cache']): PreparedStatement | undefined {
-    // At the second rerun, whatever is wrong with prepared statements here, it goes without.
     return this.known === undefined || this.reruns > 1 ? undefined : cache.automatic(this.known)
   }
 
