@@ -6,7 +6,7 @@ import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
 import { Pool } from './pool.js'
-import { defaultPoolLocks, type PoolOptions, resolveLimits, withoutUndefined } from './pool-options.js'
+import { defaultPoolLocks, type PoolOptions, resolveOptions, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
 import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
@@ -29,8 +29,8 @@ import { whereTo } from './wire/where-to.js'
  * console.log(rows)
  * ```
  */
-export function createPool(options: PoolOptions = {}): Pool {
-  const limits = resolveLimits(options)
+export function createPool(given: PoolOptions = {}): Pool {
+  const { options, limits } = resolveOptions(given)
   const name = options.name ?? 'lifeguard'
   const config = clientConfig(options, name)
   const environment: PoolEnvironment = {

@@ -1,3 +1,4 @@
+export type { Duration, DurationText } from './base/duration.js'
 export type { OperationOptions } from './base/limit.js'
 export { createPool } from './create-pool.js'
 export { classify, type ErrorClass, type Phase } from './errors/classify.js'

@@ -1,4 +1,6 @@
-/** Sizes and times of the pool. All durations in milliseconds. */
+import type { Duration, InMs } from '../base/duration.js'
+
+/** Sizes and times of the pool. Durations are numbers of milliseconds, or texts such as '15s'. */
 export interface PoolLimits {
   /**
    * Most connections open at the same time, `1` or more. A little above the number of cores of the server is often
@@ -27,20 +29,20 @@ export interface PoolLimits {
    *
    * @default 5000
    */
-  readonly acquireTimeoutMs?: number
+  readonly acquireTimeoutMs?: Duration
   /**
    * An idle connection above `min` is closed after this time. `Infinity` to keep it.
    *
    * @default 600000 (10 minutes)
    */
-  readonly idleTimeoutMs?: number
+  readonly idleTimeoutMs?: Duration
   /**
    * A connection is replaced when it is this old, up to 10 % earlier or later so that not all end at once; never
    * while it is in use. `Infinity` for no end.
    *
    * @default 3600000 (1 hour)
    */
-  readonly maxLifetimeMs?: number
+  readonly maxLifetimeMs?: Duration
   /**
    * A connection is replaced after it was handed out this often; `0` for no bound.
    *
@@ -53,18 +55,18 @@ export interface PoolLimits {
    *
    * @default 500
    */
-  readonly validateAfterIdleMs?: number
+  readonly validateAfterIdleMs?: Duration
   /**
    * Warn about a connection that is held for longer than this, with the stack of its acquisition; `0` is off. The
    * stack costs some microseconds for each acquisition.
    *
    * @default 0
    */
-  readonly leakDetectionMs?: number
+  readonly leakDetectionMs?: Duration
 }
 
 /** The limits with every default filled in. */
-export type ResolvedPoolLimits = { readonly [K in keyof PoolLimits]-?: Exclude<PoolLimits[K], undefined> }
+export type ResolvedPoolLimits = Required<InMs<PoolLimits>>
 
 /** What stands where the user said nothing. */
 export const defaultPoolLimits: ResolvedPoolLimits = {

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { InMs } from '../base/duration.js'
 import type { ConnectOptions } from './connect-options.js'
 
 /** What stands where the user said nothing, in milliseconds. */
@@ -9,7 +10,7 @@ const defaultKeepAliveDelayMs = 10_000
 export type ClientConfig = pg.ClientConfig
 
 /** The configuration of one `pg.Client` for these options. */
-export function clientConfig(options: ConnectOptions, poolName: string): pg.ClientConfig {
+export function clientConfig(options: InMs<ConnectOptions>, poolName: string): pg.ClientConfig {
   const config: pg.ClientConfig = {
     connectionTimeoutMillis: options.connectTimeoutMs ?? defaultConnectTimeoutMs,
     keepAlive: options.keepAlive ?? true,

@@ -1,4 +1,5 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
+import type { Duration } from '../base/duration.js'
 import type { TypeParsers } from './pg-internals.js'
 
 /** Where and how to connect: `pg`'s own names, so that a configuration for `pg.Pool` moves over. */
@@ -24,23 +25,23 @@ export interface ConnectOptions {
   /** Parsers of values for all statements, in place of `pg`'s own. */
   readonly types?: TypeParsers | undefined
   /** How long opening one connection may take, in milliseconds, authentication included. @default 5000 */
-  readonly connectTimeoutMs?: number | undefined
+  readonly connectTimeoutMs?: Duration | undefined
   /** TCP keepalive, so that a dead peer is noticed on an idle connection. @default true */
   readonly keepAlive?: boolean | undefined
   /** Silence before the first keepalive probe, in milliseconds. @default 10000 */
-  readonly keepAliveInitialDelayMs?: number | undefined
+  readonly keepAliveInitialDelayMs?: Duration | undefined
   /**
    * The server stops a statement that runs for longer, in milliseconds; `0` for never.
    *
    * @default undefined (the server's setting)
    */
-  readonly statementTimeoutMs?: number | undefined
+  readonly statementTimeoutMs?: Duration | undefined
   /**
    * The server ends a session that idles inside a transaction for longer, in milliseconds; `0` for never.
    *
    * @default undefined (the server's setting)
    */
-  readonly idleInTransactionTimeoutMs?: number | undefined
+  readonly idleInTransactionTimeoutMs?: Duration | undefined
   /** Shown in `pg_stat_activity.application_name`. @default the pool's name */
   readonly applicationName?: string | undefined
   /** Runtime parameters for every connection: `{ work_mem: '64MB' }`. Sent as it connects, at no extra round trip. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { PoolLimits } from '../../src/pool/pool-limits.js'
+import type { ResolvedPoolLimits } from '../../src/pool/pool-limits.js'
 import type { Holder } from '../../src/pool/waiter.js'
 import { HopelessError } from '../support/fake-factory.js'
 import { type Caller, type FakeSlot, PoolBench } from '../support/new-pool.js'
@@ -60,7 +60,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: pause }) },
 )
 
-const limits: fc.Arbitrary<Required<PoolLimits>> = fc
+const limits: fc.Arbitrary<Required<ResolvedPoolLimits>> = fc
   .record({
     max: fc.integer({ min: 1, max: 6 }),
     min: fc.integer({ min: 0, max: 6 }),
@@ -85,7 +85,7 @@ interface Asked {
 /** The pool, and beside it the little that a bystander knows for certain. */
 class Model {
   readonly bench: PoolBench
-  readonly #limits: Required<PoolLimits>
+  readonly #limits: Required<ResolvedPoolLimits>
   readonly #asked: Asked[] = []
   readonly #holding: { readonly slot: FakeSlot; readonly holder: Holder | undefined }[] = []
   readonly #uses = new Map<number, number>()
@@ -93,7 +93,7 @@ class Model {
   /** Resources up to this one were opened before the last eviction. */
   #evictedUpTo = 0
 
-  constructor(drawn: Required<PoolLimits>, seed: number) {
+  constructor(drawn: Required<ResolvedPoolLimits>, seed: number) {
     this.#limits = drawn
     this.bench = new PoolBench(drawn, undefined, randomFrom(seed))
   }
