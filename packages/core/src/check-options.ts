@@ -34,9 +34,9 @@ function checkFields(prefix: string, fields: Readonly<Record<string, unknown>>, 
 }
 
 /** @throws InvalidOptionError, with the value unless it is a secret */
-export function acceptValue(name: string, kind: OptionKind, value: unknown): unknown {
+export function acceptValue(name: string, kind: OptionKind, value: unknown, asGiven = value): unknown {
   const accepted = kind.accept(value)
-  if (accepted === undefined) throw new InvalidOptionError(name, showValue(kind, value), kind.allowed)
+  if (accepted === undefined) throw new InvalidOptionError(name, showValue(kind, asGiven), kind.allowed)
   return accepted
 }
 
@@ -44,6 +44,7 @@ export function acceptValue(name: string, kind: OptionKind, value: unknown): unk
 export function nest(values: OptionValues): Record<string, unknown> {
   const nested: Record<string, unknown> = {}
   for (const [path, value] of values) {
+    if (!Object.hasOwn(optionTable, path)) continue // known to libpq alone
     const [first = '', second] = path.split('.')
     if (second === undefined) nested[first] = value
     else nested[first] = { ...(nested[first] as object | undefined), [second]: value }

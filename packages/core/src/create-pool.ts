@@ -12,8 +12,7 @@ import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
 import type { LockEnvironment } from './session/lock/with-lock.js'
-import { clientConfig } from './wire/client-config.js'
-import { whereTo } from './wire/where-to.js'
+import { Destination } from './wire/destination.js'
 
 /**
  * Makes a pool. Nothing is connected before the first use, unless `min` asks for it. This is the one place where the
@@ -30,14 +29,14 @@ import { whereTo } from './wire/where-to.js'
  * ```
  */
 export function createPool(given: PoolOptions = {}): Pool {
-  const { options, limits } = resolveOptions(given)
+  const { options, limits, connect } = resolveOptions(given)
   const name = options.name ?? 'lifeguard'
-  const config = clientConfig(options, name)
   const environment: PoolEnvironment = {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
   }
-  const host = new Host(config, whereTo(config), limits, environment, options.onLeak ?? warnOfLeak(name))
+  const destination = new Destination(connect, name, environment.clock, environment.random)
+  const host = new Host(destination, limits, environment, options.onLeak ?? warnOfLeak(name))
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))

@@ -116,6 +116,22 @@ export function choice(...values: readonly string[]): OptionKind {
   }
 }
 
+/** One or several, separated by commas or in an array, each as `one` has it; used as an array. */
+export function list(one: OptionKind): OptionKind {
+  const acceptAll = (values: readonly unknown[]): unknown => {
+    const accepted = values.map((value) => one.accept(value))
+    return accepted.length === 0 || accepted.includes(undefined) ? undefined : accepted
+  }
+  return {
+    allowed: `${one.allowed}, or an array of such`,
+    accept(value) {
+      if (Array.isArray(value)) return acceptAll(value)
+      return acceptAll(typeof value === 'string' ? value.split(',') : [value])
+    },
+    fromText: (given) => given.split(',').map((part) => one.fromText?.(part)),
+  }
+}
+
 /** A function. */
 export function callback(): OptionKind {
   return { allowed: 'a function', accept: (value) => (typeof value === 'function' ? value : undefined) }

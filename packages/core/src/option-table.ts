@@ -1,6 +1,27 @@
-import { amount, callback, count, custom, duration, flag, group, type OptionKind, text } from './option-kinds.js'
+import {
+  amount,
+  callback,
+  choice,
+  count,
+  custom,
+  duration,
+  flag,
+  group,
+  list,
+  type OptionKind,
+  text,
+} from './option-kinds.js'
+import { sslModes } from './wire/tls-settings.js'
+
+const defaultPort = 5_432
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** In a list a port may be left out, `1,,3`: that is the default one. */
+function port(): OptionKind {
+  const number = count({ least: 1, most: 65_535 })
+  return { ...number, fromText: (given) => (given === '' ? defaultPort : number.fromText?.(given)) }
+}
 
 /**
  * Every option of a pool, by its path: what it may be. A new option is one line here, and its field with its
@@ -21,20 +42,24 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
 
   // Connecting: wire/connect-options.ts
   connectionString: { ...text(), isSecret: true },
-  host: text(),
-  port: count({ least: 1, most: 65_535 }),
+  host: list(text()),
+  port: list(port()),
   user: text(),
   password: {
     allowed: 'a text, or a function that gives one or a promise of one',
     accept: (value) => (typeof value === 'string' || typeof value === 'function' ? value : undefined),
+    fromText: (given) => given,
     isSecret: true,
   },
   database: text(),
-  ssl: {
-    allowed: 'a boolean, or an object for tls.connect',
-    accept: (value) => (typeof value === 'boolean' || isObject(value) ? value : undefined),
-    isSecret: true,
-  },
+  ssl: custom(
+    `true, false, one of ${sslModes.join(', ')}, or an object for tls.connect`,
+    (value) => typeof value === 'boolean' || sslModes.includes(value as never) || isObject(value),
+  ),
+  sslNegotiation: choice('postgres', 'direct'),
+  channelBinding: choice('disable', 'prefer', 'require'),
+  targetSessionAttrs: choice('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
+  loadBalanceHosts: choice('disable', 'random'),
   types: custom(
     'an object with a function getTypeParser',
     (value) => isObject(value) && typeof (value as { readonly getTypeParser?: unknown }).getTypeParser === 'function',

@@ -2,11 +2,14 @@ import type { Clock } from './base/clock.js'
 import type { Duration, InMs } from './base/duration.js'
 import type { Random } from './base/random.js'
 import { checkOptions, nest } from './check-options.js'
+import { connectSettings } from './connection-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { mergeOptions } from './merge-options.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { ConnectOptions } from './wire/connect-options.js'
+import type { ConnectSettings } from './wire/connect-settings.js'
 
 /** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
 export interface PoolOptions extends ConnectOptions, PoolLimits {
@@ -57,28 +60,30 @@ export const defaultPoolLocks = { maxConnections: 4, heartbeatMs: 5_000, selfTes
 export interface ResolvedPoolOptions {
   /** Sizes and times, with their defaults. */
   readonly limits: ResolvedPoolLimits
-  /** What was said of everything, without defaults. */
+  /** How to connect, from the fields, the connection string and the environment together. */
+  readonly connect: ConnectSettings
+  /** What was said in fields or in the connection string of everything, without defaults. */
   readonly options: InMs<PoolOptions>
 }
 
 /**
- * Checks every option and fills in the defaults of the limits.
+ * Checks every option, takes in what the connection string and the environment say, and fills in defaults.
  *
- * @throws InvalidOptionError at the first that is not what it may be
+ * @throws InvalidOptionError at the first that is not what it may be, or is said twice in different ways
  */
-export function resolveOptions(given: PoolOptions): ResolvedPoolOptions {
-  const options = nest(checkOptions(given)) as InMs<PoolOptions>
+export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEnv = process.env): ResolvedPoolOptions {
+  const values = mergeOptions(checkOptions(given), environment)
+  const options = nest(values) as InMs<PoolOptions>
   for (const [setting, value] of Object.entries(options.settings ?? {})) {
     if (!['string', 'number', 'boolean'].includes(typeof value)) {
       throw new InvalidOptionError(`settings.${setting}`, `of type ${typeof value}`, 'a text, a number or a boolean')
     }
   }
-  if (options.connectionString !== undefined) assertUrl(options.connectionString)
   const limits: ResolvedPoolLimits = { ...defaultPoolLimits, ...pick(options) }
   if (limits.min > limits.max) {
     throw new InvalidOptionError('min', String(limits.min), `a whole number from 0 to max (${limits.max})`)
   }
-  return { limits, options }
+  return { limits, options, connect: connectSettings(values) }
 }
 
 function pick(options: InMs<PoolOptions>): Partial<ResolvedPoolLimits> {
@@ -89,16 +94,4 @@ function pick(options: InMs<PoolOptions>): Partial<ResolvedPoolLimits> {
 /** The same object without the fields that are undefined, so that they do not hide a default. */
 export function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
-}
-
-/** A URL may hold a password: what is wrong with it is said without showing it. */
-function assertUrl(value: unknown): void {
-  const allowed = 'postgres://user:password@host:port/database'
-  if (typeof value !== 'string') throw new InvalidOptionError('connectionString', `of type ${typeof value}`, allowed)
-  // A path is a Unix socket; two slashes are a URL that has lost its scheme, and may hold a password.
-  const isPath = value.startsWith('/') && !value.startsWith('//')
-  if (isPath || /^(postgres(ql)?|socket):/.test(value)) return
-  const scheme = /^[a-z][a-z0-9+.-]{0,20}(?=:\/\/)/i.exec(value)?.[0]
-  const given = scheme === undefined ? 'not a URL' : `not a URL of PostgreSQL (its scheme is ${scheme})`
-  throw new InvalidOptionError('connectionString', given, allowed)
 }
