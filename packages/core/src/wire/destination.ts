@@ -46,7 +46,7 @@ export class Destination {
     if (only !== undefined && endpoints.length === 1 && targetSessionAttrs === 'any') return this.openAt(only)
     return openFirst({
       endpoints: this.#settings.loadBalanceHosts === 'random' ? shuffled(endpoints, this.#random) : endpoints,
-      open: (endpoint) => this.openAt(endpoint),
+      open: (endpoint, signal) => this.openAt(endpoint, signal),
       misfit: (connection) => this.#misfit(connection),
       close: (connection) => void connection.close(),
       takesMisfits: targetSessionAttrs === 'prefer-standby',
@@ -56,11 +56,11 @@ export class Destination {
   }
 
   /** Opens a connection to this endpoint, whatever its role; with and without TLS in turn where `sslmode` says so. */
-  async openAt(endpoint: Endpoint): Promise<Connection> {
+  async openAt(endpoint: Endpoint, signal?: AbortSignal): Promise<Connection> {
     const attempts = tlsAttempts(this.#settings.tls, endpoint)
     for (const [at, ssl] of attempts.entries()) {
       try {
-        return await this.#openWith(clientConfig(this.#settings, this.#poolName, endpoint, ssl))
+        return await this.#openWith(clientConfig(this.#settings, this.#poolName, endpoint, ssl), signal)
       } catch (error) {
         // The other way is worth a try when the server, or TLS, has refused this one; not when nobody answers.
         if (at === attempts.length - 1 || classify(error, 'connect') !== 'configuration') throw error
@@ -75,9 +75,17 @@ export class Destination {
     return misfit(connection.reports, this.targetSessionAttrs) === undefined
   }
 
-  #openWith(config: ClientConfig): Promise<Connection> {
-    const isBound = this.#settings.channelBinding === 'require'
-    return Connection.open(config, this.#clock, isBound ? demandChannelBinding : undefined)
+  async #openWith(config: ClientConfig, signal: AbortSignal | undefined): Promise<Connection> {
+    let tearDown: (() => void) | undefined
+    try {
+      return await Connection.open(config, this.#clock, (wire) => {
+        if (this.#settings.channelBinding === 'require') demandChannelBinding(wire)
+        tearDown = () => wire.stream.destroy()
+        signal?.addEventListener('abort', tearDown)
+      })
+    } finally {
+      if (tearDown !== undefined) signal?.removeEventListener('abort', tearDown)
+    }
   }
 
   async #misfit(connection: Connection): Promise<string | undefined> {

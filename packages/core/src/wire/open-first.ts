@@ -11,7 +11,8 @@ const staggerMs = 250
 export interface OpenFirst<C> {
   /** In the order in which they are tried. */
   readonly endpoints: readonly Endpoint[]
-  open(endpoint: Endpoint): Promise<C>
+  /** Aborting `signal` tears an attempt down that is still under way. */
+  open(endpoint: Endpoint, signal: AbortSignal): Promise<C>
   /** Why what was opened is not what is wanted; undefined when it is. */
   misfit(opened: C): Promise<string | undefined>
   /** Closes what was opened and is not needed. */
@@ -25,7 +26,8 @@ export interface OpenFirst<C> {
 
 /**
  * Opens at the first endpoint that fits. The endpoints are tried in order; the next one when the last has failed or has
- * been silent for 250 ms. The first that fits wins, and the others are closed.
+ * been silent for 250 ms. The first that fits wins; the others are closed, and attempts
+ * under way are torn down.
  *
  * @throws AggregateError when none fits; its `errors` has one for each endpoint, in order, and its message all of them
  */
@@ -41,6 +43,7 @@ class Race<C> {
   readonly #resolve: (opened: C) => void
   readonly #reject: (error: unknown) => void
   readonly #errors: unknown[] = []
+  readonly #abort = new AbortController()
   #started = 0
   #running = 0
   #isOver = false
@@ -74,7 +77,7 @@ class Race<C> {
   async #attempt(endpoint: Endpoint, at: number): Promise<void> {
     let opened: C | undefined
     try {
-      opened = await this.#how.open(endpoint)
+      opened = await this.#how.open(endpoint, this.#abort.signal)
       if (this.#isOver) return this.#how.close(opened)
       const why = await this.#how.misfit(opened)
       if (this.#isOver) return this.#how.close(opened)
@@ -92,6 +95,7 @@ class Race<C> {
 
   #win(opened: C): void {
     this.#isOver = true
+    this.#abort.abort()
     if (this.#timer !== undefined) this.#how.clock.clearTimer(this.#timer)
     if (this.#misfit !== undefined) this.#how.close(this.#misfit.opened)
     this.#resolve(opened)
