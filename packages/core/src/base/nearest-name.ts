@@ -8,7 +8,8 @@ export function nearestName(given: string, names: Iterable<string>): string | un
     const shorter = Math.min(wanted.length, candidate.length)
     // One that holds the other whole, such as maxConnections and max, is near however much longer it is.
     const holds = shorter >= 3 && (wanted.startsWith(candidate) || candidate.startsWith(wanted))
-    const distance = holds ? 1.5 : editDistance(wanted, candidate)
+    const edits = editDistance(wanted, candidate)
+    const distance = holds ? Math.min(1.5, edits) : edits
     if (distance < least && distance <= Math.max(1.5, shorter / 3)) {
       nearest = name
       least = distance
