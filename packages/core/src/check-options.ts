@@ -65,7 +65,10 @@ function unknownOption(prefix: string, name: string): InvalidOptionError {
 
 /** How a value is shown in a message; a secret, and what may hold one, only by its type. */
 export function showValue(kind: OptionKind, value: unknown): string {
-  if (kind.isSecret === true) return value === '' ? 'empty' : `of type ${typeof value}`
+  if (kind.isSecret === true) {
+    if (typeof value !== 'string') return `of type ${typeof value}`
+    return value === '' ? 'empty' : 'a text that is not shown'
+  }
   if (typeof value === 'number') return String(value)
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   if (typeof value === 'bigint') return `${value}n`

@@ -33,10 +33,13 @@ function inBounds(value: unknown, { least = 0, above, most, infinity }: Bounds):
   return most === undefined || value <= most
 }
 
-function boundsText({ least = 0, above, most, infinity }: Bounds): string {
-  const from = above !== undefined ? ` above ${above}` : most !== undefined ? ` from ${least} to ${most}` : ''
-  const orMore = from === '' ? `, ${least} or more` : ''
-  return `${from}${orMore}${infinity === undefined ? '' : `; Infinity for ${infinity}`}`
+function boundsText({ least = 0, above, most }: Bounds): string {
+  if (above !== undefined) return ` above ${above}`
+  return most === undefined ? `, ${least} or more` : ` from ${least} to ${most}`
+}
+
+function infinityText({ infinity }: Bounds): string {
+  return infinity === undefined ? '' : `; Infinity for ${infinity}`
 }
 
 function numberFromText(text: string): unknown {
@@ -48,7 +51,7 @@ function numberFromText(text: string): unknown {
 export function duration(bounds: Bounds = {}): OptionKind {
   const finite = bounds.infinity === undefined ? 'finite ' : ''
   return {
-    allowed: `a ${finite}number of milliseconds${boundsText(bounds)}, or a text such as '500ms', '15s', '15m', '1h'`,
+    allowed: `a ${finite}number of milliseconds${boundsText(bounds)}, or a text such as '500ms', '15s', '15m', '1h'${infinityText(bounds)}`,
     accept(value) {
       const ms = typeof value === 'string' ? millisecondsOf(value) : value
       return inBounds(ms, bounds) ? ms : undefined
@@ -60,7 +63,7 @@ export function duration(bounds: Bounds = {}): OptionKind {
 /** A whole number. */
 export function count(bounds: Bounds = {}): OptionKind {
   return {
-    allowed: `a whole number${boundsText(bounds)}`,
+    allowed: `a whole number${boundsText(bounds)}${infinityText(bounds)}`,
     accept: (value) =>
       inBounds(value, bounds) && (Number.isSafeInteger(value) || value === Number.POSITIVE_INFINITY)
         ? value
@@ -72,7 +75,7 @@ export function count(bounds: Bounds = {}): OptionKind {
 /** A number with fractions. */
 export function amount(bounds: Bounds = {}): OptionKind {
   return {
-    allowed: `a number${boundsText(bounds)}`,
+    allowed: `a number${boundsText(bounds)}${infinityText(bounds)}`,
     accept: (value) => (inBounds(value, bounds) ? value : undefined),
     fromText: numberFromText,
   }

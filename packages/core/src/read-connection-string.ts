@@ -40,15 +40,16 @@ const poolParameters: ReadonlyMap<string, string> = new Map(
 export function readConnectionString(connectionString: string): OptionValues {
   const { parameters, mayShow } = parseConnectionString(connectionString)
   const values: OptionValues = new Map()
-  for (const { name, value } of parameters) {
+  for (const { name, value, isHidden } of parameters) {
+    const showsValue = mayShow && isHidden !== true
     const path = poolParameters.get(name)
     const libpq = Object.hasOwn(libpqParameters, name) ? libpqParameters[name] : undefined
     if (path === undefined && libpq === undefined) throw unknownParameter(mayShow ? name : undefined)
     const where = `${name} in connectionString`
     const [key, accepted] =
       libpq === undefined
-        ? [path ?? name, readText(where, optionTable[path ?? ''], value, mayShow)]
-        : readLibpq(where, name, libpq, value, mayShow)
+        ? [path ?? name, readText(where, optionTable[path ?? ''], value, showsValue)]
+        : readLibpq(where, name, libpq, value, showsValue)
     if (values.has(key) && !isSame(values.get(key), accepted)) {
       throw new InvalidOptionError(where, 'a second value for the same setting', 'one value')
     }

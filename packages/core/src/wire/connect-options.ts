@@ -23,11 +23,16 @@ export interface ConnectOptions {
   readonly host?: string | readonly string[] | undefined
   /** 1 to 65535; one for all hosts, or one for each. @default PGPORT or 5432 */
   readonly port?: number | readonly number[] | undefined
-  /** @default PGUSER or the name of the operating system's user */
+  /** Who logs in. @default PGUSER or the name of the operating system's user */
   readonly user?: string | undefined
-  /** A function is called for each new connection, so that tokens may rotate. @default PGPASSWORD */
+  /**
+   * A function is called for each new connection, so that tokens may rotate; its time counts as time to connect, and what
+   * it throws is the `cause` of the error that callers get.
+   *
+   * @default PGPASSWORD, or the line that fits in the password file: PGPASSFILE or ~/.pgpass
+   */
   readonly password?: string | (() => string | Promise<string>) | undefined
-  /** @default PGDATABASE or the user's name */
+  /** The database. @default PGDATABASE or the user's name */
   readonly database?: string | undefined
   /**
    * TLS. `true` is `'verify-full'`: the server's certificate and its host name are verified. libpq's other modes verify

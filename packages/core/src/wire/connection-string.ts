@@ -4,6 +4,8 @@ import { InvalidOptionError } from '../errors/invalid-option-error.js'
 export interface GivenParameter {
   readonly name: string
   readonly value: string
+  /** From the front of a URL, where a password that was not encoded may have ended up anywhere: never shown. */
+  readonly isHidden?: boolean
 }
 
 /** What a connection string says. */
@@ -45,7 +47,7 @@ function parseUrl(rest: string): ParsedConnectionString {
   const at = authority.lastIndexOf('@')
   const parameters: GivenParameter[] = []
   const add = (name: string, value: string | undefined): void => {
-    if (value !== undefined && value !== '') parameters.push({ name, value: decode(value) })
+    if (value !== undefined && value !== '') parameters.push({ name, value: decode(value), isHidden: true })
   }
   const [user, password] = at === -1 ? [] : splitAt(authority.slice(0, at), authority.slice(0, at).indexOf(':'))
   add('user', user)
@@ -69,8 +71,8 @@ function addHosts(list: string, parameters: GivenParameter[]): void {
     hosts.push(decode(bracketed ?? named))
     ports.push(port)
   }
-  if (hosts.some((host) => host !== '')) parameters.push({ name: 'host', value: hosts.join(',') })
-  if (ports.some((port) => port !== '')) parameters.push({ name: 'port', value: ports.join(',') })
+  if (hosts.some((host) => host !== '')) parameters.push({ name: 'host', value: hosts.join(','), isHidden: true })
+  if (ports.some((port) => port !== '')) parameters.push({ name: 'port', value: ports.join(','), isHidden: true })
 }
 
 function addQuery(query: string | undefined, parameters: GivenParameter[]): void {

@@ -47,7 +47,7 @@ export async function passwordFromFile(path: string, owner: PasswordOwner): Prom
 /** `host:port:database:user:password`, where `*` fits all, and a backslash goes before a colon or a backslash. */
 function passwordOfLine(line: string, { host, port, database, user }: PasswordOwner): string | undefined {
   if (line.startsWith('#')) return undefined
-  const fields = line.match(/(?:[^:\\]|\\.)+/g)?.map((field) => field.replace(/\\(.)/g, '$1')) ?? []
+  const fields = [...line.matchAll(/((?:[^:\\]|\\.)*)(?::|$)/g)].map(([, field = '']) => field.replace(/\\(.)/g, '$1'))
   if (fields.length < 5) return undefined
   const fits = [host, String(port), database, user].every((value, at) => fields[at] === '*' || fields[at] === value)
   return fits ? fields[4] : undefined
