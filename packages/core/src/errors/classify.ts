@@ -194,6 +194,15 @@ function classOfLocalError(error: unknown, phase: Phase): ErrorClass {
   return isTlsRefusal(error) ? 'configuration' : 'connection'
 }
 
+/**
+ * Whether a failure to connect may be about how the connection is encrypted, so that the other way is worth a try: TLS
+ * failed or is not there, or no line of pg_hba.conf lets this connection in (28000). Not a wrong password.
+ */
+export function isAboutEncryption(error: unknown): boolean {
+  const found = errorWithSqlState(error)
+  return found === undefined ? isTlsRefusal(error) : found.state === '28000'
+}
+
 /** Whether each of several endpoints failed to connect in this way. */
 function isEverywhere(error: unknown, kind: ErrorClass): boolean {
   return (

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { type Limit, limitOf } from '../base/limit.js'
 import type { Random } from '../base/random.js'
-import { classify } from '../errors/classify.js'
+import { isAboutEncryption } from '../errors/classify.js'
 import { demandChannelBinding } from './channel-binding.js'
 import { type ClientConfig, clientConfig } from './client-config.js'
 import type { ConnectSettings, TargetSessionAttrs } from './connect-settings.js'
@@ -63,7 +63,7 @@ export class Destination {
         return await this.#openWith(clientConfig(this.#settings, this.#poolName, endpoint, ssl), signal)
       } catch (error) {
         // The other way is worth a try when the server, or TLS, has refused this one; not when nobody answers.
-        if (at === attempts.length - 1 || classify(error, 'connect') !== 'configuration') throw error
+        if (at === attempts.length - 1 || signal?.aborted === true || !isAboutEncryption(error)) throw error
       }
     }
     throw new Error('bug: an endpoint without a way to connect to it')
