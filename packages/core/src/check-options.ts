@@ -47,6 +47,7 @@ export function nest(values: OptionValues): Record<string, unknown> {
     if (!Object.hasOwn(optionTable, path)) continue // known to libpq alone
     const [first = '', second] = path.split('.')
     if (second === undefined) nested[first] = value
+    else if (nested[first] === false) throw new InvalidOptionError(path, `given, and ${first} is off`, 'one of them')
     else nested[first] = { ...(nested[first] as object | undefined), [second]: value }
   }
   return nested

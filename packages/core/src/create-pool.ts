@@ -35,8 +35,9 @@ export function createPool(given: PoolOptions = {}): Pool {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
   }
+  const onLeak = options.onLeak ?? warnOfLeak(name)
   const destination = new Destination(connect, name, environment.clock, environment.random)
-  const host = new Host(destination, limits, environment, options.onLeak ?? warnOfLeak(name))
+  const host = new Host(destination, limits, environment, onLeak, options.resetOnRelease)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))
@@ -54,7 +55,7 @@ export function createPool(given: PoolOptions = {}): Pool {
     events: new Emitter(),
     counts: { retries: 0 },
   }
-  return new Pool(name, session, limits.max)
+  return new Pool(name, session)
 }
 
 function warnOfLeak(name: string): (leak: LeakReport) => void {

@@ -1,3 +1,4 @@
+import { resetModes } from './host/hygiene.js'
 import {
   amount,
   callback,
@@ -7,6 +8,7 @@ import {
   duration,
   flag,
   group,
+  groupOrFalse,
   list,
   type OptionKind,
   text,
@@ -39,6 +41,12 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   maxUses: count(),
   validateAfterIdleMs: duration({ infinity: 'never' }),
   leakDetectionMs: duration(),
+  overload: groupOrFalse(),
+  'overload.targetMs': duration({ above: 0 }),
+  'overload.intervalMs': duration({ above: 0 }),
+
+  // What comes back: host/hygiene.ts
+  resetOnRelease: choice(...resetModes),
 
   // Connecting: wire/connect-options.ts
   connectionString: { ...text(), isSecret: true },

@@ -1,18 +1,22 @@
 import type { Clock } from './base/clock.js'
 import type { Duration, InMs } from './base/duration.js'
 import type { Random } from './base/random.js'
-import { checkOptions, nest } from './check-options.js'
+import { acceptValue, checkOptions, nest } from './check-options.js'
 import { connectSettings } from './connection-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import type { HygieneOptions } from './host/hygiene.js'
 import { mergeOptions } from './merge-options.js'
+import { optionTable } from './option-table.js'
+import { defaultOverload, type ResolvedOverload } from './policy/codel.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
+import type { PoolSize } from './pool/resource-pool.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
 
 /** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
-export interface PoolOptions extends ConnectOptions, PoolLimits {
+export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions {
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
   /** How advisory locks are held. */
@@ -79,16 +83,38 @@ export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEn
       throw new InvalidOptionError(`settings.${setting}`, `of type ${typeof value}`, 'a text, a number or a boolean')
     }
   }
-  const limits: ResolvedPoolLimits = { ...defaultPoolLimits, ...pick(options) }
-  if (limits.min > limits.max) {
-    throw new InvalidOptionError('min', String(limits.min), `a whole number from 0 to max (${limits.max})`)
-  }
+  const limits = { ...defaultPoolLimits, ...pick(options), overload: resolveOverload(options.overload) }
+  assertSize({}, limits)
   return { limits, options, connect: connectSettings(values) }
 }
 
-function pick(options: InMs<PoolOptions>): Partial<ResolvedPoolLimits> {
+function resolveOverload(given: InMs<PoolOptions>['overload']): ResolvedOverload | false {
+  if (given === false) return false
+  const overload: ResolvedOverload = { ...defaultOverload, ...withoutUndefined(given ?? {}) }
+  if (overload.intervalMs < overload.targetMs) {
+    const allowed = `a finite number of milliseconds, targetMs (${overload.targetMs}) or more`
+    throw new InvalidOptionError('overload.intervalMs', String(overload.intervalMs), allowed)
+  }
+  return overload
+}
+
+function pick(options: InMs<PoolOptions>): Partial<Omit<ResolvedPoolLimits, 'overload'>> {
   const given = Object.entries(options).filter(([name]) => Object.hasOwn(defaultPoolLimits, name))
   return Object.fromEntries(given)
+}
+
+/**
+ * Checks the new sizes of a pool that has these.
+ *
+ * @throws InvalidOptionError when they are not what they may be
+ */
+export function assertSize(size: PoolSize, now: { readonly max: number; readonly min: number }): void {
+  const { max = now.max, min = now.min } = size
+  for (const [name, value] of Object.entries({ max, min })) {
+    const kind = optionTable[name]
+    if (kind !== undefined) acceptValue(name, kind, value)
+  }
+  if (min > max) throw new InvalidOptionError('min', String(min), `a whole number from 0 to max (${max})`)
 }
 
 /** The same object without the fields that are undefined, so that they do not hide a default. */

@@ -1,4 +1,5 @@
 import type { Duration, InMs } from '../base/duration.js'
+import { defaultOverload, type OverloadOptions, type ResolvedOverload } from '../policy/codel.js'
 
 /** Sizes and times of the pool. Durations are numbers of milliseconds, or texts such as '15s'. */
 export interface PoolLimits {
@@ -63,10 +64,19 @@ export interface PoolLimits {
    * @default 0
    */
   readonly leakDetectionMs?: Duration
+  /**
+   * When callers come faster than they can be served, those that have waited for too long are turned away with
+   * OverloadedError, so that the others are served in time; `false` lets everybody wait until its own time is over.
+   *
+   * @default { targetMs: 50, intervalMs: 2000 }
+   */
+  readonly overload?: OverloadOptions | false
 }
 
 /** The limits with every default filled in. */
-export type ResolvedPoolLimits = Required<InMs<PoolLimits>>
+export type ResolvedPoolLimits = Required<InMs<Omit<PoolLimits, 'overload'>>> & {
+  readonly overload: ResolvedOverload | false
+}
 
 /** What stands where the user said nothing. */
 export const defaultPoolLimits: ResolvedPoolLimits = {
@@ -79,4 +89,5 @@ export const defaultPoolLimits: ResolvedPoolLimits = {
   maxUses: 0,
   validateAfterIdleMs: 500,
   leakDetectionMs: 0,
+  overload: defaultOverload,
 }

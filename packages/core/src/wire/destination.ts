@@ -40,13 +40,13 @@ export class Destination {
    *
    * @throws what connecting to the only endpoint said; an AggregateError with one error for each of several
    */
-  open(): Promise<Connection> {
+  open(signal?: AbortSignal): Promise<Connection> {
     const { endpoints, targetSessionAttrs } = this
     const [only] = endpoints
-    if (only !== undefined && endpoints.length === 1 && targetSessionAttrs === 'any') return this.openAt(only)
+    if (only !== undefined && endpoints.length === 1 && targetSessionAttrs === 'any') return this.openAt(only, signal)
     return openFirst({
       endpoints: this.#settings.loadBalanceHosts === 'random' ? shuffled(endpoints, this.#random) : endpoints,
-      open: (endpoint, signal) => this.openAt(endpoint, signal),
+      open: (endpoint, lost) => this.openAt(endpoint, signal === undefined ? lost : AbortSignal.any([signal, lost])),
       misfit: (connection) => this.#misfit(connection),
       close: (connection) => void connection.close(),
       takesMisfits: targetSessionAttrs === 'prefer-standby',
@@ -75,17 +75,9 @@ export class Destination {
     return misfit(connection.reports, this.targetSessionAttrs) === undefined
   }
 
-  async #openWith(config: ClientConfig, signal: AbortSignal | undefined): Promise<Connection> {
-    let tearDown: (() => void) | undefined
-    try {
-      return await Connection.open(config, this.#clock, (wire) => {
-        if (this.#settings.channelBinding === 'require') demandChannelBinding(wire)
-        tearDown = () => wire.stream.destroy()
-        signal?.addEventListener('abort', tearDown)
-      })
-    } finally {
-      if (tearDown !== undefined) signal?.removeEventListener('abort', tearDown)
-    }
+  #openWith(config: ClientConfig, signal: AbortSignal | undefined): Promise<Connection> {
+    const isBound = this.#settings.channelBinding === 'require'
+    return Connection.open(config, this.#clock, signal, isBound ? demandChannelBinding : undefined)
   }
 
   async #misfit(connection: Connection): Promise<string | undefined> {
