@@ -1,3 +1,5 @@
+import type { Duration, InMs } from '../base/duration.js'
+
 /** How connections are shared while all are in use. */
 export interface LaneOptions {
   /**
@@ -20,11 +22,13 @@ export interface LaneOptions {
    *
    * @default 20
    */
-  readonly slowAfterMs?: number | undefined
+  readonly slowAfterMs?: Duration | undefined
 }
 
 /** The same with the defaults filled in. */
-export type ResolvedLaneOptions = { readonly [K in keyof LaneOptions]-?: Exclude<LaneOptions[K], undefined> }
+export type ResolvedLaneOptions = {
+  readonly [K in keyof LaneOptions]-?: Exclude<InMs<LaneOptions>[K], undefined>
+}
 
 /** The defaults of {@link LaneOptions}. */
 export const defaultLanes: ResolvedLaneOptions = { maxDepth: 16, maxBytes: 1_048_576, slowAfterMs: 20 }

@@ -6,12 +6,14 @@ import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { markStalePlan } from '../errors/stale-plan.js'
 import { Canceller } from './canceller.js'
+import type { Endpoint } from './endpoint.js'
 import { Flight } from './flight.js'
 import { aborted, closed, leave, sayGoodbye } from './goodbye.js'
 import { Guest } from './guest.js'
 import type { Operation, Wire } from './operation.js'
 import { Outbox } from './outbox.js'
-import type { ClientInternals } from './pg-internals.js'
+import type { ClientInternals, WireConnection } from './pg-internals.js'
+import { RoleReports } from './server-role.js'
 import type { QueryResult, Statement } from './statement.js'
 import { StatementCache } from './statement-cache.js'
 import { StatementTexts } from './statement-texts.js'
@@ -40,9 +42,10 @@ export interface LaneKeeper {
  */
 export class Connection implements AnswerDesk {
   readonly client: pg.Client
+  /** What the server tells of its role in a cluster. */
+  readonly reports: RoleReports
   readonly #internals: ClientInternals
   readonly #clock: Clock
-  readonly #texts: StatementTexts
   readonly #queue: Operation[] = []
   readonly #flight: Flight
   readonly #canceller: Canceller
@@ -56,36 +59,35 @@ export class Connection implements AnswerDesk {
   /** Set by whoever shares the connection out. */
   keeper: LaneKeeper | undefined
 
-  private constructor(client: pg.Client, clock: Clock, texts: StatementTexts) {
+  private constructor(client: pg.Client, clock: Clock) {
     this.client = client
     this.#internals = client as unknown as ClientInternals
     this.#clock = clock
-    this.#texts = texts
     this.#flight = new Flight(clock)
     this.#canceller = new Canceller(this.#internals, clock, this.#flight, {
       settled: () => this.#next(),
       hopeless: () => this.destroy(),
     })
+    this.reports = new RoleReports(this.#internals.connection)
   }
 
   /**
-   * Connects and authenticates. `pg` closes what it opened when that fails.
-   *
-   * @param texts what the pool knows of the texts that it runs; without them nothing is prepared
-   * @param signal gives the attempt up
+   * Connects and authenticates. `pg` closes what it opened when that fails. `signal` gives the attempt up; `prepare` sees
+   * the wire while it is silent.
    */
   static async open(
     config: pg.ClientConfig,
     clock: Clock,
-    texts = new StatementTexts(0),
     signal?: AbortSignal,
+    prepare?: (wire: WireConnection) => void,
   ): Promise<Connection> {
     const client = new pg.Client(config)
-    const connection = new Connection(client, clock, texts)
+    const connection = new Connection(client, clock)
     // Attached before anything can happen: an 'error' nobody listens to ends the process.
     client.on('error', (error: Error) => connection.#lose(error))
     client.on('end', () => connection.#lose(new Error('the server closed the connection')))
     const connecting = client.connect()
+    prepare?.(connection.#internals.connection)
     // Behind `pg`'s own listener, which connect() has attached: a statement started here finds its client ready.
     connection.#internals.connection.once('readyForQuery', ({ status }: { readonly status: TransactionStatus }) => {
       connection.#status = status
@@ -103,6 +105,10 @@ export class Connection implements AnswerDesk {
   /** Process id of the backend. */
   get pid(): number {
     return this.#internals.processID ?? 0
+  }
+  /** Where it goes: the one of several endpoints that it was opened at. */
+  get endpoint(): Endpoint {
+    return { host: this.#internals.host, port: this.#internals.port }
   }
   /** What the server said of its transaction at the last answer. */
   get status(): TransactionStatus {
@@ -144,6 +150,11 @@ export class Connection implements AnswerDesk {
   get wire(): Wire {
     if (this.#wire === undefined) throw new Error('bug: a connection was used before it was open')
     return this.#wire
+  }
+
+  /** From now on it prepares what the pool runs often, and has what the pool knows of its texts. */
+  remember(texts: StatementTexts): void {
+    this.wire.cache.texts = texts
   }
 
   /** Runs a statement when those before it are done. */
@@ -239,7 +250,7 @@ export class Connection implements AnswerDesk {
   #takeOver(): void {
     const protocol = this.#internals.connection
     const outbox = new Outbox(protocol.stream, () => this.#next())
-    const cache = new StatementCache(this.#texts, protocol)
+    const cache = new StatementCache(new StatementTexts(0), protocol)
     this.#wire = { outbox, cache, types: this.#internals._types, protocol, client: this.client }
     takeOver(protocol, this)
   }

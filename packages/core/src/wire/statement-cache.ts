@@ -29,7 +29,8 @@ export class PreparedStatement {
  * server with the next message, at no round trip.
  */
 export class StatementCache {
-  readonly #texts: StatementTexts
+  /** What is known of the texts: that of the pool, once the connection is part of one. */
+  texts: StatementTexts
   readonly #wire: Pick<WireConnection, 'parsedStatements' | 'submittedNamedStatements'>
   readonly #automatic = new Map<string, PreparedStatement>()
   readonly #named = new Map<string, PreparedStatement>()
@@ -37,13 +38,10 @@ export class StatementCache {
   #uses = 0
 
   constructor(texts: StatementTexts, wire: Pick<WireConnection, 'parsedStatements' | 'submittedNamedStatements'>) {
-    this.#texts = texts
+    this.texts = texts
     this.#wire = wire
   }
 
-  get texts(): StatementTexts {
-    return this.#texts
-  }
   /** How many statements it keeps of its own accord. */
   get size(): number {
     return this.#automatic.size
@@ -51,7 +49,7 @@ export class StatementCache {
 
   /** The prepared form of a text, to be sent if it is not yet. Undefined where the text is not kept. */
   automatic(known: StatementText): PreparedStatement | undefined {
-    const { cacheSize } = this.#texts
+    const { cacheSize } = this.texts
     const found = this.#automatic.get(known.text)
     if (found !== undefined) {
       if (cacheSize === 0) return undefined
