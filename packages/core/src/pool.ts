@@ -1,6 +1,7 @@
 import type { Limit, OperationOptions } from './base/limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
+import { PgPoolFacade } from './pg-pool-facade.js'
 import type { PoolCounts } from './pool/pool-counts.js'
 import { type Deadline, withDeadline } from './session/ambient-deadline.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
@@ -36,6 +37,7 @@ import {
   withOptimisticRetry,
 } from './session/with-optimistic-retry.js'
 import { withTransaction } from './session/with-transaction.js'
+import type { PgPool } from './wire/pg-shapes.js'
 import type { QueryResult, StatementConfig } from './wire/statement.js'
 
 /** The pool at one moment, in numbers. */
@@ -88,6 +90,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
   readonly #max: number
   readonly #fallback: Fallback
   #ended: Promise<void> | undefined
+  #pgPool: PgPool | undefined
 
   /** @internal use createPool */
   constructor(name: string, environment: LockEnvironment, max: number) {
@@ -392,6 +395,30 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    */
   withFallback<T>(key: string, fn: () => Promise<T>, options: FallbackOptions): Promise<FallbackResult<T>> {
     return this.#fallback.get(key, fn, options)
+  }
+
+  /**
+   * This pool with the shape of a `pg.Pool`, for everything that takes one: the same object at every call, without a
+   * connection of its own. What it is asked inside an open transaction belongs to that transaction; a client that is
+   * connected there runs on the transaction's connection, and its BEGIN, COMMIT and ROLLBACK are those of a savepoint.
+   * Its `end` ends this pool.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const client = await pool.asPgPool().connect()
+   * try {
+   *   await client.query('listen orders')
+   * } finally {
+   *   client.release(true)
+   * }
+   * ```
+   */
+  asPgPool(): PgPool {
+    this.#pgPool ??= new PgPoolFacade(this, this.#environment) as unknown as PgPool
+    return this.#pgPool
   }
 
   /** Listens to what happens in the pool; returns the way to stop. A listener that throws becomes a process warning. */

@@ -24,6 +24,9 @@ export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
   readonly #config: ClientConfig
+  readonly #limits: ResolvedPoolLimits
+  /** Called with every new connection, before anybody else has it. */
+  onOpened: ((connection: Connection) => void) | undefined
 
   constructor(
     config: ClientConfig,
@@ -34,6 +37,7 @@ export class Host {
   ) {
     this.environment = environment
     this.#config = config
+    this.#limits = limits
     const { clock } = environment
     this.pool = new ResourcePool<Connection>(
       {
@@ -41,6 +45,7 @@ export class Host {
         open: async () => {
           const connection = await Connection.open(config, clock)
           connection.onLost(() => this.pool.lost(connection))
+          this.onOpened?.(connection)
           return connection
         },
         close: (connection) => connection.close(),
@@ -68,6 +73,20 @@ export class Host {
       } finally {
         this.release(slot)
       }
+    }
+  }
+
+  /** The configuration in the words of `pg.Pool`. */
+  pgOptions(): Readonly<Record<string, unknown>> {
+    const { max, min, maxUses, idleTimeoutMs, maxLifetimeMs, acquireTimeoutMs } = this.#limits
+    return {
+      ...this.#config,
+      max,
+      min,
+      maxUses: maxUses === 0 ? Number.POSITIVE_INFINITY : maxUses,
+      idleTimeoutMillis: idleTimeoutMs,
+      maxLifetimeSeconds: Number.isFinite(maxLifetimeMs) ? maxLifetimeMs / 1_000 : 0,
+      connectionTimeoutMillis: Number.isFinite(acquireTimeoutMs) ? acquireTimeoutMs : 0,
     }
   }
 

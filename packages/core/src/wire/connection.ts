@@ -5,6 +5,7 @@ import { classify, endsSession } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { cancelBackend } from './cancel.js'
+import { ForeignStatement, type Submittable } from './foreign-statement.js'
 import type { ClientInternals } from './pg-internals.js'
 import type { QueryResult, Statement } from './statement.js'
 
@@ -25,7 +26,7 @@ const closeBoundMs = 1_000
 
 /** One statement with its caller. */
 interface Operation {
-  readonly statement: Statement
+  readonly statement: Statement | ForeignStatement
   readonly resolve: (result: QueryResult) => void
   readonly reject: (error: unknown) => void
   stopWatching: () => void
@@ -103,7 +104,7 @@ export class Connection {
   }
 
   /** Runs a statement when those before it are done. */
-  run(statement: Statement, limit: Limit): Promise<QueryResult> {
+  run(statement: Statement | ForeignStatement, limit: Limit): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       const operation: Operation = {
         statement,
@@ -122,6 +123,17 @@ export class Connection {
         this.#next()
       }
     })
+  }
+
+  /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
+  async submit(submittable: Submittable, limit: Limit): Promise<void> {
+    const foreign = new ForeignStatement(submittable)
+    try {
+      await this.run(foreign, limit)
+    } catch (error) {
+      foreign.refuse(error, this.#internals.connection)
+      throw error
+    }
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
