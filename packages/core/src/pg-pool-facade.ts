@@ -45,6 +45,8 @@ export class PgPoolFacade extends PgPoolBase {
       ending: { get: () => host.pool.isEnding, configurable: true },
       ended: { get: () => host.pool.isEnding && host.pool.total === 0, configurable: true },
     })
+    // A lost connection is for those who listen; without anybody 'error' would end the process.
+    this.on('error', nothing)
     host.onOpened = (connection) => this.#clientOf(connection)
   }
 
@@ -179,9 +181,8 @@ export class PgPoolFacade extends PgPoolBase {
     const client = new PgClientView(standing(connection), ambient)
     this.#clients.set(connection, client)
     connection.onLost((cause) => {
-      // Who has checked it out is told by that client. Without a listener 'error' would end the process.
-      if (this.#checkedOut.has(connection) || this.listenerCount('error') === 0) return
-      this.emit('error', cause, client)
+      // Who has checked it out is told by that client.
+      if (!this.#checkedOut.has(connection)) this.emit('error', cause, client)
     })
     connection.client.once('end', () => this.emit('remove', client))
     this.emit('connect', client)

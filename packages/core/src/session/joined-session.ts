@@ -17,8 +17,8 @@ export class JoinedSession implements PgSession {
   readonly connection: Connection
   readonly #open: OpenTransaction
   #inner: ControlledTransaction | undefined
-  /** Its BEGIN was refused: the ROLLBACK that follows such an error has nothing to do. */
-  #refused = false
+  /** Whether it tried to begin: a ROLLBACK behind a BEGIN or COMMIT that failed is clean-up, and has nothing to do. */
+  #hasTried = false
 
   private constructor(open: OpenTransaction, connection: Connection) {
     this.#open = open
@@ -35,13 +35,14 @@ export class JoinedSession implements PgSession {
 
   async run(config: StatementConfig, limit: Limit): Promise<QueryResult> {
     const control = transactionControl(config.text)
-    if (control === undefined) return await this.#execute(config, limit)
+    if (control === undefined || (control.kind === 'begin' && !control.isValid))
+      return await this.#execute(config, limit)
     if (control.kind === 'begin') return await this.#begin(control)
     if ((control.kind !== 'commit' && control.kind !== 'rollback') || control.chain) throw refusal(control.kind)
     const inner = this.#inner
     this.#inner = undefined
     if (control.kind === 'rollback') {
-      if (inner === undefined && !this.#refused) throw refusal('rollback')
+      if (inner === undefined && !this.#hasTried) throw refusal('rollback')
       await inner?.rollback()
       return answered('ROLLBACK')
     }
@@ -55,7 +56,7 @@ export class JoinedSession implements PgSession {
     try {
       await this.#execute({ text: '', foreign } as StatementConfig, limit)
     } catch (error) {
-      foreign.refuse(error, undefined)
+      foreign.failed(error, !this.connection.isAlive)
       throw error
     }
   }
@@ -74,7 +75,7 @@ export class JoinedSession implements PgSession {
   async #begin(control: Extract<TransactionControl, { readonly kind: 'begin' }>): Promise<QueryResult> {
     // The server, too, lets a second BEGIN pass: it is in a transaction already.
     if (this.#inner !== undefined) return answered('BEGIN')
-    this.#refused = true
+    this.#hasTried = true
     const { isolation, readOnly, deferrable } = control
     assertFits(
       {
@@ -85,7 +86,6 @@ export class JoinedSession implements PgSession {
       this.#open,
     )
     this.#inner = await this.#open.begin()
-    this.#refused = false
     return answered('BEGIN')
   }
 

@@ -131,7 +131,7 @@ export class Connection {
     try {
       await this.run(foreign, limit)
     } catch (error) {
-      foreign.refuse(error, this.#internals.connection)
+      foreign.failed(error, this.#lostWith !== undefined)
       throw error
     }
   }

@@ -23,6 +23,7 @@ type Handler = (...args: unknown[]) => void
 /** Somebody's Submittable on its way over a connection: what the connection needs to know of it is kept beside it. */
 export class ForeignStatement {
   readonly #inner: Submittable
+  #connection: WireConnection | undefined
   sent = false
   failure: Error | undefined
   onUnsent: ((error: Error) => void) | undefined
@@ -49,14 +50,18 @@ export class ForeignStatement {
 
   submit(connection: WireConnection): unknown {
     this.sent = true
+    this.#connection = connection
     const refused = this.#inner.submit(connection as never)
     if (refused instanceof Error) this.sent = false
     return refused
   }
 
-  /** Tells it that it will never be sent. */
-  refuse(error: unknown, connection: WireConnection | undefined): void {
-    if (!this.sent && this.failure === undefined) this.#tell('handleError', error, connection)
+  /** To be called when it has failed: tells it what it would not hear otherwise, so that nobody waits for it for ever. */
+  failed(error: unknown, isLost: boolean): void {
+    if (!this.sent && this.failure === undefined) this.#tell('handleError', error)
+    const connection = this.#connection
+    // Cursors wait for this answer also when no answer can come any more, and streams over them do not end until then.
+    if (isLost && connection !== undefined) process.nextTick(() => connection.emit('readyForQuery', { status: 'I' }))
   }
 
   handleError(error: Error, connection: WireConnection): void {

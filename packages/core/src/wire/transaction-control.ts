@@ -4,6 +4,8 @@ import { mayHoldSeveral } from './statement.js'
 export type TransactionControl =
   | {
       readonly kind: 'begin'
+      /** False: the server will refuse it, for its modes. */
+      readonly isValid: boolean
       readonly isolation: 'read committed' | 'repeatable read' | 'serializable' | undefined
       readonly readOnly: boolean | undefined
       readonly deferrable: boolean | undefined
@@ -34,10 +36,11 @@ export function transactionControl(text: string): TransactionControl | undefined
 }
 
 function controlOf(statement: string): TransactionControl | undefined {
-  if (begin.test(statement)) {
+  if (/^(?:begin|start transaction)(?: |$)/.test(statement)) {
     const isolation = /isolation level (serializable|repeatable read|read \w+)/.exec(statement)?.[1]
     return {
       kind: 'begin',
+      isValid: begin.test(statement),
       // The server has no level below read committed: https://www.postgresql.org/docs/18/transaction-iso.html
       isolation: (isolation === 'read uncommitted' ? 'read committed' : isolation) as 'serializable' | undefined,
       readOnly: statement.includes(' read only') ? true : statement.includes(' read write') ? false : undefined,
