@@ -47,6 +47,8 @@ export class PgPoolFacade extends PgPoolBase {
     })
     // A lost connection is for those who listen; without anybody 'error' would end the process.
     this.on('error', nothing)
+    // Every client has its listener, too: programs that look whether somebody has seen to it find that it was.
+    this.on('connect', nothing)
     host.onOpened = (connection) => this.#clientOf(connection)
   }
 
