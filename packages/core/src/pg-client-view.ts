@@ -18,7 +18,6 @@ export type Release = (error?: Error | boolean) => void
 export class PgClientView extends PgClientBase {
   readonly #session: PgSession
   readonly #ambient: Ambient
-  readonly #stopListening: () => void
   #isReleased = false
   /** Gives it back. A second call throws, as with `pg`. */
   readonly release: Release
@@ -38,18 +37,22 @@ export class PgClientView extends PgClientBase {
       return () => client.off(name, listener)
     })
     const stop = connection.onLost((cause) => this.emit('error', cause))
-    this.#stopListening = () => {
+    let isOver = false
+    const finish = (error?: Error | boolean): void => {
+      if (isOver) return
+      isOver = true
       stop()
       for (const off of forward) off()
+      whenReleased?.(error)
     }
+    session.onEnded = finish
     this.release = (error) => {
       if (this.#isReleased) {
         throw new Error('Release called on client which has already been released to the pool.')
       }
       this.#isReleased = true
-      this.#stopListening()
       session.end(error !== undefined && error !== null && error !== false)
-      whenReleased?.(error)
+      finish(error)
     }
   }
 

@@ -11,6 +11,8 @@ import { commitError } from './server-transaction.js'
 /** What a client with the shape of pg's runs on. */
 export interface PgSession {
   readonly connection: Connection
+  /** Set by the client: called when the session ends by itself. */
+  onEnded?: (() => void) | undefined
   run(config: StatementConfig, limit: Limit): Promise<QueryResult>
   submit(submittable: Submittable, limit: Limit): Promise<void>
   /** Closes the connection under it, where it is its own. */
@@ -26,6 +28,7 @@ export interface PgSession {
  */
 export class OwnSession implements PgSession {
   readonly connection: Connection
+  onEnded: (() => void) | undefined
   readonly #host: Host
   #slot: ConnectionSlot | undefined
   #isUsed = false
@@ -54,7 +57,10 @@ export class OwnSession implements PgSession {
     } catch (error) {
       this.#failure ??= error
       // Programs write BEGIN before the `try` whose `finally` releases: with nothing begun, there is nothing to keep.
-      if (control?.kind === 'begin' && (isFirst || !this.connection.isAlive)) this.end(false)
+      if (control?.kind === 'begin' && (isFirst || !this.connection.isAlive)) {
+        this.end(false)
+        this.onEnded?.()
+      }
       throw control?.kind === 'commit' && !this.connection.isAlive ? commitError(error) : error
     }
   }

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
@@ -263,6 +264,35 @@ describe('transactions by hand', () => {
     client.release()
     expect(() => client.release()).toThrow('already been released')
     expect(pool.stats()).toMatchObject({ active: 0, total: 1 })
+    const warnings: Error[] = []
+    const warned = (warning: Error): number => warnings.push(warning)
+    process.on('warning', warned)
+    const events: string[] = []
+    pool.asPgPool().on('release', () => events.push('release'))
+    for (let time = 0; time < 20; time++) {
+      const again = await pool.asPgPool().connect()
+      await rejection(again.query('begin isolation level nonsense'))
+    }
+    const last = await pool.asPgPool().connect()
+    last.release()
+    // Node.js warns of listeners that pile up: nothing of the forgotten clients is left on the connection.
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', warned)
+    expect(warnings).toEqual([])
+    expect(events).toHaveLength(21)
+  })
+
+  test('a COMMIT whose answer is lost has an unknown outcome, and the ROLLBACK behind it hides nothing', async () => {
+    await using proxy = await startFaultProxy({ target: database.url })
+    const pool = testPool(proxy.url, { max: 1 })
+    const client = await pool.asPgPool().connect()
+    await client.query('begin')
+    await client.query('insert into item values (50)')
+    await proxy.rule({ statement: 'COMMIT', when: 'after', action: 'cut' })
+    const error = await rejection(client.query('COMMIT'))
+    expect(error.code).toBe('LIFEGUARD_COMMIT_UNKNOWN')
+    expect(await client.query('rollback')).toMatchObject({ command: 'ROLLBACK' })
+    client.release()
   })
 
   test('a COMMIT that the server answers with ROLLBACK is an error', async () => {
