@@ -40,6 +40,8 @@ export class PgPoolFacade extends PgPoolBase {
     for (const name of ['connectionString', 'password']) {
       if (name in this.options) Object.defineProperty(this.options, name, { enumerable: false })
     }
+    // It can be resized.
+    Object.defineProperty(this.options, 'max', { get: () => host.pool.max, enumerable: true, configurable: true })
     // The constructor of pg.Pool has made plain fields of these two.
     Object.defineProperties(this, {
       ending: { get: () => host.pool.isEnding, configurable: true },
