@@ -23,25 +23,27 @@ test('relational queries', async () => {
   const pool = adapter.createPool({ connectionString: database.url, max: 2 })
   pools.push(pool)
   const db = adapter.drizzle(pool, { schema, logger: false })
-  await adapter.withTransaction(db, async (tx) => {
-    await tx.insert(item).values({ id: 100, name: 'lamp' })
-    await db.insert(part).values([
-      { id: 1, itemId: 100 },
-      { id: 2, itemId: 100 },
-    ])
-    expect(await tx.query.item.findMany({ with: { parts: true } })).toEqual([
-      {
-        id: 100,
-        name: 'lamp',
-        version: 1,
-        parts: [
-          { id: 1, itemId: 100 },
-          { id: 2, itemId: 100 },
-        ],
-      },
-    ])
-    tx.rollback()
-  }).catch((error: Error) => expect(error.constructor.name).toBe('TransactionRollbackError'))
+  await adapter
+    .withTransaction(db, async (tx) => {
+      await tx.insert(item).values({ id: 100, name: 'lamp' })
+      await db.insert(part).values([
+        { id: 1, itemId: 100 },
+        { id: 2, itemId: 100 },
+      ])
+      expect(await tx.query.item.findMany({ with: { parts: true } })).toEqual([
+        {
+          id: 100,
+          name: 'lamp',
+          version: 1,
+          parts: [
+            { id: 1, itemId: 100 },
+            { id: 2, itemId: 100 },
+          ],
+        },
+      ])
+      tx.rollback()
+    })
+    .catch((error: Error) => expect(error.constructor.name).toBe('TransactionRollbackError'))
   expect(await db.query.item.findFirst()).toBeUndefined()
 })
 

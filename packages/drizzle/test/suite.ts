@@ -82,7 +82,11 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
 
     test('prepared run again on whatever connection is free', async () => {
       await db.insert(item).values({ id: 1, name: 'a' })
-      const prepared = db.select().from(item).where(sql`${item.id} = ${sql.placeholder('id')}`).prepare('by_id')
+      const prepared = db
+        .select()
+        .from(item)
+        .where(sql`${item.id} = ${sql.placeholder('id')}`)
+        .prepare('by_id')
       const rows = await Promise.all([1, 2, 3, 4].map(() => prepared.execute({ id: 1 })))
       expect(rows.flat().map(({ name }) => name)).toEqual(['a', 'a', 'a', 'a'])
     })
