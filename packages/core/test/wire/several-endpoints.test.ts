@@ -126,7 +126,7 @@ test('when the writer moves, the pool follows it', async () => {
   const writing = testPool(url([primary, standby], '?target_session_attrs=read-write'), { acquireTimeoutMs: 30_000 })
   const following = testPool(url([primary, standby], '?target_session_attrs=standby'), {
     max: 1,
-    acquireTimeoutMs: 300,
+    acquireTimeoutMs: 3_000,
   })
   await writing.query('create table moved (id int)')
   expect((await following.query('select pg_is_in_recovery() as standby')).rows).toEqual([{ standby: true }])
