@@ -112,6 +112,7 @@ test('a password that all hosts refuse is told at once, and nobody waits for his
 
 test('a cancel goes to the host that runs the statement', async () => {
   const pool = testPool(url([closed, primary]), { max: 1 })
+  await pool.query('select 1')
   const error = await rejection(pool.query('select pg_sleep(60) -- on one of two', [], { timeoutMs: 100 }))
   expect(error.code).toBe('LIFEGUARD_TIMEOUT')
   await eventually('nothing runs any more', async () => {
