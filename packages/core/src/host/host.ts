@@ -34,6 +34,9 @@ export class Host {
   readonly environment: PoolEnvironment
   readonly lanes: Lanes
   readonly #destination: Destination
+  readonly #limits: ResolvedPoolLimits
+  /** Called with every new connection, before anybody else has it. */
+  onOpened: ((connection: Connection) => void) | undefined
   readonly #hygiene: Hygiene
 
   constructor(
@@ -46,6 +49,7 @@ export class Host {
   ) {
     this.environment = environment
     this.#destination = destination
+    this.#limits = limits
     this.#hygiene = new Hygiene(resetMode, environment.clock)
     const texts = new StatementTexts(statements.cacheSize)
     this.pool = new ResourcePool<Connection>(
@@ -56,6 +60,7 @@ export class Host {
           connection.remember(texts)
           this.lanes.keep(connection)
           connection.onLost(() => this.pool.lost(connection))
+          this.onOpened?.(connection)
           return connection
         },
         close: (connection) => connection.close(),
@@ -77,6 +82,20 @@ export class Host {
   /** One statement on whatever connection is free, or shared with others, in a transaction of its own. */
   query(config: StatementConfig, limit: Limit, holder: Holder | undefined): Promise<QueryResult> {
     return this.lanes.query(config, limit, holder)
+  }
+
+  /** The configuration in the words of `pg.Pool`. */
+  pgOptions(): Readonly<Record<string, unknown>> {
+    const { max, min, maxUses, idleTimeoutMs, maxLifetimeMs, acquireTimeoutMs } = this.#limits
+    return {
+      ...this.#destination.pgConfig(),
+      max,
+      min,
+      maxUses: maxUses === 0 ? Number.POSITIVE_INFINITY : maxUses,
+      idleTimeoutMillis: idleTimeoutMs,
+      maxLifetimeSeconds: Number.isFinite(maxLifetimeMs) ? maxLifetimeMs / 1_000 : 0,
+      connectionTimeoutMillis: Number.isFinite(acquireTimeoutMs) ? acquireTimeoutMs : 0,
+    }
   }
 
   /**

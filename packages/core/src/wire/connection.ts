@@ -8,8 +8,8 @@ import { markStalePlan } from '../errors/stale-plan.js'
 import { Canceller } from './canceller.js'
 import type { Endpoint } from './endpoint.js'
 import { Flight } from './flight.js'
+import { ForeignStatement, type Submittable } from './foreign-statement.js'
 import { aborted, closed, leave, sayGoodbye } from './goodbye.js'
-import { Guest } from './guest.js'
 import type { Operation, Wire } from './operation.js'
 import { Outbox } from './outbox.js'
 import type { ClientInternals, WireConnection } from './pg-internals.js'
@@ -158,7 +158,7 @@ export class Connection implements AnswerDesk {
   }
 
   /** Runs a statement when those before it are done. */
-  run(statement: Statement, limit: Limit): Promise<QueryResult> {
+  run(statement: Statement | ForeignStatement, limit: Limit): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       statement.resolve = resolve
       statement.reject = reject
@@ -182,12 +182,15 @@ export class Connection implements AnswerDesk {
     if (operation.isAnswered) this.keeper?.moved(undefined, 0)
   }
 
-  /**
-   * Lets a query, cursor or stream that is made for `pg` have the connection to itself. Settles when the server is ready
-   * again; what came of it, the submittable tells its owner by itself.
-   */
-  submit(submittable: pg.Submittable, limit: Limit): Promise<void> {
-    return new Promise((resolve, reject) => this.start(new Guest(submittable, resolve, reject), limit))
+  /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
+  async submit(submittable: Submittable, limit: Limit): Promise<void> {
+    const foreign = new ForeignStatement(submittable)
+    try {
+      await this.run(foreign, limit)
+    } catch (error) {
+      foreign.failed(error, this.#lostWith !== undefined)
+      throw error
+    }
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
@@ -289,11 +292,22 @@ export class Connection implements AnswerDesk {
       this.keeper?.moved(undefined, 0)
       return
     }
+    if (operation instanceof ForeignStatement) operation.onUnsent = (error) => this.#refused(operation, error)
     operation.sent = true
     operation.postedAt = outbox.writes
     operation.bytes = outbox.length - start
     this.#flight.add(operation)
     outbox.post()
+  }
+
+  /** A guest has not written anything, so that no answer will come. */
+  #refused(operation: ForeignStatement, error: unknown): void {
+    if (this.#flight.head !== operation) return
+    this.#flight.shift()
+    operation.sent = false
+    this.#answer(operation, error)
+    this.#canceller.headChanged()
+    this.#next()
   }
 
   /** An answer is complete. @internal */
