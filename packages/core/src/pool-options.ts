@@ -4,10 +4,11 @@ import { InvalidOptionError } from './errors/invalid-option-error.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
+import { resolveWatchOptions, type WatchOptions, watchOptionNames } from './watch-options.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 
 /** Everything that can be said of a pool. Durations are in milliseconds. */
-export interface PoolOptions extends ConnectOptions, PoolLimits {
+export interface PoolOptions extends ConnectOptions, PoolLimits, WatchOptions {
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
   /** How advisory locks are held. */
@@ -82,6 +83,7 @@ const known: ReadonlySet<string> = new Set([
     'keepAlive',
   ],
   ...['keepAliveInitialDelayMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs', 'applicationName', 'settings'],
+  ...watchOptionNames,
   ...['name', 'retryBudget', 'locks', 'onLeak', 'environment'],
 ])
 
@@ -148,6 +150,7 @@ export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
   if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
     throw new InvalidOptionError('port', show(port), 'a whole number from 1 to 65535')
   }
+  resolveWatchOptions(options)
   const { maxConnections, heartbeatMs } = { ...defaultPoolLocks, ...options.locks }
   whole('locks.maxConnections', maxConnections, 1, Number.MAX_SAFE_INTEGER)
   if (!(typeof heartbeatMs === 'number' && Number.isFinite(heartbeatMs) && heartbeatMs > 0)) {

@@ -1,8 +1,14 @@
-import { type ChannelOptions, Topic } from './topic.js'
+import { type ChannelOptions, type Told, Topic } from './topic.js'
+
+/** The side of an {@link Emitter} that tells; one with more events than these fits as well. */
+export interface Announcer<Events extends object> {
+  topic<Name extends keyof Events>(name: Name): Told<Events[Name]>
+  emit<Name extends keyof Events>(name: Name, make: () => Events[Name]): boolean
+}
 
 /** Listeners by event name. Cheap when nobody listens: `emit` takes a function that makes the event. */
-export class Emitter<Events extends object> {
-  readonly #topics = new Map<PropertyKey, Topic<never>>()
+export class Emitter<Events extends object> implements Announcer<Events> {
+  readonly #topics = new Map<PropertyKey, unknown>()
   readonly #channels: ChannelOptions | undefined
 
   /** @param channels how the events appear on `node:diagnostics_channel`; not at all without it */
@@ -15,7 +21,7 @@ export class Emitter<Events extends object> {
     const found = this.#topics.get(name) as Topic<Events[Name]> | undefined
     if (found !== undefined) return found
     const topic = new Topic<Events[Name]>(String(name), this.#channels)
-    this.#topics.set(name, topic as Topic<never>)
+    this.#topics.set(name, topic)
     return topic
   }
 

@@ -10,11 +10,17 @@ export interface ChannelOptions {
   readonly describe: (error: unknown) => unknown
 }
 
+/** One kind of event, to whoever tells it. */
+export interface Told<Event> {
+  readonly isHeard: boolean
+  tell(event: Event): void
+}
+
 /**
  * One kind of event: its listeners, and its channel of `node:diagnostics_channel`. Whoever tells something asks first
  * whether anybody hears it, and makes no event otherwise.
  */
-export class Topic<Event> {
+export class Topic<Event> implements Told<Event> {
   readonly #listeners = new Set<(event: Event) => void>()
   readonly #options: ChannelOptions | undefined
   readonly #channel: Channel | undefined

@@ -3,18 +3,21 @@ import { classify } from '../errors/classify.js'
 import { within } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
-import type { LeakReport } from '../pool/resource-factory.js'
 import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
 import type { ClientConfig } from '../wire/client-config.js'
 import { Connection } from '../wire/connection.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import type { HostWatch } from './host-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
 /** How long tidying up a connection that came back in the middle of something may take. */
 const tidyBoundMs = 5_000
+
+/** Goes on waiting where others are sent away: for what must be found out, such as the outcome of a COMMIT. */
+export const urgent: Holder = Object.freeze({ held: 0, isUrgent: true })
 
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
@@ -23,6 +26,10 @@ export type ConnectionSlot = Slot<Connection>
 export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
+  /** Keeps its numbers and its circuit breaker. */
+  readonly watch: HostWatch
+  /** `127.0.0.1:5432`. */
+  readonly where: string
   readonly #config: ClientConfig
 
   constructor(
@@ -30,35 +37,70 @@ export class Host {
     where: string,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
-    onLeak?: (leak: LeakReport) => void,
+    watch: HostWatch,
   ) {
+    this.where = where
     this.environment = environment
+    this.watch = watch
     this.#config = config
-    const { clock } = environment
     this.pool = new ResourcePool<Connection>(
       {
         where,
-        open: async () => {
-          const connection = await Connection.open(config, clock)
-          connection.onLost(() => this.pool.lost(connection))
-          return connection
-        },
+        open: () => this.#open(),
         close: (connection) => connection.close(),
         destroy: (connection) => connection.destroy(),
         isAlive: (connection) => connection.isAlive,
         check: (connection) => this.#check(connection),
         isHopeless: (error) => classify(error, 'connect') === 'configuration',
-        ...(onLeak === undefined ? {} : { onLeak }),
+        onLeak: (leak) => watch.leaked(leak),
       },
       limits,
       environment,
+      watch,
     )
+    watch.waiting = () => this.pool.waiting
+    watch.whenOpened = () => {
+      const { breaker } = watch
+      if (breaker !== undefined) this.pool.turnAwayWaiting(() => breaker.refusal())
+    }
+  }
+
+  /** A connection at once, when one is ready to be used and the breaker is closed; undefined when `take` is needed. */
+  tryTake(holder: Holder | undefined): ConnectionSlot | undefined {
+    const { breaker } = this.watch
+    return breaker === undefined || breaker.isClosed || holder?.isUrgent === true ? this.pool.tryAcquire() : undefined
+  }
+
+  /**
+   * A connection, now or when one comes free. Every caller that does not get one at once comes through here.
+   *
+   * @throws what `ResourcePool.acquire` throws; BreakerOpenError at once while the breaker is open, and when it opens
+   * during the wait, unless the holder is urgent
+   */
+  async take(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
+    const { breaker } = this.watch
+    const since = this.environment.clock.now()
+    try {
+      if (breaker === undefined || holder?.isUrgent === true) return await this.pool.acquire(limit, holder)
+      const permit = breaker.admit()
+      try {
+        const slot = await this.pool.acquire(limit, holder)
+        breaker.taken(permit, slot.resource)
+        return slot
+      } catch (error) {
+        breaker.refused(permit, error)
+        throw error
+      }
+    } catch (error) {
+      this.watch.refused(error, this.environment.clock.now() - since)
+      throw error
+    }
   }
 
   /** One statement on whatever connection is free, in a transaction of its own. */
   async query(config: StatementConfig, limit: Limit, holder: Holder | undefined): Promise<QueryResult> {
     for (;;) {
-      const slot = this.pool.tryAcquire() ?? (await this.pool.acquire(limit, holder))
+      const slot = this.tryTake(holder) ?? (await this.take(limit, holder))
       const statement = new Statement(config)
       try {
         return await slot.resource.run(statement, limit)
@@ -98,6 +140,24 @@ export class Host {
     if (!connection.isAlive) this.pool.discard(slot)
     else if (connection.isQuiet && connection.status === 'I') this.pool.release(slot)
     else void this.#tidy(slot)
+  }
+
+  async #open(): Promise<Connection> {
+    const { clock } = this.environment
+    const since = clock.now()
+    try {
+      const connection = await Connection.open(this.#config, clock)
+      connection.observer = this.watch
+      connection.onLost((cause) => {
+        if (!connection.isTornDown) this.watch.lost(connection, cause)
+        this.pool.lost(connection)
+      })
+      this.watch.connected(connection, clock.now() - since)
+      return connection
+    } catch (error) {
+      this.watch.connectFailed(error, clock.now() - since)
+      throw error
+    }
   }
 
   async #tidy(slot: ConnectionSlot): Promise<void> {

@@ -77,7 +77,8 @@ export function resolveBreakerOptions(options: BreakerOptions, prefix = ''): Res
   const all: ResolvedBreakerOptions = { ...defaultBreakerOptions, ...given }
   const check = (name: keyof BreakerOptions, isAllowed: (value: number) => boolean, allowed: string): void => {
     const value: unknown = all[name]
-    if (!(typeof value === 'number' && isAllowed(value))) throw new InvalidOptionError(prefix + name, show(value), allowed)
+    if (!(typeof value === 'number' && isAllowed(value)))
+      throw new InvalidOptionError(prefix + name, show(value), allowed)
   }
   for (const name of ['failureRate', 'slowRate'] as const) {
     check(name, (value) => value > 0 && value <= 1, 'a number above 0, at most 1')
@@ -89,7 +90,11 @@ export function resolveBreakerOptions(options: BreakerOptions, prefix = ''): Res
     check(name, (value) => Number.isFinite(value) && value > 0, 'a finite number of milliseconds above 0')
   }
   check('slowAfterMs', (value) => value > 0, 'a number of milliseconds above 0; Infinity for never')
-  check('maxOpenMs', (value) => Number.isFinite(value) && value >= all.openMs, `milliseconds, openMs (${all.openMs}) or more`)
+  check(
+    'maxOpenMs',
+    (value) => Number.isFinite(value) && value >= all.openMs,
+    `milliseconds, openMs (${all.openMs}) or more`,
+  )
   if (all.windowCalls !== undefined) {
     const allowed = `a whole number, minCalls (${all.minCalls}) or more`
     check('windowCalls', (value) => Number.isInteger(value) && value >= all.minCalls, allowed)

@@ -15,6 +15,7 @@ import { LeakDetector } from './leak-detector.js'
 import { Opener } from './opener.js'
 import { newPoolCounts, type PoolCounts } from './pool-counts.js'
 import type { ResolvedPoolLimits } from './pool-limits.js'
+import { closeReason, type PoolObserver } from './pool-observer.js'
 import type { ResourceFactory } from './resource-factory.js'
 import { Slot } from './slot.js'
 import { type Holder, heldAround, type Waiter } from './waiter.js'
@@ -43,6 +44,7 @@ export class ResourcePool<R> {
   readonly #limits: ResolvedPoolLimits
   readonly #clock: Clock
   readonly #random: Random
+  readonly #observer: PoolObserver<R>
   readonly #opener: Opener<R>
   readonly #leaks: LeakDetector<R>
   readonly #slots = new Set<Slot<R>>()
@@ -57,8 +59,14 @@ export class ResourcePool<R> {
   #ending = false
   #whenQuiet: (() => void) | undefined
 
-  constructor(factory: ResourceFactory<R>, limits: ResolvedPoolLimits, environment: PoolEnvironment) {
+  constructor(
+    factory: ResourceFactory<R>,
+    limits: ResolvedPoolLimits,
+    environment: PoolEnvironment,
+    observer: PoolObserver<R> = {},
+  ) {
     this.#factory = factory
+    this.#observer = observer
     this.#limits = limits
     this.#clock = environment.clock
     this.#random = environment.random
@@ -186,6 +194,17 @@ export class ResourcePool<R> {
     this.#dispatch()
   }
 
+  /** Sends away everybody who waits and may be sent away, each with an error of its own. */
+  turnAwayWaiting(refusal: () => Error): void {
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.holder?.isUrgent === true) continue
+      this.#waiters.remove(waiter)
+      waiter.stop()
+      waiter.reject(refusal())
+    }
+    this.#dispatch()
+  }
+
   /** The state of the pool in numbers, for errors and statistics. */
   figures(): PoolFigures {
     let longest: Slot<R> | undefined
@@ -305,16 +324,17 @@ export class ResourcePool<R> {
     const waiter = this.#waiters.shift()
     if (waiter === undefined) throw new Error('bug: a connection was to be served to an empty queue')
     waiter.stop()
-    waiter.resolve(this.#handOut(slot, waiter.stack))
+    waiter.resolve(this.#handOut(slot, waiter.stack, waiter.since))
   }
 
-  #handOut(slot: Slot<R>, stack: string | undefined): Slot<R> {
+  #handOut(slot: Slot<R>, stack: string | undefined, since?: number): Slot<R> {
     slot.state = 'busy'
     slot.uses += 1
     slot.busySince = this.#clock.now()
     this.#active += 1
     this.counts.acquired += 1
     this.#leaks.acquired(slot, stack)
+    this.#observer.acquired?.(slot, since === undefined ? 0 : slot.busySince - since)
     return slot
   }
 
@@ -324,6 +344,7 @@ export class ResourcePool<R> {
     this.counts.released += 1
     this.#leaks.released(slot)
     slot.acquireStack = undefined
+    this.#observer.released?.(slot)
     return true
   }
 
@@ -332,6 +353,7 @@ export class ResourcePool<R> {
     this.#active -= 1
     this.counts.released += 1
     this.#leaks.forget(slot)
+    this.#observer.released?.(slot)
     this.#drop(slot)
   }
 
@@ -416,14 +438,29 @@ export class ResourcePool<R> {
   /** Closes politely; the place is free when the connection is gone, so that the server never sees more than `max`. */
   #retire(slot: Slot<R>): void {
     slot.state = 'closing'
+    this.#tellClosing(slot, false)
     void this.#factory.close(slot.resource).then(() => this.#gone(slot))
   }
 
   /** Tears down; nothing is left to wait for. */
   #drop(slot: Slot<R>): void {
     slot.state = 'closing'
+    this.#tellClosing(slot, true)
     this.#factory.destroy(slot.resource)
     this.#gone(slot)
+  }
+
+  #tellClosing(slot: Slot<R>, isDropped: boolean): void {
+    if (this.#observer.closing === undefined) return
+    const circumstances = {
+      isAlive: this.#factory.isAlive(slot.resource),
+      isDropped,
+      isEnding: this.#ending,
+      generation: this.#generation,
+      maxUses: this.#limits.maxUses,
+      now: this.#clock.now(),
+    }
+    this.#observer.closing(slot, closeReason(slot, circumstances))
   }
 
   #gone(slot: Slot<R>): void {

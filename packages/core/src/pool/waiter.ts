@@ -8,6 +8,8 @@ export interface Holder {
   shared?: object | undefined
   /** The work around it, which cannot give anything back before this is done. */
   readonly parent?: Holder | undefined
+  /** Must go on waiting for as long as it can, whatever is known of the server: the proof of a commit. */
+  readonly isUrgent?: boolean
 }
 
 /** How many connections this work and the work around it hold. */

@@ -7,6 +7,7 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import { cancelBackend } from './cancel.js'
 import type { ClientInternals } from './pg-internals.js'
 import type { QueryResult, Statement } from './statement.js'
+import type { StatementObserver } from './statement-observer.js'
 
 /** The transaction status that the server reports with every answer: idle, in a transaction, in a failed one. */
 export type TransactionStatus = 'I' | 'T' | 'E'
@@ -34,6 +35,8 @@ interface Operation {
   /** Runs from then on, until the caller is told that the outcome is unknown. */
   grace: Timer | undefined
   answered: boolean
+  readonly mark: number // what the observer wants to know again with the answer
+  sentAt: number
 }
 
 /**
@@ -42,6 +45,7 @@ interface Operation {
  */
 export class Connection {
   readonly client: pg.Client
+  observer: StatementObserver<Connection> | undefined
   readonly #internals: ClientInternals
   readonly #clock: Clock
   readonly #queue: Operation[] = []
@@ -97,6 +101,10 @@ export class Connection {
   get isQuiet(): boolean {
     return this.#current === undefined && this.#queue.length === 0 && !this.#cancelling
   }
+  /** Whether it was this side that tore the socket down. */
+  get isTornDown(): boolean {
+    return this.#isTorn
+  }
   /** What ended the session, once it has ended. */
   get lostWith(): Error | undefined {
     return this.#lostWith
@@ -113,9 +121,11 @@ export class Connection {
         givenUp: undefined,
         grace: undefined,
         answered: false,
+        mark: this.observer?.asked(statement, this) ?? 0,
+        sentAt: 0,
       }
       const reached = limitReached(limit, this.#clock)
-      if (reached !== undefined) reject(givenUp(reached, 'not-sent'))
+      if (reached !== undefined) this.#answer(operation, givenUp(reached, 'not-sent'))
       else {
         operation.stopWatching = watchLimit(limit, this.#clock, (reason) => this.#giveUp(operation, reason))
         this.#queue.push(operation)
@@ -194,6 +204,7 @@ export class Connection {
       return
     }
     this.#current = operation
+    if (this.observer !== undefined) operation.sentAt = this.#clock.now()
     operation.statement.onUnsent = (error) => {
       if (this.#current !== operation) return
       this.#current = undefined
@@ -215,7 +226,8 @@ export class Connection {
   #settle(operation: Operation): void {
     const { statement, givenUp: reason } = operation
     const { failure } = statement
-    if (failure === undefined) this.#answer(operation, undefined)
+    if (operation.answered) this.observer?.answeredLate()
+    else if (failure === undefined) this.#answer(operation, undefined)
     else if (reason !== undefined && classify(failure) === 'cancelled') {
       this.#answer(operation, givenUp(reason, 'cancelled', failure))
     } else this.#answer(operation, failure)
@@ -226,6 +238,8 @@ export class Connection {
     operation.answered = true
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
+    const { statement, mark, sentAt } = operation
+    this.observer?.answered(statement, this, mark, error, statement.sent ? this.#clock.now() - sentAt : undefined)
     if (error === undefined) operation.resolve(operation.statement.result)
     else operation.reject(error)
   }

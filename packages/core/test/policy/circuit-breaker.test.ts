@@ -35,7 +35,12 @@ describe('closed', () => {
     calls(1, 'failure', 1)
     expect(breaker.state).toBe('open')
     expect(changes).toEqual([
-      { from: 'closed', to: 'open', reason: 'failure-rate', figures: { calls: 20, failures: 20, slow: 0, opensInARow: 1 } },
+      {
+        from: 'closed',
+        to: 'open',
+        reason: 'failure-rate',
+        figures: { calls: 20, failures: 20, slow: 0, opensInARow: 1 },
+      },
     ])
   })
 
@@ -104,7 +109,11 @@ describe('open', () => {
   })
 
   test('stays open twice as long each time, up to the most, and spread by a fifth', () => {
-    for (const [chance, factor] of [[0, 0.8], [0.5, 1], [0.999_999, 1.2]] as const) {
+    for (const [chance, factor] of [
+      [0, 0.8],
+      [0.5, 1],
+      [0.999_999, 1.2],
+    ] as const) {
       const { breaker, call } = opened({ maxOpenMs: 4_000 }, () => chance)
       let now = 0
       const pauses: number[] = []
@@ -117,7 +126,7 @@ describe('open', () => {
         expect(breaker.state).toBe('open')
       }
       const expected = [1_000, 2_000, 4_000, 4_000, 4_000].map((ms) => Math.min(4_000, ms * factor))
-      pauses.forEach((pause, index) => expect(pause).toBeCloseTo(expected[index] ?? 0, 0))
+      expect(pauses.map(Math.round)).toEqual(expected.map(Math.round))
     }
   })
 })
@@ -204,7 +213,11 @@ class Model {
   #probes: Verdict[] = []
   #nextProbe = 1
 
-  constructor(readonly options: ReturnType<typeof resolveBreakerOptions>) {}
+  readonly options: ReturnType<typeof resolveBreakerOptions>
+
+  constructor(options: ReturnType<typeof resolveBreakerOptions>) {
+    this.options = options
+  }
 
   due(now: number): void {
     if (this.state === 'half-open' && now >= this.#giveUpAt) this.#open(now)
@@ -254,9 +267,7 @@ class Model {
     const stretch = Math.floor(now / (windowMs / 10))
     this.#log.push({ stretch, verdict })
     this.#log =
-      windowCalls === undefined
-        ? this.#log.filter((one) => one.stretch > stretch - 10)
-        : this.#log.slice(-windowCalls)
+      windowCalls === undefined ? this.#log.filter((one) => one.stretch > stretch - 10) : this.#log.slice(-windowCalls)
     if (verdict === 'success' || this.#log.length < minCalls) return
     const failed = this.#log.filter((one) => one.verdict === 'failure').length
     const slow = this.#log.filter((one) => one.verdict === 'slow').length
@@ -288,58 +299,63 @@ test('does what the model does, through 100,000 random events, and is never stuc
   const eventsOfARun = 1_000
   const visited = new Map<string, number>()
   fc.assert(
-    fc.property(optionsOfARun, fc.integer({ min: 0 }), fc.double({ min: 0, max: 1, noNaN: true }), (options, seed, health) => {
-      const random = randomFrom(seed)
-      const resolved = resolveBreakerOptions(options)
-      const breaker = new CircuitBreaker(resolved, half, ({ to, reason }) => {
-        visited.set(`${to}: ${reason}`, (visited.get(`${to}: ${reason}`) ?? 0) + 1)
-      })
-      const model = new Model(resolved)
-      const out: { real: Permit; model: { epoch: number; probe: number } }[] = []
-      let now = 0
-      const verdict = (): Verdict => {
-        const roll = random()
-        if (roll < 0.15) return 'neutral'
-        if (random() < health) return 'success'
-        return roll < 0.7 ? 'failure' : 'slow'
-      }
-      for (let event = 0; event < eventsOfARun; event++) {
-        const roll = random()
-        if (roll < 0.15) now += random() * random() * 150
-        else if (roll < 0.55) {
-          const [real, expected] = [breaker.admit(now), model.admit(now)]
-          expect(real !== undefined).toBe(expected !== undefined)
-          if (real !== undefined && expected !== undefined) {
-            expect([real.epoch, real.isProbe]).toEqual([expected.epoch, expected.probe !== 0])
-            out.push({ real, model: expected })
+    fc.property(
+      optionsOfARun,
+      fc.integer({ min: 0 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (options, seed, health) => {
+        const random = randomFrom(seed)
+        const resolved = resolveBreakerOptions(options)
+        const breaker = new CircuitBreaker(resolved, half, ({ to, reason }) => {
+          visited.set(`${to}: ${reason}`, (visited.get(`${to}: ${reason}`) ?? 0) + 1)
+        })
+        const model = new Model(resolved)
+        const out: { real: Permit; model: { epoch: number; probe: number } }[] = []
+        let now = 0
+        const verdict = (): Verdict => {
+          const roll = random()
+          if (roll < 0.15) return 'neutral'
+          if (random() < health) return 'success'
+          return roll < 0.7 ? 'failure' : 'slow'
+        }
+        for (let event = 0; event < eventsOfARun; event++) {
+          const roll = random()
+          if (roll < 0.15) now += random() * random() * 150
+          else if (roll < 0.55) {
+            const [real, expected] = [breaker.admit(now), model.admit(now)]
+            expect(real !== undefined).toBe(expected !== undefined)
+            if (real !== undefined && expected !== undefined) {
+              expect([real.epoch, real.isProbe]).toEqual([expected.epoch, expected.probe !== 0])
+              out.push({ real, model: expected })
+            }
+          } else if (roll < 0.92) {
+            // Some are never settled, some late, some twice.
+            const at = Math.floor(random() * out.length)
+            const permit = out[at]
+            if (permit === undefined) continue
+            const said = verdict()
+            breaker.settle(permit.real, said, now)
+            model.settle(permit.model, said, now)
+            if (random() < 0.9) out.splice(at, 1)
+          } else {
+            const epoch = model.epoch - Math.floor(random() * 2)
+            const said = verdict()
+            breaker.observe(epoch, said, now)
+            model.observe(epoch, said, now)
           }
-        } else if (roll < 0.92) {
-          // Some are never settled, some late, some twice.
-          const at = Math.floor(random() * out.length)
-          const permit = out[at]
-          if (permit === undefined) continue
-          const said = verdict()
-          breaker.settle(permit.real, said, now)
-          model.settle(permit.model, said, now)
-          if (random() < 0.9) out.splice(at, 1)
-        } else {
-          const epoch = model.epoch - Math.floor(random() * 2)
-          const said = verdict()
-          breaker.observe(epoch, said, now)
-          model.observe(epoch, said, now)
+          expect([breaker.state, breaker.epoch]).toEqual([model.state, model.epoch])
         }
-        expect([breaker.state, breaker.epoch]).toEqual([model.state, model.epoch])
-      }
-      // Whatever has happened: with time and a host that is well again it closes.
-      for (let round = 0; round < 4 && breaker.state !== 'closed'; round++) {
-        now += resolved.maxOpenMs
-        for (let call = 0; call < resolved.halfOpenCalls; call++) {
-          const permit = breaker.admit(now)
-          if (permit !== undefined) breaker.settle(permit, 'success', now)
+        // Whatever has happened: with time and a host that is well again it closes.
+        for (let round = 0; round < 4 && breaker.state !== 'closed'; round++) {
+          now += resolved.maxOpenMs
+          for (let call = 0; call < resolved.halfOpenCalls; call++) {
+            const permit = breaker.admit(now)
+            if (permit !== undefined) breaker.settle(permit, 'success', now)
+          }
         }
-      }
-      expect(breaker.state).toBe('closed')
-    }),
+        expect(breaker.state).toBe('closed')
+      },
+    ),
     seeded(100),
   )
   for (const reason of ['open: failure-rate', 'open: slow-rate', 'open: probe-failed', 'open: probes-silent']) {
