@@ -83,6 +83,18 @@ export class HostBreaker<Key extends object> {
     }
   }
 
+  /** Whether it is open because the host was out of reach: then it is worth looking whether it is back. */
+  get isOpenForReach(): boolean {
+    if (this.#breaker.state !== 'open') return false
+    const kind = classify(this.#lastFailure)
+    return kind === 'connection' || kind === 'unavailable' || isTimeout(this.#lastFailure)
+  }
+
+  /** A host that was out of reach answers again. */
+  hostAnswers(): void {
+    if (this.isOpenForReach) this.#breaker.hostAnswers(this.#clock.now())
+  }
+
   /** Asks to take a connection. @throws BreakerOpenError */
   admit(): Permit {
     const permit = this.#breaker.admit(this.#clock.now())

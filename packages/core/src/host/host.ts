@@ -10,14 +10,12 @@ import type { ClientConfig } from '../wire/client-config.js'
 import { Connection } from '../wire/connection.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import type { HostWatch } from './host-watch.js'
+import { watchForReturn } from './return-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
 /** How long tidying up a connection that came back in the middle of something may take. */
 const tidyBoundMs = 5_000
-
-/** Goes on waiting where others are sent away: for what must be found out, such as the outcome of a COMMIT. */
-export const urgent: Holder = Object.freeze({ held: 0, isUrgent: true })
 
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
@@ -59,9 +57,17 @@ export class Host {
       watch,
     )
     watch.waiting = () => this.pool.waiting
+    const { breaker } = watch
+    if (breaker === undefined) return
+    const look = watchForReturn({
+      clock: environment.clock,
+      pool: this.pool,
+      breaker,
+      release: (slot) => this.release(slot),
+    })
     watch.whenOpened = () => {
-      const { breaker } = watch
-      if (breaker !== undefined) this.pool.turnAwayWaiting(() => breaker.refusal())
+      this.pool.turnAwayWaiting(() => breaker.refusal())
+      look()
     }
   }
 

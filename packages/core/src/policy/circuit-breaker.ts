@@ -12,6 +12,7 @@ export type BreakerState = 'closed' | 'open' | 'half-open'
  * - `probe-failed`: what was let through to try failed as well.
  * - `probes-silent`: what was let through to try has not come back in time.
  * - `time-to-probe`: the open time is over.
+ * - `host-answers`: the host was seen to answer before that.
  * - `probes-succeeded`: what was let through to try went well.
  */
 export type BreakerReason =
@@ -20,6 +21,7 @@ export type BreakerReason =
   | 'probe-failed'
   | 'probes-silent'
   | 'time-to-probe'
+  | 'host-answers'
   | 'probes-succeeded'
 
 /** What a breaker judges by, at one moment. */
@@ -153,16 +155,22 @@ export class CircuitBreaker {
     if (verdict !== 'success') this.#judge(now)
   }
 
+  /** The host has answered to something else: probes are let through before the open time is over. */
+  hostAnswers(now: number): void {
+    if (this.#due(now).kind === 'open') this.#halfOpen('host-answers', now)
+  }
+
   /** The state at this time: what is due happens first. */
   #due(now: number): Closed | Open | HalfOpen {
     const state = this.#state
     if (state.kind === 'half-open' && now >= state.giveUpAt) this.#open('probes-silent', now)
-    else if (state.kind === 'open' && now >= state.until) {
-      const giveUpAt = now + this.#options.maxOpenMs
-      const probes = new Set<Permit>()
-      this.#become({ kind: 'half-open', probes, giveUpAt, calls: 0, failures: 0, slow: 0 }, 'time-to-probe', now)
-    }
+    else if (state.kind === 'open' && now >= state.until) this.#halfOpen('time-to-probe', now)
     return this.#state
+  }
+
+  #halfOpen(reason: BreakerReason, now: number): void {
+    const giveUpAt = now + this.#options.maxOpenMs
+    this.#become({ kind: 'half-open', probes: new Set(), giveUpAt, calls: 0, failures: 0, slow: 0 }, reason, now)
   }
 
   #judge(now: number): void {

@@ -12,6 +12,9 @@ export interface Holder {
   readonly isUrgent?: boolean
 }
 
+/** Goes on waiting where others are sent away: for what must be found out, such as the outcome of a COMMIT. */
+export const urgent: Holder = Object.freeze({ held: 0, isUrgent: true })
+
 /** How many connections this work and the work around it hold. */
 export function heldAround(holder: Holder | undefined): number {
   let held = 0

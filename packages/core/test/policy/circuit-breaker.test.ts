@@ -132,6 +132,15 @@ describe('open', () => {
 })
 
 describe('half-open', () => {
+  test('comes early when the host is seen to answer', () => {
+    const { breaker, changes } = opened()
+    breaker.hostAnswers(100)
+    expect(changes.at(-1)).toMatchObject({ to: 'half-open', reason: 'host-answers' })
+    const permit = breaker.admit(100)
+    breaker.hostAnswers(100) // nothing new
+    expect(permit?.epoch).toBe(breaker.epoch)
+  })
+
   test('lets three probes through and rejects the rest', () => {
     const { breaker } = opened()
     const permits = Array.from({ length: 10 }, () => breaker.admit(1_000))
@@ -221,13 +230,20 @@ class Model {
 
   due(now: number): void {
     if (this.state === 'half-open' && now >= this.#giveUpAt) this.#open(now)
-    else if (this.state === 'open' && now >= this.#until) {
-      this.state = 'half-open'
-      this.epoch++
-      this.#giveUpAt = now + this.options.maxOpenMs
-      this.#out = new Set()
-      this.#probes = []
-    }
+    else if (this.state === 'open' && now >= this.#until) this.#halfOpen(now)
+  }
+
+  hostAnswers(now: number): void {
+    this.due(now)
+    if (this.state === 'open') this.#halfOpen(now)
+  }
+
+  #halfOpen(now: number): void {
+    this.state = 'half-open'
+    this.epoch++
+    this.#giveUpAt = now + this.options.maxOpenMs
+    this.#out = new Set()
+    this.#probes = []
   }
 
   admit(now: number): { epoch: number; probe: number } | undefined {
