@@ -86,7 +86,7 @@ export class HostBreaker<Key extends object> {
   /** Whether it is open because the host was out of reach: then it is worth looking whether it is back. */
   get isOpenForReach(): boolean {
     if (this.#breaker.state !== 'open') return false
-    const kind = classify(this.#lastFailure)
+    const kind = classify(this.#lastFailure, 'connect')
     return kind === 'connection' || kind === 'unavailable' || isTimeout(this.#lastFailure)
   }
 

@@ -110,6 +110,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
 
   connected(connection: Connection, durationMs: number): void {
     this.breaker?.signOfLife()
+    this.breaker?.hostAnswers()
     this.#events.emit('connect', () => ({ ...this.#host(), pid: connection.pid, durationMs }))
   }
 
