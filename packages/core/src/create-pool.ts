@@ -54,7 +54,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     },
     environment,
   )
-  const host = new Host(config, where, limits, environment, watch)
+  const host = new Host(config, where, limits, environment, watch, options.resetOnRelease)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))
@@ -72,7 +72,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     events,
     counts: { retries: 0 },
   }
-  return new Pool(name, session, limits.max)
+  return new Pool(name, session)
 }
 
 function warnOfLeak(name: string): (leak: LeakReport) => void {

@@ -13,6 +13,7 @@ export {
   AcquireTimeoutError,
   ConnectionLostError,
   ConnectionReleasedError,
+  OverloadedError,
   PoolClosedError,
   type PoolFigures,
   QueueFullError,
@@ -42,17 +43,21 @@ export type {
   TurnedAwayEvent,
 } from './host/host-events.js'
 export type { HostHealth } from './host/host-health.js'
+export type { HygieneOptions, ResetMode } from './host/hygiene.js'
 export type { QueryTrace } from './host/query-trace.js'
 export type { BackoffOptions } from './policy/backoff.js'
 export { type Breaker, type BreakerCall, createBreaker, type OwnBreakerOptions } from './policy/breaker.js'
 export type { BreakerOptions } from './policy/breaker-options.js'
 export type { BreakerFigures, BreakerReason, BreakerState, BreakerTransition } from './policy/circuit-breaker.js'
+export type { OverloadOptions } from './policy/codel.js'
 export type { RetryBudgetOptions } from './policy/retry-budget.js'
 export type { PoolCounts } from './pool/pool-counts.js'
 export type { PoolLimits } from './pool/pool-limits.js'
 export type { CloseReason } from './pool/pool-observer.js'
 export type { LeakReport } from './pool/resource-factory.js'
-export type { EndOptions, Pool, PoolEvents, PoolStats } from './pool.js'
+export type { FlushMode, PoolSize } from './pool/resource-pool.js'
+export type { Pool, PoolEvents, PoolStats } from './pool.js'
+export type { EndOptions } from './pool-end.js'
 export type { PoolHealth } from './pool-health.js'
 export type { PoolLockOptions, PoolOptions } from './pool-options.js'
 export type { Deadline } from './session/ambient-deadline.js'

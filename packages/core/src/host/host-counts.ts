@@ -48,6 +48,7 @@ const refusalOf: Readonly<Partial<Record<LifeguardErrorCode, keyof RefusalCounts
   LIFEGUARD_SERVER_UNAVAILABLE: 'serverUnavailable',
   LIFEGUARD_BREAKER_OPEN: 'breakerOpen',
   LIFEGUARD_QUEUE_FULL: 'queueFull',
+  LIFEGUARD_OVERLOADED: 'shed',
   LIFEGUARD_SELF_DEADLOCK: 'selfDeadlock',
   LIFEGUARD_POOL_CLOSED: 'poolClosed',
   LIFEGUARD_ABORTED: 'givenUp',

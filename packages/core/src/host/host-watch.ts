@@ -95,11 +95,6 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     })
   }
 
-  shed(waitMs: number): void {
-    this.tally.refused('shed')
-    this.#events.emit('shed', () => ({ ...this.#host(), waitMs, waiting: this.waiting() }))
-  }
-
   leaked(leak: LeakReport): void {
     this.#options.onLeak(leak)
     const { heldMs, acquireStack } = leak
@@ -127,8 +122,11 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   /** A caller got no connection, after so long. */
   refused(error: unknown, waitMs: number): void {
     const kind = refusalKind(error)
-    if (kind === 'shed') return // told by the pool, which knows more of it
     this.tally.refused(kind)
+    if (kind === 'shed') {
+      this.#events.emit('shed', () => ({ ...this.#host(), waitMs, waiting: this.waiting() }))
+      return
+    }
     if (kind === 'poolBusy' || kind === 'serverUnavailable') {
       const reason = kind === 'poolBusy' ? 'pool-busy' : 'server-unavailable'
       this.#events.emit('timeout', () => ({ ...this.#host(), reason, waitMs, waiting: this.waiting() }))

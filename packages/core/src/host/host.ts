@@ -1,4 +1,4 @@
-import { type Limit, unlimited } from '../base/limit.js'
+import type { Limit } from '../base/limit.js'
 import { classify } from '../errors/classify.js'
 import { within } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
@@ -10,12 +10,11 @@ import type { ClientConfig } from '../wire/client-config.js'
 import { Connection } from '../wire/connection.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import type { HostWatch } from './host-watch.js'
+import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
 import { watchForReturn } from './return-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
-/** How long tidying up a connection that came back in the middle of something may take. */
-const tidyBoundMs = 5_000
 
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
@@ -29,6 +28,7 @@ export class Host {
   /** `127.0.0.1:5432`. */
   readonly where: string
   readonly #config: ClientConfig
+  readonly #hygiene: Hygiene
 
   constructor(
     config: ClientConfig,
@@ -36,17 +36,22 @@ export class Host {
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
     watch: HostWatch,
+    resetMode: ResetMode = defaultResetMode,
   ) {
     this.where = where
     this.environment = environment
     this.watch = watch
     this.#config = config
+    this.#hygiene = new Hygiene(resetMode, environment.clock)
     this.pool = new ResourcePool<Connection>(
       {
         where,
-        open: () => this.#open(),
+        open: (signal) => this.#open(signal),
         close: (connection) => connection.close(),
-        destroy: (connection) => connection.destroy(),
+        destroy: (connection) => {
+          connection.destroy()
+          return connection.gone()
+        },
         isAlive: (connection) => connection.isAlive,
         check: (connection) => this.#check(connection),
         isHopeless: (error) => classify(error, 'connect') === 'configuration',
@@ -144,15 +149,15 @@ export class Host {
   release(slot: ConnectionSlot): void {
     const connection = slot.resource
     if (!connection.isAlive) this.pool.discard(slot)
-    else if (connection.isQuiet && connection.status === 'I') this.pool.release(slot)
+    else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
     else void this.#tidy(slot)
   }
 
-  async #open(): Promise<Connection> {
+  async #open(signal: AbortSignal): Promise<Connection> {
     const { clock } = this.environment
     const since = clock.now()
     try {
-      const connection = await Connection.open(this.#config, clock)
+      const connection = await Connection.open(this.#config, clock, signal)
       connection.observer = this.watch
       connection.onLost((cause) => {
         if (!connection.isTornDown) this.watch.lost(connection, cause)
@@ -161,25 +166,14 @@ export class Host {
       this.watch.connected(connection, clock.now() - since)
       return connection
     } catch (error) {
-      this.watch.connectFailed(error, clock.now() - since)
+      // One that the end of the pool has cut short says nothing of the server.
+      if (!signal.aborted) this.watch.connectFailed(error, clock.now() - since)
       throw error
     }
   }
 
   async #tidy(slot: ConnectionSlot): Promise<void> {
-    const connection = slot.resource
-    const { clock } = this.environment
-    const bound = clock.setTimer(tidyBoundMs, () => connection.destroy())
-    try {
-      await connection.whenQuiet()
-      if (connection.isAlive && connection.status !== 'I')
-        await connection.run(new Statement({ text: 'rollback' }), unlimited)
-    } catch {
-      // A connection that cannot roll back is of no use to anybody; its caller has long had an answer.
-      connection.destroy()
-    }
-    clock.clearTimer(bound)
-    if (connection.isAlive && connection.isQuiet && connection.status === 'I') this.pool.release(slot)
+    if (await this.#hygiene.makeFit(slot.resource)) this.pool.release(slot)
     else this.pool.discard(slot)
   }
 

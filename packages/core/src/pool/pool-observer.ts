@@ -22,8 +22,6 @@ export interface PoolObserver<R> {
   released?(slot: Slot<R>): void
   /** One is on its way out. */
   closing?(slot: Slot<R>, reason: CloseReason): void
-  /** A caller was dropped from the queue because of overload. */
-  shed?(waitedMs: number): void
 }
 
 /** What tells why a resource must not be used again. */
@@ -32,6 +30,8 @@ export interface CloseCircumstances {
   /** Whether it is torn down, in place of being closed in peace. */
   readonly isDropped: boolean
   readonly isEnding: boolean
+  /** Whether there are more than there may be, now that the pool was made smaller. */
+  readonly isSurplus: boolean
   readonly generation: number
   readonly maxUses: number
   readonly now: number
@@ -40,12 +40,13 @@ export interface CloseCircumstances {
 /** Why this slot goes. */
 export function closeReason(
   slot: Slot<unknown>,
-  { isAlive, isDropped, isEnding, generation, maxUses, now }: CloseCircumstances,
+  { isAlive, isDropped, isEnding, isSurplus, generation, maxUses, now }: CloseCircumstances,
 ): CloseReason {
   if (!isAlive) return 'lost'
   if (isEnding) return 'end'
   if (isDropped) return 'discarded'
   if (slot.generation !== generation) return 'flushed'
+  if (isSurplus) return 'shrunk'
   if (maxUses > 0 && slot.uses >= maxUses) return 'uses'
   return now >= slot.expiresAt ? 'lifetime' : 'idle'
 }

@@ -47,7 +47,7 @@ async function newPool(clock: FakeClock | typeof systemClock, observer: PoolObse
     where: 'here',
     open: () => Promise.resolve(nobody),
     close: () => Promise.resolve(),
-    destroy: () => undefined,
+    destroy: () => Promise.resolve(),
     isAlive: () => true,
     check: () => Promise.resolve(true),
     isHopeless: () => false,
