@@ -1,3 +1,4 @@
+export type { Duration, DurationText } from './base/duration.js'
 export type { HistogramSnapshot } from './base/histogram.js'
 export type { OperationOptions } from './base/limit.js'
 export { createPool } from './create-pool.js'
@@ -93,5 +94,7 @@ export type { FallbackCache, FallbackOptions, FallbackResult } from './session/w
 export type { OptimisticAttempt, OptimisticRetryOptions } from './session/with-optimistic-retry.js'
 export type { WatchOptions } from './watch-options.js'
 export type { ConnectOptions } from './wire/connect-options.js'
+export type { ChannelBinding, TargetSessionAttrs } from './wire/connect-settings.js'
 export type { Field, TypeParsers } from './wire/pg-internals.js'
 export type { QueryResult, StatementConfig } from './wire/statement.js'
+export type { SslMode } from './wire/tls-settings.js'

@@ -26,9 +26,6 @@ export interface ResolvedWatchOptions {
   readonly breaker: ResolvedBreakerOptions | undefined
 }
 
-/** Names of the options above. */
-export const watchOptionNames: readonly (keyof WatchOptions)[] = ['slowQueryMs', 'breaker']
-
 const defaultSlowQueryMs = 100
 
 /**

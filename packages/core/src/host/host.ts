@@ -6,8 +6,8 @@ import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
-import type { ClientConfig } from '../wire/client-config.js'
-import { Connection } from '../wire/connection.js'
+import type { Connection } from '../wire/connection.js'
+import type { Destination } from '../wire/destination.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import type { HostWatch } from './host-watch.js'
 import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
@@ -27,32 +27,31 @@ export class Host {
   readonly watch: HostWatch
   /** `127.0.0.1:5432`. */
   readonly where: string
-  readonly #config: ClientConfig
+  readonly #destination: Destination
   readonly #hygiene: Hygiene
 
   constructor(
-    config: ClientConfig,
-    where: string,
+    destination: Destination,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
     watch: HostWatch,
     resetMode: ResetMode = defaultResetMode,
   ) {
-    this.where = where
     this.environment = environment
+    this.where = destination.where
     this.watch = watch
-    this.#config = config
+    this.#destination = destination
     this.#hygiene = new Hygiene(resetMode, environment.clock)
     this.pool = new ResourcePool<Connection>(
       {
-        where,
+        where: destination.where,
         open: (signal) => this.#open(signal),
         close: (connection) => connection.close(),
         destroy: (connection) => {
           connection.destroy()
           return connection.gone()
         },
-        isAlive: (connection) => connection.isAlive,
+        isAlive: (connection) => connection.isAlive && destination.suits(connection),
         check: (connection) => this.#check(connection),
         isHopeless: (error) => classify(error, 'connect') === 'configuration',
         onLeak: (leak) => watch.leaked(leak),
@@ -129,7 +128,7 @@ export class Host {
    * pool in which everybody waits for its answer.
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
-    const opening = Connection.open(this.#config, this.environment.clock)
+    const opening = this.#destination.open()
     try {
       return await fn(await within(opening, limit, this.environment.clock))
     } finally {
@@ -157,7 +156,7 @@ export class Host {
     const { clock } = this.environment
     const since = clock.now()
     try {
-      const connection = await Connection.open(this.#config, clock, signal)
+      const connection = await this.#destination.open(signal)
       connection.observer = this.watch
       connection.onLost((cause) => {
         if (!connection.isTornDown) this.watch.lost(connection, cause)
