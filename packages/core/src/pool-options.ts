@@ -12,11 +12,12 @@ import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolSize } from './pool/resource-pool.js'
+import type { WatchOptions } from './watch-options.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
 
 /** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
-export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions {
+export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, WatchOptions {
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
   /** How advisory locks are held. */
