@@ -1,8 +1,10 @@
 import type { Limit, OperationOptions } from './base/limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
+import { runExclusive } from './host/run-exclusive.js'
 import type { PoolCounts } from './pool/pool-counts.js'
 import { type Deadline, withDeadline } from './session/ambient-deadline.js'
+import { type BatchResults, batch } from './session/batch.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
@@ -21,10 +23,12 @@ import {
 } from './session/lock/with-lock.js'
 import { type MigrationLockOptions, withMigrationLock } from './session/lock/with-migration-lock.js'
 import { type SemaphoreOptions, withSemaphore } from './session/lock/with-semaphore.js'
+import type { Operable } from './session/operations.js'
 import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
-import { rowsOf, type Streamable, type StreamOptions } from './session/portal.js'
-import { type QueryArguments, type Queryable, query, withCallersStack } from './session/queryable.js'
+import { rowsOf, type StreamArguments, type StreamOptions } from './session/portal.js'
+import { type QueryArguments, query, statementOf, withCallersStack } from './session/queryable.js'
 import type { SessionEvents } from './session/session-events.js'
+import type { Sql } from './session/sql/sql-statement.js'
 import { streamBatches } from './session/stream.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
 import type { TransactionOptions } from './session/transaction-options.js'
@@ -36,6 +40,7 @@ import {
   withOptimisticRetry,
 } from './session/with-optimistic-retry.js'
 import { withTransaction } from './session/with-transaction.js'
+import type { ExchangeConfig } from './wire/exchange.js'
 import type { QueryResult, StatementConfig } from './wire/statement.js'
 
 /** The pool at one moment, in numbers. */
@@ -81,7 +86,7 @@ const defaultEndMs = 10_000
  * A pool of connections to one PostgreSQL database, with everything that keeps work on it right. Made by
  * {@link createPool}.
  */
-export class Pool implements Queryable, Streamable, AsyncDisposable {
+export class Pool implements Operable, AsyncDisposable {
   /** The name it was given. */
   readonly name: string
   readonly #environment: LockEnvironment
@@ -110,16 +115,43 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * console.log(rows[0]?.name)
    * ```
    */
-  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
+  query<Row>(statement: Sql<Row>, options?: OperationOptions): Promise<QueryResult<Row>>
+  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>
+  query<Row>(...args: QueryArguments): Promise<QueryResult<Row>> {
     return query<Row>(this, this.#environment.ambient, args)
   }
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. @internal */
-  execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+  execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
     const { ambient, host } = this.#environment
     const context = ambient.current
     if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
+    if ('exchange' in config) return runExclusive(host, config, limit, context?.holder)
     return host.query(config, limit, context?.holder)
+  }
+
+  /**
+   * Runs statements of any kind in one round trip, all or nothing; inside of a transaction they belong to it.
+   *
+   * @throws BatchError with the index of the statement that failed: nothing of the batch took effect
+   * @example
+   * ```ts
+   * import { createPool, sql } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const [order, , stock] = await pool.batch([
+   *   sql<{ id: number }>`insert into purchase (customer) values (${42}) returning id`,
+   *   sql`update item set stock = stock - 1 where id = ${7}`,
+   *   sql<{ stock: number }>`select stock from item where id = ${7}`,
+   * ])
+   * console.log(order.rows[0]?.id, stock.rows[0]?.stock)
+   * ```
+   */
+  batch<const Statements extends readonly StatementConfig[]>(
+    statements: Statements,
+    options?: OperationOptions,
+  ): Promise<BatchResults<Statements>> {
+    return batch(this, this.#environment.ambient, statements, options)
   }
 
   /**
@@ -136,12 +168,11 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * }
    * ```
    */
-  stream<Row = Record<string, unknown>>(
-    text: string,
-    values?: readonly unknown[],
-    options?: StreamOptions,
-  ): AsyncGenerator<Row, void, undefined> {
-    return rowsOf(this.streamBatches<Row>({ text, values }, options))
+  stream<Row>(statement: Sql<Row>, options?: StreamOptions): AsyncGenerator<Row, void, undefined>
+  stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
+  stream<Row>(...args: StreamArguments): AsyncGenerator<Row, void, undefined> {
+    const { config, options } = statementOf(args)
+    return rowsOf(this.streamBatches<Row>(config, options))
   }
 
   /** The same rows in batches of `batchSize`, for code that handles many at a time. */

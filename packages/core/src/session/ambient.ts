@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.js'
 import { type Limit, type OperationOptions, tighter, unlimited } from '../base/limit.js'
 import { operationLimit } from '../errors/operation-limit.js'
 import type { Holder } from '../pool/waiter.js'
+import type { ExchangeConfig } from '../wire/exchange.js'
 import type { AheadConfig, QueryResult, StatementConfig } from '../wire/statement.js'
 import type { HeldLock } from './lock/held-lock.js'
 import type { ControlledTransaction, Transaction } from './transaction.js'
@@ -13,7 +14,7 @@ export interface OpenTransaction extends Transaction {
   readonly isOver: boolean
   /** How the outermost level began. */
   readonly begun: BeginOptions
-  execute(config: StatementConfig | AheadConfig, limit: Limit): Promise<QueryResult>
+  execute(config: StatementConfig | AheadConfig | ExchangeConfig, limit: Limit): Promise<QueryResult>
   /** A savepoint that is ended by hand. */
   begin(options?: OperationOptions): Promise<ControlledTransaction>
   /** Whether this is that level, or one nested in it. */

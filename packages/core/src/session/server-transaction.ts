@@ -6,6 +6,7 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
 import type { Connection } from '../wire/connection.js'
+import { statementFrom } from '../wire/exchange.js'
 import { mayHoldSeveral, type Prelude, type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import type { ConnectionSource } from './connection-source.js'
 import { type Sending, StatementLine } from './statement-line.js'
@@ -168,7 +169,7 @@ export class ServerTransaction {
     const apart = last !== undefined && mayHoldSeveral(config.text)
     try {
       if (apart) await this.#run(connection, new Statement(last, preludes.slice(0, -1)), sending)
-      return await this.#run(connection, new Statement(config, apart ? [] : preludes), sending)
+      return await this.#run(connection, statementFrom(config, apart ? [] : preludes), sending)
     } finally {
       this.#noticeEnd(connection)
     }

@@ -1,0 +1,51 @@
+import type { Limit, OperationOptions } from '../base/limit.js'
+import type { ExchangeConfig } from '../wire/exchange.js'
+import type { AheadConfig, PortalConfig, QueryResult, StatementConfig } from '../wire/statement.js'
+import { type Batchable, type BatchResults, batch } from './batch.js'
+import { batchesIn, rowsOf, type StreamArguments, type Streamable, type StreamOptions } from './portal.js'
+import { type Bounds, type Executor, type QueryArguments, type Queryable, query, statementOf } from './queryable.js'
+import type { Sql } from './sql/sql-statement.js'
+
+/** Everything that can be asked of whatever runs statements. */
+export interface Operable extends Queryable, Streamable, Batchable {}
+
+/** The same for a connection or a transaction, out of the one way in which it runs a statement. */
+export abstract class Operations implements Operable, Executor {
+  readonly #bounds: Bounds
+
+  constructor(bounds: Bounds) {
+    this.#bounds = bounds
+  }
+
+  abstract execute(
+    config: StatementConfig | PortalConfig | AheadConfig | ExchangeConfig,
+    limit: Limit,
+  ): Promise<QueryResult>
+
+  query<Row>(statement: Sql<Row>, options?: OperationOptions): Promise<QueryResult<Row>>
+  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>
+  query<Row>(...args: QueryArguments): Promise<QueryResult<Row>> {
+    return query<Row>(this, this.#bounds, args)
+  }
+
+  stream<Row>(statement: Sql<Row>, options?: StreamOptions): AsyncGenerator<Row, void, undefined>
+  stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
+  stream<Row>(...args: StreamArguments): AsyncGenerator<Row, void, undefined> {
+    const { config, options } = statementOf(args)
+    return rowsOf(this.streamBatches<Row>(config, options))
+  }
+
+  streamBatches<Row = Record<string, unknown>>(
+    config: StatementConfig,
+    options?: StreamOptions,
+  ): AsyncGenerator<Row[], void, undefined> {
+    return batchesIn<Row>(this, this.#bounds, config, options)
+  }
+
+  batch<const Statements extends readonly StatementConfig[]>(
+    statements: Statements,
+    options?: OperationOptions,
+  ): Promise<BatchResults<Statements>> {
+    return batch(this, this.#bounds, statements, options)
+  }
+}
