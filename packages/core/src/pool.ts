@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from './base/limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
@@ -6,6 +7,8 @@ import type { PoolCounts } from './pool/pool-counts.js'
 import { type Deadline, withDeadline } from './session/ambient-deadline.js'
 import { type BatchResults, batch } from './session/batch.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
+import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './session/copy/copy-from.js'
+import { type CopyOrigin, type CopyToOptions, copyTo } from './session/copy/copy-to.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
 import { type Candidacy, type ElectOptions, elect } from './session/lock/elect.js'
@@ -40,6 +43,7 @@ import {
   withOptimisticRetry,
 } from './session/with-optimistic-retry.js'
 import { withTransaction } from './session/with-transaction.js'
+import type { CopyResult } from './wire/copy-in.js'
 import type { ExchangeConfig } from './wire/exchange.js'
 import type { QueryResult, StatementConfig } from './wire/statement.js'
 
@@ -181,6 +185,44 @@ export class Pool implements Operable, AsyncDisposable {
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
     return streamBatches<Row>(this.#environment, statement, options)
+  }
+
+  /**
+   * Copies rows into a table with COPY: all of them, or none.
+   *
+   * @throws what the rows throw, or what the server says; then nothing was copied
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * async function* events() {
+   *   for (let id = 1; id <= 100_000; id++) yield [id, { kind: 'seen' }, new Date()]
+   * }
+   * const { rowCount } = await pool.copyFrom({ table: 'event', columns: ['id', 'body', 'at'] }, events())
+   * console.log(rowCount)
+   * ```
+   */
+  copyFrom(target: CopyTarget, rows: CopyRows, options?: CopyOptions): Promise<CopyResult> {
+    return copyFrom(this, this.#environment.ambient, target, rows, options)
+  }
+
+  /**
+   * The rows of a query or a table as a stream of bytes, in text, csv or binary form.
+   *
+   * @example
+   * ```ts
+   * import { createWriteStream } from 'node:fs'
+   * import { pipeline } from 'node:stream/promises'
+   * import { createPool, sql } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const csv = pool.copyTo(sql`select * from event where id > ${100}`, { format: 'csv', header: true })
+   * await pipeline(csv, createWriteStream('events.csv'))
+   * ```
+   */
+  copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable {
+    return copyTo(this, this.#environment.ambient, origin, options)
   }
 
   /**

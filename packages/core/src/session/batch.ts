@@ -3,8 +3,8 @@ import { BatchError } from '../errors/batch-error.js'
 import { endsSession } from '../errors/classify.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { errorWithSqlState } from '../errors/sqlstate.js'
-import { BatchStatement } from '../wire/batch.js'
-import { type ExchangeConfig, resultOf } from '../wire/exchange.js'
+import { BatchExchange } from '../wire/batch.js'
+import { type ExchangeConfig, outcomeOf } from '../wire/exchange.js'
 import type { Prelude, QueryResult, StatementConfig } from '../wire/statement.js'
 import { leadingWords } from './leading-words.js'
 import { type Bounds, type Executor, withCallersStack } from './queryable.js'
@@ -67,17 +67,17 @@ async function run<Statements extends readonly StatementConfig[]>(
   limit: Limit,
   statements: Statements,
 ): Promise<BatchResults<Statements>> {
-  let sent: BatchStatement | undefined
+  let sent: BatchExchange | undefined
   const isPlain = plain.test(leadingWords(statements[0]?.text ?? ''))
   const config: ExchangeConfig = {
     text: '',
     exchange: (preludes) => {
-      sent = new BatchStatement(statements, isPlain ? preludes : [...preludes, guard])
+      sent = new BatchExchange(statements, isPlain ? preludes : [...preludes, guard])
       return sent
     },
   }
   try {
-    return resultOf<BatchResults<Statements>>(await executor.execute(config, limit))
+    return outcomeOf<BatchResults<Statements>>(await executor.execute(config, limit))
   } catch (error) {
     // What was given up, and a connection that was lost, is told as it is for a single statement.
     const index = sent?.failedAt

@@ -1,13 +1,34 @@
+import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from '../base/limit.js'
+import type { CopyResult } from '../wire/copy-in.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
 import type { AheadConfig, PortalConfig, QueryResult, StatementConfig } from '../wire/statement.js'
 import { type Batchable, type BatchResults, batch } from './batch.js'
+import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './copy/copy-from.js'
+import { type CopyOrigin, type CopyToOptions, copyTo } from './copy/copy-to.js'
 import { batchesIn, rowsOf, type StreamArguments, type Streamable, type StreamOptions } from './portal.js'
 import { type Bounds, type Executor, type QueryArguments, type Queryable, query, statementOf } from './queryable.js'
 import type { Sql } from './sql/sql-statement.js'
 
+/** Anything that copies rows in and out in bulk. */
+export interface Copyable {
+  /**
+   * Copies rows into a table with COPY, the fastest way there is: all of them, or none. They are asked for one by one as
+   * the server takes them.
+   *
+   * @param rows arrays, objects (with `columns`), or bytes in `format`; never out of the transaction that they go into
+   * @throws what the rows throw, or what the server says; then nothing was copied
+   */
+  copyFrom(target: CopyTarget, rows: CopyRows, options?: CopyOptions): Promise<CopyResult>
+  /**
+   * The rows of a query or a table as a stream of bytes. A slow reader slows the server down; destroying the stream cancels
+   * the COPY there, which fails the transaction that it is in.
+   */
+  copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable
+}
+
 /** Everything that can be asked of whatever runs statements. */
-export interface Operable extends Queryable, Streamable, Batchable {}
+export interface Operable extends Queryable, Streamable, Batchable, Copyable {}
 
 /** The same for a connection or a transaction, out of the one way in which it runs a statement. */
 export abstract class Operations implements Operable, Executor {
@@ -47,5 +68,13 @@ export abstract class Operations implements Operable, Executor {
     options?: OperationOptions,
   ): Promise<BatchResults<Statements>> {
     return batch(this, this.#bounds, statements, options)
+  }
+
+  copyFrom(target: CopyTarget, rows: CopyRows, options?: CopyOptions): Promise<CopyResult> {
+    return copyFrom(this, this.#bounds, target, rows, options)
+  }
+
+  copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable {
+    return copyTo(this, this.#bounds, origin, options)
   }
 }

@@ -1,12 +1,6 @@
-import {
-  type CommandCompleteMessage,
-  type Field,
-  prepareValue,
-  ResultBase,
-  type ResultInternals,
-  type WireConnection,
-} from './pg-internals.js'
-import { type Prelude, type QueryResult, Statement, type StatementConfig } from './statement.js'
+import { Exchange, type Messages } from './exchange.js'
+import { type CommandCompleteMessage, type Field, ResultBase, type ResultInternals } from './pg-internals.js'
+import { type Prelude, prepared, type QueryResult, type StatementConfig } from './statement.js'
 
 /** As much is handed to the socket before what is there has gone out. */
 const mostUnsentBytes = 65_536
@@ -27,113 +21,78 @@ interface Item {
  *
  * The statements go out piece by piece, as the socket takes them, while the answers come in.
  */
-export class BatchStatement extends Statement {
-  readonly #preludes: readonly Prelude[]
+export class BatchExchange extends Exchange<QueryResult[]> {
   readonly #items: readonly Item[]
-  /** Preludes whose CommandComplete has not come yet. */
-  #ahead: number
   /** Statements that have been written. */
   #written = 0
   /** Statements that have been answered: the next answer is for this one. */
   #answered = 0
-  #isSynced = false
   /** The statement that failed; undefined while none has, and when it was what goes ahead that did. */
   failedAt: number | undefined
 
   /** @throws what a value throws that cannot be sent; nothing has been sent then */
   constructor(configs: readonly StatementConfig[], preludes: readonly Prelude[]) {
-    super({ text: '' })
-    this.queryMode = 'extended'
-    this.#preludes = preludes
-    this.#ahead = preludes.length
+    super(preludes)
     this.#items = configs.map((config, index) => itemOf(config, configs[index - 1]))
   }
 
-  override get result(): QueryResult {
-    return this.#items.map(({ result }) => result) as unknown as QueryResult
+  override get outcome(): QueryResult[] {
+    return this.#items.map(({ result }) => result as QueryResult)
   }
 
-  override prepare(connection: WireConnection): void {
-    for (const { text, values } of this.#preludes) {
-      connection.parse({ text })
-      connection.bind({ values })
-      connection.execute({})
-    }
-    // `pg` has given this statement the parsers of its client by now.
-    for (const { result } of this.#items) result._types ??= this._result._types
-    this.#write(connection)
+  protected override begin(messages: Messages): void {
+    for (const { result } of this.#items) result._types ??= messages.types
+    this.#write(messages)
   }
 
-  #write(connection: WireConnection): void {
-    const { stream } = connection
+  #write(messages: Messages): void {
+    const { stream } = messages
     while (this.#written < this.#items.length && stream.writableLength < mostUnsentBytes) {
       const { text, values, isAgain } = this.#items[this.#written] as Item
-      if (!isAgain) connection.parse({ text })
-      connection.bind({ values })
-      if (!isAgain) connection.describe({ type: 'P', name: '' })
-      connection.execute({})
+      if (!isAgain) messages.parse(text)
+      messages.bind(values)
+      if (!isAgain) messages.describe()
+      messages.execute()
       this.#written += 1
     }
-    if (this.#written === this.#items.length) this.#sync(connection)
+    if (this.#written === this.#items.length) messages.sync()
     else {
       stream.once('drain', () => {
-        if (this.#isSynced) return
+        // What has not been written when a statement fails is never sent: the server would only skip it.
+        if (this.isSynced) return
         stream.cork()
-        this.#write(connection)
+        this.#write(messages)
         stream.uncork()
       })
     }
   }
 
-  #sync(connection: WireConnection): void {
-    if (this.#isSynced) return
-    this.#isSynced = true
-    connection.sync()
+  protected override onRowDescription(fields: readonly Field[]): void {
+    this.#items[this.#answered]?.result.addFields(fields)
   }
 
-  override handleRowDescription(message: { readonly fields: readonly Field[] }): void {
-    if (this.#ahead === 0) this.#items[this.#answered]?.result.addFields(message.fields)
-  }
-
-  override handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
-    if (this.#ahead > 0) {
-      this.#preludes.at(-this.#ahead)?.onRow?.(message.fields)
-      return
-    }
+  protected override onRow(columns: readonly (string | null)[]): void {
     if (this.failure !== undefined) return
     try {
       const { result } = this.#current()
-      result.rows.push(result.parseRow(message.fields))
+      result.rows.push(result.parseRow(columns))
     } catch (error) {
       // A type parser threw. The rest is read and dropped; the server has done, or goes on with, what it was told.
       this.failure = error as Error
     }
   }
 
-  override handleCommandComplete(message: CommandCompleteMessage): void {
-    if (this.#ahead > 0) {
-      this.#ahead -= 1
-      return
-    }
-    this.#current().result.addCommandComplete(message)
+  protected override onComplete(tag: CommandCompleteMessage | undefined): void {
+    const { result } = this.#current()
+    if (tag !== undefined) result.addCommandComplete(tag)
     this.#answered += 1
   }
 
-  override handleEmptyQuery(): void {
-    if (this.#ahead > 0) this.#ahead -= 1
-    else this.#answered += 1
-  }
-
-  override handleError(error: Error, connection: WireConnection): void {
-    if (!this.sent) {
-      super.handleError(error, connection)
-      return
-    }
-    if (this.#ahead === 0) this.failedAt ??= this.#answered
+  protected override onError(error: Error): void {
+    if (!this.sent) return
+    if (this.hasBegun) this.failedAt ??= this.#answered
     // Over a type parser that threw: this one says that nothing took effect.
     this.failure = error
-    // What has not been written is never sent: the server would only skip it.
-    this.#sync(connection)
   }
 
   /** What the server answers now. */
@@ -152,7 +111,7 @@ export class BatchStatement extends Statement {
 function itemOf({ text, values, rowMode, types }: StatementConfig, before: StatementConfig | undefined): Item {
   return {
     text,
-    values: values === undefined ? [] : values.map(prepareValue),
+    values: prepared(values),
     isAgain: before?.text === text,
     result: new ResultBase(rowMode, types),
   }

@@ -26,6 +26,8 @@ export interface WireConnection extends EventEmitter {
   requestSsl(): void
   cancel(processId: number, secretKey: number): void
   sync(): void
+  sendCopyFail(message: string): void
+  endCopyFrom(): void
 }
 
 /** `pg.Client` with its private side. */
@@ -87,6 +89,7 @@ export interface QueryInternals {
   handleReadyForQuery(connection: WireConnection): void
   handlePortalSuspended(connection: WireConnection): void
   handleCopyInResponse(connection: WireConnection): void
+  handleCopyData(message: { readonly chunk: Buffer }, connection: WireConnection): void
 }
 
 /** `pg.Query` with its private side, to be extended. */

@@ -48,6 +48,13 @@ export class Sql<out Row = Record<string, unknown>> implements StatementConfig {
     for (const string of rest) strings.push(string)
     for (const value of this.values) values.push(value)
   }
+
+  /** The text with something else in the place of each placeholder. @internal */
+  render(value: (value: unknown, index: number) => string): string {
+    let text = this.#strings[0] ?? ''
+    for (const [index, one] of this.values.entries()) text += `${value(one, index)}${this.#strings[index + 1]}`
+    return text
+  }
 }
 
 /** What may stand in a template: another piece of SQL, or a value, which becomes a parameter. */
