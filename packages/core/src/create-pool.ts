@@ -6,8 +6,9 @@ import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
 import { Pool } from './pool.js'
-import { defaultPoolLocks, type PoolOptions, resolveLimits, withoutUndefined } from './pool-options.js'
+import { defaultListen, defaultPoolLocks, type PoolOptions, resolveLimits, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
+import { Listeners } from './session/listen/listeners.js'
 import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
@@ -55,7 +56,11 @@ export function createPool(options: PoolOptions = {}): Pool {
     events: new Emitter(),
     counts: { retries: 0 },
   }
-  return new Pool(name, session, limits.max)
+  const listeners = new Listeners(host, session.ambient, {
+    heartbeatMs: options.listen?.heartbeatMs ?? defaultListen.heartbeatMs,
+    startTimeoutMs: limits.acquireTimeoutMs,
+  })
+  return new Pool(name, session, limits.max, listeners)
 }
 
 function warnOfLeak(name: string): (leak: LeakReport) => void {

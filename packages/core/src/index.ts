@@ -25,7 +25,7 @@ export type { PoolCounts } from './pool/pool-counts.js'
 export type { PoolLimits } from './pool/pool-limits.js'
 export type { LeakReport } from './pool/resource-factory.js'
 export type { EndOptions, Pool, PoolEvents, PoolStats } from './pool.js'
-export type { PoolLockOptions, PoolOptions } from './pool-options.js'
+export type { PoolListenOptions, PoolLockOptions, PoolOptions } from './pool-options.js'
 export type { Deadline } from './session/ambient-deadline.js'
 export type { Batchable, BatchResults } from './session/batch.js'
 export type { CommitProofOptions } from './session/commit-proof.js'
@@ -37,6 +37,13 @@ export type { CopyOrigin, CopyToOptions } from './session/copy/copy-to.js'
 export type { FanOutResults, FanOutTasks } from './session/fan-out.js'
 export type { ConcurrencyOptions } from './session/for-each-concurrent.js'
 export type { Hook } from './session/hooks.js'
+export type {
+  ListenGap,
+  ListenOptions,
+  NotificationHandler,
+  NotificationOrigin,
+  Subscription,
+} from './session/listen/subscription.js'
 export type { Candidacy, ElectOptions } from './session/lock/elect.js'
 export type { FencingToken, LockHandle, LockMode } from './session/lock/held-lock.js'
 export type { Lock } from './session/lock/lock.js'
@@ -46,7 +53,7 @@ export type { AcquireLockOptions, LockOptions, TryLockOptions } from './session/
 export type { TryLockResult } from './session/lock/with-lock.js'
 export type { MigrationLockOptions } from './session/lock/with-migration-lock.js'
 export type { SemaphoreOptions } from './session/lock/with-semaphore.js'
-export type { Copyable, Operable } from './session/operations.js'
+export type { Copyable, Notifiable, Operable } from './session/operations.js'
 export type { PooledConnection } from './session/pooled-connection.js'
 export type { StreamArguments, Streamable, StreamOptions } from './session/portal.js'
 export type { QueryArguments, Queryable, StatementArguments } from './session/queryable.js'

@@ -12,6 +12,8 @@ export interface PoolOptions extends ConnectOptions, PoolLimits {
   readonly name?: string | undefined
   /** How advisory locks are held. */
   readonly locks?: PoolLockOptions | undefined
+  /** How the session is kept that `listen` uses. */
+  readonly listen?: PoolListenOptions | undefined
   /** Bounds on what retries may add to the load while everything fails. @default { reserve: 100, perSuccess: 1 } */
   readonly retryBudget?: RetryBudgetOptions | undefined
   /**
@@ -48,6 +50,20 @@ export interface PoolLockOptions {
   readonly selfTest?: boolean | undefined
 }
 
+/** How the session is kept that `listen` uses, beside the connections of the pool. */
+export interface PoolListenOptions {
+  /**
+   * How often it is asked for a sign of life, in milliseconds; the answer may take as long again, so that a silent
+   * partition is noticed within twice this time. A session that ends is noticed at once.
+   *
+   * @default 10000
+   */
+  readonly heartbeatMs?: number | undefined
+}
+
+/** The defaults of PoolListenOptions. */
+export const defaultListen = { heartbeatMs: 10_000 } as const
+
 /** The defaults of PoolLockOptions. */
 export const defaultPoolLocks = { maxConnections: 4, heartbeatMs: 5_000, selfTest: true } as const
 
@@ -82,7 +98,7 @@ const known: ReadonlySet<string> = new Set([
     'keepAlive',
   ],
   ...['keepAliveInitialDelayMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs', 'applicationName', 'settings'],
-  ...['name', 'retryBudget', 'locks', 'onLeak', 'environment'],
+  ...['name', 'retryBudget', 'locks', 'listen', 'onLeak', 'environment'],
 ])
 
 /** Durations that may also be Infinity, for never. */
@@ -152,6 +168,10 @@ export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
   whole('locks.maxConnections', maxConnections, 1, Number.MAX_SAFE_INTEGER)
   if (!(typeof heartbeatMs === 'number' && Number.isFinite(heartbeatMs) && heartbeatMs > 0)) {
     throw new InvalidOptionError('locks.heartbeatMs', show(heartbeatMs), 'a finite number of milliseconds above 0')
+  }
+  const beat = options.listen?.heartbeatMs
+  if (beat !== undefined && !(typeof beat === 'number' && Number.isFinite(beat) && beat > 0)) {
+    throw new InvalidOptionError('listen.heartbeatMs', show(beat), 'a finite number of milliseconds above 0')
   }
   const limits = { ...defaultPoolLimits, ...withoutUndefined(pick(options)) }
   whole('max', limits.max, 1, Number.MAX_SAFE_INTEGER)

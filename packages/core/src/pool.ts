@@ -11,6 +11,8 @@ import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './se
 import { type CopyOrigin, type CopyToOptions, copyTo } from './session/copy/copy-to.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
+import type { Listeners } from './session/listen/listeners.js'
+import type { ListenOptions, NotificationHandler, Subscription } from './session/listen/subscription.js'
 import { type Candidacy, type ElectOptions, elect } from './session/lock/elect.js'
 import type { LockHandle } from './session/lock/held-lock.js'
 import type { Lock } from './session/lock/lock.js'
@@ -26,7 +28,7 @@ import {
 } from './session/lock/with-lock.js'
 import { type MigrationLockOptions, withMigrationLock } from './session/lock/with-migration-lock.js'
 import { type SemaphoreOptions, withSemaphore } from './session/lock/with-semaphore.js'
-import type { Operable } from './session/operations.js'
+import { notify, type Operable } from './session/operations.js'
 import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
 import { rowsOf, type StreamArguments, type StreamOptions } from './session/portal.js'
 import { type QueryArguments, query, statementOf, withCallersStack } from './session/queryable.js'
@@ -96,13 +98,15 @@ export class Pool implements Operable, AsyncDisposable {
   readonly #environment: LockEnvironment
   readonly #max: number
   readonly #fallback: Fallback
+  readonly #listeners: Listeners
   #ended: Promise<void> | undefined
 
   /** @internal use createPool */
-  constructor(name: string, environment: LockEnvironment, max: number) {
+  constructor(name: string, environment: LockEnvironment, max: number, listeners: Listeners) {
     this.name = name
     this.#environment = environment
     this.#max = max
+    this.#listeners = listeners
     this.#fallback = new Fallback(environment)
   }
 
@@ -223,6 +227,35 @@ export class Pool implements Operable, AsyncDisposable {
    */
   copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable {
     return copyTo(this, this.#environment.ambient, origin, options)
+  }
+
+  /**
+   * Calls `handler` for every notification on a channel, until the subscription is ended. All subscriptions of the pool are
+   * on one session beside it, which comes back and subscribes again when it is lost; `onGap` then tells that something may
+   * have been missed. Never part of a transaction.
+   *
+   * @throws what keeps it from listening in time
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const refresh = () => pool.query('select id from job where done_at is null')
+   * await using jobs = await pool.listen('job', (payload, { pid }) => console.log(payload, pid), { onGap: refresh })
+   * console.log(jobs.channels)
+   * ```
+   */
+  listen(
+    channels: string | readonly string[],
+    handler: NotificationHandler,
+    options?: ListenOptions,
+  ): Promise<Subscription> {
+    return this.#listeners.listen(channels, handler, options)
+  }
+
+  /** Sends a notification: at once, or when the transaction that is open around the call commits. */
+  notify(channel: string, payload?: string, options?: OperationOptions): Promise<void> {
+    return notify(this, channel, payload, options)
   }
 
   /**
@@ -497,7 +530,7 @@ export class Pool implements Operable, AsyncDisposable {
    */
   end(options: EndOptions = {}): Promise<void> {
     const { host } = this.#environment
-    this.#ended ??= host.pool.end()
+    this.#ended ??= Promise.all([host.pool.end(), this.#listeners.end()]).then(() => undefined)
     const { clock } = host.environment
     const timer = clock.setTimer(options.timeoutMs ?? defaultEndMs, () => host.pool.endNow())
     return this.#ended.finally(() => clock.clearTimer(timer))

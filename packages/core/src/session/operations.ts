@@ -1,11 +1,13 @@
 import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from '../base/limit.js'
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { CopyResult } from '../wire/copy-in.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
 import type { AheadConfig, PortalConfig, QueryResult, StatementConfig } from '../wire/statement.js'
 import { type Batchable, type BatchResults, batch } from './batch.js'
 import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './copy/copy-from.js'
 import { type CopyOrigin, type CopyToOptions, copyTo } from './copy/copy-to.js'
+import { channelsOf } from './listen/subscription.js'
 import { batchesIn, rowsOf, type StreamArguments, type Streamable, type StreamOptions } from './portal.js'
 import { type Bounds, type Executor, type QueryArguments, type Queryable, query, statementOf } from './queryable.js'
 import type { Sql } from './sql/sql-statement.js'
@@ -27,8 +29,26 @@ export interface Copyable {
   copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable
 }
 
+/** Anything that sends notifications. */
+export interface Notifiable {
+  /**
+   * Sends a notification to whoever listens: inside of a transaction when it commits, and never when it does not. Only
+   * sessions of the same database hear it.
+   *
+   * @param payload up to 7999 bytes of text; nothing unless given
+   */
+  notify(channel: string, payload?: string, options?: OperationOptions): Promise<void>
+}
+
+/** The body of every `notify`. */
+export async function notify(on: Queryable, channel: string, payload = '', options?: OperationOptions): Promise<void> {
+  const [name] = channelsOf(channel)
+  if (typeof payload !== 'string') throw new InvalidOptionError('payload', `of type ${typeof payload}`, 'a text')
+  await on.query({ text: 'select pg_notify($1, $2)', values: [name, payload] }, options)
+}
+
 /** Everything that can be asked of whatever runs statements. */
-export interface Operable extends Queryable, Streamable, Batchable, Copyable {}
+export interface Operable extends Queryable, Streamable, Batchable, Copyable, Notifiable {}
 
 /** The same for a connection or a transaction, out of the one way in which it runs a statement. */
 export abstract class Operations implements Operable, Executor {
@@ -76,5 +96,9 @@ export abstract class Operations implements Operable, Executor {
 
   copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable {
     return copyTo(this, this.#bounds, origin, options)
+  }
+
+  notify(channel: string, payload?: string, options?: OperationOptions): Promise<void> {
+    return notify(this, channel, payload, options)
   }
 }
