@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { ConnectOptions } from './connect-options.js'
+import { typeParsers } from './type-choices.js'
 
 /** What stands where the user said nothing, in milliseconds. */
 const defaultConnectTimeoutMs = 5_000
@@ -23,7 +24,7 @@ export function clientConfig(options: ConnectOptions, poolName: string): pg.Clie
   if (options.password !== undefined) config.password = options.password
   if (options.database !== undefined) config.database = options.database
   if (options.ssl !== undefined) config.ssl = options.ssl
-  if (options.types !== undefined) config.types = options.types as pg.CustomTypesConfig
+  if (options.types !== undefined) config.types = typeParsers(options.types) as pg.CustomTypesConfig
   if (options.applicationName !== undefined) config.application_name = options.applicationName
   const parameters = { ...options.settings }
   if (options.statementTimeoutMs !== undefined) parameters['statement_timeout'] = options.statementTimeoutMs

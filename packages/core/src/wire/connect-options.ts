@@ -1,5 +1,6 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { TypeParsers } from './pg-internals.js'
+import type { TypeChoices } from './type-choices.js'
 
 /** Where and how to connect: `pg`'s own names, so that a configuration for `pg.Pool` moves over. */
 export interface ConnectOptions {
@@ -21,8 +22,12 @@ export interface ConnectOptions {
   readonly database?: string | undefined
   /** As for `pg`: `true` verifies the server's certificate; an object is handed to `tls.connect`. @default PGSSLMODE */
   readonly ssl?: boolean | TlsOptions | undefined
-  /** Parsers of values for all statements, in place of `pg`'s own. */
-  readonly types?: TypeParsers | undefined
+  /**
+   * As what values come back: `{ int8: 'bigint', date: 'string' }`, or an object with `getTypeParser` as `pg` takes it.
+   *
+   * @default undefined (as `pg` has them: int8 and numeric as strings, dates and timestamps as Date, json parsed)
+   */
+  readonly types?: TypeParsers | TypeChoices | undefined
   /** How long opening one connection may take, in milliseconds, authentication included. @default 5000 */
   readonly connectTimeoutMs?: number | undefined
   /** TCP keepalive, so that a dead peer is noticed on an idle connection. @default true */
