@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { nextTurn } from '../base/next-turn.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
 import { once } from './once.js'
 import type { CommandCompleteMessage } from './pg-internals.js'
@@ -21,6 +22,8 @@ export interface CopyResult {
 
 /** A message holds no more: the socket can say that it is full in between, however large a chunk is. */
 const mostBytes = 1_048_576
+/** After so many bytes the event loop gets its turn, however fast the socket takes them. */
+const bytesInTurn = 262_144
 const codeOfCopyData = 0x64
 const why = 'given up by the client'
 
@@ -82,6 +85,7 @@ export class CopyIn extends Exchange<CopyResult> {
     const { stream } = messages
     const onClose = (): void => this.#end()
     stream.once('close', onClose)
+    let turnedAt = 0
     try {
       for (;;) {
         const next = await this.#source.next()
@@ -89,6 +93,12 @@ export class CopyIn extends Exchange<CopyResult> {
         if (next.done === true) break
         await this.#write(stream, next.value)
         if (this.#isOver) return
+        if (this.#bytes - turnedAt >= bytesInTurn) {
+          // A socket that takes everything at once says so without a turn of the loop: an error would never be read.
+          turnedAt = this.#bytes
+          await nextTurn()
+          if (this.#isOver) return
+        }
       }
       this.#isOver = true
       messages.copyDone()

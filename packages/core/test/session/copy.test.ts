@@ -256,7 +256,8 @@ describe('a copyFrom that fails leaves nothing behind, and a clean connection', 
     const other = testPool(database.url, { max: 1 })
     await using tx = await other.beginTransaction()
     await tx.query('lock table item')
-    expect(await rejection(pool.copyFrom(target, numbered(10), { timeoutMs: 100 }))).toMatchObject({
+    await pool.query('select 1')
+    expect(await rejection(pool.copyFrom(target, numbered(10), { timeoutMs: 300 }))).toMatchObject({
       code: 'LIFEGUARD_TIMEOUT',
     })
     await tx.rollback()
@@ -389,7 +390,8 @@ describe('copyTo', () => {
 
   test('within a time, also with a reader that does not read', async () => {
     const pool = testPool(database.url, { max: 1 })
-    const stream = pool.copyTo(sql`select repeat('x', 1000) from generate_series(1, 100000000)`, { timeoutMs: 100 })
+    await pool.query('select 1')
+    const stream = pool.copyTo(sql`select repeat('x', 1000) from generate_series(1, 100000000)`, { timeoutMs: 300 })
     const failed = new Promise((resolve) => stream.once('error', resolve))
     stream.read(0)
     expect(await failed).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
