@@ -32,7 +32,7 @@ async function carryOut({ url, what, amount, valueBytes, isSlow }: Order): Promi
     const rows = sql<{
       n: number
     }>`select n, 'a row of a few columns' as text, now() as at from generate_series(1, ${amount}::int) n`
-    for await (const batch of pool.streamBatches<{ n: number }>(rows, { batchSize: 1_000 })) {
+    for await (const batch of pool.streamBatches<{ n: number }>(rows)) {
       sum += batch.length
       await pause(isSlow)
     }
