@@ -174,6 +174,7 @@ describe('a batch that fails', () => {
 describe('within limits', () => {
   test('it is cancelled on the server, and undone', async () => {
     const pool = testPool(database.url, { max: 1 })
+    await pool.query('select 1')
     const error = await rejection(pool.batch([insert(1), sql`select pg_sleep(30)`, insert(2)], { timeoutMs: 100 }))
     expect(error).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
     await eventually('it has been cancelled', () => pool.stats().active === 0)
