@@ -22,6 +22,7 @@ export type LifeguardErrorCode =
   | 'LIFEGUARD_LOCK_UNSUPPORTED'
   | 'LIFEGUARD_DEADLOCK'
   | 'LIFEGUARD_VERSION_CONFLICT'
+  | 'LIFEGUARD_BATCH_FAILED'
 
 /**
  * What every error of Lifeguard's own has in common. What the server says is never wrapped in one: it stays `pg`'s
