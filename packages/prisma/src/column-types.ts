@@ -1,8 +1,4 @@
-import { type ColumnType, ColumnTypeEnum } from '@prisma/driver-adapter-utils'
-
-const { Int32, Int64, Float, Double, Numeric, Boolean, Text, Date, Time, DateTime, Json, Bytes, Uuid } = ColumnTypeEnum
-const { Int32Array, Int64Array, FloatArray, DoubleArray, NumericArray, BooleanArray, CharacterArray } = ColumnTypeEnum
-const { TextArray, DateArray, TimeArray, DateTimeArray, JsonArray, BytesArray, UuidArray } = ColumnTypeEnum
+import { type ColumnType, ColumnTypeEnum as types } from '@prisma/driver-adapter-utils'
 
 /** Types that PostgreSQL brings itself have numbers below this one; enums, domains and extensions have others. */
 const firstOfUser = 16_384
@@ -12,61 +8,61 @@ const firstOfUser = 16_384
  * https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/catalog/pg_type.dat
  */
 const byNumber: ReadonlyMap<number, ColumnType> = new Map<number, ColumnType>([
-  [16, Boolean],
-  [1000, BooleanArray],
-  [17, Bytes],
-  [1001, BytesArray],
-  [1002, CharacterArray],
-  [20, Int64],
-  [1016, Int64Array],
-  [26, Int64], // oid
-  [1028, Int64Array],
-  [21, Int32],
-  [1005, Int32Array],
-  [23, Int32],
-  [1007, Int32Array],
-  [700, Float],
-  [1021, FloatArray],
-  [701, Double],
-  [1022, DoubleArray],
-  [1700, Numeric],
-  [1231, NumericArray],
-  [790, Numeric], // money
-  [791, NumericArray],
-  [1082, Date],
-  [1182, DateArray],
-  [1083, Time],
-  [1183, TimeArray],
-  [1266, Time], // timetz
-  [1270, TimeArray],
-  [1114, DateTime],
-  [1115, DateTimeArray],
-  [1184, DateTime],
-  [1185, DateTimeArray],
-  [114, Json],
-  [199, JsonArray],
-  [3802, Json], // jsonb
-  [3807, JsonArray],
-  [2950, Uuid],
-  [2951, UuidArray],
-  [19, Text], // name
-  [1003, TextArray],
-  [25, Text],
-  [1009, TextArray],
-  [1042, Text], // char(n)
-  [1014, TextArray],
-  [1043, Text], // varchar
-  [1015, TextArray],
-  [1560, Text], // bit
-  [1561, TextArray],
-  [1562, Text], // varbit
-  [1563, TextArray],
-  [869, Text], // inet
-  [1041, TextArray],
-  [650, Text], // cidr
-  [651, TextArray],
-  [142, Text], // xml
-  [143, TextArray],
+  [16, types.Boolean],
+  [1000, types.BooleanArray],
+  [17, types.Bytes],
+  [1001, types.BytesArray],
+  [1002, types.CharacterArray],
+  [20, types.Int64],
+  [1016, types.Int64Array],
+  [26, types.Int64], // oid
+  [1028, types.Int64Array],
+  [21, types.Int32],
+  [1005, types.Int32Array],
+  [23, types.Int32],
+  [1007, types.Int32Array],
+  [700, types.Float],
+  [1021, types.FloatArray],
+  [701, types.Double],
+  [1022, types.DoubleArray],
+  [1700, types.Numeric],
+  [1231, types.NumericArray],
+  [790, types.Numeric], // money
+  [791, types.NumericArray],
+  [1082, types.Date],
+  [1182, types.DateArray],
+  [1083, types.Time],
+  [1183, types.TimeArray],
+  [1266, types.Time], // timetz
+  [1270, types.TimeArray],
+  [1114, types.DateTime],
+  [1115, types.DateTimeArray],
+  [1184, types.DateTime],
+  [1185, types.DateTimeArray],
+  [114, types.Json],
+  [199, types.JsonArray],
+  [3802, types.Json], // jsonb
+  [3807, types.JsonArray],
+  [2950, types.Uuid],
+  [2951, types.UuidArray],
+  [19, types.Text], // name
+  [1003, types.TextArray],
+  [25, types.Text],
+  [1009, types.TextArray],
+  [1042, types.Text], // char(n)
+  [1014, types.TextArray],
+  [1043, types.Text], // varchar
+  [1015, types.TextArray],
+  [1560, types.Text], // bit
+  [1561, types.TextArray],
+  [1562, types.Text], // varbit
+  [1563, types.TextArray],
+  [869, types.Text], // inet
+  [1041, types.TextArray],
+  [650, types.Text], // cidr
+  [651, types.TextArray],
+  [142, types.Text], // xml
+  [143, types.TextArray],
 ])
 
 /** Types that Prisma has no value for; the name goes into its error. */
@@ -103,7 +99,7 @@ const unsupported: ReadonlyMap<number, string> = new Map([
 
 /** What Prisma takes this type for; undefined when it cannot read it. A type of the user's is read as text. */
 export function columnType(oid: number): ColumnType | undefined {
-  return byNumber.get(oid) ?? (oid >= firstOfUser ? Text : undefined)
+  return byNumber.get(oid) ?? (oid >= firstOfUser ? types.Text : undefined)
 }
 
 /** The name of a type that cannot be read. */

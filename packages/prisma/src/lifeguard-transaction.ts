@@ -40,7 +40,7 @@ export class LifeguardTransaction implements Transaction {
 
   /** What runs is cancelled on the server first: nobody waits for it any more. */
   async rollback(): Promise<void> {
-    this.#ended.abort(new Error("Prisma ended the transaction: its timeout, or a failure beside this statement"))
+    this.#ended.abort(new Error('Prisma ended the transaction: its timeout, or a failure beside this statement'))
     await this.#own?.rollback()
   }
 

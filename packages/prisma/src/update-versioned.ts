@@ -1,6 +1,6 @@
-import { InvalidOptionError, type OperationOptions, VersionConflictError } from '@pg-lifeguard/core'
+import { InvalidOptionError, type OperationOptions, type Pool, VersionConflictError } from '@pg-lifeguard/core'
 import type { Types } from '@prisma/client/runtime/client'
-import { poolOf } from './pool-of.js'
+import { adapterOf } from './pool-of.js'
 
 /** A model of a client with the extension, such as `prisma.item`. */
 export interface VersionedModel {
@@ -61,14 +61,21 @@ export async function updateVersioned<Model extends VersionedModel>(
   const update = (): Promise<unknown[]> =>
     Promise.resolve(updateManyAndReturn({ where: key, data: { ...changes, [versionField]: { increment: 1 } } }))
   const isLimited = limits.signal !== undefined || limits.timeoutMs !== undefined
-  const rows = isLimited ? (await poolOf($parent).fanOut({ update }, limits)).update : await update()
+  const rows = isLimited ? (await poolBehind($parent).fanOut({ update }, limits)).update : await update()
   if (rows.length === 0) throw new VersionConflictError(`the ${$name} that was read`)
   return rows[0] as RowOf<Model>
+}
+
+/** The client that a model names as its own is the one below the extension, which has no `$pool`. */
+function poolBehind(client: object): Pool {
+  const adapter = adapterOf(client)
+  if (adapter !== undefined) return adapter.pool
+  throw new InvalidOptionError('model', 'of a client on another adapter', 'a model of a client on lifeguardAdapter()')
 }
 
 /** What every model of a client has. */
 interface Delegate {
   readonly $name: string
-  readonly $parent: Parameters<typeof poolOf>[0]
+  readonly $parent: object
   updateManyAndReturn(args: object): PromiseLike<unknown[]>
 }

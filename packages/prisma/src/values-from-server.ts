@@ -85,9 +85,7 @@ const scalars: readonly (readonly [oid: number, arrayOid: number, read: Reader])
 ]
 
 /** Types whose values stay text, but whose arrays are arrays of it. */
-const textArrays = [
-  143, 199, 651, 1002, 1003, 1009, 1014, 1015, 1041, 1183, 1231, 1561, 1563, 2951, 3807,
-]
+const textArrays = [143, 199, 651, 1002, 1003, 1009, 1014, 1015, 1041, 1183, 1231, 1561, 1563, 2951, 3807]
 
 const readers: ReadonlyMap<number, Reader> = new Map([
   ...scalars.flatMap(([oid, arrayOid, read]): [number, Reader][] => [
