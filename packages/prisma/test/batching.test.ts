@@ -99,6 +99,9 @@ test('calls of one tick keep their own deadlines', async () => {
         return await answer
       })
       expect(await rejection(late)).toBeInstanceOf(OperationTimeoutError)
+      // As long as the lock is held the other one can only wait, or have been cancelled with what was late.
+      const waiting = new Promise((resolve) => setTimeout(resolve, 200, 'waiting'))
+      expect(await Promise.race([patient, waiting])).toBe('waiting')
     })
   })
   expect(await patient).toBe(null)
