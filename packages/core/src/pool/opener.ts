@@ -63,12 +63,14 @@ export class Opener<R> {
 
   /** Starts one attempt if it may; else false, and `again` is called when there may be one. */
   tryOpen(inBackground: boolean, generation: number): boolean {
-    const answer = this.#gate.ask(this.#clock.now(), this.#opening)
+    const now = this.#clock.now()
+    const answer = this.#gate.ask(now, this.#opening)
     if (!answer.go) {
       if (answer.retryInMs !== undefined) this.#probeIn(answer.retryInMs, inBackground)
       return false
     }
     this.#opening += 1
+    this.#gate.started(now)
     this.#factory.open().then(
       (resource) => {
         this.#opening -= 1
