@@ -42,16 +42,22 @@ async function installed(): Promise<string> {
   const own = Object.fromEntries([...tarballs].map(([name, path]) => [name, `file:${path}`]))
   const known = JSON.parse(read('package.json')) as Manifest
   const kysely = JSON.parse(read('packages/kysely/package.json')) as Manifest
+  const prisma = JSON.parse(read('packages/prisma/package.json')) as Manifest
   const dependencies = {
     ...own,
     kysely: kysely.devDependencies?.['kysely'],
+    '@prisma/client': prisma.devDependencies?.['@prisma/client'],
+    prisma: prisma.devDependencies?.['prisma'],
     '@types/node': known.devDependencies?.['@types/node'],
   }
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
   // Packages that need each other find the tarballs too, not the registry. No install script has to run.
   await writeFile(join(folder, 'pnpm-workspace.yaml'), JSON.stringify({ overrides: own, strictDepBuilds: false }))
-  await cp(fileURLToPath(new URL('consumer/program.ts', import.meta.url)), join(folder, 'program.ts'))
+  await cp(fileURLToPath(new URL('consumer', import.meta.url)), folder, { recursive: true })
   await pnpm(['install', '--prefer-offline', '--ignore-scripts'], folder)
+  // Any program stands in for the schema engine, which is not run: without one it would be downloaded.
+  const generate = ['node_modules/prisma/build/index.js', 'generate', '--schema', 'schema.prisma']
+  await output(process.execPath, generate, folder, { PRISMA_SCHEMA_ENGINE_BINARY: process.execPath })
   return folder
 }
 
@@ -135,7 +141,8 @@ describe('a project with the tarballs installed', () => {
     await compile({ module: 'nodenext', moduleResolution: 'nodenext', outDir: 'out' })
     expect(JSON.parse(await output(process.execPath, ['out/program.js'], consumer))).toEqual({
       name: 'rope',
-      names: ['rope', 'ring'],
+      names: ['rope', 'ring', 'net', 'knot'],
+      knot: 'knot',
       locked: true,
       attempt: 1,
       state: '23505',

@@ -6,11 +6,11 @@ export { poolOf } from './pool-of.js'
 export { tryWithLock } from './try-with-lock.js'
 export {
   type RowOf,
-  type UpdateVersionedOptions,
   updateVersioned,
   type VersionedChanges,
   type VersionedKey,
   type VersionedModel,
+  type VersionedUpdateOptions,
 } from './update-versioned.js'
 export { withLock } from './with-lock.js'
 export { withOptimisticRetry } from './with-optimistic-retry.js'

@@ -17,7 +17,7 @@ export type VersionedChanges<Model> = Types.Public.Args<Model, 'updateManyAndRet
 export type RowOf<Model> = Types.Public.Result<Model, Record<never, never>, 'findFirstOrThrow'>
 
 /** How a versioned update finds its version. */
-export interface UpdateVersionedOptions extends OperationOptions {
+export interface VersionedUpdateOptions extends OperationOptions {
   /** The field that counts versions; an integer. @default 'version' */
   readonly versionField?: string | undefined
 }
@@ -43,7 +43,7 @@ export async function updateVersioned<Model extends VersionedModel>(
   model: Model,
   key: VersionedKey<Model>,
   data: VersionedChanges<Model>,
-  options: UpdateVersionedOptions = {},
+  options: VersionedUpdateOptions = {},
 ): Promise<RowOf<Model>> {
   const { versionField = 'version', ...limits } = options
   const { $name, $parent, updateManyAndReturn } = model as unknown as Delegate
