@@ -37,7 +37,8 @@ export function createPool(options: PoolOptions = {}): Pool {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
   }
-  const host = new Host(config, whereTo(config), limits, environment, options.onLeak ?? warnOfLeak(name))
+  const onLeak = options.onLeak ?? warnOfLeak(name)
+  const host = new Host(config, whereTo(config), limits, environment, onLeak, options.resetOnRelease)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))
@@ -55,7 +56,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     events: new Emitter(),
     counts: { retries: 0 },
   }
-  return new Pool(name, session, limits.max)
+  return new Pool(name, session)
 }
 
 function warnOfLeak(name: string): (leak: LeakReport) => void {

@@ -1,4 +1,4 @@
-import { type Limit, unlimited } from '../base/limit.js'
+import type { Limit } from '../base/limit.js'
 import { classify } from '../errors/classify.js'
 import { within } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
@@ -10,11 +10,10 @@ import type { Holder } from '../pool/waiter.js'
 import type { ClientConfig } from '../wire/client-config.js'
 import { Connection } from '../wire/connection.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
-/** How long tidying up a connection that came back in the middle of something may take. */
-const tidyBoundMs = 5_000
 
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
@@ -24,6 +23,7 @@ export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
   readonly #config: ClientConfig
+  readonly #hygiene: Hygiene
 
   constructor(
     config: ClientConfig,
@@ -31,20 +31,25 @@ export class Host {
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
     onLeak?: (leak: LeakReport) => void,
+    resetMode: ResetMode = defaultResetMode,
   ) {
     this.environment = environment
     this.#config = config
     const { clock } = environment
+    this.#hygiene = new Hygiene(resetMode, clock)
     this.pool = new ResourcePool<Connection>(
       {
         where,
-        open: async () => {
-          const connection = await Connection.open(config, clock)
+        open: async (signal) => {
+          const connection = await Connection.open(config, clock, signal)
           connection.onLost(() => this.pool.lost(connection))
           return connection
         },
         close: (connection) => connection.close(),
-        destroy: (connection) => connection.destroy(),
+        destroy: (connection) => {
+          connection.destroy()
+          return connection.gone()
+        },
         isAlive: (connection) => connection.isAlive,
         check: (connection) => this.#check(connection),
         isHopeless: (error) => classify(error, 'connect') === 'configuration',
@@ -96,24 +101,12 @@ export class Host {
   release(slot: ConnectionSlot): void {
     const connection = slot.resource
     if (!connection.isAlive) this.pool.discard(slot)
-    else if (connection.isQuiet && connection.status === 'I') this.pool.release(slot)
+    else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
     else void this.#tidy(slot)
   }
 
   async #tidy(slot: ConnectionSlot): Promise<void> {
-    const connection = slot.resource
-    const { clock } = this.environment
-    const bound = clock.setTimer(tidyBoundMs, () => connection.destroy())
-    try {
-      await connection.whenQuiet()
-      if (connection.isAlive && connection.status !== 'I')
-        await connection.run(new Statement({ text: 'rollback' }), unlimited)
-    } catch {
-      // A connection that cannot roll back is of no use to anybody; its caller has long had an answer.
-      connection.destroy()
-    }
-    clock.clearTimer(bound)
-    if (connection.isAlive && connection.isQuiet && connection.status === 'I') this.pool.release(slot)
+    if (await this.#hygiene.makeFit(slot.resource)) this.pool.release(slot)
     else this.pool.discard(slot)
   }
 
