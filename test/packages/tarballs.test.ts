@@ -31,7 +31,7 @@ beforeAll(async () => {
     unpacked.set(name, { folder, files: await contentsOf(tarball, folder) })
   }
   consumer = await installed()
-})
+}, 300_000)
 
 afterAll(() => rm(work, { recursive: true, force: true }))
 
@@ -135,7 +135,7 @@ describe('a project with the tarballs installed', () => {
 
   test('compiles with moduleResolution bundler', async () => {
     await compile({ module: 'preserve', moduleResolution: 'bundler', noEmit: true })
-  })
+  }, 180_000)
 
   test('compiles with moduleResolution nodenext, and runs', async () => {
     await compile({ module: 'nodenext', moduleResolution: 'nodenext', outDir: 'out' })
@@ -150,5 +150,5 @@ describe('a project with the tarballs installed', () => {
       misuse: 'LIFEGUARD_INVALID_OPTION',
       total: 4,
     })
-  })
+  }, 180_000)
 })

@@ -1,4 +1,4 @@
-import { InvalidOptionError, type IsolationLevel, type Pool } from '@pg-lifeguard/core'
+import { type CommitOptions, InvalidOptionError, type IsolationLevel, type Pool } from '@pg-lifeguard/core'
 import {
   type ConnectionInfo,
   DriverAdapterError,
@@ -14,8 +14,8 @@ import { asDriverError } from './driver-error.js'
 import { LifeguardTransaction } from './lifeguard-transaction.js'
 import { executeRaw, queryRaw } from './run-statement.js'
 
-/** How the adapter treats its pool and its tables. */
-export interface LifeguardAdapterOptions {
+/** How the adapter treats its pool and its tables, and how Prisma's own transactions end: `proveCommit`. */
+export interface LifeguardAdapterOptions extends CommitOptions {
   /**
    * Whether `prisma.$disconnect()` ends the pool. Leave it off when the pool is shared, with other ORMs or raw queries,
    * or when the client is to connect again: an ended pool stays ended.
@@ -106,7 +106,8 @@ class LifeguardAdapter implements SqlDriverAdapter {
     const adopted = takeAdopted(pool)
     if (adopted !== undefined) return new LifeguardTransaction(adopted)
     try {
-      const own = await pool.beginTransaction({ isolation: isolation(level) })
+      const { proveCommit } = this.#options
+      const own = await pool.beginTransaction({ isolation: isolation(level), proveCommit })
       return new LifeguardTransaction(own, own)
     } catch (error) {
       throw asDriverError(error)

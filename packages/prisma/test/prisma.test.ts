@@ -513,3 +513,24 @@ describe('the client', () => {
     expect((await pool.query('select holder from shelf.ticket')).rows).toEqual([{ holder: 'Ada' }])
   })
 })
+
+describe('the adapter by itself', () => {
+  test('runs scripts whole, with semicolons in strings and functions', async () => {
+    const adapter = await lifeguardAdapter(pool).connect()
+    await adapter.executeScript(`
+      create function twice(n int) returns int language plpgsql as $$ begin n := n * 2; return n; end $$;
+      insert into item (id, name) values (1, 'a;b');`)
+    expect((await pool.query('select twice(id) as id, name from item')).rows).toEqual([{ id: 2, name: 'a;b' }])
+    expect(await rejection(adapter.executeScript('select 1; select nonsense'))).toMatchObject({
+      name: 'DriverAdapterError',
+      cause: { kind: 'ColumnNotFound', originalCode: '42703' },
+    })
+  })
+
+  test('tells an isolation level that PostgreSQL has not', async () => {
+    const adapter = await lifeguardAdapter(pool).connect()
+    expect(await rejection(adapter.startTransaction('SNAPSHOT'))).toMatchObject({
+      cause: { kind: 'InvalidIsolationLevel', level: 'SNAPSHOT' },
+    })
+  })
+})
