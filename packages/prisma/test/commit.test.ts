@@ -38,7 +38,7 @@ async function cut<T>(
   options?: LifeguardAdapterOptions,
 ): Promise<{ readonly value: T; readonly count: number }> {
   await using proxy = await startFaultProxy({ target: database.url })
-  await using pool = createPool({ connectionString: proxy.url, max: 2 })
+  await using pool = createPool({ connectionString: proxy.url, max: 2, acquireTimeoutMs: 20_000 })
   await using direct = createPool({ connectionString: database.url, max: 1 })
   await direct.query('truncate item, part')
   const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool, options) }).$extends(lifeguard(pool))

@@ -20,7 +20,7 @@ export interface Made {
 }
 
 export function make(url: string, options: PoolOptions = {}): Made {
-  const pool = createPool({ connectionString: url, max: 4, ...options })
+  const pool = createPool({ connectionString: url, max: 4, acquireTimeoutMs: 20_000, ...options })
   return { pool, prisma: extended(pool) }
 }
 
