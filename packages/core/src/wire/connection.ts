@@ -5,7 +5,9 @@ import { classify, endsSession } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { cancelBackend } from './cancel.js'
-import type { ClientInternals } from './pg-internals.js'
+import type { Endpoint } from './endpoint.js'
+import type { ClientInternals, WireConnection } from './pg-internals.js'
+import { RoleReports } from './server-role.js'
 import type { QueryResult, Statement } from './statement.js'
 
 /** The transaction status that the server reports with every answer: idle, in a transaction, in a failed one. */
@@ -42,6 +44,8 @@ interface Operation {
  */
 export class Connection {
   readonly client: pg.Client
+  /** What the server tells of its role in a cluster. */
+  readonly reports: RoleReports
   readonly #internals: ClientInternals
   readonly #clock: Clock
   readonly #queue: Operation[] = []
@@ -59,16 +63,26 @@ export class Connection {
     this.client = client
     this.#internals = client as unknown as ClientInternals
     this.#clock = clock
+    this.reports = new RoleReports(this.#internals.connection)
   }
 
-  /** Connects and authenticates. `pg` closes what it opened when that fails. `signal` gives the attempt up. */
-  static async open(config: pg.ClientConfig, clock: Clock, signal?: AbortSignal): Promise<Connection> {
+  /**
+   * Connects and authenticates. `pg` closes what it opened when that fails. `signal` gives the attempt up; `prepare` sees
+   * the wire while it is silent.
+   */
+  static async open(
+    config: pg.ClientConfig,
+    clock: Clock,
+    signal?: AbortSignal,
+    prepare?: (wire: WireConnection) => void,
+  ): Promise<Connection> {
     const client = new pg.Client(config)
     const connection = new Connection(client, clock)
     // Attached before anything can happen: an 'error' nobody listens to ends the process.
     client.on('error', (error: Error) => connection.#lose(error))
     client.on('end', () => connection.#lose(new Error('the server closed the connection')))
     const connecting = client.connect()
+    prepare?.(connection.#internals.connection)
     // Behind `pg`'s own listener, which connect() has attached: a statement started here finds its client ready.
     connection.#internals.connection.on('readyForQuery', ({ status }: { readonly status: TransactionStatus }) =>
       connection.#ready(status),
@@ -85,6 +99,10 @@ export class Connection {
   /** Process id of the backend. */
   get pid(): number {
     return this.#internals.processID ?? 0
+  }
+  /** Where it goes: the one of several endpoints that it was opened at. */
+  get endpoint(): Endpoint {
+    return { host: this.#internals.host, port: this.#internals.port }
   }
   /** What the server said of its transaction at the last answer. */
   get status(): TransactionStatus {
