@@ -169,7 +169,7 @@ describe("Prisma's own transactions", () => {
     const failed = rejection(
       prisma.$transaction((tx) => tx.$queryRaw`select 'timed out', pg_sleep(30)::text`, { timeout: 1_000 }),
     )
-    expect(cutShort).toContain((await failed as { code?: string }).code)
+    expect(cutShort).toContain(((await failed) as { code?: string }).code)
     await until(async () => (await activeWith('timed out')) === 0 && pool.stats().active === 0)
     const late = prisma.$transaction(
       async (tx) => {
@@ -253,7 +253,7 @@ describe('inside pool.withTransaction', () => {
     await pool.withTransaction(async () => {
       await prisma.item.create({ data: { id: 1, name: 'kept' } })
       const slow = prisma.$transaction((tx) => tx.$queryRaw`select pg_sleep(30)::text`, { timeout: 1_000 })
-      expect(cutShort).toContain((await rejection(slow) as { code?: string }).code)
+      expect(cutShort).toContain(((await rejection(slow)) as { code?: string }).code)
       await prisma.item.create({ data: { id: 2, name: 'too' } })
     })
     expect(await names()).toEqual(['kept', 'too'])
