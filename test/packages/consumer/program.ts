@@ -56,8 +56,8 @@ export function refused(): void {
   prisma.colour.findMany()
   // @ts-expect-error a transaction cannot be disconnected
   inPrisma(prisma, async (tx) => tx.$disconnect())
-  // @ts-expect-error a duration is a number
-  createPool({ acquireTimeoutMs: '5s' })
+  // @ts-expect-error a duration has a unit that is known
+  createPool({ acquireTimeoutMs: '5 seconds' })
   // @ts-expect-error an option of pg.Pool that has another name here
   createPool({ idleTimeoutMillis: 5 })
 }

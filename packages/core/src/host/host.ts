@@ -23,6 +23,9 @@ export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
   readonly #destination: Destination
+  readonly #limits: ResolvedPoolLimits
+  /** Called with every new connection, before anybody else has it. */
+  onOpened: ((connection: Connection) => void) | undefined
   readonly #hygiene: Hygiene
 
   constructor(
@@ -34,6 +37,7 @@ export class Host {
   ) {
     this.environment = environment
     this.#destination = destination
+    this.#limits = limits
     this.#hygiene = new Hygiene(resetMode, environment.clock)
     this.pool = new ResourcePool<Connection>(
       {
@@ -41,6 +45,7 @@ export class Host {
         open: async (signal) => {
           const connection = await destination.open(signal)
           connection.onLost(() => this.pool.lost(connection))
+          this.onOpened?.(connection)
           return connection
         },
         close: (connection) => connection.close(),
@@ -71,6 +76,20 @@ export class Host {
       } finally {
         this.release(slot)
       }
+    }
+  }
+
+  /** The configuration in the words of `pg.Pool`. */
+  pgOptions(): Readonly<Record<string, unknown>> {
+    const { max, min, maxUses, idleTimeoutMs, maxLifetimeMs, acquireTimeoutMs } = this.#limits
+    return {
+      ...this.#destination.pgConfig(),
+      max,
+      min,
+      maxUses: maxUses === 0 ? Number.POSITIVE_INFINITY : maxUses,
+      idleTimeoutMillis: idleTimeoutMs,
+      maxLifetimeSeconds: Number.isFinite(maxLifetimeMs) ? maxLifetimeMs / 1_000 : 0,
+      connectionTimeoutMillis: Number.isFinite(acquireTimeoutMs) ? acquireTimeoutMs : 0,
     }
   }
 

@@ -55,7 +55,8 @@ function parseUrl(rest: string): ParsedConnectionString {
   addHosts(authority.slice(at + 1), parameters)
   add('dbname', path)
   addQuery(query, parameters)
-  return { parameters, mayShow: query?.includes('@') !== true }
+  // A colon with nothing behind it is where a password with a ? was cut.
+  return { parameters, mayShow: query?.includes('@') !== true && !(at === -1 && authority.endsWith(':')) }
 }
 
 function addHosts(list: string, parameters: GivenParameter[]): void {

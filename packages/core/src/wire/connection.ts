@@ -6,6 +6,7 @@ import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { cancelBackend } from './cancel.js'
 import type { Endpoint } from './endpoint.js'
+import { ForeignStatement, type Submittable } from './foreign-statement.js'
 import type { ClientInternals, WireConnection } from './pg-internals.js'
 import { RoleReports } from './server-role.js'
 import type { QueryResult, Statement } from './statement.js'
@@ -27,7 +28,7 @@ const closeBoundMs = 1_000
 
 /** One statement with its caller. */
 interface Operation {
-  readonly statement: Statement
+  readonly statement: Statement | ForeignStatement
   readonly resolve: (result: QueryResult) => void
   readonly reject: (error: unknown) => void
   stopWatching: () => void
@@ -121,7 +122,7 @@ export class Connection {
   }
 
   /** Runs a statement when those before it are done. */
-  run(statement: Statement, limit: Limit): Promise<QueryResult> {
+  run(statement: Statement | ForeignStatement, limit: Limit): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       const operation: Operation = {
         statement,
@@ -140,6 +141,17 @@ export class Connection {
         this.#next()
       }
     })
+  }
+
+  /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
+  async submit(submittable: Submittable, limit: Limit): Promise<void> {
+    const foreign = new ForeignStatement(submittable)
+    try {
+      await this.run(foreign, limit)
+    } catch (error) {
+      foreign.failed(error, this.#lostWith !== undefined)
+      throw error
+    }
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */

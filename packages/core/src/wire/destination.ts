@@ -75,6 +75,15 @@ export class Destination {
     return misfit(connection.reports, this.targetSessionAttrs) === undefined
   }
 
+  /** What `pg` would be given for the first endpoint; for those who ask a `pg.Pool` for its options. */
+  pgConfig(): ClientConfig {
+    const [first] = this.endpoints
+    if (first === undefined) throw new Error('bug: a destination without an endpoint')
+    const [ssl] = tlsAttempts(this.#settings.tls, first)
+    if (ssl === undefined) throw new Error('bug: an endpoint without a way to connect to it')
+    return clientConfig(this.#settings, this.#poolName, first, ssl)
+  }
+
   #openWith(config: ClientConfig, signal: AbortSignal | undefined): Promise<Connection> {
     const isBound = this.#settings.channelBinding === 'require'
     return Connection.open(config, this.#clock, signal, isBound ? demandChannelBinding : undefined)

@@ -269,6 +269,8 @@ test('a password never appears in an error, however broken the string around it 
       fc.constantFrom('@db/shop', '@db:5432/shop?pool_max=1', '@db:x/shop', ' host=x', '@[::1]/x?nope=1', ''),
       fc.constantFrom({}, { password: 'other' }, { host: 'elsewhere' }, { max: 7 }),
     )
+    // Without an @ a URL of PostgreSQL has no password: what follows the colon is a port, and parameters are named.
+    .filter(([start, before, after, end]) => !start.startsWith('postgres') || `${before}${after}${end}`.includes('@'))
     .filter(([start, before]) => !(start === 'postgresql://' && !before.includes(':')))
   fc.assert(
     fc.property(broken, ([start, before, after, end, options]) => {

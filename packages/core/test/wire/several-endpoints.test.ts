@@ -112,6 +112,7 @@ test('a password that all hosts refuse is told at once, and nobody waits for his
 
 test('a cancel goes to the host that runs the statement', async () => {
   const pool = testPool(url([closed, primary]), { max: 1 })
+  await pool.query('select 1')
   const error = await rejection(pool.query('select pg_sleep(60) -- on one of two', [], { timeoutMs: 100 }))
   expect(error.code).toBe('LIFEGUARD_TIMEOUT')
   await eventually('nothing runs any more', async () => {
@@ -126,7 +127,7 @@ test('when the writer moves, the pool follows it', async () => {
   const writing = testPool(url([primary, standby], '?target_session_attrs=read-write'), { acquireTimeoutMs: 30_000 })
   const following = testPool(url([primary, standby], '?target_session_attrs=standby'), {
     max: 1,
-    acquireTimeoutMs: 300,
+    acquireTimeoutMs: 3_000,
   })
   await writing.query('create table moved (id int)')
   expect((await following.query('select pg_is_in_recovery() as standby')).rows).toEqual([{ standby: true }])
