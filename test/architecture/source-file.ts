@@ -94,7 +94,9 @@ export function parseSource(path: string, text: string): SourceFile {
     },
     NewExpression(node) {
       if (node.callee.type !== 'Identifier') return
-      identifiers.push({ text: `new ${node.callee.name}`, line: lineOf(node.start) })
+      // With arguments it is another thing: `new Date()` reads the clock, `new Date(value)` does not.
+      const text = `new ${node.callee.name}${node.arguments.length === 0 ? '' : '(...)'}`
+      identifiers.push({ text, line: lineOf(node.start) })
     },
     Literal(node) {
       if (typeof node.value === 'string') strings.push({ text: node.value, line: lineOf(node.start) })

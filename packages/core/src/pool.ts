@@ -319,6 +319,14 @@ export class Pool implements Operable, AsyncDisposable {
     return transaction
   }
 
+  /**
+   * Stands for what is open around the code that runs now, transaction, deadline and all; undefined outside of any. For
+   * adapters of ORMs that collect calls: those of two contexts must never be sent as one. @internal
+   */
+  get context(): object | undefined {
+    return this.#environment.ambient.current
+  }
+
   /** Runs `fn` outside of the transaction that is open around the call: what it does is not undone with that. */
   outsideTransaction<T>(fn: () => Promise<T>): Promise<T> {
     const { ambient } = this.#environment
