@@ -13,7 +13,7 @@ import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
 import type { LockEnvironment } from './session/lock/with-lock.js'
 import { clientConfig } from './wire/client-config.js'
-import { whereTo } from './wire/where-to.js'
+import { whereTo, whoseAt } from './wire/where-to.js'
 
 /**
  * Makes a pool. Nothing is connected before the first use, unless `min` asks for it. This is the one place where the
@@ -38,7 +38,9 @@ export function createPool(options: PoolOptions = {}): Pool {
     random: options.environment?.random ?? systemRandom,
   }
   const onLeak = options.onLeak ?? warnOfLeak(name)
-  const host = new Host(config, whereTo(config), limits, environment, onLeak, options.resetOnRelease)
+  const share = options.budget === undefined ? undefined : { budget: options.budget, ...whoseAt(config) }
+  share?.budget.assertRoom(limits.min, share)
+  const host = new Host(config, whereTo(config), limits, environment, onLeak, options.resetOnRelease, share)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))

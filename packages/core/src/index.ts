@@ -1,5 +1,14 @@
 export type { OperationOptions } from './base/limit.js'
+export { createBudget } from './create-budget.js'
 export { createPool } from './create-pool.js'
+export {
+  type CreatePoolsOptions,
+  createPools,
+  type PoolConfigs,
+  type PoolGroup,
+  type PoolGroupStats,
+  type Pools,
+} from './create-pools.js'
 export { classify, type ErrorClass, type Phase } from './errors/classify.js'
 export { InvalidOptionError } from './errors/invalid-option-error.js'
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
@@ -23,6 +32,7 @@ export type { HygieneOptions, ResetMode } from './host/hygiene.js'
 export type { BackoffOptions } from './policy/backoff.js'
 export type { OverloadOptions } from './policy/codel.js'
 export type { RetryBudgetOptions } from './policy/retry-budget.js'
+export type { Budget, BudgetOptions } from './pool/budget.js'
 export type { PoolCounts } from './pool/pool-counts.js'
 export type { PoolLimits } from './pool/pool-limits.js'
 export type { LeakReport } from './pool/resource-factory.js'

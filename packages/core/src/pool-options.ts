@@ -4,6 +4,7 @@ import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { type HygieneOptions, resetModes } from './host/hygiene.js'
 import { defaultOverload, type ResolvedOverload } from './policy/codel.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
+import { Budget } from './pool/budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolSize } from './pool/resource-pool.js'
@@ -11,6 +12,13 @@ import type { ConnectOptions } from './wire/connect-options.js'
 
 /** Everything that can be said of a pool. Durations are in milliseconds. */
 export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions {
+  /**
+   * A budget that this pool shares with others, made by `createBudget`: the pool opens no connection that the budget
+   * has no place for, and `max` is what it may have at most of it. Its `min` are never taken from it.
+   *
+   * @default undefined (none)
+   */
+  readonly budget?: Budget | undefined
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
   /** How advisory locks are held. */
@@ -85,7 +93,7 @@ const known: ReadonlySet<string> = new Set([
     'keepAlive',
   ],
   ...['keepAliveInitialDelayMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs', 'applicationName', 'settings'],
-  ...['name', 'retryBudget', 'locks', 'onLeak', 'environment', 'resetOnRelease'],
+  ...['name', 'retryBudget', 'locks', 'onLeak', 'environment', 'resetOnRelease', 'budget'],
 ])
 
 /** Durations that may also be Infinity, for never. */
@@ -156,6 +164,9 @@ export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
   if (!(typeof heartbeatMs === 'number' && Number.isFinite(heartbeatMs) && heartbeatMs > 0)) {
     throw new InvalidOptionError('locks.heartbeatMs', show(heartbeatMs), 'a finite number of milliseconds above 0')
   }
+  if (options.budget !== undefined && !(options.budget instanceof Budget)) {
+    throw new InvalidOptionError('budget', `of type ${typeof options.budget}`, 'what createBudget() gives')
+  }
   if (options.resetOnRelease !== undefined && !resetModes.includes(options.resetOnRelease)) {
     throw new InvalidOptionError('resetOnRelease', show(options.resetOnRelease), resetModes.join(', '))
   }
@@ -212,7 +223,8 @@ export function withoutUndefined<T extends object>(object: T): { [K in keyof T]:
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
 }
 
-function whole(
+/** @throws InvalidOptionError unless it is a whole number in these bounds */
+export function whole(
   name: string,
   value: unknown,
   least: number,

@@ -4,7 +4,7 @@ import { within } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import type { LeakReport } from '../pool/resource-factory.js'
-import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
+import { type BudgetShare, type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
 import type { ClientConfig } from '../wire/client-config.js'
@@ -32,6 +32,7 @@ export class Host {
     environment: PoolEnvironment,
     onLeak?: (leak: LeakReport) => void,
     resetMode: ResetMode = defaultResetMode,
+    share?: BudgetShare,
   ) {
     this.environment = environment
     this.#config = config
@@ -57,6 +58,7 @@ export class Host {
       },
       limits,
       environment,
+      share,
     )
   }
 

@@ -13,6 +13,7 @@ import {
   ServerUnavailableError,
 } from '../errors/pool-errors.js'
 import { Codel } from '../policy/codel.js'
+import type { Budget, BudgetMember } from './budget.js'
 import { Conditions } from './conditions.js'
 import { IdleStack } from './idle-stack.js'
 import { LeakDetector } from './leak-detector.js'
@@ -28,6 +29,15 @@ import { WaiterQueue } from './waiter-queue.js'
 export interface PoolEnvironment {
   readonly clock: Clock
   readonly random: Random
+}
+
+/** The budget that a pool shares with others, and what its connections count for there. */
+export interface BudgetShare {
+  readonly budget: Budget
+  /** The database, with its server. */
+  readonly database: string
+  /** The user, with its server. */
+  readonly user: string
 }
 
 /** New sizes of a pool; what is left out stays. */
@@ -73,6 +83,7 @@ export class ResourcePool<R> {
   readonly #idle = new IdleStack<R>()
   readonly #waiters = new WaiterQueue<R>()
   readonly #overload: Codel | undefined
+  readonly #member: BudgetMember | undefined
   readonly #flushes = new Conditions()
   readonly #pauses = new Conditions()
   readonly #ends = new Conditions()
@@ -86,7 +97,12 @@ export class ResourcePool<R> {
   #queueTimer: Timer | undefined
   #phase: 'open' | 'ending' | 'tearing' = 'open'
 
-  constructor(factory: ResourceFactory<R>, limits: ResolvedPoolLimits, environment: PoolEnvironment) {
+  constructor(
+    factory: ResourceFactory<R>,
+    limits: ResolvedPoolLimits,
+    environment: PoolEnvironment,
+    share?: BudgetShare,
+  ) {
     this.#factory = factory
     this.#limits = limits
     this.#clock = environment.clock
@@ -95,6 +111,17 @@ export class ResourcePool<R> {
     this.#opener = new Opener<R>(factory, environment.clock, environment.random, limits.max, {
       opened: (resource, generation) => this.#opened(resource, generation),
       failed: (error) => this.#openFailed(error),
+      again: () => this.#dispatch(),
+    })
+    this.#member = share?.budget.join({
+      database: share.database,
+      user: share.user,
+      min: () => (this.#phase === 'open' ? this.#limits.min : 0),
+      idleSince: () => this.#idle.oldest?.idleSince,
+      yieldIdle: () => {
+        const oldest = this.#idle.takeOldest()
+        if (oldest !== undefined) this.#retire(oldest)
+      },
       again: () => this.#dispatch(),
     })
     this.#leaks = new LeakDetector(limits.leakDetectionMs, environment.clock, (report) => {
@@ -234,9 +261,15 @@ export class ResourcePool<R> {
     this.#dispatch()
   }
 
-  /** Changes how many connections there may and should be. Those above the new maximum are closed as they come back. */
+  /**
+   * Changes how many connections there may and should be. Those above the new maximum are closed as they come back.
+   *
+   * @throws InvalidOptionError when a shared budget has no room for `min`
+   */
   resize({ max = this.#limits.max, min = this.#limits.min }: PoolSize): void {
+    this.#member?.keep(min)
     this.#limits = { ...this.#limits, max, min }
+    this.#member?.mayYield()
     this.#opener.max = max
     while (this.#surplus() > 0) {
       const oldest = this.#idle.takeOldest()
@@ -503,8 +536,9 @@ export class ResourcePool<R> {
     slot.state = 'idle'
     slot.idleSince = this.#clock.now()
     if (this.#overload?.isSlow === true) this.#shed(this.#overload)
-    if (!this.#isFresh(slot) || this.#surplus() > 0) this.#retire(slot)
-    else if (this.#entitled() > 0) this.#serve(slot)
+    const isAwaited = this.#entitled() > 0
+    if (!this.#isFresh(slot) || this.#surplus() > 0 || this.#member?.mustYield(isAwaited) === true) this.#retire(slot)
+    else if (isAwaited) this.#serve(slot)
     else this.#idle.push(slot)
     this.#dispatch()
   }
@@ -546,7 +580,13 @@ export class ResourcePool<R> {
       const places = this.#slots.size + this.#opener.opening
       const isMinWanted = this.#phase === 'open' && !this.#isPaused && !this.#opener.isHopeless
       const forMin = isMinWanted ? min - places : 0
-      if (places >= max || (this.#queued() <= 0 && forMin <= 0)) return
+      if (places >= max || (this.#queued() <= 0 && forMin <= 0)) {
+        this.#member?.wantsNoMore()
+        return
+      }
+      // While it may not open, others may: it stands in no line.
+      if (!this.#opener.mayOpen) this.#member?.wantsNoMore()
+      else if (this.#member?.take() === false) return
       if (!this.#opener.tryOpen(this.#waiters.length === 0, this.#generation)) return
     }
   }
@@ -564,6 +604,7 @@ export class ResourcePool<R> {
 
   #openFailed(error: unknown): void {
     this.counts.connectFailed += 1
+    this.#member?.giveBack()
     this.#overload?.restart(this.#clock.now(), this.#waiters.length)
     if (this.#opener.isHopeless) this.#rejectAll(() => error as Error)
     this.#dispatch()
@@ -595,6 +636,7 @@ export class ResourcePool<R> {
   #gone(slot: Slot<R>): void {
     this.#closing -= 1
     if (this.#slots.delete(slot)) this.counts.closed += 1
+    this.#member?.giveBack()
     this.#dispatch()
   }
 
@@ -624,6 +666,7 @@ export class ResourcePool<R> {
 
   #becomeQuiet(): void {
     this.#opener.stop()
+    this.#member?.leave()
     if (this.#maintenanceTimer !== undefined) this.#clock.clearTimer(this.#maintenanceTimer)
     this.#maintenanceTimer = undefined
     this.#ends.look()

@@ -7,6 +7,12 @@ export function whereTo(config: pg.ClientConfig): string {
   return host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`
 }
 
+/** The database and the user that a configuration leads to, each with its server. */
+export function whoseAt(config: pg.ClientConfig): { readonly database: string; readonly user: string } {
+  const { host, port, database, user } = neverConnected(config)
+  return { database: `${host}:${port}/${database}`, user: `${user}@${host}:${port}` }
+}
+
 /** A client that is not connected opens nothing; it is the one that knows how URL, fields and environment combine. */
 function neverConnected(config: pg.ClientConfig): pg.Client {
   try {

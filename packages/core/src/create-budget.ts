@@ -1,0 +1,33 @@
+import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { Budget, type BudgetOptions } from './pool/budget.js'
+import { whole } from './pool-options.js'
+
+const known: readonly string[] = ['max', 'perDatabase', 'perUser']
+
+/**
+ * A number of connections for several pools to share. They never have more together. A pool that needs one when all are
+ * taken gets it from another: the longest idle one, else the next that comes back to a pool with more.
+ *
+ * @throws InvalidOptionError
+ * @example
+ * ```ts
+ * import { createBudget, createPool } from '@pg-lifeguard/core'
+ *
+ * const budget = createBudget({ max: 20, perDatabase: 15 })
+ * const shop = createPool({ connectionString: 'postgres://localhost/shop', max: 15, min: 2, budget })
+ * const reports = createPool({ connectionString: 'postgres://localhost/reports', max: 10, budget })
+ * ```
+ */
+export function createBudget(options: BudgetOptions): Budget {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidOptionError('the budget', `of type ${typeof options}`, 'an object')
+  }
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw new InvalidOptionError(`budget.${name}`, 'not an option', known.join(', '))
+  }
+  const { max, perDatabase, perUser } = options
+  whole('budget.max', max, 1, Number.MAX_SAFE_INTEGER)
+  if (perDatabase !== undefined) whole('budget.perDatabase', perDatabase, 1, max, `a whole number from 1 to ${max}`)
+  if (perUser !== undefined) whole('budget.perUser', perUser, 1, max, `a whole number from 1 to ${max}`)
+  return new Budget({ max, perDatabase, perUser })
+}
