@@ -6,14 +6,23 @@ import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
 import { Pool } from './pool.js'
-import { defaultPoolLocks, type PoolOptions, resolveLimits, withoutUndefined } from './pool-options.js'
+import { defaultPoolLocks, type PoolOptions, resolveOptions, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
 import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
 import type { LockEnvironment } from './session/lock/with-lock.js'
+
+<<<<<<< HEAD
+
 import { clientConfig } from './wire/client-config.js'
 import { whereTo, whoseAt } from './wire/where-to.js'
+
+=======
+
+import { Destination } from './wire/destination.js'
+
+>>>>>>> main
 
 /**
  * Makes a pool. Nothing is connected before the first use, unless `min` asks for it. This is the one place where the
@@ -29,18 +38,22 @@ import { whereTo, whoseAt } from './wire/where-to.js'
  * console.log(rows)
  * ```
  */
-export function createPool(options: PoolOptions = {}): Pool {
-  const limits = resolveLimits(options)
+export function createPool(given: PoolOptions = {}): Pool {
+  const { options, limits, connect } = resolveOptions(given)
   const name = options.name ?? 'lifeguard'
-  const config = clientConfig(options, name)
   const environment: PoolEnvironment = {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
   }
   const onLeak = options.onLeak ?? warnOfLeak(name)
+<<<<<<< HEAD
   const share = options.budget === undefined ? undefined : { budget: options.budget, ...whoseAt(config) }
   share?.budget.assertRoom(limits.min, share)
   const host = new Host(config, whereTo(config), limits, environment, onLeak, options.resetOnRelease, share)
+=======
+  const destination = new Destination(connect, name, environment.clock, environment.random)
+  const host = new Host(destination, limits, environment, onLeak, options.resetOnRelease)
+>>>>>>> main
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))

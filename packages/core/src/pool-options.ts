@@ -1,7 +1,12 @@
 import type { Clock } from './base/clock.js'
+import type { Duration, InMs } from './base/duration.js'
 import type { Random } from './base/random.js'
+import { acceptValue, checkOptions, nest } from './check-options.js'
+import { connectSettings } from './connection-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
-import { type HygieneOptions, resetModes } from './host/hygiene.js'
+import type { HygieneOptions } from './host/hygiene.js'
+import { mergeOptions } from './merge-options.js'
+import { optionTable } from './option-table.js'
 import { defaultOverload, type ResolvedOverload } from './policy/codel.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { Budget } from './pool/budget.js'
@@ -9,8 +14,9 @@ import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './p
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolSize } from './pool/resource-pool.js'
 import type { ConnectOptions } from './wire/connect-options.js'
+import type { ConnectSettings } from './wire/connect-settings.js'
 
-/** Everything that can be said of a pool. Durations are in milliseconds. */
+/** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
 export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions {
   /**
    * A budget that this pool shares with others, made by `createBudget`: the pool opens no connection that the budget
@@ -50,7 +56,7 @@ export interface PoolLockOptions {
    *
    * @default 5000
    */
-  readonly heartbeatMs?: number | undefined
+  readonly heartbeatMs?: Duration | undefined
   /**
    * Whether to find out, before the first lock, that session locks work on this way to the server.
    *
@@ -62,22 +68,17 @@ export interface PoolLockOptions {
 /** The defaults of PoolLockOptions. */
 export const defaultPoolLocks = { maxConnections: 4, heartbeatMs: 5_000, selfTest: true } as const
 
-/** Options of `pg.Pool` that have another name or place here. */
-const renamed: Readonly<Record<string, string>> = {
-  idleTimeoutMillis: 'idleTimeoutMs',
-  connectionTimeoutMillis: 'acquireTimeoutMs (for the whole wait) and connectTimeoutMs (for one connection)',
-  maxLifetimeSeconds: 'maxLifetimeMs, in milliseconds',
-  statement_timeout: 'statementTimeoutMs',
-  idle_in_transaction_session_timeout: 'idleInTransactionTimeoutMs',
-  lock_timeout: "settings: { lock_timeout: '500ms' }",
-  query_timeout: 'statementTimeoutMs, or timeoutMs for one call',
-  keepAliveInitialDelayMillis: 'keepAliveInitialDelayMs',
-  application_name: 'applicationName',
-  fallback_application_name: 'name',
-  allowExitOnIdle: 'nothing: call end() when the work is done',
-  options: "settings: { name: 'value' }",
+/** The options of a pool, checked, with every duration in milliseconds. */
+export interface ResolvedPoolOptions {
+  /** Sizes and times, with their defaults. */
+  readonly limits: ResolvedPoolLimits
+  /** How to connect, from the fields, the connection string and the environment together. */
+  readonly connect: ConnectSettings
+  /** What was said in fields or in the connection string of everything, without defaults. */
+  readonly options: InMs<PoolOptions>
 }
 
+<<<<<<< HEAD
 const known: ReadonlySet<string> = new Set([
   ...Object.keys(defaultPoolLimits),
   ...[
@@ -108,47 +109,22 @@ const finiteDurations = [
   'idleInTransactionTimeoutMs',
 ] as const
 
+=======
+>>>>>>> main
 /**
- * Checks every option and fills in the defaults of the limits.
+ * Checks every option, takes in what the connection string and the environment say, and fills in defaults.
  *
- * @throws InvalidOptionError at the first that is not what it may be
+ * @throws InvalidOptionError at the first that is not what it may be, or is said twice in different ways
  */
-export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
-  if (typeof options !== 'object' || options === null)
-    throw new InvalidOptionError('the options', `of type ${typeof options}`, 'an object')
-  for (const name of Object.keys(options)) {
-    const here = renamed[name]
-    if (here !== undefined) throw new InvalidOptionError(name, 'an option of pg.Pool', `here it is ${here}`)
-    if (!known.has(name)) throw new InvalidOptionError(name, 'not an option', [...known].sort().join(', '))
-  }
-  for (const name of durations) {
-    const value = options[name]
-    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
-      throw new InvalidOptionError(name, show(value), 'a number of milliseconds, 0 or more')
-    }
-  }
-  for (const name of finiteDurations) {
-    const value = options[name]
-    if (value !== undefined && !(typeof value === 'number' && Number.isFinite(value) && value >= 0)) {
-      throw new InvalidOptionError(name, show(value), 'a finite number of milliseconds, 0 or more')
-    }
-  }
-  const { connectionString, port, name, settings, retryBudget, maxLifetimeMs } = options
-  if (maxLifetimeMs !== undefined && !(typeof maxLifetimeMs === 'number' && maxLifetimeMs > 0)) {
-    throw new InvalidOptionError(
-      'maxLifetimeMs',
-      show(maxLifetimeMs),
-      'a number of milliseconds above 0; Infinity for no end',
-    )
-  }
-  if (name !== undefined && (typeof name !== 'string' || name === '')) {
-    throw new InvalidOptionError('name', show(name), 'a text of at least one character')
-  }
-  for (const [setting, value] of Object.entries(settings ?? {})) {
+export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEnv = process.env): ResolvedPoolOptions {
+  const values = mergeOptions(checkOptions(given), environment)
+  const options = nest(values) as InMs<PoolOptions>
+  for (const [setting, value] of Object.entries(options.settings ?? {})) {
     if (!['string', 'number', 'boolean'].includes(typeof value)) {
       throw new InvalidOptionError(`settings.${setting}`, `of type ${typeof value}`, 'a text, a number or a boolean')
     }
   }
+<<<<<<< HEAD
   for (const part of ['reserve', 'perSuccess'] as const) {
     const value = retryBudget?.[part]
     if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
@@ -180,31 +156,26 @@ export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
   whole('maxUses', limits.maxUses, 0, Number.MAX_SAFE_INTEGER)
   if (limits.maxWaiting !== Number.POSITIVE_INFINITY) whole('maxWaiting', limits.maxWaiting, 0, Number.MAX_SAFE_INTEGER)
   return limits
+=======
+  const limits = { ...defaultPoolLimits, ...pick(options), overload: resolveOverload(options.overload) }
+  assertSize({}, limits)
+  return { limits, options, connect: connectSettings(values) }
+>>>>>>> main
 }
 
-function resolveOverload(overload: PoolOptions['overload']): ResolvedOverload | false {
-  if (overload === false) return false
-  if (overload !== undefined && (typeof overload !== 'object' || overload === null)) {
-    throw new InvalidOptionError('overload', show(overload), '{ targetMs, intervalMs } or false')
+function resolveOverload(given: InMs<PoolOptions>['overload']): ResolvedOverload | false {
+  if (given === false) return false
+  const overload: ResolvedOverload = { ...defaultOverload, ...withoutUndefined(given ?? {}) }
+  if (overload.intervalMs < overload.targetMs) {
+    const allowed = `a finite number of milliseconds, targetMs (${overload.targetMs}) or more`
+    throw new InvalidOptionError('overload.intervalMs', String(overload.intervalMs), allowed)
   }
-  for (const name of Object.keys(overload ?? {})) {
-    if (!(name in defaultOverload)) {
-      throw new InvalidOptionError(`overload.${name}`, 'not an option', Object.keys(defaultOverload).join(', '))
-    }
-  }
-  const { targetMs, intervalMs } = { ...defaultOverload, ...withoutUndefined(overload ?? {}) }
-  if (!(typeof targetMs === 'number' && Number.isFinite(targetMs) && targetMs > 0)) {
-    throw new InvalidOptionError('overload.targetMs', show(targetMs), 'a finite number of milliseconds above 0')
-  }
-  if (!(typeof intervalMs === 'number' && Number.isFinite(intervalMs) && intervalMs >= targetMs)) {
-    const allowed = `a finite number of milliseconds, targetMs (${targetMs}) or more`
-    throw new InvalidOptionError('overload.intervalMs', show(intervalMs), allowed)
-  }
-  return { targetMs, intervalMs }
+  return overload
 }
 
-function pick(options: PoolOptions): PoolLimits {
-  return Object.fromEntries(Object.keys(defaultPoolLimits).map((name) => [name, options[name as keyof PoolLimits]]))
+function pick(options: InMs<PoolOptions>): Partial<Omit<ResolvedPoolLimits, 'overload'>> {
+  const given = Object.entries(options).filter(([name]) => Object.hasOwn(defaultPoolLimits, name))
+  return Object.fromEntries(given)
 }
 
 /**
@@ -214,14 +185,18 @@ function pick(options: PoolOptions): PoolLimits {
  */
 export function assertSize(size: PoolSize, now: { readonly max: number; readonly min: number }): void {
   const { max = now.max, min = now.min } = size
-  whole('max', max, 1, Number.MAX_SAFE_INTEGER)
-  whole('min', min, 0, max, `a whole number from 0 to max (${max})`)
+  for (const [name, value] of Object.entries({ max, min })) {
+    const kind = optionTable[name]
+    if (kind !== undefined) acceptValue(name, kind, value)
+  }
+  if (min > max) throw new InvalidOptionError('min', String(min), `a whole number from 0 to max (${max})`)
 }
 
 /** The same object without the fields that are undefined, so that they do not hide a default. */
 export function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
 }
+<<<<<<< HEAD
 
 /** @throws InvalidOptionError unless it is a whole number in these bounds */
 export function whole(
@@ -251,3 +226,5 @@ function assertUrl(value: unknown): void {
 function show(value: unknown): string {
   return typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value))
 }
+=======
+>>>>>>> main

@@ -7,8 +7,8 @@ import type { LeakReport } from '../pool/resource-factory.js'
 import { type BudgetShare, type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
-import type { ClientConfig } from '../wire/client-config.js'
-import { Connection } from '../wire/connection.js'
+import type { Connection } from '../wire/connection.js'
+import type { Destination } from '../wire/destination.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
 
@@ -22,12 +22,14 @@ export type ConnectionSlot = Slot<Connection>
 export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
-  readonly #config: ClientConfig
+  readonly #destination: Destination
+  readonly #limits: ResolvedPoolLimits
+  /** Called with every new connection, before anybody else has it. */
+  onOpened: ((connection: Connection) => void) | undefined
   readonly #hygiene: Hygiene
 
   constructor(
-    config: ClientConfig,
-    where: string,
+    destination: Destination,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
     onLeak?: (leak: LeakReport) => void,
@@ -35,15 +37,16 @@ export class Host {
     share?: BudgetShare,
   ) {
     this.environment = environment
-    this.#config = config
-    const { clock } = environment
-    this.#hygiene = new Hygiene(resetMode, clock)
+    this.#destination = destination
+    this.#limits = limits
+    this.#hygiene = new Hygiene(resetMode, environment.clock)
     this.pool = new ResourcePool<Connection>(
       {
-        where,
+        where: destination.where,
         open: async (signal) => {
-          const connection = await Connection.open(config, clock, signal)
+          const connection = await destination.open(signal)
           connection.onLost(() => this.pool.lost(connection))
+          this.onOpened?.(connection)
           return connection
         },
         close: (connection) => connection.close(),
@@ -51,7 +54,7 @@ export class Host {
           connection.destroy()
           return connection.gone()
         },
-        isAlive: (connection) => connection.isAlive,
+        isAlive: (connection) => connection.isAlive && destination.suits(connection),
         check: (connection) => this.#check(connection),
         isHopeless: (error) => classify(error, 'connect') === 'configuration',
         ...(onLeak === undefined ? {} : { onLeak }),
@@ -78,12 +81,26 @@ export class Host {
     }
   }
 
+  /** The configuration in the words of `pg.Pool`. */
+  pgOptions(): Readonly<Record<string, unknown>> {
+    const { max, min, maxUses, idleTimeoutMs, maxLifetimeMs, acquireTimeoutMs } = this.#limits
+    return {
+      ...this.#destination.pgConfig(),
+      max,
+      min,
+      maxUses: maxUses === 0 ? Number.POSITIVE_INFINITY : maxUses,
+      idleTimeoutMillis: idleTimeoutMs,
+      maxLifetimeSeconds: Number.isFinite(maxLifetimeMs) ? maxLifetimeMs / 1_000 : 0,
+      connectionTimeoutMillis: Number.isFinite(acquireTimeoutMs) ? acquireTimeoutMs : 0,
+    }
+  }
+
   /**
    * Runs `fn` on a connection of its own, beside the pool, as a cancel request is: for a question that cannot wait for a
    * pool in which everybody waits for its answer.
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
-    const opening = Connection.open(this.#config, this.environment.clock)
+    const opening = this.#destination.open()
     try {
       return await fn(await within(opening, limit, this.environment.clock))
     } finally {
