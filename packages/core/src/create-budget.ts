@@ -1,6 +1,5 @@
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { Budget, type BudgetOptions } from './pool/budget.js'
-import { whole } from './pool-options.js'
 
 const known: readonly string[] = ['max', 'perDatabase', 'perUser']
 
@@ -26,8 +25,15 @@ export function createBudget(options: BudgetOptions): Budget {
     if (!known.includes(name)) throw new InvalidOptionError(`budget.${name}`, 'not an option', known.join(', '))
   }
   const { max, perDatabase, perUser } = options
-  whole('budget.max', max, 1, Number.MAX_SAFE_INTEGER)
-  if (perDatabase !== undefined) whole('budget.perDatabase', perDatabase, 1, max, `a whole number from 1 to ${max}`)
-  if (perUser !== undefined) whole('budget.perUser', perUser, 1, max, `a whole number from 1 to ${max}`)
+  assertWhole('budget.max', max, Number.MAX_SAFE_INTEGER)
+  if (perDatabase !== undefined) assertWhole('budget.perDatabase', perDatabase, max)
+  if (perUser !== undefined) assertWhole('budget.perUser', perUser, max)
   return new Budget({ max, perDatabase, perUser })
+}
+
+function assertWhole(name: string, value: unknown, most: number): void {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return
+  const allowed =
+    most === Number.MAX_SAFE_INTEGER ? 'a whole number, 1 or more' : `a whole number from 1 to max (${most})`
+  throw new InvalidOptionError(name, String(value), allowed)
 }

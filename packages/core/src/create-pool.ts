@@ -12,17 +12,7 @@ import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
 import type { LockEnvironment } from './session/lock/with-lock.js'
-
-<<<<<<< HEAD
-
-import { clientConfig } from './wire/client-config.js'
-import { whereTo, whoseAt } from './wire/where-to.js'
-
-=======
-
 import { Destination } from './wire/destination.js'
-
->>>>>>> main
 
 /**
  * Makes a pool. Nothing is connected before the first use, unless `min` asks for it. This is the one place where the
@@ -46,14 +36,12 @@ export function createPool(given: PoolOptions = {}): Pool {
     random: options.environment?.random ?? systemRandom,
   }
   const onLeak = options.onLeak ?? warnOfLeak(name)
-<<<<<<< HEAD
-  const share = options.budget === undefined ? undefined : { budget: options.budget, ...whoseAt(config) }
-  share?.budget.assertRoom(limits.min, share)
-  const host = new Host(config, whereTo(config), limits, environment, onLeak, options.resetOnRelease, share)
-=======
   const destination = new Destination(connect, name, environment.clock, environment.random)
-  const host = new Host(destination, limits, environment, onLeak, options.resetOnRelease)
->>>>>>> main
+  const { where } = destination
+  const { budget } = options
+  const share = budget && { budget, database: `${where}/${connect.database}`, user: `${connect.user}@${where}` }
+  share?.budget.assertRoom(limits.min, share)
+  const host = new Host(destination, limits, environment, onLeak, options.resetOnRelease, share)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))

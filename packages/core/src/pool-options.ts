@@ -9,7 +9,7 @@ import { mergeOptions } from './merge-options.js'
 import { optionTable } from './option-table.js'
 import { defaultOverload, type ResolvedOverload } from './policy/codel.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
-import { Budget } from './pool/budget.js'
+import type { Budget } from './pool/budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolSize } from './pool/resource-pool.js'
@@ -78,39 +78,6 @@ export interface ResolvedPoolOptions {
   readonly options: InMs<PoolOptions>
 }
 
-<<<<<<< HEAD
-const known: ReadonlySet<string> = new Set([
-  ...Object.keys(defaultPoolLimits),
-  ...[
-    'connectionString',
-    'host',
-    'port',
-    'user',
-    'password',
-    'database',
-    'ssl',
-    'types',
-    'connectTimeoutMs',
-    'keepAlive',
-  ],
-  ...['keepAliveInitialDelayMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs', 'applicationName', 'settings'],
-  ...['name', 'retryBudget', 'locks', 'onLeak', 'environment', 'resetOnRelease', 'budget'],
-])
-
-/** Durations that may also be Infinity, for never. */
-const durations = ['acquireTimeoutMs', 'idleTimeoutMs', 'validateAfterIdleMs'] as const
-
-/** Durations that something else than this library counts, or that must come to an end. */
-const finiteDurations = [
-  'leakDetectionMs',
-  'connectTimeoutMs',
-  'keepAliveInitialDelayMs',
-  'statementTimeoutMs',
-  'idleInTransactionTimeoutMs',
-] as const
-
-=======
->>>>>>> main
 /**
  * Checks every option, takes in what the connection string and the environment say, and fills in defaults.
  *
@@ -124,43 +91,9 @@ export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEn
       throw new InvalidOptionError(`settings.${setting}`, `of type ${typeof value}`, 'a text, a number or a boolean')
     }
   }
-<<<<<<< HEAD
-  for (const part of ['reserve', 'perSuccess'] as const) {
-    const value = retryBudget?.[part]
-    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
-      throw new InvalidOptionError(`retryBudget.${part}`, show(value), 'a number, 0 or more')
-    }
-  }
-  if (connectionString !== undefined) assertUrl(connectionString)
-  if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
-    throw new InvalidOptionError('port', show(port), 'a whole number from 1 to 65535')
-  }
-  const { maxConnections, heartbeatMs } = { ...defaultPoolLocks, ...options.locks }
-  whole('locks.maxConnections', maxConnections, 1, Number.MAX_SAFE_INTEGER)
-  if (!(typeof heartbeatMs === 'number' && Number.isFinite(heartbeatMs) && heartbeatMs > 0)) {
-    throw new InvalidOptionError('locks.heartbeatMs', show(heartbeatMs), 'a finite number of milliseconds above 0')
-  }
-  if (options.budget !== undefined && !(options.budget instanceof Budget)) {
-    throw new InvalidOptionError('budget', `of type ${typeof options.budget}`, 'what createBudget() gives')
-  }
-  if (options.resetOnRelease !== undefined && !resetModes.includes(options.resetOnRelease)) {
-    throw new InvalidOptionError('resetOnRelease', show(options.resetOnRelease), resetModes.join(', '))
-  }
-  const limits = {
-    ...defaultPoolLimits,
-    ...withoutUndefined(pick(options)),
-    overload: resolveOverload(options.overload),
-  }
-  whole('max', limits.max, 1, Number.MAX_SAFE_INTEGER)
-  whole('min', limits.min, 0, limits.max, `a whole number from 0 to max (${limits.max})`)
-  whole('maxUses', limits.maxUses, 0, Number.MAX_SAFE_INTEGER)
-  if (limits.maxWaiting !== Number.POSITIVE_INFINITY) whole('maxWaiting', limits.maxWaiting, 0, Number.MAX_SAFE_INTEGER)
-  return limits
-=======
   const limits = { ...defaultPoolLimits, ...pick(options), overload: resolveOverload(options.overload) }
   assertSize({}, limits)
   return { limits, options, connect: connectSettings(values) }
->>>>>>> main
 }
 
 function resolveOverload(given: InMs<PoolOptions>['overload']): ResolvedOverload | false {
@@ -196,35 +129,3 @@ export function assertSize(size: PoolSize, now: { readonly max: number; readonly
 export function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
 }
-<<<<<<< HEAD
-
-/** @throws InvalidOptionError unless it is a whole number in these bounds */
-export function whole(
-  name: string,
-  value: unknown,
-  least: number,
-  most: number,
-  allowed = `a whole number, ${least} or more`,
-): void {
-  if (!(typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most)) {
-    throw new InvalidOptionError(name, show(value), allowed)
-  }
-}
-
-/** A URL may hold a password: what is wrong with it is said without showing it. */
-function assertUrl(value: unknown): void {
-  const allowed = 'postgres://user:password@host:port/database'
-  if (typeof value !== 'string') throw new InvalidOptionError('connectionString', `of type ${typeof value}`, allowed)
-  // A path is a Unix socket; two slashes are a URL that has lost its scheme, and may hold a password.
-  const isPath = value.startsWith('/') && !value.startsWith('//')
-  if (isPath || /^(postgres(ql)?|socket):/.test(value)) return
-  const scheme = /^[a-z][a-z0-9+.-]{0,20}(?=:\/\/)/i.exec(value)?.[0]
-  const given = scheme === undefined ? 'not a URL' : `not a URL of PostgreSQL (its scheme is ${scheme})`
-  throw new InvalidOptionError('connectionString', given, allowed)
-}
-
-function show(value: unknown): string {
-  return typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value))
-}
-=======
->>>>>>> main
