@@ -53,7 +53,11 @@ export function createPool(given: PoolOptions = {}): Pool {
     },
     environment,
   )
-  const host = new Host(destination, limits, environment, watch, options.resetOnRelease)
+  const { where } = destination
+  const { budget } = options
+  const share = budget && { budget, database: `${where}/${connect.database}`, user: `${connect.user}@${where}` }
+  share?.budget.assertRoom(limits.min, share)
+  const host = new Host(destination, limits, environment, watch, options.resetOnRelease, share)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))

@@ -1,7 +1,16 @@
 export type { Duration, DurationText } from './base/duration.js'
 export type { HistogramSnapshot } from './base/histogram.js'
 export type { OperationOptions } from './base/limit.js'
+export { createBudget } from './create-budget.js'
 export { createPool } from './create-pool.js'
+export {
+  type CreatePoolsOptions,
+  createPools,
+  type PoolConfigs,
+  type PoolGroup,
+  type PoolGroupStats,
+  type Pools,
+} from './create-pools.js'
 export { BatchError } from './errors/batch-error.js'
 export { BreakerOpenError, type BreakerOpenFigures } from './errors/breaker-open-error.js'
 export { type BreakerVerdict, breakerVerdict } from './errors/breaker-verdict.js'
@@ -53,6 +62,7 @@ export type { BreakerOptions } from './policy/breaker-options.js'
 export type { BreakerFigures, BreakerReason, BreakerState, BreakerTransition } from './policy/circuit-breaker.js'
 export type { OverloadOptions } from './policy/codel.js'
 export type { RetryBudgetOptions } from './policy/retry-budget.js'
+export type { Budget, BudgetOptions } from './pool/budget.js'
 export type { PoolCounts } from './pool/pool-counts.js'
 export type { PoolLimits } from './pool/pool-limits.js'
 export type { CloseReason } from './pool/pool-observer.js'

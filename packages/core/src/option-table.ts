@@ -13,6 +13,7 @@ import {
   type OptionKind,
   text,
 } from './option-kinds.js'
+import { Budget } from './pool/budget.js'
 import { sslModes } from './wire/tls-settings.js'
 
 const defaultPort = 5_432
@@ -92,6 +93,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
 
   // The whole: pool-options.ts
   name: text(),
+  budget: custom('what createBudget() gives', (value) => value instanceof Budget),
   onLeak: callback(),
   environment: group(),
   'environment.clock': custom('a Clock', isObject),

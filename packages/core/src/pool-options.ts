@@ -9,6 +9,7 @@ import { mergeOptions } from './merge-options.js'
 import { optionTable } from './option-table.js'
 import { defaultOverload, type ResolvedOverload } from './policy/codel.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
+import type { Budget } from './pool/budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolSize } from './pool/resource-pool.js'
@@ -18,6 +19,13 @@ import type { ConnectSettings } from './wire/connect-settings.js'
 
 /** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
 export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, WatchOptions {
+  /**
+   * A budget that this pool shares with others, made by `createBudget`: the pool opens no connection that the budget
+   * has no place for, and `max` is what it may have at most of it. Its `min` are never taken from it.
+   *
+   * @default undefined (none)
+   */
+  readonly budget?: Budget | undefined
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
   /** How advisory locks are held. */

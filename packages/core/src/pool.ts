@@ -638,7 +638,7 @@ export class Pool implements Operable, AsyncDisposable {
    * Changes how many connections there may and should be. A larger pool serves at once who waits; a smaller one closes
    * what is too much, as it comes back.
    *
-   * @throws InvalidOptionError unless `max` is 1 or more and `min` from 0 to `max`
+   * @throws InvalidOptionError unless `max` is 1 or more and `min` from 0 to `max`, and a shared budget has room for it
    */
   resize(size: PoolSize): void {
     const { pool } = this.#environment.host

@@ -3,7 +3,7 @@ import { classify } from '../errors/classify.js'
 import { within } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
-import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
+import { type BudgetShare, type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
 import type { Connection } from '../wire/connection.js'
@@ -39,6 +39,7 @@ export class Host {
     environment: PoolEnvironment,
     watch: HostWatch,
     resetMode: ResetMode = defaultResetMode,
+    share?: BudgetShare,
   ) {
     this.environment = environment
     this.where = destination.where
@@ -63,6 +64,7 @@ export class Host {
       limits,
       environment,
       watch,
+      share,
     )
     watch.waiting = () => this.pool.waiting
     const { breaker } = watch
