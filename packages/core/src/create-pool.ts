@@ -1,11 +1,13 @@
 import { systemClock } from './base/clock.js'
 import { Emitter } from './base/emitter.js'
 import { systemRandom } from './base/random.js'
+import { resolveClusterOptions } from './cluster/cluster-options.js'
+import { createCluster, type PlaceConfig } from './cluster/create-cluster.js'
 import { Host } from './host/host.js'
 import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
-import { Pool } from './pool.js'
+import { Pool, type PoolEvents } from './pool.js'
 import { defaultPoolLocks, type PoolOptions, resolveLimits, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
 import { LockGrants } from './session/lock/lock-grants.js'
@@ -32,12 +34,26 @@ import { whereTo } from './wire/where-to.js'
 export function createPool(options: PoolOptions = {}): Pool {
   const limits = resolveLimits(options)
   const name = options.name ?? 'lifeguard'
-  const config = clientConfig(options, name)
   const environment: PoolEnvironment = {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
   }
-  const host = new Host(config, whereTo(config), limits, environment, options.onLeak ?? warnOfLeak(name))
+  const events = new Emitter<PoolEvents>()
+  const onLeak = options.onLeak ?? warnOfLeak(name)
+  const config = clientConfig(options, name)
+  const clusterOptions = resolveClusterOptions(options)
+  const places: PlaceConfig[] = [
+    { config, limits: { ...limits, min: 0 }, weight: 1 },
+    ...clusterOptions.replicas.map(({ connectionString, weight, max = limits.max, min }) => ({
+      config: clientConfig({ ...options, connectionString }, name),
+      limits: { ...limits, max, min },
+      weight,
+    })),
+  ]
+  const { host, cluster } =
+    places.length === 1
+      ? { host: new Host(config, whereTo(config), limits, environment, onLeak), cluster: undefined }
+      : createCluster({ places, limits, environment, onLeak, events, options: clusterOptions })
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))
@@ -50,9 +66,10 @@ export function createPool(options: PoolOptions = {}): Pool {
     grants: new LockGrants(host, sessions, lockNames, selfTest),
     lockNames,
     host,
+    cluster,
     ambient: new Ambient(environment.clock),
     retryBudget: new RetryBudget(options.retryBudget),
-    events: new Emitter(),
+    events,
     counts: { retries: 0 },
   }
   return new Pool(name, session, limits.max)

@@ -1,6 +1,17 @@
 export type { OperationOptions } from './base/limit.js'
+export type {
+  ClusterEvents,
+  FailoverEvent,
+  HostStats,
+  PrimaryLostEvent,
+  RouteEvent,
+  RouteReason,
+} from './cluster/cluster-events.js'
+export type { ClusterOptions, ReplicaOptions } from './cluster/cluster-options.js'
+export { isReadOnlyText, type ReadRuleOptions } from './cluster/read-rule.js'
 export { createPool } from './create-pool.js'
 export { classify, type ErrorClass, type Phase } from './errors/classify.js'
+export { type HostReport, NoPrimaryError, NotOnReplicaError } from './errors/cluster-errors.js'
 export { InvalidOptionError } from './errors/invalid-option-error.js'
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
 export { DeadlockError, LockLostError, LockTimeoutError, LockUnsupportedError } from './errors/lock-errors.js'
@@ -44,6 +55,7 @@ export type { PooledConnection } from './session/pooled-connection.js'
 export type { Streamable, StreamOptions } from './session/portal.js'
 export type { QueryArguments, Queryable } from './session/queryable.js'
 export { quoteIdentifier } from './session/quote-name.js'
+export type { ReadOptions } from './session/read.js'
 export type { AmbiguousCommitEvent, HookErrorEvent, RetryEvent, SessionEvents } from './session/session-events.js'
 export type { ControlledTransaction, RetryReason, Transaction } from './session/transaction.js'
 export type {

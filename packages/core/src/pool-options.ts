@@ -1,5 +1,6 @@
 import type { Clock } from './base/clock.js'
 import type { Random } from './base/random.js'
+import { type ClusterOptions, resolveClusterOptions } from './cluster/cluster-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
@@ -7,7 +8,7 @@ import type { LeakReport } from './pool/resource-factory.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 
 /** Everything that can be said of a pool. Durations are in milliseconds. */
-export interface PoolOptions extends ConnectOptions, PoolLimits {
+export interface PoolOptions extends ConnectOptions, PoolLimits, ClusterOptions {
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
   /** How advisory locks are held. */
@@ -83,6 +84,7 @@ const known: ReadonlySet<string> = new Set([
   ],
   ...['keepAliveInitialDelayMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs', 'applicationName', 'settings'],
   ...['name', 'retryBudget', 'locks', 'onLeak', 'environment'],
+  ...['replicas', 'maxLagMs', 'maxLagBytes', 'failoverTimeoutMs', 'causalityWaitMs', 'readFunctions', 'primaryOnly'],
 ])
 
 /** Durations that may also be Infinity, for never. */
@@ -153,6 +155,7 @@ export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
   if (!(typeof heartbeatMs === 'number' && Number.isFinite(heartbeatMs) && heartbeatMs > 0)) {
     throw new InvalidOptionError('locks.heartbeatMs', show(heartbeatMs), 'a finite number of milliseconds above 0')
   }
+  resolveClusterOptions(options)
   const limits = { ...defaultPoolLimits, ...withoutUndefined(pick(options)) }
   whole('max', limits.max, 1, Number.MAX_SAFE_INTEGER)
   whole('min', limits.min, 0, limits.max, `a whole number from 0 to max (${limits.max})`)

@@ -1,8 +1,12 @@
 import type { Limit, OperationOptions } from './base/limit.js'
+import type { Asking } from './cluster/cluster.js'
+import type { ClusterEvents, HostStats } from './cluster/cluster-events.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
 import type { PoolCounts } from './pool/pool-counts.js'
+import type { AmbientContext } from './session/ambient.js'
 import { type Deadline, withDeadline } from './session/ambient-deadline.js'
+import { causalToken, withCausality } from './session/causality.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
@@ -24,6 +28,7 @@ import { type SemaphoreOptions, withSemaphore } from './session/lock/with-semaph
 import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
 import { rowsOf, type Streamable, type StreamOptions } from './session/portal.js'
 import { type QueryArguments, type Queryable, query, withCallersStack } from './session/queryable.js'
+import { type ReadOptions, read } from './session/read.js'
 import type { SessionEvents } from './session/session-events.js'
 import { streamBatches } from './session/stream.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
@@ -59,10 +64,12 @@ export interface PoolStats extends Readonly<PoolCounts> {
   readonly retries: number
   /** Retries that the budget would still allow at once. */
   readonly retryBudget: number
+  /** Each host of a pool with several of them, with its role and lag; empty otherwise. The figures above are the primary's. */
+  readonly hosts: readonly HostStats[]
 }
 
 /** The events of a pool, by name. */
-export interface PoolEvents extends SessionEvents {}
+export interface PoolEvents extends SessionEvents, ClusterEvents {}
 
 /** How `end` goes about it. */
 export interface EndOptions {
@@ -116,10 +123,11 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. @internal */
   execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
-    const { ambient, host } = this.#environment
+    const { ambient, cluster, host } = this.#environment
     const context = ambient.current
     if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
-    return host.query(config, limit, context?.holder)
+    if (cluster === undefined) return host.query(config, limit, context?.holder)
+    return cluster.execute(config, limit, askingOf(context))
   }
 
   /**
@@ -163,7 +171,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
-      const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(ambient.limitFor(options), holder))
+      const slot = host.pool.tryAcquire() ?? (await host.acquire(ambient.limitFor(options), holder))
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)
@@ -327,6 +335,65 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
   }
 
   /**
+   * Runs `fn`; what it reads on this pool may come from a replica that is no further behind the primary than `maxLagMs`
+   * (or `maxLagBytes`). What writes, locks, or is not known to do neither goes to the primary, and so do transactions,
+   * except those with `readOnly: true`. What is written inside is seen by the reads behind it. Without replicas it is
+   * `fn` alone.
+   *
+   * @throws what `fn` threw; OperationTimeoutError, OperationAbortedError
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({
+   *   connectionString: 'postgres://primary/shop',
+   *   replicas: ['postgres://replica-1/shop', 'postgres://replica-2/shop'],
+   * })
+   * const { rows } = await pool.read(() => pool.query('select name from item order by name'), { maxLagMs: 500 })
+   * console.log(rows.length)
+   * ```
+   */
+  read<T>(fn: () => Promise<T>, options?: ReadOptions): Promise<T> {
+    return read(this.#environment, fn, options)
+  }
+
+  /**
+   * Runs `fn` as one line of work, a request say: its reads show what it has written before, on replicas too, and what
+   * `token` stands for, which another request or another service was given by `causalToken()`.
+   *
+   * @throws InvalidOptionError when `token` is no token; what `fn` threw
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://primary/shop', replicas: ['postgres://replica/shop'] })
+   *
+   * async function handle(cookie: string | undefined): Promise<string | undefined> {
+   *   return await pool.withCausality(cookie, async () => {
+   *     await pool.query('insert into basket (item) values ($1)', [7])
+   *     await pool.read(() => pool.query('select item from basket')) // shows item 7
+   *     return await pool.causalToken() // for the cookie of the answer
+   *   })
+   * }
+   * console.log(await handle(undefined))
+   * ```
+   */
+  withCausality<T>(token: string | undefined, fn: () => Promise<T>): Promise<T> {
+    return withCausality(this.#environment, token, fn)
+  }
+
+  /**
+   * What the line of work around the call has written and seen, as a text for a cookie or a header: `withCausality` takes
+   * it, in any process. Undefined when there is nothing to be seen. Outside of `withCausality` and `read` it stands for
+   * everything that has been committed by now, which costs a round trip.
+   *
+   * @throws what the primary said when it had to be asked and could not be
+   */
+  causalToken(): Promise<string | undefined> {
+    return causalToken(this.#environment)
+  }
+
+  /**
    * Runs `fn` with `timeoutMs` milliseconds for all that it does on this pool; what runs then is cancelled on the server.
    * `signal` of its argument tells the rest of `fn`.
    *
@@ -401,7 +468,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
 
   /** The pool in numbers; cheap enough to be read every second. */
   stats(): PoolStats {
-    const { host, retryBudget, counts } = this.#environment
+    const { cluster, host, retryBudget, counts } = this.#environment
     const { pool } = host
     return {
       name: this.name,
@@ -414,6 +481,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
       longestWaitMs: pool.longestWaitMs,
       retries: counts.retries,
       retryBudget: retryBudget.available,
+      hosts: cluster?.stats() ?? [],
       ...pool.counts,
     }
   }
@@ -423,10 +491,13 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * second call waits for the first, and its own bound applies too.
    */
   end(options: EndOptions = {}): Promise<void> {
-    const { host } = this.#environment
-    this.#ended ??= host.pool.end()
+    const { cluster, host } = this.#environment
+    this.#ended ??= Promise.all([host.pool.end(), cluster?.end()]).then(() => undefined)
     const { clock } = host.environment
-    const timer = clock.setTimer(options.timeoutMs ?? defaultEndMs, () => host.pool.endNow())
+    const timer = clock.setTimer(options.timeoutMs ?? defaultEndMs, () => {
+      host.pool.endNow()
+      cluster?.endNow()
+    })
     return this.#ended.finally(() => clock.clearTimer(timer))
   }
 
@@ -434,3 +505,12 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     return this.end()
   }
 }
+
+/** What a statement may do here, and what it must see. */
+function askingOf(context: AmbientContext | undefined): Asking {
+  if (context === undefined) return asksForNothing
+  const { reading, causality, locks, holder } = context
+  return { reading, causality, isUnderLock: locks.size > 0, holder }
+}
+
+const asksForNothing: Asking = { reading: undefined, causality: undefined, isUnderLock: false, holder: undefined }

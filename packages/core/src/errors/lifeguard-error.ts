@@ -20,6 +20,8 @@ export type LifeguardErrorCode =
   | 'LIFEGUARD_LOCK_UNSUPPORTED'
   | 'LIFEGUARD_DEADLOCK'
   | 'LIFEGUARD_VERSION_CONFLICT'
+  | 'LIFEGUARD_NO_PRIMARY'
+  | 'LIFEGUARD_NOT_ON_REPLICA'
 
 /**
  * What every error of Lifeguard's own has in common. What the server says is never wrapped in one: it stays `pg`'s

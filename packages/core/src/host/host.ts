@@ -1,7 +1,8 @@
 import { type Limit, unlimited } from '../base/limit.js'
+import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { within } from '../errors/given-up.js'
-import { ConnectionLostError } from '../errors/pool-errors.js'
+import { ConnectionLostError, ServerUnavailableError } from '../errors/pool-errors.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import type { LeakReport } from '../pool/resource-factory.js'
 import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
@@ -15,6 +16,18 @@ import { type QueryResult, Statement, type StatementConfig } from '../wire/state
 const checkBoundMs = 1_000
 /** How long tidying up a connection that came back in the middle of something may take. */
 const tidyBoundMs = 5_000
+/** The pause before a caller who goes on waiting for a server asks again. */
+const turnMs = 20
+
+/** What differs for a host that is one of several. */
+export interface HostRole {
+  /** Opens a connection; without it the host's own configuration says where. */
+  readonly open?: (() => Promise<Connection>) | undefined
+  /** Whether a failed attempt to open is told to whoever waits at once: there is another host to go to. */
+  readonly failsFast?: boolean | undefined
+  /** How long a caller waits for a server that is not there, when that is longer than for a busy pool; in milliseconds. */
+  readonly unavailableTimeoutMs?: number | undefined
+}
 
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
@@ -23,7 +36,8 @@ export type ConnectionSlot = Slot<Connection>
 export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
-  readonly #config: ClientConfig
+  readonly #open: () => Promise<Connection>
+  readonly #unavailableTimeoutMs: number
 
   constructor(
     config: ClientConfig,
@@ -31,15 +45,18 @@ export class Host {
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
     onLeak?: (leak: LeakReport) => void,
+    role: HostRole = {},
   ) {
     this.environment = environment
-    this.#config = config
     const { clock } = environment
+    const { open = () => Connection.open(config, clock), failsFast = false } = role
+    this.#open = open
+    this.#unavailableTimeoutMs = role.unavailableTimeoutMs ?? 0
     this.pool = new ResourcePool<Connection>(
       {
         where,
         open: async () => {
-          const connection = await Connection.open(config, clock)
+          const connection = await open()
           connection.onLost(() => this.pool.lost(connection))
           return connection
         },
@@ -47,7 +64,7 @@ export class Host {
         destroy: (connection) => connection.destroy(),
         isAlive: (connection) => connection.isAlive,
         check: (connection) => this.#check(connection),
-        isHopeless: (error) => classify(error, 'connect') === 'configuration',
+        isHopeless: (error) => failsFast || classify(error, 'connect') === 'configuration',
         ...(onLeak === undefined ? {} : { onLeak }),
       },
       limits,
@@ -55,10 +72,26 @@ export class Host {
     )
   }
 
+  /** A connection out of the pool. While the server is not there, it is waited for as long as the role allows. */
+  async acquire(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
+    const { clock } = this.environment
+    const since = clock.now()
+    for (;;) {
+      try {
+        return this.pool.tryAcquire() ?? (await this.pool.acquire(limit, holder))
+      } catch (error) {
+        const left = since + this.#unavailableTimeoutMs - clock.now()
+        if (left <= 0 || !(error instanceof ServerUnavailableError)) throw error
+        // No shorter than this, lest a pool without any patience of its own is asked without a pause.
+        await sleep(Math.min(left, turnMs), clock, limit)
+      }
+    }
+  }
+
   /** One statement on whatever connection is free, in a transaction of its own. */
   async query(config: StatementConfig, limit: Limit, holder: Holder | undefined): Promise<QueryResult> {
     for (;;) {
-      const slot = this.pool.tryAcquire() ?? (await this.pool.acquire(limit, holder))
+      const slot = this.pool.tryAcquire() ?? (await this.acquire(limit, holder))
       const statement = new Statement(config)
       try {
         return await slot.resource.run(statement, limit)
@@ -76,7 +109,7 @@ export class Host {
    * pool in which everybody waits for its answer.
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
-    const opening = Connection.open(this.#config, this.environment.clock)
+    const opening = this.#open()
     try {
       return await fn(await within(opening, limit, this.environment.clock))
     } finally {

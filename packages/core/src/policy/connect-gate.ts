@@ -61,6 +61,12 @@ export class ConnectGate {
     }
   }
 
+  /** There is reason to believe that the server is back: the next attempt need not wait for its time. */
+  hurry(now: number): void {
+    const state = this.#state
+    if (state.kind === 'down' && state.nextAt > now) this.#state = { ...state, nextAt: now }
+  }
+
   /** An attempt succeeded; `max` is the size at which the ramp is over. */
   succeeded(max: number): void {
     this.#failures = 0

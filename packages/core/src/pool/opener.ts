@@ -86,6 +86,12 @@ export class Opener<R> {
     return true
   }
 
+  /** Lets the next attempt begin at once, whatever the last ones said. */
+  hurry(): void {
+    this.#gate.hurry(this.#clock.now())
+    this.stop()
+  }
+
   /** Sets no more timers for what is not wanted any more. */
   stop(): void {
     if (this.#probeTimer !== undefined) this.#clock.clearTimer(this.#probeTimer)

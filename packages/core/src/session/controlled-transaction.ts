@@ -1,5 +1,6 @@
 import type { OperationOptions } from '../base/limit.js'
 import type { StatementConfig } from '../wire/statement.js'
+import { commitFollower } from './commit-position.js'
 import { type ConnectionSource, fromPool } from './connection-source.js'
 import { assertFits } from './nested-options.js'
 import { batchesIn, rowsOf, type StreamOptions } from './portal.js'
@@ -29,8 +30,8 @@ export function beginAlone(
   environment: SessionEnvironment,
   options?: ControlledTransactionOptions,
 ): ControlledTransaction & Executor {
-  const { ambient, host } = environment
-  return beginOn(fromPool(host, { held: 0, parent: ambient.current?.holder }), environment, options)
+  const { ambient, cluster, host } = environment
+  return beginOn(fromPool(host, { held: 0, parent: ambient.current?.holder }, cluster), environment, options)
 }
 
 /** Begins, with the first statement, on a connection of this source. */
@@ -43,7 +44,8 @@ export function beginOn(
   const { clock } = host.environment
   const proof = commitProof(options, clock)
   const preludes = beginPreludes(options, proof)
-  const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options))
+  const follower = commitFollower(environment, options)
+  const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options), undefined, follower)
   const transaction: ControlledTransaction & Executor = {
     query: <Row>(...args: QueryArguments) => query<Row>(transaction, bounds, args),
     stream: <Row>(text: string, values?: readonly unknown[], how?: StreamOptions) =>
