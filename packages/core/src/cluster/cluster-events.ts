@@ -69,8 +69,11 @@ export type ClusterVoice = Pick<Emitter<ClusterEvents>, 'emit'>
 export interface HostStats {
   /** `127.0.0.1:5432` */
   readonly host: string
-  /** `unknown` before anything was seen of it, and while it cannot be reached. */
-  readonly role: 'primary' | 'replica' | 'unknown'
+  /**
+   * `unknown` before anything was seen of it, and while it cannot be reached. `replaced`: it takes itself for the primary,
+   * and another one has taken its place; it is not used.
+   */
+  readonly role: 'primary' | 'replica' | 'replaced' | 'unknown'
   /** Counts up with every promotion; undefined while it is not known. */
   readonly timeline: number | undefined
   /** How old its data is, in milliseconds; undefined while that is not known, and for the primary. */

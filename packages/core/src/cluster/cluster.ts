@@ -14,6 +14,7 @@ import type { Member } from './member.js'
 import type { ReadRule } from './read-rule.js'
 import type { ReadContext, ReadScope } from './read-scope.js'
 import type { Router } from './router.js'
+import type { Sighting } from './sighting.js'
 import type { Topology } from './topology.js'
 import type { WritePositions } from './write-positions.js'
 
@@ -23,6 +24,9 @@ const againMs = 50
 const mostReadsAgain = 10
 /** The position of a write is worth a round trip, even to reads that do not wait for a replica. */
 const leastWaitMs = 50
+
+/** How often every host is looked at while there are writes alone. */
+const everyMs = 1_000
 
 /** What a cluster is made of; create-pool.ts puts it together. */
 export interface ClusterParts {
@@ -59,6 +63,7 @@ export interface TakenReader {
 export class Cluster {
   readonly #parts: ClusterParts
   readonly #clock: Clock
+  #lookedAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: ClusterParts) {
     this.#parts = parts
@@ -162,7 +167,7 @@ export class Cluster {
       const isPrimary = member === topology.writer && !topology.isLost
       return {
         host: member.where,
-        role: isPrimary ? 'primary' : sighting === undefined || !sighting.standby ? 'unknown' : 'replica',
+        role: isPrimary ? 'primary' : roleOf(sighting),
         timeline: sighting?.timeline,
         lagMs: lagMs === Number.POSITIVE_INFINITY ? undefined : lagMs,
         lagBytes: lagBytes === undefined ? undefined : Number(lagBytes),
@@ -241,6 +246,7 @@ export class Cluster {
       reading !== undefined && reason !== 'not-read-only' && reason !== 'refused' && this.allows(config.text)
     if (isRead && topology.writer !== undefined) topology.writer.reads += 1
     this.#tell(undefined, reason, config.text)
+    this.keepInSight()
     const until = this.#clock.now() + failoverTimeoutMs
     for (let attempt = 1; ; attempt += 1) {
       const { writer } = topology
@@ -290,6 +296,19 @@ export class Cluster {
     }
   }
 
+  /**
+   * To be called with every use of the primary: looks at all hosts about once a second. Somebody may promote a replica
+   * while the old primary is alive and reachable; it must not be written to for long.
+   */
+  keepInSight(): void {
+    const now = this.#clock.now()
+    if (now - this.#lookedAt < everyMs) return
+    this.#lookedAt = now
+    for (const { monitor } of this.#parts.members) {
+      if (!monitor.isLooking && now - monitor.askedAt >= everyMs) monitor.look().catch(() => undefined)
+    }
+  }
+
   #tell(member: Member | undefined, reason: RouteReason, text: string | undefined): void {
     this.#parts.events.emit('route', () => ({
       host: (member ?? this.#parts.topology.writer)?.where ?? 'unknown',
@@ -298,4 +317,9 @@ export class Cluster {
       text,
     }))
   }
+}
+
+function roleOf(sighting: Sighting | undefined): HostStats['role'] {
+  if (sighting === undefined) return 'unknown'
+  return sighting.standby ? 'replica' : 'replaced'
 }

@@ -68,8 +68,10 @@ export class Topology {
     let failure: unknown
     const tried = new Set<Member>()
     for (;;) {
-      const member = this.#isLost || tried.size > 0 ? await this.find() : this.#writer
-      if (member === undefined || tried.has(member)) throw failure ?? this.#noPrimary()
+      // Before anything was seen nobody is believed: the first of the list may have been replaced long ago.
+      const isSure = this.#timeline > 0 && !this.#isLost && tried.size === 0
+      const member = isSure ? this.#writer : await this.find()
+      if (member === undefined || tried.has(member)) throw failure ?? this.#refusal() ?? this.#noPrimary()
       tried.add(member)
       try {
         return await this.#openAt(member)
@@ -199,6 +201,14 @@ export class Topology {
       await pauseInBackground(jitter(pause, 0.2, this.#random), this.#clock)
     }
     this.#isWatching = false
+  }
+
+  /** When every host refuses this user or database for good, that is what is wrong, and waiting will not cure it. */
+  #refusal(): unknown {
+    const hopeless = this.#members.every(({ lastError }) => {
+      return lastError !== undefined && classify(lastError, 'connect') === 'configuration'
+    })
+    return hopeless ? this.#members[0]?.lastError : undefined
   }
 
   #noPrimary(): Error {

@@ -25,6 +25,7 @@ export function fromPool(host: Host, holder: Holder, cluster?: Cluster): Connect
     async take(limit) {
       const slot = host.pool.tryAcquire() ?? (await host.acquire(limit, holder))
       writer = cluster?.writer
+      cluster?.keepInSight()
       holder.held += 1
       return slot
     },

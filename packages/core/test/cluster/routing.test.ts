@@ -128,6 +128,10 @@ test('the figures of each host', async () => {
   expect(hosts.map(({ role }) => role)).toEqual(['primary', 'replica', 'replica'])
   expect(hosts.reduce((sum, { reads }) => sum + reads, 0)).toBe(50)
   for (const { lagMs, lagBytes, timeline } of hosts.slice(1)) {
-    expect({ timeline, lag: typeof lagMs, bytes: typeof lagBytes }).toEqual({ timeline: 1, lag: 'number', bytes: 'number' })
+    expect({ timeline, lag: typeof lagMs, bytes: typeof lagBytes }).toEqual({
+      timeline: 1,
+      lag: 'number',
+      bytes: 'number',
+    })
   }
 })

@@ -1,4 +1,4 @@
-import { type Cluster, startCluster, type TestDatabase } from '@pg-lifeguard/testing'
+import { type Cluster, type StartClusterOptions, startCluster, type TestDatabase } from '@pg-lifeguard/testing'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll } from 'vitest'
 import { createPool, type Pool, type PoolOptions } from '../../src/index.js'
@@ -32,10 +32,10 @@ export class ClusterBench {
 }
 
 /** Gives a test file, or a part of one, a cluster of its own: they stop servers, and must not do so to others. */
-export function useCluster(setup: string): () => ClusterBench {
+export function useCluster(setup: string, options: StartClusterOptions = {}): () => ClusterBench {
   let bench: ClusterBench | undefined
   beforeAll(async () => {
-    const cluster = await startCluster({ replicas: 2 })
+    const cluster = await startCluster({ replicas: 2, ...options })
     const database = await cluster.createDatabase()
     await onServer(database.url, setup)
     await cluster.waitForReplicas()
