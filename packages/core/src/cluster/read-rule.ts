@@ -24,7 +24,7 @@ const changing: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'me
 const beginnings: ReadonlySet<string> = new Set(['select', 'values', 'table', 'with', 'show'])
 const locking: ReadonlySet<string> = new Set(['update', 'share', 'no', 'key'])
 
-/** How many texts are remembered, and up to which length. */
+/** How many texts are remembered, and how long one may be that is looked at: a longer one is not worth the time. */
 const mostTexts = 2_000
 const longestText = 20_000
 
@@ -48,7 +48,7 @@ export class ReadRule {
   allows(text: string): boolean {
     const known = this.#known.get(text)
     if (known !== undefined) return known
-    const allowed = this.#judge(text)
+    const allowed = text.length <= longestText && this.#judge(text)
     this.#remember(text, allowed)
     return allowed
   }

@@ -155,7 +155,7 @@ test('whatever stands around it, a word that changes something is found outside 
   )
   fc.assert(
     fc.property(fc.array(filler), changing, fc.array(filler), (before, word, after) => {
-      expect(isReadOnlyText(`select 1 ${before.join('')} ${word} ${after.join('')} 2`)).toBe(false)
+      expect(isReadOnlyText(`select 1 ${before.join(' ')} ${word} ${after.join(' ')} 2`)).toBe(false)
     }),
     seeded(2_000),
   )
@@ -168,7 +168,8 @@ test('no text takes long, and none makes it throw', () => {
     }),
     seeded(2_000),
   )
-  expect(isReadOnlyText(`select ${'('.repeat(100_000)}`)).toBe(true)
-  expect(isReadOnlyText(`select ${"''".repeat(100_000)}`)).toBe(true)
-  expect(isReadOnlyText(`select ${'/*'.repeat(100_000)}`)).toBe(false)
+  expect(isReadOnlyText(`select ${'1,'.repeat(9_000)} 1`)).toBe(true)
+  expect(isReadOnlyText(`select ${'/*'.repeat(9_000)}`)).toBe(false)
+  // What is longer than 20 000 characters is not looked at.
+  expect(isReadOnlyText(`select ${'1,'.repeat(10_000)} 1`)).toBe(false)
 })
