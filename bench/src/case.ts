@@ -6,6 +6,8 @@ export interface Bench {
   readonly ms: number
   /** The milliseconds that one statement takes on an idle connection of its own, now: what a round trip costs here. */
   measureRoundTrip(): Promise<number>
+  /** Empties the table that rows are inserted into; how many it had. */
+  emptySink(): Promise<number>
   /** What the counter of the increments says. */
   readCounter(): Promise<number>
 }
@@ -14,7 +16,7 @@ export interface Bench {
 export interface Case {
   /** How it is named on the command line and in the output. */
   readonly name: string
-  readonly unit: 'ops/s' | 'ns' | 'ms' | 'round trips'
+  readonly unit: 'ops/s' | 'rows/s' | 'ns' | 'us' | 'ms' | 'MB' | 'round trips'
   /** Which way is good. */
   readonly better: 'higher' | 'lower'
   /** Peers that cannot do it are left out of the row. */
@@ -24,6 +26,8 @@ export interface Case {
   readonly roundTripMs: number
   /** Left out of `--quick`. */
   readonly slow?: boolean
+  /** One reading is the whole of it, however long: it is not led in by a shorter one. */
+  readonly readsWhole?: boolean
   /** One reading, in the case's unit. */
   read(session: Session, bench: Bench): Promise<number>
 }

@@ -23,6 +23,8 @@ export interface Row {
   readonly results: Readonly<Record<string, number>>
   /** How many times as good Lifeguard is as pg.Pool: the median of the rounds' own ratios; above 1 it is better. */
   readonly ratio: number
+  /** The same against each of the peers. */
+  readonly ratios: Readonly<Record<string, number>>
 }
 
 /** Measures one case: all peers once a round, one after the other, so that whatever disturbs the machine meets all. */
@@ -42,19 +44,24 @@ export async function measure(testCase: Case, url: string, pace: Pace): Promise<
     await Promise.all(workers.map((worker) => worker.end()))
   }
   const results = Object.fromEntries([...readings].map(([peer, values]) => [peer, median(values)]))
-  return { case: testCase.name, unit: testCase.unit, results, ratio: ratioOf(readings, testCase.better) }
+  const ratios = ratiosOf(readings, testCase.better)
+  return { case: testCase.name, unit: testCase.unit, results, ratio: ratios[yardstick] ?? Number.NaN, ratios }
 }
 
-function ratioOf(readings: ReadonlyMap<string, readonly number[]>, better: Case['better']): number {
+function ratiosOf(readings: ReadonlyMap<string, readonly number[]>, better: Case['better']): Record<string, number> {
   const mine = readings.get(subject)
-  const theirs = readings.get(yardstick)
-  if (mine === undefined || theirs === undefined) throw new Error(`bug: no readings of ${subject} or ${yardstick}`)
-  return median(
-    mine.map((value, round) => {
-      const other = theirs[round] ?? Number.NaN
-      return better === 'higher' ? value / other : other / value
-    }),
-  )
+  if (mine === undefined) throw new Error(`bug: no readings of ${subject}`)
+  const ratios: Record<string, number> = {}
+  for (const [peer, theirs] of readings) {
+    if (peer === subject) continue
+    ratios[peer] = median(
+      mine.map((value, round) => {
+        const other = theirs[round] ?? Number.NaN
+        return better === 'higher' ? value / other : other / value
+      }),
+    )
+  }
+  return ratios
 }
 
 /** A process that measures one peer when it is told to. */

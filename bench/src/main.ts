@@ -1,12 +1,15 @@
+import { writeFile } from 'node:fs/promises'
 import { startCluster, startFaultProxy } from '@pg-lifeguard/testing'
 import pg from 'pg'
+import { chart } from './chart.js'
+import { goalLines } from './goals.js'
 import { measure, type Row } from './harness.js'
 import { describeMachine } from './machine.js'
 import { help, type Options, parseOptions, UsageError } from './options.js'
 import { setup } from './sql.js'
 import { json, table } from './table.js'
 
-async function run({ cases, pace, json: asJson }: Options): Promise<void> {
+async function run({ cases, pace, json: asJson, svg }: Options): Promise<void> {
   await using cluster = await startCluster({ handleSignals: true })
   await using database = await cluster.createDatabase()
   const client = new pg.Client(database.url)
@@ -26,6 +29,8 @@ async function run({ cases, pace, json: asJson }: Options): Promise<void> {
     }
   }
   process.stdout.write((asJson ? json : table)(rows, machine, pace.rounds))
+  if (!asJson) process.stdout.write(goalLines(rows))
+  if (svg !== undefined) await writeFile(svg, chart(rows, machine, pace.rounds))
 }
 
 try {

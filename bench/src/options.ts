@@ -8,6 +8,8 @@ export interface Options {
   readonly cases: readonly Case[]
   readonly pace: Pace
   readonly json: boolean
+  /** Where to write the picture; undefined for nowhere. */
+  readonly svg: string | undefined
   readonly help: boolean
 }
 
@@ -16,7 +18,8 @@ export const help = `pnpm bench [options]
   --quick         a smaller choice of cases and shorter readings: under a minute, good for a first look only
   --case NAME     this case, or those whose name begins with NAME-; can be given several times
   --rounds N      readings of each peer in each case, 1 to 1000 (default 5; with --quick 3)
-  --json          [{ case, unit, results, ratio, rounds, machine }] on standard output
+  --json          [{ case, unit, results, ratio, ratios, rounds, machine }] on standard output
+  --svg FILE      the same as a picture
   --help          this text
 
 Cases: ${cases.map(({ name }) => name).join(', ')}
@@ -44,7 +47,7 @@ export function parseOptions(args: readonly string[]): Options {
       ? cases.filter((one) => names.some((name) => matches(one, name)))
       : cases.filter((one) => !(quick && one.slow === true))
   const pace = quick ? { rounds, roundMs: 80, warmUpMs: 150 } : { rounds, roundMs: 400, warmUpMs: 800 }
-  return { cases: chosen, pace, json, help: wantsHelp }
+  return { cases: chosen, pace, json, svg: values.svg, help: wantsHelp }
 }
 
 function matches({ name }: Case, asked: string): boolean {
@@ -60,6 +63,7 @@ function parse(args: readonly string[]) {
         quick: { type: 'boolean' },
         json: { type: 'boolean' },
         help: { type: 'boolean' },
+        svg: { type: 'string' },
         case: { type: 'string', multiple: true },
         rounds: { type: 'string' },
       },

@@ -13,9 +13,22 @@ export interface Session {
   lock?(): Promise<unknown>
   /** Reads the counter and writes it one higher, in a serializable transaction that is run again until it commits. */
   increment?(): Promise<unknown>
+  /** Inserts one row into `sink`. */
+  insert?(row: SinkRow): Promise<unknown>
+  /** Inserts these rows, a statement each, in one round trip and all or nothing. */
+  insertBatch?(rows: readonly SinkRow[]): Promise<unknown>
+  /** Inserts these rows by COPY; they are made one at a time, as they are asked for. */
+  copyIn?(rows: Iterable<SinkRow>): Promise<unknown>
+  /** Reads so many rows one by one, without holding all of them; resolves with the sum of their first column. */
+  stream?(rows: number): Promise<number>
+  /** The first query of a pool that has just been made, and its end. */
+  coldSelect?(id: number): Promise<unknown>
   /** Closes every connection. */
   end(): Promise<unknown>
 }
+
+/** A row to be inserted. */
+export type SinkRow = readonly [id: number, body: string]
 
 /** A word of {@link Session} that cases measure. */
 export type Ability = Exclude<keyof Session, 'end'>

@@ -3,7 +3,7 @@ import type { Bench } from './case.js'
 import { cases } from './cases.js'
 import { median } from './load.js'
 import { peers } from './peers.js'
-import { readCounter } from './sql.js'
+import { countSink, emptySink, readCounter } from './sql.js'
 import type { WorkerAnswer, WorkerOrder } from './worker-protocol.js'
 
 /**
@@ -41,9 +41,15 @@ async function counter(): Promise<number> {
   return rows[0]?.value ?? 0
 }
 
+async function emptied(): Promise<number> {
+  const { rows } = await client.query<{ n: number }>(countSink)
+  await client.query(emptySink)
+  return rows[0]?.n ?? 0
+}
+
 async function read(ms: number): Promise<number> {
-  const bench: Bench = { ms, measureRoundTrip, readCounter: counter }
-  await testCase?.read(session, { ...bench, ms: leadInMs })
+  const bench: Bench = { ms, measureRoundTrip, emptySink: emptied, readCounter: counter }
+  if (testCase?.readsWhole !== true) await testCase?.read(session, { ...bench, ms: leadInMs })
   globalThis.gc?.()
   return (await testCase?.read(session, bench)) ?? Number.NaN
 }

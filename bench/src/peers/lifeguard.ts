@@ -1,11 +1,12 @@
 import { createPool } from '@pg-lifeguard/core'
 import type { Peer } from '../peer.js'
-import { lockKey, readCounter, selectItem, updateItem, writeCounter } from '../sql.js'
+import { insertRow, lockKey, manyRows, readCounter, selectItem, updateItem, writeCounter } from '../sql.js'
 
 export const lifeguard: Peer = {
   name: 'lifeguard',
   open(url, connections) {
-    const pool = createPool({ connectionString: url, max: connections })
+    const open = () => createPool({ connectionString: url, max: connections })
+    const pool = open()
     return {
       async acquireRelease() {
         const connection = await pool.acquire()
@@ -19,6 +20,17 @@ export const lifeguard: Peer = {
         pool.withTransaction(async (tx) => {
           for (let id = 1; id <= statements; id++) await tx.query(updateItem, [id, 'new'])
         }),
+      insert: (row) => pool.query(insertRow, row),
+      async stream(count) {
+        let sum = 0
+        for await (const { n } of pool.stream<{ n: number }>(manyRows, [count])) sum += n
+        return sum
+      },
+      async coldSelect(id) {
+        await using cold = open()
+        const { rows } = await cold.query<{ note: string }>(selectItem, [id])
+        return rows[0]?.note
+      },
       lock: () => pool.withLock(BigInt(lockKey), async () => undefined),
       increment: () =>
         pool.withTransaction(

@@ -1,11 +1,28 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
+import { from as copyFrom } from 'pg-copy-streams'
+import QueryStream from 'pg-query-stream'
+import { copyLines } from '../copy-lines.js'
 import type { Peer, Session } from '../peer.js'
-import { isConflict, lock, lockKey, readCounter, selectItem, unlock, updateItem, writeCounter } from '../sql.js'
+import {
+  copyRows,
+  insertRow,
+  isConflict,
+  lock,
+  lockKey,
+  manyRows,
+  readCounter,
+  selectItem,
+  unlock,
+  updateItem,
+  writeCounter,
+} from '../sql.js'
 
 /** As people use it: text and values, and transactions by hand. */
 export const pgPool: Peer = {
   name: 'pg.Pool',
-  open: (url, connections) => sessionOn(new pg.Pool({ connectionString: url, max: connections }), false),
+  open: (url, connections) => sessionOn(url, connections, false),
 }
 
 /** The same with a name for every statement, so that the server parses and plans each only once for a connection. */
@@ -13,12 +30,14 @@ export const pgPoolNamed: Peer = {
   name: 'pg.Pool named',
   open(url, connections) {
     // A name makes no difference to acquiring a connection.
-    const { acquireRelease: _, ...session } = sessionOn(new pg.Pool({ connectionString: url, max: connections }), true)
+    const { acquireRelease: _, ...session } = sessionOn(url, connections, true)
     return session
   },
 }
 
-function sessionOn(pool: pg.Pool, named: boolean): Session {
+function sessionOn(url: string, max: number, named: boolean): Session {
+  const open = (): pg.Pool => new pg.Pool({ connectionString: url, max })
+  const pool = open()
   const run = <Row extends pg.QueryResultRow>(on: pg.Pool | pg.PoolClient, text: string, values: unknown[]) =>
     named ? on.query<Row>({ name: text, text, values }) : on.query<Row>(text, values)
   async function inTransaction(begin: string, work: (client: pg.PoolClient) => Promise<void>): Promise<void> {
@@ -49,6 +68,36 @@ function sessionOn(pool: pg.Pool, named: boolean): Session {
       inTransaction('begin', async (client) => {
         for (let id = 1; id <= statements; id++) await run(client, updateItem, [id, 'new'])
       }),
+    insert: (row) => run(pool, insertRow, [...row]),
+    // It has no batches: what people write is a transaction.
+    insertBatch: (rows) =>
+      inTransaction('begin', async (client) => {
+        for (const row of rows) await run(client, insertRow, [...row])
+      }),
+    async copyIn(rows) {
+      const client = await pool.connect()
+      try {
+        await pipeline(Readable.from(copyLines(rows)), client.query(copyFrom(copyRows)))
+      } finally {
+        client.release()
+      }
+    },
+    async stream(count) {
+      const client = await pool.connect()
+      try {
+        let sum = 0
+        for await (const { n } of client.query(new QueryStream(manyRows, [count]))) sum += n
+        return sum
+      } finally {
+        client.release()
+      }
+    },
+    async coldSelect(id) {
+      const cold = open()
+      const { rows } = await run<{ note: string }>(cold, selectItem, [id])
+      await cold.end()
+      return rows[0]?.note
+    },
     async lock() {
       const client = await pool.connect()
       try {

@@ -1,4 +1,7 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import postgres from 'postgres'
+import { copyLines } from '../copy-lines.js'
 import type { Peer } from '../peer.js'
 import { isConflict, lockKey } from '../sql.js'
 
@@ -6,7 +9,8 @@ import { isConflict, lockKey } from '../sql.js'
 export const postgresJs: Peer = {
   name: 'postgres.js',
   open(url, connections) {
-    const sql = postgres(url, { max: connections })
+    const open = () => postgres(url, { max: connections })
+    const sql = open()
     return {
       async acquireRelease() {
         const reserved = await sql.reserve()
@@ -20,6 +24,25 @@ export const postgresJs: Peer = {
         sql.begin(async (tx) => {
           for (let id = 1; id <= statements; id++) await tx`update item set note = ${'new'} where id = ${id}`
         }),
+      insert: ([id, body]) => sql`insert into sink (id, body) values (${id}, ${body})`,
+      // Its statements in a transaction may be sent without waiting for each other.
+      insertBatch: (rows) =>
+        sql.begin((tx) => rows.map(([id, body]) => tx`insert into sink (id, body) values (${id}, ${body})`)),
+      async copyIn(rows) {
+        await pipeline(Readable.from(copyLines(rows)), await sql`copy sink (id, body) from stdin`.writable())
+      },
+      async stream(count) {
+        let sum = 0
+        const text = sql`select n, 'row number ' || n as note, now() as at from generate_series(1, ${count}::int) n`
+        for await (const rows of text.cursor(100)) for (const row of rows) sum += row['n'] as number
+        return sum
+      },
+      async coldSelect(id) {
+        const cold = open()
+        const rows = await cold<{ note: string }[]>`select id, note from item where id = ${id}`
+        await cold.end()
+        return rows[0]?.note
+      },
       async lock() {
         const reserved = await sql.reserve()
         try {

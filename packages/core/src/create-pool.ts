@@ -4,6 +4,7 @@ import { systemRandom } from './base/random.js'
 import { resolveClusterOptions } from './cluster/cluster-options.js'
 import { createCluster, type PlaceConfig } from './cluster/create-cluster.js'
 import { Host } from './host/host.js'
+import { defaultResetMode } from './host/hygiene.js'
 import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
@@ -41,6 +42,7 @@ export function createPool(options: PoolOptions = {}): Pool {
   const events = new Emitter<PoolEvents>()
   const onLeak = options.onLeak ?? warnOfLeak(name)
   const config = clientConfig(options, name)
+  const { resetOnRelease: resetMode = defaultResetMode } = options
   const clusterOptions = resolveClusterOptions(options)
   const places: PlaceConfig[] = [
     { config, limits: { ...limits, min: 0 }, weight: 1 },
@@ -52,8 +54,8 @@ export function createPool(options: PoolOptions = {}): Pool {
   ]
   const { host, cluster } =
     places.length === 1
-      ? { host: new Host(config, whereTo(config), limits, environment, onLeak), cluster: undefined }
-      : createCluster({ places, limits, environment, onLeak, events, options: clusterOptions })
+      ? { host: new Host(config, whereTo(config), limits, environment, onLeak, resetMode), cluster: undefined }
+      : createCluster({ places, limits, environment, onLeak, resetMode, events, options: clusterOptions })
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))
@@ -72,7 +74,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     events,
     counts: { retries: 0 },
   }
-  return new Pool(name, session, limits.max)
+  return new Pool(name, session)
 }
 
 function warnOfLeak(name: string): (leak: LeakReport) => void {

@@ -20,6 +20,7 @@ export {
   AcquireTimeoutError,
   ConnectionLostError,
   ConnectionReleasedError,
+  OverloadedError,
   PoolClosedError,
   type PoolFigures,
   QueueFullError,
@@ -29,12 +30,16 @@ export {
 export { sqlStateOf } from './errors/sqlstate.js'
 export { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from './errors/transaction-errors.js'
 export { VersionConflictError } from './errors/version-conflict-error.js'
+export type { HygieneOptions, ResetMode } from './host/hygiene.js'
 export type { BackoffOptions } from './policy/backoff.js'
+export type { OverloadOptions } from './policy/codel.js'
 export type { RetryBudgetOptions } from './policy/retry-budget.js'
 export type { PoolCounts } from './pool/pool-counts.js'
 export type { PoolLimits } from './pool/pool-limits.js'
 export type { LeakReport } from './pool/resource-factory.js'
-export type { EndOptions, Pool, PoolEvents, PoolStats } from './pool.js'
+export type { FlushMode, PoolSize } from './pool/resource-pool.js'
+export type { Pool, PoolEvents, PoolStats } from './pool.js'
+export type { EndOptions } from './pool-end.js'
 export type { PoolLockOptions, PoolOptions } from './pool-options.js'
 export type { Deadline } from './session/ambient-deadline.js'
 export type { CommitProofOptions } from './session/commit-proof.js'

@@ -2,13 +2,16 @@ import type { Clock } from './base/clock.js'
 import type { Random } from './base/random.js'
 import { type ClusterOptions, resolveClusterOptions } from './cluster/cluster-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { type HygieneOptions, resetModes } from './host/hygiene.js'
+import { defaultOverload, type ResolvedOverload } from './policy/codel.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
+import type { PoolSize } from './pool/resource-pool.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 
 /** Everything that can be said of a pool. Durations are in milliseconds. */
-export interface PoolOptions extends ConnectOptions, PoolLimits, ClusterOptions {
+export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, ClusterOptions {
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
   /** How advisory locks are held. */
@@ -83,7 +86,7 @@ const known: ReadonlySet<string> = new Set([
     'keepAlive',
   ],
   ...['keepAliveInitialDelayMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs', 'applicationName', 'settings'],
-  ...['name', 'retryBudget', 'locks', 'onLeak', 'environment'],
+  ...['name', 'retryBudget', 'locks', 'onLeak', 'environment', 'resetOnRelease'],
   ...['replicas', 'maxLagMs', 'maxLagBytes', 'failoverTimeoutMs', 'causalityWaitMs', 'readFunctions', 'primaryOnly'],
 ])
 
@@ -156,7 +159,14 @@ export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
     throw new InvalidOptionError('locks.heartbeatMs', show(heartbeatMs), 'a finite number of milliseconds above 0')
   }
   resolveClusterOptions(options)
-  const limits = { ...defaultPoolLimits, ...withoutUndefined(pick(options)) }
+  if (options.resetOnRelease !== undefined && !resetModes.includes(options.resetOnRelease)) {
+    throw new InvalidOptionError('resetOnRelease', show(options.resetOnRelease), resetModes.join(', '))
+  }
+  const limits = {
+    ...defaultPoolLimits,
+    ...withoutUndefined(pick(options)),
+    overload: resolveOverload(options.overload),
+  }
   whole('max', limits.max, 1, Number.MAX_SAFE_INTEGER)
   whole('min', limits.min, 0, limits.max, `a whole number from 0 to max (${limits.max})`)
   whole('maxUses', limits.maxUses, 0, Number.MAX_SAFE_INTEGER)
@@ -164,8 +174,40 @@ export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
   return limits
 }
 
+function resolveOverload(overload: PoolOptions['overload']): ResolvedOverload | false {
+  if (overload === false) return false
+  if (overload !== undefined && (typeof overload !== 'object' || overload === null)) {
+    throw new InvalidOptionError('overload', show(overload), '{ targetMs, intervalMs } or false')
+  }
+  for (const name of Object.keys(overload ?? {})) {
+    if (!(name in defaultOverload)) {
+      throw new InvalidOptionError(`overload.${name}`, 'not an option', Object.keys(defaultOverload).join(', '))
+    }
+  }
+  const { targetMs, intervalMs } = { ...defaultOverload, ...withoutUndefined(overload ?? {}) }
+  if (!(typeof targetMs === 'number' && Number.isFinite(targetMs) && targetMs > 0)) {
+    throw new InvalidOptionError('overload.targetMs', show(targetMs), 'a finite number of milliseconds above 0')
+  }
+  if (!(typeof intervalMs === 'number' && Number.isFinite(intervalMs) && intervalMs >= targetMs)) {
+    const allowed = `a finite number of milliseconds, targetMs (${targetMs}) or more`
+    throw new InvalidOptionError('overload.intervalMs', show(intervalMs), allowed)
+  }
+  return { targetMs, intervalMs }
+}
+
 function pick(options: PoolOptions): PoolLimits {
   return Object.fromEntries(Object.keys(defaultPoolLimits).map((name) => [name, options[name as keyof PoolLimits]]))
+}
+
+/**
+ * Checks the new sizes of a pool that has these.
+ *
+ * @throws InvalidOptionError when they are not what they may be
+ */
+export function assertSize(size: PoolSize, now: { readonly max: number; readonly min: number }): void {
+  const { max = now.max, min = now.min } = size
+  whole('max', max, 1, Number.MAX_SAFE_INTEGER)
+  whole('min', min, 0, max, `a whole number from 0 to max (${max})`)
 }
 
 /** The same object without the fields that are undefined, so that they do not hide a default. */

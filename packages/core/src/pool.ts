@@ -1,9 +1,15 @@
 import type { Limit, OperationOptions } from './base/limit.js'
 import type { Asking } from './cluster/cluster.js'
 import type { ClusterEvents, HostStats } from './cluster/cluster-events.js'
+import { within } from './errors/given-up.js'
+import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { operationLimit } from './errors/operation-limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
 import type { PoolCounts } from './pool/pool-counts.js'
+import { type FlushMode, flushModes, type PoolSize } from './pool/resource-pool.js'
+import { defaultEndMs, type EndOptions } from './pool-end.js'
+import { assertSize, withoutUndefined } from './pool-options.js'
 import type { AmbientContext } from './session/ambient.js'
 import { type Deadline, withDeadline } from './session/ambient-deadline.js'
 import { causalToken, withCausality } from './session/causality.js'
@@ -46,8 +52,12 @@ import type { QueryResult, StatementConfig } from './wire/statement.js'
 /** The pool at one moment, in numbers. */
 export interface PoolStats extends Readonly<PoolCounts> {
   readonly name: string
+  /** Whether it serves callers now, and if not, why. */
+  readonly state: 'open' | 'overloaded' | 'paused' | 'ending'
   /** The most connections that it may have. */
   readonly max: number
+  /** Connections that it keeps although nobody uses them. */
+  readonly min: number
   /** Connections that it has now, those on their way out included. */
   readonly total: number
   /** Of them, in use. */
@@ -71,19 +81,6 @@ export interface PoolStats extends Readonly<PoolCounts> {
 /** The events of a pool, by name. */
 export interface PoolEvents extends SessionEvents, ClusterEvents {}
 
-/** How `end` goes about it. */
-export interface EndOptions {
-  /**
-   * How long to wait for connections that are in use, in milliseconds; then they are torn down, and who still waits is
-   * rejected. `0` does not wait at all.
-   *
-   * @default 10000
-   */
-  readonly timeoutMs?: number | undefined
-}
-
-const defaultEndMs = 10_000
-
 /**
  * A pool of connections to one PostgreSQL database, with everything that keeps work on it right. Made by
  * {@link createPool}.
@@ -92,15 +89,12 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
   /** The name it was given. */
   readonly name: string
   readonly #environment: LockEnvironment
-  readonly #max: number
   readonly #fallback: Fallback
-  #ended: Promise<void> | undefined
 
   /** @internal use createPool */
-  constructor(name: string, environment: LockEnvironment, max: number) {
+  constructor(name: string, environment: LockEnvironment) {
     this.name = name
     this.#environment = environment
-    this.#max = max
     this.#fallback = new Fallback(environment)
   }
 
@@ -208,7 +202,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * transaction that is open around the call. Only queries through its own handle belong to it.
    */
   async beginTransaction(options?: ControlledTransactionOptions): Promise<ControlledTransaction> {
-    if (this.#ended !== undefined) throw new PoolClosedError('cannot begin a transaction')
+    if (this.#environment.host.pool.isEnding) throw new PoolClosedError('cannot begin a transaction')
     return await beginTransaction(this.#environment, options)
   }
 
@@ -436,7 +430,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     fn: (item: Item, index: number, deadline: Deadline) => Promise<T>,
     options?: ConcurrencyOptions,
   ): Promise<T[]> {
-    return forEachConcurrent(this.#environment, this.#max, items, fn, options)
+    return forEachConcurrent(this.#environment, this.#environment.host.pool.max, items, fn, options)
   }
 
   /**
@@ -472,7 +466,9 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const { pool } = host
     return {
       name: this.name,
-      max: this.#max,
+      max: pool.max,
+      min: pool.min,
+      state: pool.isEnding ? 'ending' : pool.isPaused ? 'paused' : pool.isOverloaded ? 'overloaded' : 'open',
       total: pool.total,
       active: pool.active,
       idle: pool.idle,
@@ -487,18 +483,116 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
   }
 
   /**
-   * Takes no new work, lets what was begun or waits finish, and closes every connection; bounded by `timeoutMs`. A
-   * second call waits for the first, and its own bound applies too.
+   * Closes connections, so that new ones take their place: after a change that sessions see only when they begin, such as
+   * ALTER ROLE ... SET, or to spread them anew behind a balancer. `'idle'` closes those that nobody uses now,
+   * `'gracefully'` also those in use as they come back, `'all'` those in use at once: what runs on them fails with
+   * ConnectionLostError. Settles when they are gone; a limit ends only the wait, they are closed all the same.
+   *
+   * @throws OperationTimeoutError, OperationAbortedError
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * await pool.query("alter role shop set statement_timeout = '5s'")
+   * await pool.flush('gracefully', { timeoutMs: 60_000 })
+   * ```
    */
-  end(options: EndOptions = {}): Promise<void> {
+  async flush(mode: FlushMode, options?: OperationOptions): Promise<void> {
+    if (!flushModes.includes(mode)) throw new InvalidOptionError('mode', String(mode), flushModes.join(', '))
+    const { cluster, host, ambient } = this.#environment
+    const limit = ambient.limitFor(options)
+    const flushed = Promise.all([host.pool.flush(mode), cluster?.flush(mode)])
+    await within(flushed, limit, host.environment.clock, 'unknown')
+  }
+
+  /**
+   * Hands out no connection any more: what runs is finished, and new callers wait within their own deadlines until
+   * `resume`. Work that holds a connection still gets another one, as it could not be finished otherwise. Settles when
+   * nothing is in use; a limit ends only the wait, the pool stays paused.
+   *
+   * @throws OperationTimeoutError, OperationAbortedError, also when it is resumed before; PoolClosedError
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * await pool.pause({ timeoutMs: 5_000 })
+   * // the server is restarted, or a table is changed under an exclusive lock
+   * pool.resume()
+   * ```
+   */
+  async pause(options?: OperationOptions): Promise<void> {
+    const { cluster, host, ambient } = this.#environment
+    const limit = ambient.limitFor(options)
+    const paused = Promise.all([host.pool.pause(), cluster?.pause()])
+    await within(paused, limit, host.environment.clock, 'unknown')
+  }
+
+  /** Ends a `pause`: whoever waits is served. Does nothing when there is none. */
+  resume(): void {
     const { cluster, host } = this.#environment
-    this.#ended ??= Promise.all([host.pool.end(), cluster?.end()]).then(() => undefined)
+    host.pool.resume()
+    cluster?.resume()
+  }
+
+  /**
+   * Changes how many connections there may and should be. A larger pool serves at once who waits; a smaller one closes
+   * what is too much, as it comes back.
+   *
+   * @throws InvalidOptionError unless `max` is 1 or more and `min` from 0 to `max`
+   */
+  resize(size: PoolSize): void {
+    const { pool } = this.#environment.host
+    assertSize(size, pool)
+    pool.resize(withoutUndefined(size))
+  }
+
+  /**
+   * Takes no new work, lets what was begun or waits finish, and closes every connection; see {@link EndOptions}. A
+   * second call waits for the first, and its own bound applies too: `end({ mode: 'fast' })` cuts the first short.
+   *
+   * @throws OperationAbortedError when `cancelEnd` undid it
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * process.once('SIGTERM', () => {
+   *   pool.end({ timeoutMs: 5_000 }).then(() => process.exit(0))
+   * })
+   * ```
+   */
+  async end(options: EndOptions = {}): Promise<void> {
+    const { mode = 'gracefully', timeoutMs = defaultEndMs } = options
+    if (mode !== 'gracefully' && mode !== 'fast') {
+      throw new InvalidOptionError('mode', String(mode), 'gracefully, fast')
+    }
+    const { cluster, host } = this.#environment
     const { clock } = host.environment
-    const timer = clock.setTimer(options.timeoutMs ?? defaultEndMs, () => {
+    // Checked before anything is begun.
+    operationLimit({ timeoutMs }, clock)
+    const endNow = (): void => {
       host.pool.endNow()
       cluster?.endNow()
-    })
-    return this.#ended.finally(() => clock.clearTimer(timer))
+    }
+    if (mode === 'fast') endNow()
+    // The replicas' pools go on until the primary's has ended, which can be undone until then.
+    const ended = host.pool.end().then(() => cluster?.end())
+    const timer = clock.setTimer(timeoutMs, endNow)
+    try {
+      await ended
+    } finally {
+      clock.clearTimer(timer)
+    }
+  }
+
+  /**
+   * Undoes `end` while it still waits for what was begun: the pool goes on, and the promise of `end` rejects with
+   * OperationAbortedError. False when there is nothing to undo: it was not being ended, or is already torn down.
+   */
+  cancelEnd(): boolean {
+    return this.#environment.host.pool.cancelEnd()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

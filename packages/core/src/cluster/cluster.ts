@@ -5,16 +5,17 @@ import { classify, isReadAgain } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
 import type { PrimaryTrail } from '../policy/primary-trail.js'
+import type { FlushMode } from '../pool/resource-pool.js'
 import type { Holder } from '../pool/waiter.js'
 import type { QueryResult, StatementConfig } from '../wire/statement.js'
 import type { CausalToken } from './causal-token.js'
 import type { Causality } from './causality.js'
 import type { ClusterVoice, HostStats, RouteReason } from './cluster-events.js'
+import { hostStats } from './host-stats.js'
 import type { Member } from './member.js'
 import type { ReadRule } from './read-rule.js'
 import type { ReadContext, ReadScope } from './read-scope.js'
 import type { Router } from './router.js'
-import type { Sighting } from './sighting.js'
 import type { Topology } from './topology.js'
 import type { WritePositions } from './write-positions.js'
 
@@ -157,30 +158,22 @@ export class Cluster {
   /** Each host in numbers. */
   stats(): HostStats[] {
     const { members, topology, trail } = this.#parts
-    const all = members.reduce((sum, { reads }) => sum + reads, 0)
-    const now = this.#clock.now()
-    return members.map((member) => {
-      const { sighting, lastError, reader } = member
-      const replays = sighting?.standby === true ? sighting.lsn : undefined
-      const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
-      const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
-      const isPrimary = member === topology.writer && !topology.isLost
-      return {
-        host: member.where,
-        role: isPrimary ? 'primary' : roleOf(sighting),
-        timeline: sighting?.timeline,
-        lagMs: lagMs === Number.POSITIVE_INFINITY ? undefined : lagMs,
-        lagBytes: lagBytes === undefined ? undefined : Number(lagBytes),
-        latencyMs: member.latencyMs,
-        inFlight: member.inFlight,
-        reads: member.reads,
-        share: all === 0 ? 0 : member.reads / all,
-        ejected: member.isEjected,
-        lastError: lastError instanceof Error ? lastError.message : undefined,
-        total: reader.pool.total,
-        active: reader.pool.active,
-      }
-    })
+    return hostStats(members, topology, trail, this.#clock.now())
+  }
+
+  /** As for the primary's pool. */
+  async flush(mode: FlushMode): Promise<void> {
+    await Promise.all(this.#parts.members.map(({ reader }) => reader.pool.flush(mode)))
+  }
+
+  /** Likewise. */
+  async pause(): Promise<void> {
+    await Promise.all(this.#parts.members.map(({ reader }) => reader.pool.pause()))
+  }
+
+  /** Likewise. */
+  resume(): void {
+    for (const { reader } of this.#parts.members) reader.pool.resume()
   }
 
   /** Ends the pools of the replicas, and looks at no host any more. */
@@ -317,9 +310,4 @@ export class Cluster {
       text,
     }))
   }
-}
-
-function roleOf(sighting: Sighting | undefined): HostStats['role'] {
-  if (sighting === undefined) return 'unknown'
-  return sighting.standby ? 'replica' : 'replaced'
 }

@@ -1,4 +1,5 @@
 import { Host } from '../host/host.js'
+import type { ResetMode } from '../host/hygiene.js'
 import { PrimaryTrail } from '../policy/primary-trail.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import type { LeakReport } from '../pool/resource-factory.js'
@@ -30,6 +31,7 @@ export interface ClusterPlan {
   readonly limits: ResolvedPoolLimits
   readonly environment: PoolEnvironment
   readonly onLeak: (leak: LeakReport) => void
+  readonly resetMode: ResetMode
   readonly events: ClusterVoice
   readonly options: ResolvedClusterOptions
 }
@@ -41,8 +43,8 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
   const trail = new PrimaryTrail()
   const members = plan.places.map(({ config, limits, weight }) => {
     const where = whereTo(config)
-    const reader = new Host(config, where, limits, environment, onLeak, { failsFast: true })
-    const place = { where, open: () => Connection.open(config, clock), reader, weight }
+    const reader = new Host(config, where, limits, environment, onLeak, plan.resetMode, { failsFast: true })
+    const place = { where, open: (signal?: AbortSignal) => Connection.open(config, clock, signal), reader, weight }
     return new Member(place, clock, {
       seen: (member, sighting) => {
         topology.seen(member, sighting)
@@ -65,10 +67,18 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
   })
   const [first] = plan.places
   if (first === undefined) throw new Error('bug: a cluster without a place')
-  const host = new Host(first.config, members.map(({ where }) => where).join(','), plan.limits, environment, onLeak, {
-    open: () => topology.openWriter(),
-    unavailableTimeoutMs: options.failoverTimeoutMs,
-  })
+  const host = new Host(
+    first.config,
+    members.map(({ where }) => where).join(','),
+    plan.limits,
+    environment,
+    onLeak,
+    plan.resetMode,
+    {
+      open: (signal) => topology.openWriter(signal),
+      unavailableTimeoutMs: options.failoverTimeoutMs,
+    },
+  )
   const { maxLagMs, maxLagBytes, failoverTimeoutMs, causalityWaitMs } = options
   const cluster = new Cluster({
     primary: host,

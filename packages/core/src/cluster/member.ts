@@ -17,7 +17,7 @@ const latencyHalfLifeMs = 500
 export interface Place {
   /** `127.0.0.1:5432`, for people. */
   readonly where: string
-  readonly open: () => Promise<Connection>
+  readonly open: (signal?: AbortSignal) => Promise<Connection>
   /** The pool of connections that reads go over while the server is a replica. */
   readonly reader: Host
   /** Its share of the reads in comparison with the other replicas. */
@@ -35,7 +35,7 @@ export class Member implements Candidate {
   readonly where: string
   readonly weight: number
   readonly reader: Host
-  readonly open: () => Promise<Connection>
+  readonly open: (signal?: AbortSignal) => Promise<Connection>
   readonly monitor: Monitor
   readonly ejection = new OutlierEjection()
   readonly #clock: Clock

@@ -64,7 +64,7 @@ export class Topology {
   }
 
   /** A connection to the primary, wherever that is by now. What it leads to is asked, not believed. */
-  async openWriter(): Promise<Connection> {
+  async openWriter(signal?: AbortSignal): Promise<Connection> {
     let failure: unknown
     const tried = new Set<Member>()
     for (;;) {
@@ -74,7 +74,7 @@ export class Topology {
       if (member === undefined || tried.has(member)) throw failure ?? this.#refusal() ?? this.#noPrimary()
       tried.add(member)
       try {
-        return await this.#openAt(member)
+        return await this.#openAt(member, signal)
       } catch (error) {
         failure = error
         // A wrong password is no reason to look for another primary.
@@ -114,8 +114,8 @@ export class Topology {
     this.#ended = true
   }
 
-  async #openAt(member: Member): Promise<Connection> {
-    const connection = await member.open()
+  async #openAt(member: Member, signal: AbortSignal | undefined): Promise<Connection> {
+    const connection = await member.open(signal)
     try {
       const now = this.#clock.now()
       const limit = { deadlineAt: now + lookBoundMs, timeoutMs: lookBoundMs, signal: undefined }

@@ -125,6 +125,7 @@ const outOfReach: ReadonlySet<LifeguardErrorCode> = new Set([
   'LIFEGUARD_TIMEOUT',
   'LIFEGUARD_ACQUIRE_TIMEOUT',
   'LIFEGUARD_QUEUE_FULL',
+  'LIFEGUARD_OVERLOADED',
 ])
 
 /** Whether an error is about the server or the pool, so that the last good answer may stand in; never about the statement. */

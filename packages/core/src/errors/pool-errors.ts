@@ -59,6 +59,25 @@ export class QueueFullError extends LifeguardError {
 }
 
 /**
+ * Callers come faster than the pool can serve them. This one was turned away so that others are still served in time:
+ * a queue that only grows would end with everybody too late.
+ */
+export class OverloadedError extends LifeguardError {
+  readonly code = 'LIFEGUARD_OVERLOADED'
+  readonly retryable = true
+  readonly waitedMs: number
+  readonly figures: PoolFigures
+
+  constructor(waitedMs: number, figures: PoolFigures) {
+    super(
+      `turned away after ${Math.round(waitedMs)} ms of waiting for a connection: callers come faster than the pool can serve them (${describe(figures)})`,
+    )
+    this.waitedMs = waitedMs
+    this.figures = figures
+  }
+}
+
+/**
  * Every connection is held by a caller that itself waits for another one, so none can ever come free. The usual cause
  * is a query on the pool from inside a transaction of the same pool, with the ambient context left.
  */

@@ -1,4 +1,4 @@
-import { type Limit, unlimited } from '../base/limit.js'
+import type { Limit } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { within } from '../errors/given-up.js'
@@ -11,18 +11,17 @@ import type { Holder } from '../pool/waiter.js'
 import type { ClientConfig } from '../wire/client-config.js'
 import { Connection } from '../wire/connection.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
-/** How long tidying up a connection that came back in the middle of something may take. */
-const tidyBoundMs = 5_000
 /** The pause before a caller who goes on waiting for a server asks again. */
 const turnMs = 20
 
 /** What differs for a host that is one of several. */
 export interface HostRole {
   /** Opens a connection; without it the host's own configuration says where. */
-  readonly open?: (() => Promise<Connection>) | undefined
+  readonly open?: ((signal?: AbortSignal) => Promise<Connection>) | undefined
   /** Whether a failed attempt to open is told to whoever waits at once: there is another host to go to. */
   readonly failsFast?: boolean | undefined
   /** How long a caller waits for a server that is not there, when that is longer than for a busy pool; in milliseconds. */
@@ -36,8 +35,9 @@ export type ConnectionSlot = Slot<Connection>
 export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
-  readonly #open: () => Promise<Connection>
+  readonly #open: (signal?: AbortSignal) => Promise<Connection>
   readonly #unavailableTimeoutMs: number
+  readonly #hygiene: Hygiene
 
   constructor(
     config: ClientConfig,
@@ -45,23 +45,28 @@ export class Host {
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
     onLeak?: (leak: LeakReport) => void,
+    resetMode: ResetMode = defaultResetMode,
     role: HostRole = {},
   ) {
     this.environment = environment
     const { clock } = environment
-    const { open = () => Connection.open(config, clock), failsFast = false } = role
+    const { open = (signal) => Connection.open(config, clock, signal), failsFast = false } = role
     this.#open = open
     this.#unavailableTimeoutMs = role.unavailableTimeoutMs ?? 0
+    this.#hygiene = new Hygiene(resetMode, clock)
     this.pool = new ResourcePool<Connection>(
       {
         where,
-        open: async () => {
-          const connection = await open()
+        open: async (signal) => {
+          const connection = await open(signal)
           connection.onLost(() => this.pool.lost(connection))
           return connection
         },
         close: (connection) => connection.close(),
-        destroy: (connection) => connection.destroy(),
+        destroy: (connection) => {
+          connection.destroy()
+          return connection.gone()
+        },
         isAlive: (connection) => connection.isAlive,
         check: (connection) => this.#check(connection),
         isHopeless: (error) => failsFast || classify(error, 'connect') === 'configuration',
@@ -129,24 +134,12 @@ export class Host {
   release(slot: ConnectionSlot): void {
     const connection = slot.resource
     if (!connection.isAlive) this.pool.discard(slot)
-    else if (connection.isQuiet && connection.status === 'I') this.pool.release(slot)
+    else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
     else void this.#tidy(slot)
   }
 
   async #tidy(slot: ConnectionSlot): Promise<void> {
-    const connection = slot.resource
-    const { clock } = this.environment
-    const bound = clock.setTimer(tidyBoundMs, () => connection.destroy())
-    try {
-      await connection.whenQuiet()
-      if (connection.isAlive && connection.status !== 'I')
-        await connection.run(new Statement({ text: 'rollback' }), unlimited)
-    } catch {
-      // A connection that cannot roll back is of no use to anybody; its caller has long had an answer.
-      connection.destroy()
-    }
-    clock.clearTimer(bound)
-    if (connection.isAlive && connection.isQuiet && connection.status === 'I') this.pool.release(slot)
+    if (await this.#hygiene.makeFit(slot.resource)) this.pool.release(slot)
     else this.pool.discard(slot)
   }
 

@@ -16,9 +16,16 @@ type GateState =
 /** What the gate says to a wish for one more connection. */
 export type GateAnswer = { readonly go: true } | { readonly go: false; readonly retryInMs: number | undefined }
 
-const quickProbeMs = 100
+/** Quick enough that a server which is back is found within a tenth of a second. */
+const quickProbeMs = 75
+const quickSpread = 0.1
 const quickProbingForMs = 10_000
+const slowProbeMs = 100
+const slowSpread = 0.2
 const slowestProbeMs = 5_000
+/** Attempts within one second, probes and the ramp together, for as long as one of them has failed in that second. */
+const mostPerSecond = 15
+const secondMs = 1_000
 const go: GateAnswer = { go: true }
 const later: GateAnswer = { go: false, retryInMs: undefined }
 
@@ -27,7 +34,11 @@ export class ConnectGate {
   readonly #random: Random
   #state: GateState = { kind: 'open' }
   #failures = 0
+  #failedAt = Number.NEGATIVE_INFINITY
   #lastError: unknown
+  /** When the last attempts were started, a ring; the oldest stands at `#starts % mostPerSecond`. */
+  readonly #startedAt: number[] = new Array<number>(mostPerSecond).fill(Number.NEGATIVE_INFINITY)
+  #starts = 0
 
   constructor(random: Random) {
     this.#random = random
@@ -52,12 +63,12 @@ export class ConnectGate {
     const state = this.#state
     switch (state.kind) {
       case 'open':
-        return go
+        return this.#unlessTooMany(now)
       case 'ramping':
-        return opening < state.limit ? go : later
+        return opening < state.limit ? this.#unlessTooMany(now) : later
       case 'down':
         if (opening > 0) return later
-        return now >= state.nextAt ? go : { go: false, retryInMs: state.nextAt - now }
+        return now >= state.nextAt ? this.#unlessTooMany(now) : { go: false, retryInMs: state.nextAt - now }
     }
   }
 
@@ -65,6 +76,12 @@ export class ConnectGate {
   hurry(now: number): void {
     const state = this.#state
     if (state.kind === 'down' && state.nextAt > now) this.#state = { ...state, nextAt: now }
+  }
+
+  /** An attempt was started at `now`. */
+  started(now: number): void {
+    this.#startedAt[this.#starts % mostPerSecond] = now
+    this.#starts += 1
   }
 
   /** An attempt succeeded; `max` is the size at which the ramp is over. */
@@ -81,17 +98,22 @@ export class ConnectGate {
   /** An attempt failed at `now`. */
   failed(now: number, error: unknown): void {
     this.#failures += 1
+    this.#failedAt = now
     this.#lastError = error
     const state = this.#state
     const since = state.kind === 'down' ? state.since : now
     const slow = now - since >= quickProbingForMs
     const slowSteps = state.kind === 'down' && slow ? state.slowSteps + 1 : 0
-    const pause = slow ? Math.min(slowestProbeMs, quickProbeMs * 2 ** Math.min(slowSteps, 10)) : quickProbeMs
-    this.#state = {
-      kind: 'down',
-      since,
-      nextAt: now + Math.min(slowestProbeMs, jitter(pause, 0.2, this.#random)),
-      slowSteps,
-    }
+    const pause = slow
+      ? jitter(Math.min(slowestProbeMs, slowProbeMs * 2 ** Math.min(slowSteps, 10)), slowSpread, this.#random)
+      : jitter(quickProbeMs, quickSpread, this.#random)
+    this.#state = { kind: 'down', since, nextAt: now + Math.min(slowestProbeMs, pause), slowSteps }
+  }
+
+  /** The ramp comes on top of the probes before it: a server that has just come back gets no more of both together. */
+  #unlessTooMany(now: number): GateAnswer {
+    if (now - this.#failedAt >= secondMs) return go
+    const oldest = this.#startedAt[this.#starts % mostPerSecond] ?? Number.NEGATIVE_INFINITY
+    return now - oldest >= secondMs ? go : { go: false, retryInMs: oldest + secondMs - now }
   }
 }

@@ -20,6 +20,11 @@ export class IdleStack<R> {
     return this.#slots.pop()
   }
 
+  /** Takes out the one that has idled for longest. */
+  takeOldest(): Slot<R> | undefined {
+    return this.#slots.shift()
+  }
+
   /** Takes out the slot with this resource, wherever it is. */
   take(resource: R): Slot<R> | undefined {
     const at = this.#slots.findIndex((slot) => slot.resource === resource)

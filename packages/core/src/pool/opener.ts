@@ -13,17 +13,23 @@ export interface OpenerEvents<R> {
   again(): void
 }
 
+interface Attempt {
+  readonly generation: number
+  readonly abort: AbortController
+}
+
 /**
- * Opens resources: as many at a time as the gate allows, one prober while the server is down. An attempt is never
- * cancelled; who asked for it may long be gone when it lands.
+ * Opens resources: as many at a time as the gate allows, one prober while the server is down. An attempt is not
+ * cancelled when who asked for it gives up; only the end of the pool does that.
  */
 export class Opener<R> {
   readonly #factory: ResourceFactory<R>
   readonly #clock: Clock
   readonly #gate: ConnectGate
-  readonly #max: number
+  /** The size at which the ramp is over. */
+  max: number
   readonly #events: OpenerEvents<R>
-  #opening = 0
+  readonly #attempts = new Set<Attempt>()
   #probeTimer: Timer | undefined
   #probesInBackground = false
   #isHopeless = false
@@ -32,13 +38,13 @@ export class Opener<R> {
     this.#factory = factory
     this.#clock = clock
     this.#gate = new ConnectGate(random)
-    this.#max = max
+    this.max = max
     this.#events = events
   }
 
   /** Attempts under way. */
   get opening(): number {
-    return this.#opening
+    return this.#attempts.size
   }
   /** Failed attempts since the last one that succeeded. */
   get failuresInARow(): number {
@@ -50,7 +56,11 @@ export class Opener<R> {
   }
   /** Whether the server has refused, or has not answered yet: nothing can be said to be open because of it. */
   get isWaitingForServer(): boolean {
-    return this.#gate.isDown || this.#opening > 0
+    return this.#gate.isDown || this.#attempts.size > 0
+  }
+  /** The server has refused, and has not answered since. */
+  get isDown(): boolean {
+    return this.#gate.isDown
   }
   /** The last attempt failed for good: then only a caller is worth another one, not `min`. */
   get isHopeless(): boolean {
@@ -58,26 +68,29 @@ export class Opener<R> {
   }
   /** Whether one more attempt could start now. */
   get mayOpen(): boolean {
-    return this.#gate.ask(this.#clock.now(), this.#opening).go
+    return this.#gate.ask(this.#clock.now(), this.#attempts.size).go
   }
 
   /** Starts one attempt if it may; else false, and `again` is called when there may be one. */
   tryOpen(inBackground: boolean, generation: number): boolean {
-    const answer = this.#gate.ask(this.#clock.now(), this.#opening)
+    const now = this.#clock.now()
+    const answer = this.#gate.ask(now, this.#attempts.size)
     if (!answer.go) {
       if (answer.retryInMs !== undefined) this.#probeIn(answer.retryInMs, inBackground)
       return false
     }
-    this.#opening += 1
-    this.#factory.open().then(
+    const attempt: Attempt = { generation, abort: new AbortController() }
+    this.#attempts.add(attempt)
+    this.#gate.started(now)
+    this.#factory.open(attempt.abort.signal).then(
       (resource) => {
-        this.#opening -= 1
+        this.#attempts.delete(attempt)
         this.#isHopeless = false
-        this.#gate.succeeded(this.#max)
+        this.#gate.succeeded(this.max)
         this.#events.opened(resource, generation)
       },
       (error: unknown) => {
-        this.#opening -= 1
+        this.#attempts.delete(attempt)
         this.#gate.failed(this.#clock.now(), error)
         this.#isHopeless = this.#factory.isHopeless(error)
         this.#events.failed(error)
@@ -90,6 +103,17 @@ export class Opener<R> {
   hurry(): void {
     this.#gate.hurry(this.#clock.now())
     this.stop()
+  }
+
+  /** Whether an attempt is under way that began in an earlier generation. */
+  isOpeningBefore(generation: number): boolean {
+    for (const attempt of this.#attempts) if (attempt.generation < generation) return true
+    return false
+  }
+
+  /** Gives up the attempts that are under way: each fails, unless it has just succeeded. */
+  abandon(): void {
+    for (const { abort } of this.#attempts) abort.abort(new Error('the pool is being torn down'))
   }
 
   /** Sets no more timers for what is not wanted any more. */

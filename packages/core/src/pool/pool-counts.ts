@@ -16,6 +16,8 @@ export interface PoolCounts {
   aborted: number
   /** Callers turned away because the queue was full. */
   turnedAway: number
+  /** Callers turned away from the queue because the pool was overloaded. */
+  shed: number
   /** Connections that failed their validation. */
   failedValidation: number
   /** Connections held for longer than `leakDetectionMs`. */
@@ -33,6 +35,7 @@ export function newPoolCounts(): PoolCounts {
     timedOut: 0,
     aborted: 0,
     turnedAway: 0,
+    shed: 0,
     failedValidation: 0,
     leaks: 0,
   }

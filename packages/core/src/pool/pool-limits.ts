@@ -1,3 +1,5 @@
+import { defaultOverload, type OverloadOptions, type ResolvedOverload } from '../policy/codel.js'
+
 /** Sizes and times of the pool. All durations in milliseconds. */
 export interface PoolLimits {
   /**
@@ -61,10 +63,19 @@ export interface PoolLimits {
    * @default 0
    */
   readonly leakDetectionMs?: number
+  /**
+   * When callers come faster than they can be served, those that have waited for too long are turned away with
+   * OverloadedError, so that the others are served in time; `false` lets everybody wait until its own time is over.
+   *
+   * @default { targetMs: 50, intervalMs: 2000 }
+   */
+  readonly overload?: OverloadOptions | false
 }
 
 /** The limits with every default filled in. */
-export type ResolvedPoolLimits = { readonly [K in keyof PoolLimits]-?: Exclude<PoolLimits[K], undefined> }
+export type ResolvedPoolLimits = {
+  readonly [K in Exclude<keyof PoolLimits, 'overload'>]-?: Exclude<PoolLimits[K], undefined>
+} & { readonly overload: ResolvedOverload | false }
 
 /** What stands where the user said nothing. */
 export const defaultPoolLimits: ResolvedPoolLimits = {
@@ -77,4 +88,5 @@ export const defaultPoolLimits: ResolvedPoolLimits = {
   maxUses: 0,
   validateAfterIdleMs: 500,
   leakDetectionMs: 0,
+  overload: defaultOverload,
 }

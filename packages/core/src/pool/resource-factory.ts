@@ -2,12 +2,14 @@
 export interface ResourceFactory<R> {
   /** Where the resources come from, for messages: `127.0.0.1:5432`. */
   readonly where: string
-  /** Opens a new one. Bounds itself in time; a caller who gave up does not cancel it. */
-  open(): Promise<R>
+  /** Opens a new one. Bounds itself in time; a caller who gave up does not cancel it, the end of the pool does. */
+  open(signal: AbortSignal): Promise<R>
   /** Closes one, politely when there is time for it. Settles when it is gone, in bounded time; never rejects. */
   close(resource: R): Promise<void>
-  /** Tears one down at once. */
-  destroy(resource: R): void
+  /**
+   * Tears one down at once. Settles when its other side has let go of it, or has had its time to do so; never rejects.
+   */
+  destroy(resource: R): Promise<void>
   /** Whether it can still be used, as far as is known without asking it. */
   isAlive(resource: R): boolean
   /** Asks it for a sign of life; false when there was none in time. Never rejects. */

@@ -2,14 +2,18 @@ import type { Clock, Timer } from '../base/clock.js'
 import { type Limit, type LimitReason, limitReached, watchLimit } from '../base/limit.js'
 import { jitter, type Random } from '../base/random.js'
 import { givenUp } from '../errors/given-up.js'
+import { OperationAbortedError } from '../errors/operation-errors.js'
 import {
   AcquireTimeoutError,
+  OverloadedError,
   PoolClosedError,
   type PoolFigures,
   QueueFullError,
   SelfDeadlockError,
   ServerUnavailableError,
 } from '../errors/pool-errors.js'
+import { Codel } from '../policy/codel.js'
+import { Conditions } from './conditions.js'
 import { IdleStack } from './idle-stack.js'
 import { LeakDetector } from './leak-detector.js'
 import { Opener } from './opener.js'
@@ -26,6 +30,26 @@ export interface PoolEnvironment {
   readonly random: Random
 }
 
+/** New sizes of a pool; what is left out stays. */
+export interface PoolSize {
+  /** Most connections, `1` or more. */
+  readonly max?: number | undefined
+  /** Connections kept open although nobody uses them, `0` to `max`. */
+  readonly min?: number | undefined
+}
+
+/**
+ * Which connections a flush closes.
+ *
+ * - `'idle'`: those that nobody uses now; whoever asks next gets a new one.
+ * - `'gracefully'`: every one that was opened before the call, those in use as they come back.
+ * - `'all'`: every one that was opened before the call, at once: what runs on them fails.
+ */
+export type FlushMode = 'idle' | 'gracefully' | 'all'
+
+/** Everything that it may be. */
+export const flushModes: readonly FlushMode[] = ['idle', 'gracefully', 'all']
+
 /** Lifetimes are spread by a tenth, so that connections opened together do not all end together. */
 const lifetimeSpread = 0.1
 /** How often idle connections are looked through for those that are too old. */
@@ -40,7 +64,7 @@ const maintenanceEveryMs = 1_000
  */
 export class ResourcePool<R> {
   readonly #factory: ResourceFactory<R>
-  readonly #limits: ResolvedPoolLimits
+  #limits: ResolvedPoolLimits
   readonly #clock: Clock
   readonly #random: Random
   readonly #opener: Opener<R>
@@ -48,20 +72,26 @@ export class ResourcePool<R> {
   readonly #slots = new Set<Slot<R>>()
   readonly #idle = new IdleStack<R>()
   readonly #waiters = new WaiterQueue<R>()
+  readonly #overload: Codel | undefined
+  readonly #flushes = new Conditions()
+  readonly #pauses = new Conditions()
+  readonly #ends = new Conditions()
   readonly counts: PoolCounts = newPoolCounts()
   #active = 0
   #checking = 0
+  #closing = 0
   #generation = 0
+  #isPaused = false
   #maintenanceTimer: Timer | undefined
   #queueTimer: Timer | undefined
-  #ending = false
-  #whenQuiet: (() => void) | undefined
+  #phase: 'open' | 'ending' | 'tearing' = 'open'
 
   constructor(factory: ResourceFactory<R>, limits: ResolvedPoolLimits, environment: PoolEnvironment) {
     this.#factory = factory
     this.#limits = limits
     this.#clock = environment.clock
     this.#random = environment.random
+    this.#overload = limits.overload === false ? undefined : new Codel(limits.overload)
     this.#opener = new Opener<R>(factory, environment.clock, environment.random, limits.max, {
       opened: (resource, generation) => this.#opened(resource, generation),
       failed: (error) => this.#openFailed(error),
@@ -90,7 +120,20 @@ export class ResourcePool<R> {
     return this.#waiters.length
   }
   get isEnding(): boolean {
-    return this.#ending
+    return this.#phase !== 'open'
+  }
+  get isPaused(): boolean {
+    return this.#isPaused
+  }
+  /** Whether callers that have waited for too long are turned away now. */
+  get isOverloaded(): boolean {
+    return this.#waiters.length > 0 && this.#overload?.isSlow === true
+  }
+  get max(): number {
+    return this.#limits.max
+  }
+  get min(): number {
+    return this.#limits.min
   }
   /** How long the first in the queue has waited, in milliseconds. */
   get longestWaitMs(): number {
@@ -100,7 +143,7 @@ export class ResourcePool<R> {
 
   /** A slot at once, when one is idle, fresh and nobody waits; undefined when `acquire` is needed. */
   tryAcquire(): Slot<R> | undefined {
-    if (this.#ending || this.#waiters.length > 0) return undefined
+    if (this.#phase !== 'open' || this.#isPaused || this.#waiters.length > 0) return undefined
     const slot = this.#idle.top
     if (slot === undefined || !this.#isFresh(slot) || this.#needsCheck(slot)) return undefined
     this.#idle.pop()
@@ -110,11 +153,14 @@ export class ResourcePool<R> {
   /**
    * A slot, now or when one comes free.
    *
-   * @throws AcquireTimeoutError, ServerUnavailableError, QueueFullError, SelfDeadlockError, PoolClosedError,
-   * OperationAbortedError, or what the server said when it will never let this user in.
+   * @throws AcquireTimeoutError, ServerUnavailableError, QueueFullError, OverloadedError, SelfDeadlockError,
+   * PoolClosedError, OperationAbortedError, or what the server said when it will never let this user in.
    */
   acquire(limit: Limit, holder?: Holder): Promise<Slot<R>> {
-    if (this.#ending) return Promise.reject(new PoolClosedError('cannot acquire a connection'))
+    // Work that has begun is finished also while the pool ends: what it holds would come back no sooner otherwise.
+    if (this.#phase === 'tearing' || (this.#phase === 'ending' && heldAround(holder) === 0)) {
+      return Promise.reject(new PoolClosedError('cannot acquire a connection'))
+    }
     const reached = limitReached(limit, this.#clock)
     if (reached !== undefined) return Promise.reject(givenUp(reached, 'not-sent'))
     const slot = this.tryAcquire()
@@ -136,21 +182,67 @@ export class ResourcePool<R> {
     this.#land(slot)
   }
 
-  /** Gives a slot back that must not be used again: it is torn down, and its place is free at once. */
+  /** Gives a slot back that must not be used again: it is torn down, and its place is free when it is gone. */
   discard(slot: Slot<R>): void {
-    if (this.#takeBack(slot)) this.#drop(slot)
+    if (!this.#takeBack(slot)) return
+    this.#drop(slot)
+    this.#dispatch()
   }
 
   /** A resource ended by itself. An idle one is dropped now; one in use when it comes back. */
   lost(resource: R): void {
     const slot = this.#idle.take(resource)
-    if (slot !== undefined) this.#drop(slot)
+    if (slot === undefined) return
+    this.#drop(slot)
+    this.#dispatch()
   }
 
-  /** Lets nobody have a connection opened before this call: idle ones are replaced, those in use when they come back. */
-  evictAll(): void {
+  /** Closes connections and settles when they are gone; new ones are opened as they are needed. See {@link FlushMode}. */
+  flush(mode: FlushMode): Promise<void> {
+    const closing = this.#idle.takeAll()
+    for (const slot of closing) this.#retire(slot)
+    if (mode === 'idle') {
+      this.#dispatch()
+      return this.#flushes.until(() => !closing.some((slot) => this.#slots.has(slot)))
+    }
     this.#generation += 1
-    for (const slot of this.#idle.takeAll()) this.#retire(slot)
+    const generation = this.#generation
+    if (mode === 'all') this.#confiscateAll()
+    this.#dispatch()
+    return this.#flushes.until(() => !this.#hasOlder(generation))
+  }
+
+  /**
+   * Gives nobody a connection until `resume`: callers wait in the queue, within their own deadlines. Only work that holds
+   * a connection already gets another one, as it could not be finished otherwise. Settles when nothing is in use.
+   *
+   * @throws OperationAbortedError when the pool is resumed or torn down before
+   */
+  pause(): Promise<void> {
+    if (this.#phase !== 'open') return Promise.reject(new PoolClosedError('cannot pause'))
+    this.#isPaused = true
+    this.#dispatch()
+    return this.#pauses.until(() => this.#active + this.#checking === 0)
+  }
+
+  /** Ends a pause; whoever waits is served. */
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#overload?.restart(this.#clock.now(), this.#waiters.length)
+    this.#pauses.fail(new OperationAbortedError('cancelled', { cause: new Error('the pool was resumed') }))
+    this.#dispatch()
+  }
+
+  /** Changes how many connections there may and should be. Those above the new maximum are closed as they come back. */
+  resize({ max = this.#limits.max, min = this.#limits.min }: PoolSize): void {
+    this.#limits = { ...this.#limits, max, min }
+    this.#opener.max = max
+    while (this.#surplus() > 0) {
+      const oldest = this.#idle.takeOldest()
+      if (oldest === undefined) break
+      this.#retire(oldest)
+    }
     this.#dispatch()
   }
 
@@ -161,34 +253,38 @@ export class ResourcePool<R> {
   }
 
   /**
-   * Takes no new callers, serves those that already wait, and settles when every connection is closed. Call
-   * `endNow` to cut it short.
+   * Takes no new callers, serves those that already wait, also when it was paused, and settles when every connection is
+   * closed. Call `endNow` to cut it short, or `cancelEnd` to go on as before.
+   *
+   * @throws OperationAbortedError when it was cancelled
    */
   end(): Promise<void> {
-    this.#ending = true
-    return new Promise((resolve) => {
-      const before = this.#whenQuiet
-      this.#whenQuiet = () => {
-        before?.()
-        resolve()
-      }
-      this.#dispatch()
-    })
+    if (this.#phase === 'open') this.#phase = 'ending'
+    this.resume()
+    const ended = this.#ends.until(() => this.#isQuiet())
+    this.#dispatch()
+    return ended
+  }
+
+  /** Goes on as if `end` had not been called; false when it is too late for that. */
+  cancelEnd(): boolean {
+    if (this.#phase !== 'ending' || this.#isQuiet()) return false
+    this.#phase = 'open'
+    this.#ends.fail(new OperationAbortedError('cancelled', { cause: new Error('the end of the pool was cancelled') }))
+    this.#dispatch()
+    return true
   }
 
   /**
-   * Rejects whoever waits and tears down every connection, those in use included: whoever holds one and never gives it
-   * back does not hold up the end.
+   * Rejects whoever waits and tears down every connection, those in use and those being opened included: whoever holds
+   * one and never gives it back does not hold up the end.
    */
   endNow(): void {
-    this.#ending = true
-    for (;;) {
-      const waiter = this.#waiters.shift()
-      if (waiter === undefined) break
-      waiter.stop()
-      waiter.reject(new PoolClosedError('gave up waiting for a connection'))
-    }
-    for (const slot of [...this.#slots]) if (slot.state === 'busy') this.#confiscate(slot)
+    this.#phase = 'tearing'
+    this.#rejectAll(() => new PoolClosedError('gave up waiting for a connection'))
+    this.resume()
+    this.#confiscateAll()
+    this.#opener.abandon()
     this.#dispatch()
   }
 
@@ -220,14 +316,15 @@ export class ResourcePool<R> {
         this.#dispatch()
       })
     }
+    if (this.#waiters.length === 0) this.#overload?.formed(since)
     this.#waiters.add(waiter)
     this.#dispatch()
   }
 
   /**
-   * Keeps a timer on the first in the queue, whose time is up before that of all behind it. It is not set anew when that
-   * one is served, only when it goes off: under load, setting a timer for every caller costs as much as a tenth of a
-   * short statement. No timer is left when nobody waits.
+   * Keeps a timer on the first in the queue, whose time is up before that of all behind it, and on overload. It is not
+   * set anew when that one is served, only when it goes off: under load, setting a timer for every caller costs as much
+   * as a tenth of a short statement. No timer is left when nobody waits.
    */
   #watchQueue(): void {
     const { acquireTimeoutMs } = this.#limits
@@ -237,8 +334,11 @@ export class ResourcePool<R> {
       this.#queueTimer = undefined
     }
     const { first } = this.#waiters
-    if (first === undefined || acquireTimeoutMs === Number.POSITIVE_INFINITY) return
-    this.#queueTimer = this.#clock.setTimer(first.since + acquireTimeoutMs - this.#clock.now(), () => {
+    if (first === undefined) return
+    const lookInMs = this.#overload?.periodMs ?? Number.POSITIVE_INFINITY
+    const inMs = Math.min(first.since + acquireTimeoutMs - this.#clock.now(), lookInMs)
+    if (inMs === Number.POSITIVE_INFINITY) return
+    this.#queueTimer = this.#clock.setTimer(inMs, () => {
       this.#queueTimer = undefined
       const now = this.#clock.now()
       for (const waiter of this.#waiters) {
@@ -247,12 +347,41 @@ export class ResourcePool<R> {
         waiter.stop()
         this.#turnAway(waiter, { kind: 'timeout', timeoutMs: acquireTimeoutMs })
       }
+      this.#lookAtLoad(now)
       this.#dispatch()
     })
   }
 
   #turnAway(waiter: Waiter<R>, reason: LimitReason): void {
+    this.#overload?.gaveUp()
     waiter.reject(this.#refusal(reason, waiter.since, waiter.holder))
+  }
+
+  /** A server that is away, and a pause, are no overload: callers then wait for as long as they want to. */
+  #lookAtLoad(now: number): void {
+    const { length } = this.#waiters
+    if (this.#overload === undefined || length === 0) return
+    if (this.#isPaused || this.#opener.isDown) this.#overload.restart(now, length)
+    else this.#overload.look(now, length, this.longestWaitMs)
+  }
+
+  /**
+   * Turns away, from the head of the queue, those who have waited for too long. Not those whose work holds a connection:
+   * that would be lost with them, and the connection is needed back.
+   */
+  #shed(overload: Codel): void {
+    const now = this.#clock.now()
+    let figures: PoolFigures | undefined
+    for (const waiter of this.#waiters) {
+      const waited = now - waiter.since
+      if (waited <= overload.boundMs) break
+      if (heldAround(waiter.holder) > 0) continue
+      figures ??= this.figures()
+      this.#waiters.remove(waiter)
+      waiter.stop()
+      this.counts.shed += 1
+      waiter.reject(new OverloadedError(waited, figures))
+    }
   }
 
   /** Why a caller gets no connection: it gave up, the server is down, or the pool is busy. These are three things. */
@@ -277,13 +406,33 @@ export class ResourcePool<R> {
     })
   }
 
+  /** Callers that may be served: all, but in a pause only those whose work holds a connection already. */
+  #entitled(): number {
+    return this.#isPaused ? this.#waiters.countHolding() : this.#waiters.length
+  }
+
   /** Callers for whom no connection is being opened or checked. */
   #queued(): number {
-    return this.#waiters.length - this.#checking - this.#opener.opening
+    return this.#entitled() - this.#checking - this.#opener.opening
+  }
+
+  /** Connections above `max`, after it was made smaller. */
+  #surplus(): number {
+    return this.#slots.size - this.#closing + this.#opener.opening - this.#limits.max
+  }
+
+  #hasOlder(generation: number): boolean {
+    for (const slot of this.#slots) if (slot.generation < generation) return true
+    return this.#opener.isOpeningBefore(generation)
+  }
+
+  #isQuiet(): boolean {
+    return this.#slots.size + this.#opener.opening + this.#waiters.length === 0
   }
 
   /** Whether one more caller would be given an idle connection or a new one, and not have to stand in the queue. */
   #canServe(): boolean {
+    if (this.#isPaused) return false
     if (this.#idle.length > 0) return true
     const hasPlace = this.#slots.size + this.#opener.opening < this.#limits.max
     return hasPlace && this.#opener.mayOpen
@@ -291,7 +440,8 @@ export class ResourcePool<R> {
 
   /** The one place that matches callers, idle connections and free places. Idempotent: call it after any change. */
   #dispatch(): void {
-    while (this.#waiters.length > this.#checking) {
+    if (this.#overload?.isSlow === true) this.#shed(this.#overload)
+    while (this.#entitled() > this.#checking) {
       const slot = this.#idle.pop()
       if (slot === undefined) break
       if (!this.#isFresh(slot)) this.#retire(slot)
@@ -301,17 +451,20 @@ export class ResourcePool<R> {
     this.#open()
     this.#watchQueue()
     this.#scheduleMaintenance()
-    if (this.#ending && this.#waiters.length === 0) {
+    if (this.#phase !== 'open' && this.#waiters.length === 0) {
       for (const slot of this.#idle.takeAll()) this.#retire(slot)
-      if (this.#slots.size === 0 && this.#opener.opening === 0) this.#becomeQuiet()
+      if (this.#isQuiet()) this.#becomeQuiet()
     }
+    this.#flushes.look()
+    this.#pauses.look()
   }
 
   #serve(slot: Slot<R>): void {
-    const waiter = this.#waiters.shift()
+    const waiter = this.#isPaused ? this.#waiters.shiftHolding() : this.#waiters.shift()
     if (waiter === undefined) throw new Error('bug: a connection was to be served to an empty queue')
     waiter.stop()
     waiter.resolve(this.#handOut(slot, waiter.stack))
+    this.#overload?.served(slot.busySince, slot.busySince - waiter.since, this.#waiters.length, this.longestWaitMs)
   }
 
   #handOut(slot: Slot<R>, stack: string | undefined): Slot<R> {
@@ -333,12 +486,19 @@ export class ResourcePool<R> {
     return true
   }
 
-  /** Takes a connection away from whoever holds it. */
-  #confiscate(slot: Slot<R>): void {
-    this.#active -= 1
-    this.counts.released += 1
-    this.#leaks.forget(slot)
-    this.#drop(slot)
+  /** Takes every connection away from whoever holds it, and from checks. */
+  #confiscateAll(): void {
+    for (const slot of this.#slots) {
+      if (slot.state === 'busy') {
+        this.#active -= 1
+        this.counts.released += 1
+        this.#leaks.forget(slot)
+        this.#drop(slot)
+      } else if (slot.state === 'checking') {
+        this.#checking -= 1
+        this.#drop(slot)
+      }
+    }
   }
 
   /**
@@ -348,8 +508,9 @@ export class ResourcePool<R> {
   #land(slot: Slot<R>): void {
     slot.state = 'idle'
     slot.idleSince = this.#clock.now()
-    if (!this.#isFresh(slot)) this.#retire(slot)
-    else if (this.#waiters.length > 0) this.#serve(slot)
+    if (this.#overload?.isSlow === true) this.#shed(this.#overload)
+    if (!this.#isFresh(slot) || this.#surplus() > 0) this.#retire(slot)
+    else if (this.#entitled() > 0) this.#serve(slot)
     else this.#idle.push(slot)
     this.#dispatch()
   }
@@ -373,11 +534,13 @@ export class ResourcePool<R> {
     slot.state = 'checking'
     this.#checking += 1
     void this.#factory.check(slot.resource).then((alive) => {
+      if (slot.state !== 'checking') return // taken away meanwhile
       this.#checking -= 1
       if (alive) this.#land(slot)
       else {
         this.counts.failedValidation += 1
         this.#drop(slot)
+        this.#dispatch()
       }
     })
   }
@@ -387,7 +550,8 @@ export class ResourcePool<R> {
     const { max, min } = this.#limits
     for (;;) {
       const places = this.#slots.size + this.#opener.opening
-      const forMin = this.#ending || this.#opener.isHopeless ? 0 : min - places
+      const isMinWanted = this.#phase === 'open' && !this.#isPaused && !this.#opener.isHopeless
+      const forMin = isMinWanted ? min - places : 0
       if (places >= max || (this.#queued() <= 0 && forMin <= 0)) return
       if (!this.#opener.tryOpen(this.#waiters.length === 0, this.#generation)) return
     }
@@ -406,39 +570,42 @@ export class ResourcePool<R> {
 
   #openFailed(error: unknown): void {
     this.counts.connectFailed += 1
-    if (this.#opener.isHopeless) this.#rejectAll(error)
+    this.#overload?.restart(this.#clock.now(), this.#waiters.length)
+    if (this.#opener.isHopeless) this.#rejectAll(() => error as Error)
     this.#dispatch()
   }
 
-  #rejectAll(error: unknown): void {
+  #rejectAll(because: () => Error): void {
     for (;;) {
       const waiter = this.#waiters.shift()
       if (waiter === undefined) return
       waiter.stop()
-      waiter.reject(error as Error)
+      waiter.reject(because())
     }
   }
 
   /** Closes politely; the place is free when the connection is gone, so that the server never sees more than `max`. */
   #retire(slot: Slot<R>): void {
     slot.state = 'closing'
+    this.#closing += 1
     void this.#factory.close(slot.resource).then(() => this.#gone(slot))
   }
 
-  /** Tears down; nothing is left to wait for. */
+  /** Tears down; here too the place is free when the server has let go of it, or has had its time for that. */
   #drop(slot: Slot<R>): void {
     slot.state = 'closing'
-    this.#factory.destroy(slot.resource)
-    this.#gone(slot)
+    this.#closing += 1
+    void this.#factory.destroy(slot.resource).then(() => this.#gone(slot))
   }
 
   #gone(slot: Slot<R>): void {
+    this.#closing -= 1
     if (this.#slots.delete(slot)) this.counts.closed += 1
     this.#dispatch()
   }
 
   #scheduleMaintenance(): void {
-    if (this.#maintenanceTimer !== undefined || this.#idle.length === 0 || this.#ending) return
+    if (this.#maintenanceTimer !== undefined || this.#idle.length === 0 || this.#phase !== 'open') return
     this.#maintenanceTimer = this.#clock.setTimer(
       maintenanceEveryMs,
       () => {
@@ -465,9 +632,7 @@ export class ResourcePool<R> {
     this.#opener.stop()
     if (this.#maintenanceTimer !== undefined) this.#clock.clearTimer(this.#maintenanceTimer)
     this.#maintenanceTimer = undefined
-    const whenQuiet = this.#whenQuiet
-    this.#whenQuiet = undefined
-    whenQuiet?.()
+    this.#ends.look()
   }
 }
 

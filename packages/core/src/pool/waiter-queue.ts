@@ -1,4 +1,4 @@
-import type { Holder, Waiter } from './waiter.js'
+import { type Holder, heldAround, type Waiter } from './waiter.js'
 
 /**
  * First come, first served. A `Set` keeps the order of arrival and lets a waiter that gives up leave from the middle
@@ -30,6 +30,24 @@ export class WaiterQueue<R> {
     const first = this.first
     if (first !== undefined) this.#waiters.delete(first)
     return first
+  }
+
+  /** How many of them do work that holds a connection already. */
+  countHolding(): number {
+    let count = 0
+    for (const { holder } of this.#waiters) if (heldAround(holder) > 0) count += 1
+    return count
+  }
+
+  /** Takes the longest waiting one of these out. */
+  shiftHolding(): Waiter<R> | undefined {
+    for (const waiter of this.#waiters) {
+      if (heldAround(waiter.holder) > 0) {
+        this.#waiters.delete(waiter)
+        return waiter
+      }
+    }
+    return undefined
   }
 
   /** How many connections are held by work that waits here, with one more that is about to, and by the work around it. */

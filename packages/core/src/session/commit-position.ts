@@ -1,4 +1,7 @@
+import { unlimited } from '../base/limit.js'
 import { CommitFollower } from '../cluster/commit-follower.js'
+import type { Connection } from '../wire/connection.js'
+import { type Prelude, type QueryResult, Statement } from '../wire/statement.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { BeginOptions } from './transaction-options.js'
 
@@ -10,4 +13,34 @@ export function commitFollower(
   const causality = ambient.current?.causality
   if (cluster === undefined || causality === undefined || readOnly === true) return undefined
   return new CommitFollower(causality)
+}
+
+/**
+ * Sends COMMIT, and what the follower asks behind it in the same round trip.
+ *
+ * What is asked behind COMMIT can fail in every way without changing what COMMIT has done: once the server has said
+ * 'COMMIT', that stands, even when the connection is lost in the middle of the next answer.
+ * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ */
+export async function commitOn(
+  connection: Connection,
+  follower: CommitFollower | undefined,
+): Promise<Pick<QueryResult, 'command'>> {
+  if (follower === undefined) return await connection.run(new Statement({ text: 'commit' }), unlimited)
+  let command: string | undefined
+  const commit: Prelude = {
+    text: 'commit',
+    onComplete: (word) => {
+      command = word
+    },
+  }
+  try {
+    const { rows } = await connection.run(new Statement({ text: follower.text, rowMode: 'array' }, [commit]), unlimited)
+    follower.committed(rows[0])
+  } catch (error) {
+    if (command === undefined) throw error
+    follower.unknown()
+  }
+  if (command === undefined) throw new Error('bug: the server answered what came behind COMMIT, but not COMMIT')
+  return { command }
 }

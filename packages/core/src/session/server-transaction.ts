@@ -9,6 +9,7 @@ import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError 
 import type { ConnectionSlot } from '../host/host.js'
 import type { Connection } from '../wire/connection.js'
 import { mayHoldSeveral, type Prelude, type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import { commitOn } from './commit-position.js'
 import type { ConnectionSource } from './connection-source.js'
 import { type Sending, StatementLine } from './statement-line.js'
 
@@ -244,41 +245,12 @@ export class ServerTransaction {
       connection.sever()
     })
     try {
-      return await this.#commitOn(connection)
+      return await commitOn(connection, this.#follower)
     } catch (error) {
       throw late === undefined ? error : givenUp(late, 'unknown', error)
     } finally {
       stop()
     }
-  }
-
-  /**
-   * What is asked behind COMMIT can fail in every way without changing what COMMIT has done: once the server has said
-   * 'COMMIT', that stands, even when the connection is lost in the middle of the next answer.
-   * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
-   */
-  async #commitOn(connection: Connection): Promise<Pick<QueryResult, 'command'>> {
-    const follower = this.#follower
-    if (follower === undefined) return await connection.run(new Statement({ text: 'commit' }), unlimited)
-    let command: string | undefined
-    const commit: Prelude = {
-      text: 'commit',
-      onComplete: (word) => {
-        command = word
-      },
-    }
-    try {
-      const { rows } = await connection.run(
-        new Statement({ text: follower.text, rowMode: 'array' }, [commit]),
-        unlimited,
-      )
-      follower.committed(rows[0])
-    } catch (error) {
-      if (command === undefined) throw error
-      follower.unknown()
-    }
-    if (command === undefined) throw new Error('bug: the server answered what came behind COMMIT, but not COMMIT')
-    return { command }
   }
 
   #assertUsable(): void {

@@ -61,8 +61,8 @@ export class Connection {
     this.#clock = clock
   }
 
-  /** Connects and authenticates. `pg` closes what it opened when that fails. */
-  static async open(config: pg.ClientConfig, clock: Clock): Promise<Connection> {
+  /** Connects and authenticates. `pg` closes what it opened when that fails. `signal` gives the attempt up. */
+  static async open(config: pg.ClientConfig, clock: Clock, signal?: AbortSignal): Promise<Connection> {
     const client = new pg.Client(config)
     const connection = new Connection(client, clock)
     // Attached before anything can happen: an 'error' nobody listens to ends the process.
@@ -74,7 +74,7 @@ export class Connection {
       connection.#ready(status),
     )
     try {
-      await connecting
+      await (signal === undefined ? connecting : Promise.race([connecting, aborted(signal)]))
       return connection
     } catch (error) {
       connection.#internals.connection.stream.destroy()
@@ -152,7 +152,7 @@ export class Connection {
         resolve()
       }
       const timer = this.#clock.setTimer(closeBoundMs, () => {
-        this.destroy()
+        this.sever()
         done()
       })
       this.client.once('end', done)
@@ -160,13 +160,43 @@ export class Connection {
     })
   }
 
-  /** Tears the socket down. A statement that runs rejects with ConnectionLostError, and is stopped on the server. */
+  /**
+   * Ends the session at once. A statement that runs rejects with ConnectionLostError, and is stopped on the server. The
+   * goodbye is left to the server to read; the socket is closed by force when that takes too long.
+   */
   destroy(): void {
+    if (this.#isTorn) return
+    this.#closing = true
+    this.#isTorn = true
     // The server would notice a dead socket only when it has something to write to it.
     if (this.#current !== undefined && !this.#cancelling) {
       void cancelBackend(this.#internals, this.#clock, cancelBoundMs)
     }
-    this.sever()
+    const { connection } = this.#internals
+    const { stream } = connection
+    const timer = this.#clock.setTimer(closeBoundMs, () => stream.destroy(), true)
+    stream.once('close', () => this.#clock.clearTimer(timer))
+    if (stream.destroyed) this.#clock.clearTimer(timer)
+    else connection.end()
+    this.#lose(new Error('the connection was torn down by the pool'))
+  }
+
+  /**
+   * Settles when the server has closed its side of a session that was ended, and so has no backend for it any more; or
+   * when it has not in a second, which is what happens when the network is cut.
+   */
+  gone(): Promise<void> {
+    const { stream } = this.#internals.connection
+    if (stream.closed) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#clock.clearTimer(timer)
+        stream.off('close', done)
+        resolve()
+      }
+      const timer = this.#clock.setTimer(closeBoundMs, done, true)
+      stream.once('close', done)
+    })
   }
 
   /** Tears the socket down, and leaves the server to what it is doing. */
@@ -281,6 +311,14 @@ export class Connection {
     if (this.#closing && !this.#isTorn) return
     for (const listener of [...this.#onLost]) listener(why)
   }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = (): void => reject(signal.reason)
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+  })
 }
 
 const nothing = (): void => undefined

@@ -25,6 +25,8 @@ export interface WireConnection extends EventEmitter {
   connect(port: number | string, host?: string): void
   requestSsl(): void
   cancel(processId: number, secretKey: number): void
+  /** Terminate, behind whatever was written, and the end of our side of the socket. */
+  end(): void
   sync(): void
 }
 

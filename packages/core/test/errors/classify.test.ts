@@ -12,6 +12,7 @@ import { OperationAbortedError, OperationTimeoutError } from '../../src/errors/o
 import {
   AcquireTimeoutError,
   ConnectionLostError,
+  OverloadedError,
   PoolClosedError,
   QueueFullError,
   ServerUnavailableError,
@@ -168,6 +169,7 @@ describe('our own errors', () => {
     // Pool exhaustion is a bulkhead error, not a failure of the host, whatever else went wrong meanwhile.
     [new AcquireTimeoutError(5_000, figures, { cause: refused }), 'user'],
     [new QueueFullError(3, figures), 'user'],
+    [new OverloadedError(120, figures), 'user'],
     [new PoolClosedError('cannot acquire a connection'), 'user'],
     [new LockTimeoutError('"x"', 10, { cause: serverError('55P03') }), 'contended'],
     [new LockTimeoutError('"x"', 10, { cause: new OperationTimeoutError(10, 'not-sent') }), 'contended'],

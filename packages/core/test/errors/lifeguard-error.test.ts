@@ -7,6 +7,7 @@ import {
   AcquireTimeoutError,
   ConnectionLostError,
   ConnectionReleasedError,
+  OverloadedError,
   PoolClosedError,
   type PoolFigures,
   QueueFullError,
@@ -70,6 +71,13 @@ const cases: readonly Case[] = [
     retryable: true,
     name: 'QueueFullError',
     says: ['37 callers', '9/12 busy'],
+  },
+  {
+    error: new OverloadedError(143.4, figures),
+    code: 'LIFEGUARD_OVERLOADED',
+    retryable: true,
+    name: 'OverloadedError',
+    says: ['143 ms', 'faster than the pool can serve', '9/12 busy', '37 waiting'],
   },
   {
     error: new SelfDeadlockError(1, figures),

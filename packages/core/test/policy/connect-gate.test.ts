@@ -14,6 +14,7 @@ function attemptsWhileDown(gate: ConnectGate, from: number, until: number): numb
     const answer = gate.ask(now, 0)
     if (answer.go) {
       times.push(now)
+      gate.started(now)
       gate.failed(now, refused)
     } else {
       if (answer.retryInMs === undefined) throw new Error('a gate that is down, with nothing under way, must say when')
@@ -34,10 +35,10 @@ describe('the connect gate', () => {
     const gate = new ConnectGate(half)
     gate.failed(0, refused)
     expect(gate.isDown).toBe(true)
-    expect(gate.ask(0, 0)).toEqual({ go: false, retryInMs: 100 })
-    expect(gate.ask(99, 0)).toEqual({ go: false, retryInMs: 1 })
-    expect(gate.ask(100, 0)).toEqual({ go: true })
-    expect(gate.ask(100, 1)).toEqual({ go: false, retryInMs: undefined })
+    expect(gate.ask(0, 0)).toEqual({ go: false, retryInMs: 75 })
+    expect(gate.ask(74, 0)).toEqual({ go: false, retryInMs: 1 })
+    expect(gate.ask(75, 0)).toEqual({ go: true })
+    expect(gate.ask(75, 1)).toEqual({ go: false, retryInMs: undefined })
   })
 
   test('tells how many attempts failed and what the last one said, until one succeeds', () => {
@@ -49,25 +50,25 @@ describe('the connect gate', () => {
     expect([gate.failuresInARow, gate.lastError]).toEqual([0, undefined])
   })
 
-  test('probes about every 100 ms for 10 s, then ever more slowly down to every 5 s', () => {
+  test('probes about every 75 ms for 10 s, then ever more slowly down to every 5 s', () => {
     const gate = new ConnectGate(half)
     const times = attemptsWhileDown(gate, 0, 120_000)
-    expect(times.filter((time) => time < 10_000)).toHaveLength(100)
+    expect(times.filter((time) => time < 10_000)).toHaveLength(134)
     const pauses = times.slice(1).map((time, index) => time - (times[index] ?? 0))
-    expect(pauses.slice(99, 108)).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000])
+    expect(pauses.slice(133, 142)).toEqual([75, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000])
     expect(Math.max(...pauses)).toBe(5_000)
   })
 
-  test('with any jitter never probes more than about 12 times a second, and never stops', () => {
+  test('with any jitter never probes more than 15 times a second, and never stops', () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {
         const times = attemptsWhileDown(new ConnectGate(randomFrom(seed)), 0, 60_000)
         for (const time of times) {
-          expect(times.filter((other) => other >= time && other < time + 1_000).length).toBeLessThanOrEqual(13)
+          expect(times.filter((other) => other >= time && other < time + 1_000).length).toBeLessThanOrEqual(15)
         }
         const firstTen = times.filter((time) => time < 10_000).length
-        expect(firstTen).toBeGreaterThanOrEqual(83)
-        expect(firstTen).toBeLessThanOrEqual(126)
+        expect(firstTen).toBeGreaterThanOrEqual(121)
+        expect(firstTen).toBeLessThanOrEqual(150)
         expect(times.filter((time) => time >= 20_000 && time < 60_000).length).toBeLessThanOrEqual(14)
         expect(times.at(-1)).toBeGreaterThan(60_000 - 6_000)
       }),
@@ -80,7 +81,7 @@ describe('the connect gate', () => {
     attemptsWhileDown(gate, 0, 60_000)
     gate.succeeded(1)
     gate.failed(70_000, refused)
-    expect(gate.ask(70_000, 0)).toEqual({ go: false, retryInMs: 100 })
+    expect(gate.ask(70_000, 0)).toEqual({ go: false, retryInMs: 75 })
   })
 
   test('when the server is back doubles the attempts at a time up to the size of the pool', () => {
@@ -104,14 +105,36 @@ describe('the connect gate', () => {
     expect(gate.ask(0, 50)).toEqual({ go: true })
   })
 
+  test('the ramp comes on top of the probes before it: 15 attempts within a second of a failure, no more', () => {
+    const gate = new ConnectGate(half)
+    const probes = attemptsWhileDown(gate, 0, 1_000)
+    const last = probes.at(-1) ?? 0
+    gate.started(1_000)
+    gate.succeeded(20)
+    const times = [...probes, 1_000]
+    let now = 1_001
+    while (times.length < probes.length + 20) {
+      const answer = gate.ask(now, 0)
+      if (answer.go) {
+        gate.started(now)
+        gate.succeeded(20)
+        times.push(now)
+      } else now += answer.retryInMs ?? Number.NaN
+    }
+    const within = (time: number): number => times.filter((other) => other >= time && other < time + 1_000).length
+    expect(Math.max(...times.filter((time) => time < last).map(within))).toBe(15)
+    // A second after the last failure nothing is held back any more.
+    expect(now).toBe(last + 1_000)
+  })
+
   test('a failure on the ramp is a new outage', () => {
     const gate = new ConnectGate(half)
     gate.failed(0, refused)
     gate.succeeded(20)
     gate.failed(50, refused)
     expect(gate.isDown).toBe(true)
-    expect(gate.ask(149, 0).go).toBe(false)
-    expect(gate.ask(150, 0).go).toBe(true)
+    expect(gate.ask(124, 0).go).toBe(false)
+    expect(gate.ask(125, 0).go).toBe(true)
   })
 
   test('holds its promises whatever happens in whatever order', () => {
@@ -138,9 +161,10 @@ describe('the connect gate', () => {
               if (answer.go) {
                 if (lastOutcome?.failed === true) {
                   expect(opening).toBe(0) // one at a time while it is down ...
-                  expect(now - lastOutcome.at).toBeGreaterThanOrEqual(80) // ... and not in a row
+                  expect(now - lastOutcome.at).toBeGreaterThanOrEqual(67) // ... and not in a row
                 }
                 opening += 1
+                gate.started(now)
               } else if (opening === 0) {
                 // With nothing under way nobody would wake the pool: the gate must say when, and it must be soon.
                 expect(answer.retryInMs).toBeGreaterThan(0)

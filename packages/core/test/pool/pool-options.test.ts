@@ -32,6 +32,7 @@ describe('the options of a pool', () => {
       maxUses: 7,
       validateAfterIdleMs: 0,
       leakDetectionMs: 1,
+      overload: { targetMs: 5, intervalMs: 5 },
     }
     const others = { host: 'db', port: 5432, user: 'app', password: () => 'secret', database: 'shop', name: 'shop' }
     expect(resolveLimits({ ...limits, ...others })).toEqual(limits)

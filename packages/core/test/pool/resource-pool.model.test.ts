@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { PoolLimits } from '../../src/pool/pool-limits.js'
+import { OverloadedError } from '../../src/errors/pool-errors.js'
+import type { ResolvedPoolLimits } from '../../src/pool/pool-limits.js'
+import type { FlushMode } from '../../src/pool/resource-pool.js'
 import type { Holder } from '../../src/pool/waiter.js'
 import { HopelessError } from '../support/fake-factory.js'
 import { type Caller, type FakeSlot, PoolBench } from '../support/new-pool.js'
@@ -9,7 +11,9 @@ import { randomFrom, seeded } from '../support/seeded.js'
 /** What may happen to a pool. `pick` chooses among whatever there is to choose from at that moment. */
 type Step =
   | { readonly do: 'acquire'; readonly timeoutMs: number | undefined; readonly holder: boolean }
-  | { readonly do: 'try' | 'evict' }
+  | { readonly do: 'try' | 'pause' | 'resume' | 'end' | 'cancelEnd' }
+  | { readonly do: 'flush'; readonly flush: FlushMode }
+  | { readonly do: 'resize'; readonly max: number; readonly min: number }
   | { readonly do: 'abort' | 'release' | 'discard' | 'close'; readonly pick: number }
   | { readonly do: 'kill'; readonly pick: number; readonly told: boolean }
   | { readonly do: 'open'; readonly pick: number; readonly result: 'well' | 'refused' | 'hopeless' }
@@ -33,7 +37,21 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.constant({ do: 'try' } as const) },
-  { weight: 1, arbitrary: fc.constant({ do: 'evict' } as const) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('flush' as const),
+      flush: fc.constantFrom('idle', 'gracefully', 'all'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constantFrom({ do: 'pause' } as const, { do: 'end' } as const) },
+  { weight: 3, arbitrary: fc.constantFrom({ do: 'resume' } as const, { do: 'cancelEnd' } as const) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({ do: fc.constant('resize' as const), max: fc.integer({ min: 1, max: 6 }), min: fc.nat({ max: 6 }) })
+      .map((step) => ({ ...step, min: Math.min(step.min, step.max) })),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('abort' as const), pick }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('release' as const), pick }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('discard' as const), pick }) },
@@ -60,7 +78,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: pause }) },
 )
 
-const limits: fc.Arbitrary<Required<PoolLimits>> = fc
+const limits: fc.Arbitrary<ResolvedPoolLimits> = fc
   .record({
     max: fc.integer({ min: 1, max: 6 }),
     min: fc.integer({ min: 0, max: 6 }),
@@ -71,6 +89,7 @@ const limits: fc.Arbitrary<Required<PoolLimits>> = fc
     maxUses: fc.constantFrom(0, 1, 3),
     validateAfterIdleMs: fc.constantFrom(0, 50, 500, Number.POSITIVE_INFINITY),
     leakDetectionMs: fc.constantFrom(0, 100),
+    overload: fc.constantFrom(false as const, { targetMs: 20, intervalMs: 100 }, { targetMs: 50, intervalMs: 2_000 }),
   })
   .map((drawn) => ({ ...drawn, min: Math.min(drawn.min, drawn.max) }))
 
@@ -78,14 +97,26 @@ interface Asked {
   readonly caller: Caller
   readonly controller: AbortController
   readonly deadlineAt: number
+  readonly askedAt: number
   readonly holder: Holder | undefined
-  seenServed: boolean
+  seen: boolean
+}
+
+/** A promise that the pool has given, and what became of it. */
+interface Promised {
+  readonly what: string
+  settled: 'no' | 'done' | 'rejected'
 }
 
 /** The pool, and beside it the little that a bystander knows for certain. */
 class Model {
   readonly bench: PoolBench
-  readonly #limits: Required<PoolLimits>
+  readonly #limits: ResolvedPoolLimits
+  readonly #promised: Promised[] = []
+  #max: number
+  #places = 0
+  #isPaused = false
+  #isEnding = false
   readonly #asked: Asked[] = []
   readonly #holding: { readonly slot: FakeSlot; readonly holder: Holder | undefined }[] = []
   readonly #uses = new Map<number, number>()
@@ -93,8 +124,9 @@ class Model {
   /** Resources up to this one were opened before the last eviction. */
   #evictedUpTo = 0
 
-  constructor(drawn: Required<PoolLimits>, seed: number) {
+  constructor(drawn: ResolvedPoolLimits, seed: number) {
     this.#limits = drawn
+    this.#max = drawn.max
     this.bench = new PoolBench(drawn, undefined, randomFrom(seed))
   }
 
@@ -122,13 +154,13 @@ class Model {
           ...(timeoutMs === undefined ? {} : { timeoutMs }),
           ...(holder === undefined ? {} : { holder }),
         })
-        this.#asked.push({ caller, controller, deadlineAt, holder, seenServed: false })
+        this.#asked.push({ caller, controller, deadlineAt, askedAt: clock.now(), holder, seen: false })
         break
       }
       case 'try': {
         const slot = pool.tryAcquire()
         if (slot === undefined) break
-        expect(this.waiting).toEqual([])
+        expect([this.waiting.length, this.#isPaused, this.#isEnding]).toEqual([0, false, false])
         this.#took(slot, undefined)
         break
       }
@@ -171,10 +203,34 @@ class Model {
       case 'server':
         factory.failWith = step.up ? undefined : new Error('ECONNREFUSED')
         break
-      case 'evict':
-        pool.evictAll()
-        this.#evictedUpTo = factory.all.length
+      case 'flush':
+        if (step.flush !== 'idle') this.#evictedUpTo = factory.all.length
+        if (step.flush === 'all') this.#loseAll()
+        this.#promise(`flush ${step.flush}`, pool.flush(step.flush))
         break
+      case 'pause':
+        this.#promise('pause', pool.pause())
+        if (!this.#isEnding) this.#isPaused = true
+        break
+      case 'resume':
+        this.#isPaused = false
+        pool.resume()
+        break
+      case 'resize':
+        this.#max = step.max
+        pool.resize(step)
+        break
+      case 'end':
+        this.#isPaused = false
+        this.#isEnding = true
+        this.#promise('end', pool.end())
+        break
+      case 'cancelEnd': {
+        const mayBe = this.#isEnding && pool.total + pool.connecting + pool.waiting > 0
+        expect(pool.cancelEnd()).toBe(mayBe)
+        if (mayBe) this.#isEnding = false
+        break
+      }
       case 'wait':
         break
     }
@@ -188,6 +244,24 @@ class Model {
     this.#holding.splice(this.#holding.indexOf(one), 1)
     if (one.holder !== undefined) one.holder.held -= 1
     this.bench.pool[how](one.slot)
+  }
+
+  #promise(what: string, promise: Promise<void>): void {
+    const promised: Promised = { what, settled: 'no' }
+    this.#promised.push(promised)
+    promise.then(
+      () => {
+        promised.settled = 'done'
+      },
+      () => {
+        promised.settled = 'rejected'
+      },
+    )
+  }
+
+  /** The pool has taken away what is in use; the work on it is over. */
+  #loseAll(): void {
+    for (const { holder } of this.#holding.splice(0)) if (holder !== undefined) holder.held -= 1
   }
 
   #took(slot: FakeSlot, holder: Holder | undefined): void {
@@ -210,22 +284,35 @@ class Model {
       if (!this.#bornAt.has(id)) this.#bornAt.set(id, this.bench.clock.now())
     }
     for (const [index, asked] of this.#asked.entries()) {
-      if (asked.seenServed || asked.caller.slot === undefined) continue
-      asked.seenServed = true
+      if (asked.seen || asked.caller.outcome === 'waiting') continue
+      asked.seen = true
+      if (asked.caller.error instanceof OverloadedError) this.#checkShed(asked)
+      if (asked.caller.slot === undefined) continue
+      // First come, first served: nobody who came before still waits. In a pause only work that holds one counts.
+      const counts = ({ holder }: Asked): boolean => !this.#isPaused || (holder?.held ?? 0) > 0
+      expect(counts(asked)).toBe(true)
+      const before = this.#asked.slice(0, index).filter((one) => one.caller.outcome === 'waiting' && counts(one))
+      expect(before).toEqual([])
       this.#took(asked.caller.slot, asked.holder)
-      // First come, first served: nobody who came before still waits.
-      expect(this.#asked.slice(0, index).filter(({ caller }) => caller.outcome === 'waiting')).toEqual([])
     }
+  }
+
+  #checkShed({ askedAt, holder }: Asked): void {
+    const { overload } = this.#limits
+    if (overload === false) throw new Error('turned away although that is off')
+    expect(this.bench.clock.now() - askedAt).toBeGreaterThan(2 * overload.targetMs)
+    expect(holder?.held ?? 0).toBe(0)
   }
 
   #check(): void {
     const { pool, factory, clock } = this.bench
     const { counts } = pool
-    const { max } = this.#limits
     const { waiting } = this
-    const checking = factory.checks.length
-    expect(pool.total + pool.connecting).toBeLessThanOrEqual(max)
-    expect(factory.mostAlive).toBeLessThanOrEqual(max)
+    const checking = factory.checks.filter(({ resource }) => resource?.destroyed === 0).length
+    const places = pool.total + pool.connecting
+    expect(places).toBeLessThanOrEqual(Math.max(this.#max, this.#places))
+    this.#places = places
+    if (places - factory.closes.length > this.#max) expect(pool.idle).toBe(0)
     expect(factory.alive).toBe(pool.total)
     expect(pool.active).toBe(this.#holding.length)
     expect(pool.active + pool.idle + checking + factory.closes.length).toBe(pool.total)
@@ -239,22 +326,26 @@ class Model {
     for (const { caller } of this.#asked) expect(caller.settled).toBe(caller.outcome === 'waiting' ? 0 : 1)
     for (const { deadlineAt } of waiting) expect(clock.now()).toBeLessThan(deadlineAt)
     // Nobody waits beside an idle connection that is not being checked for somebody.
-    if (waiting.length > checking) expect(pool.idle).toBe(0)
+    if (waiting.length > checking && !this.#isPaused) expect(pool.idle).toBe(0)
+    if (this.#isPaused && pool.active + checking === 0) {
+      expect(this.#promised.filter((one) => one.what === 'pause' && one.settled === 'no')).toEqual([])
+    }
   }
 
   /** Everything is well again: each caller gets an answer, everything is closed, and no timer is left. */
   async end(how: 'gracefully' | 'now'): Promise<void> {
     const { pool, factory, clock } = this.bench
+    if (how === 'now') {
+      pool.endNow()
+      this.#loseAll()
+    }
     let ended = false
     const end = pool.end().then(() => {
       ended = true
     })
     factory.failWith = undefined
     factory.open_ = factory.close_ = factory.check_ = 'auto'
-    if (how === 'now') {
-      pool.endNow()
-      this.#holding.length = 0
-    }
+    this.#isPaused = false
     for (;;) {
       for (const open of [...factory.opens]) open.answer()
       for (const close of [...factory.closes]) close.answer()
@@ -274,6 +365,7 @@ class Model {
     expect(pool.counts.acquired).toBe(pool.counts.released)
     expect(pool.counts.opened).toBe(pool.counts.closed)
     expect(clock.timers).toBe(0)
+    expect(this.#promised.filter(({ settled }) => settled === 'no')).toEqual([])
   }
 }
 

@@ -214,8 +214,8 @@ describe('connections kept warm', () => {
     const bench = new PoolBench({ max: 4, min: 3 }, (factory) => {
       factory.failWith = refused
     })
-    await bench.clock.advance(1_000)
-    expect(bench.factory.attempts).toBe(3 + 10)
+    await bench.clock.advance(999)
+    expect(bench.factory.attempts).toBe(15)
     expect(bench.clock.foregroundTimers).toBe(0)
     bench.factory.failWith = undefined
     await bench.clock.advance(200)
@@ -281,13 +281,15 @@ describe('an idle connection', () => {
     expect(bench.pool.idle).toBe(1)
   })
 
-  test('that ends by itself is dropped at once, and its place is free', async () => {
+  test('that ends by itself is dropped at once, and its place is free when it is gone', async () => {
     const bench = new PoolBench({ max: 1 })
     const slot = await bench.take()
     bench.pool.release(slot)
     slot.resource.alive = false
     bench.pool.lost(slot.resource)
-    expect(bench.state()).toMatchObject({ idle: 0, total: 0 })
+    expect(bench.state()).toMatchObject({ idle: 0, total: 1 })
+    await bench.clock.advance(0)
+    expect(bench.pool.total).toBe(0)
     expect((await bench.take()).resource.id).toBe(2)
   })
 
@@ -450,9 +452,9 @@ describe('a failure to connect', () => {
     })
     const callers = Array.from({ length: 8 }, () => bench.ask())
     await bench.clock.advance(2_000)
-    expect(bench.factory.attempts).toBeLessThanOrEqual(5 + 21)
+    expect(bench.factory.attempts).toBeLessThanOrEqual(2 * 15)
     bench.factory.failWith = undefined
-    await bench.clock.advance(200)
+    await bench.clock.advance(1_000)
     expect(callers.filter(({ outcome }) => outcome === 'served')).toHaveLength(5)
   })
 
@@ -506,7 +508,8 @@ describe('a failure to connect', () => {
   })
 
   test('keeps the process alive for a caller without any deadline, although min probed in the background before', async () => {
-    const bench = new PoolBench({ min: 1, acquireTimeoutMs: Number.POSITIVE_INFINITY }, (factory) => {
+    const limits = { min: 1, acquireTimeoutMs: Number.POSITIVE_INFINITY, overload: false } as const
+    const bench = new PoolBench(limits, (factory) => {
       factory.failWith = refused
     })
     await bench.clock.advance(10)
@@ -597,12 +600,12 @@ describe('a self-deadlock', () => {
   })
 })
 
-describe('eviction', () => {
+describe('flush gracefully', () => {
   test('closes what is idle now, and what is in use when it comes back', async () => {
     const bench = new PoolBench({ max: 3 })
     const [one, two, three] = await bench.takeAll(3)
     bench.pool.release(the(one))
-    bench.pool.evictAll()
+    void bench.pool.flush('gracefully')
     await bench.clock.advance(0)
     expect([one, two, three].map((slot) => slot?.resource.gone)).toEqual([true, false, false])
     bench.pool.release(the(two))
@@ -614,7 +617,7 @@ describe('eviction', () => {
   test('refills min with new ones', async () => {
     const bench = new PoolBench({ max: 3, min: 2 })
     await bench.clock.advance(0)
-    bench.pool.evictAll()
+    void bench.pool.flush('gracefully')
     await bench.clock.advance(0)
     expect(bench.factory.all.filter(({ gone }) => !gone).map(({ id }) => id)).toEqual([3, 4])
   })
@@ -625,7 +628,7 @@ describe('eviction', () => {
       factory.check_ = 'manual'
     })
     const caller = bench.ask()
-    bench.pool.evictAll()
+    void bench.pool.flush('gracefully')
     the(bench.factory.opens[0]).answer()
     await bench.clock.advance(0)
     expect(bench.factory.all[0]?.gone).toBe(true)
@@ -634,7 +637,7 @@ describe('eviction', () => {
     bench.pool.release(held(caller))
     await bench.clock.advance(1_000)
     bench.ask()
-    bench.pool.evictAll()
+    void bench.pool.flush('gracefully')
     the(bench.factory.checks[0]).answer(true)
     await bench.clock.advance(0)
     expect(bench.factory.all.map(({ gone }) => gone)).toEqual([true, true])
@@ -743,12 +746,16 @@ describe('giving back', () => {
     expect(bench.pool.counts.released).toBe(1)
   })
 
-  test('to be discarded frees the place at once', async () => {
-    const bench = new PoolBench({ max: 1 })
+  test('to be discarded frees the place when it is gone', async () => {
+    const bench = new PoolBench({ max: 1 }, (factory) => {
+      factory.close_ = 'manual'
+    })
     const slot = await bench.take()
     const next = bench.ask()
     bench.pool.discard(slot)
-    expect([slot.resource.destroyed, bench.pool.total]).toEqual([1, 0])
+    await bench.clock.advance(100)
+    expect([slot.resource.destroyed, bench.pool.active, bench.pool.total, next.outcome]).toEqual([1, 0, 1, 'waiting'])
+    the(bench.factory.closes[0]).answer()
     await bench.clock.advance(0)
     expect(held(next).resource.id).toBe(2)
   })
@@ -766,7 +773,7 @@ describe('giving back', () => {
 })
 
 test('the counts add up', async () => {
-  const bench = new PoolBench({ max: 2, maxWaiting: 2, acquireTimeoutMs: 100 })
+  const bench = new PoolBench({ max: 2, maxWaiting: 2, acquireTimeoutMs: 100, overload: false })
   const callers: Caller[] = []
   const controller = new AbortController()
   for (let index = 0; index < 6; index++) {
@@ -783,12 +790,13 @@ test('the counts add up', async () => {
   expect(bench.pool.counts).toEqual({
     opened: 2,
     closed: 1,
-    connectFailed: 1,
+    connectFailed: 2,
     acquired: 3,
     released: 2,
     timedOut: 2,
     aborted: 1,
     turnedAway: 2,
+    shed: 0,
     failedValidation: 0,
     leaks: 0,
   })

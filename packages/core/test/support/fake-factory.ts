@@ -45,7 +45,7 @@ export class FakeFactory implements ResourceFactory<FakeResource> {
     return this.all.filter(({ gone }) => !gone).length
   }
 
-  open(): Promise<FakeResource> {
+  open(signal: AbortSignal): Promise<FakeResource> {
     this.attempts += 1
     const make = (): FakeResource => {
       const resource = { id: this.all.length + 1, alive: true, gone: false, destroyed: 0 }
@@ -55,7 +55,10 @@ export class FakeFactory implements ResourceFactory<FakeResource> {
     }
     if (this.open_ === 'auto')
       return this.failWith === undefined ? Promise.resolve(make()) : Promise.reject(this.failWith)
-    return pending(this.opens, undefined, make)
+    const opening = pending(this.opens, undefined, make)
+    const ask = this.opens.at(-1)
+    signal.addEventListener('abort', () => ask?.fail(signal.reason), { once: true })
+    return opening
   }
 
   close(resource: FakeResource): Promise<void> {
@@ -68,10 +71,10 @@ export class FakeFactory implements ResourceFactory<FakeResource> {
     return Promise.resolve()
   }
 
-  destroy(resource: FakeResource): void {
-    resource.alive = false
-    resource.gone = true
+  destroy(resource: FakeResource): Promise<void> {
     resource.destroyed += 1
+    resource.alive = false
+    return this.close(resource)
   }
 
   isAlive(resource: FakeResource): boolean {

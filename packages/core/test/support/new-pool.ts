@@ -1,5 +1,5 @@
 import { type Limit, limitOf, unlimited } from '../../src/base/limit.js'
-import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from '../../src/pool/pool-limits.js'
+import { defaultPoolLimits, type ResolvedPoolLimits } from '../../src/pool/pool-limits.js'
 import { ResourcePool } from '../../src/pool/resource-pool.js'
 import type { Slot } from '../../src/pool/slot.js'
 import type { Holder } from '../../src/pool/waiter.js'
@@ -25,7 +25,7 @@ export class PoolBench {
   readonly pool: ResourcePool<FakeResource>
 
   constructor(
-    limits: PoolLimits = {},
+    limits: Partial<ResolvedPoolLimits> = {},
     prepare: (factory: FakeFactory) => void = () => undefined,
     random: () => number = () => 0.5,
     clock: FakeClock = new FakeClock(),

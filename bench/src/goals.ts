@@ -1,0 +1,44 @@
+import type { Row } from './harness.js'
+import { subject } from './peers.js'
+
+/** What Lifeguard is to reach against a peer in a case, or against itself in another case. */
+interface Goal {
+  readonly case: string
+  readonly atLeast: number
+  readonly than: { readonly peer: string } | { readonly case: string }
+}
+
+/** What is promised; a ratio is a median of one run, above 1 Lifeguard is better, or a case against another one. */
+const goals: readonly Goal[] = [
+  { case: 'select-64-on-8-loopback', atLeast: 2.5, than: { peer: 'pg.Pool' } },
+  { case: 'select-64-on-8-loopback', atLeast: 1.3, than: { peer: 'pg.Pool named' } },
+  { case: 'select-64-on-8-loopback', atLeast: 1.5, than: { peer: 'postgres.js' } },
+  { case: 'select-64-on-4-2ms', atLeast: 8, than: { peer: 'pg.Pool' } },
+  { case: 'select-64-on-4-2ms', atLeast: 1, than: { peer: 'postgres.js' } },
+  { case: 'cpu-64-on-8-loopback', atLeast: 1 / 1.15, than: { peer: 'pg pipelined' } },
+  { case: 'select-64-on-4-of-20-2ms', atLeast: 1, than: { peer: 'pg.Pool' } },
+  { case: 'select-1-on-8-loopback', atLeast: 1, than: { peer: 'pg.Pool named' } },
+  { case: 'transaction-1-2ms', atLeast: 1.4, than: { peer: 'pg.Pool' } },
+  { case: 'insert-batch-2ms', atLeast: 20, than: { case: 'insert-each-2ms' } },
+  { case: 'insert-copy-loopback', atLeast: 15, than: { case: 'insert-each-loopback' } },
+  { case: 'acquire-each', atLeast: 1, than: { peer: 'pg.Pool' } },
+]
+
+/** One line for each goal whose cases were measured. */
+export function goalLines(rows: readonly Row[]): string {
+  const lines = goals.flatMap((goal) => {
+    const row = rows.find((one) => one.case === goal.case)
+    const than = goal.than
+    const other = 'case' in than ? rows.find((one) => one.case === than.case) : undefined
+    if (row === undefined || ('case' in than && other === undefined)) return []
+    const reached =
+      'peer' in than
+        ? row.ratios[than.peer]
+        : (row.results[subject] ?? Number.NaN) / (other?.results[subject] ?? Number.NaN)
+    if (reached === undefined) return []
+    const what = 'peer' in than ? than.peer : than.case
+    const verdict = reached >= goal.atLeast ? 'reached' : 'missed '
+    return [`${verdict}  ${goal.case}: ${reached.toFixed(2)} x ${what}, the goal is ${goal.atLeast.toFixed(2)}`]
+  })
+  return lines.length === 0 ? '' : `${['', ...lines].join('\n')}\n`
+}

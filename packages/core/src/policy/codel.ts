@@ -1,0 +1,156 @@
+/** When the pool takes a queue for overload, and turns callers away. All durations in milliseconds. */
+export interface OverloadOptions {
+  /**
+   * The wait that is fine, above 0. Once the pool is overloaded, a caller that has waited for twice as long is turned
+   * away with OverloadedError, and a newer one is served in its place.
+   *
+   * @default 50
+   */
+  readonly targetMs?: number | undefined
+  /**
+   * What the pool looks back on, and ahead to, before it calls a queue overload; at least `targetMs`. A burst that can
+   * be served within this time is never turned away.
+   *
+   * @default 2000
+   */
+  readonly intervalMs?: number | undefined
+}
+
+/** The options with every default filled in. */
+export type ResolvedOverload = { readonly [K in keyof OverloadOptions]-?: Exclude<OverloadOptions[K], undefined> }
+
+/** What stands where the user said nothing. */
+export const defaultOverload: ResolvedOverload = { targetMs: 50, intervalMs: 2_000 }
+
+/** Of those that left the queue, the share that must have left it in vain for it to count as overload: one in so many. */
+const lostOneIn = 20
+/** A queue has grown when it is longer by this share: less is the ebb and flow of callers who come back. */
+const growth = 1.25
+/** With fewer callers served than this, how fast the pool serves is a guess. */
+const fewestServed = 10
+
+/**
+ * Tells a queue that only stands from one that is overload: CoDel (RFC 8289), with the wait of callers in place of that
+ * of packets. `delay` is the shortest wait of those served in an interval: while it is at most the target, the queue
+ * drains now and then, and is a buffer at work.
+ *
+ * Two things are other than there. A long queue alone is no overload: callers that come back when they are served, a
+ * hundred workers on ten connections, wait for long and lose nothing. So the delay must be above the target, and
+ *
+ * - at the end of an interval, callers were lost: one in twenty gave up waiting; or
+ * - at any time, they are about to be: the queue grows, and at the rate at which the pool serves it would take longer
+ *   than an interval to be through with it. To wait for the end of the interval would only tell what is known already.
+ *
+ * Pure: time comes in as arguments.
+ */
+export class Codel {
+  readonly #targetMs: number
+  readonly #intervalMs: number
+  #isSlow = false
+  #lastServed = 0
+  /** The interval: when it began and with how many waiting, the shortest wait in it, and who left the queue. */
+  #since = 0
+  #lengthThen = 0
+  #delay = 0
+  #served = 0
+  #gaveUp = 0
+  /** The interval before it, for the rate. */
+  #servedBefore = 0
+  #lastedBefore = 0
+  /** The short period in which growth is seen. */
+  #periodSince = 0
+  #periodLength = 0
+  #periodDelay = 0
+
+  constructor(options: ResolvedOverload) {
+    this.#targetMs = options.targetMs
+    this.#intervalMs = options.intervalMs
+  }
+
+  /** Whether who waits for too long is to be turned away. */
+  get isSlow(): boolean {
+    return this.#isSlow
+  }
+  /** A caller that has waited for longer than this is turned away while it is slow. */
+  get boundMs(): number {
+    return 2 * this.#targetMs
+  }
+  /** How often `look` wants to be called while somebody waits. */
+  get periodMs(): number {
+    return this.#targetMs
+  }
+
+  /** The first caller has to wait. */
+  formed(now: number): void {
+    // Emptied by turning callers away, a moment ago: the load is still there.
+    if (!this.#isSlow || now - this.#lastServed > this.boundMs) this.restart(now, 0)
+  }
+
+  /** The queue stands for a reason that is not load, or did until now: what has been seen of it says nothing. */
+  restart(now: number, waiting: number): void {
+    this.#isSlow = false
+    this.#servedBefore = 0
+    this.#lastedBefore = 0
+    this.#begin(now, waiting)
+    this.#delay = 0
+    this.#beginPeriod(now, waiting)
+    this.#periodDelay = 0
+  }
+
+  /** A caller that waited is served; `waiting` are left, the first of them since `oldestMs`. */
+  served(now: number, waitedMs: number, waiting: number, oldestMs: number): void {
+    this.#served += 1
+    this.#lastServed = now
+    if (waitedMs < this.#delay) this.#delay = waitedMs
+    if (waitedMs < this.#periodDelay) this.#periodDelay = waitedMs
+    if (waiting === 0) this.#isSlow = false
+    this.look(now, waiting, oldestMs)
+  }
+
+  /** A caller left the queue because its time was over. */
+  gaveUp(): void {
+    this.#gaveUp += 1
+  }
+
+  /** Draws the conclusions when a period is over. */
+  look(now: number, waiting: number, oldestMs: number): void {
+    if (now - this.#periodSince < this.#targetMs) return
+    // Nobody was served: the shortest wait is that of the one who is next.
+    const delay = this.#periodDelay === Number.POSITIVE_INFINITY ? oldestMs : this.#periodDelay
+    if (delay > this.#targetMs && waiting > this.#periodLength && this.#cannotBeServed(now, waiting)) {
+      this.#isSlow = true
+    }
+    this.#beginPeriod(now, waiting)
+    if (now - this.#since >= this.#intervalMs) this.#endInterval(now, waiting, oldestMs)
+  }
+
+  #cannotBeServed(now: number, waiting: number): boolean {
+    const served = this.#servedBefore + this.#served
+    if (served < fewestServed || waiting < growth * this.#lengthThen) return false
+    const perMs = served / (this.#lastedBefore + now - this.#since)
+    return waiting / perMs > this.#intervalMs
+  }
+
+  #endInterval(now: number, waiting: number, oldestMs: number): void {
+    const delay = this.#delay === Number.POSITIVE_INFINITY ? oldestMs : this.#delay
+    const losing = this.#gaveUp > 0 && this.#gaveUp * lostOneIn >= this.#gaveUp + this.#served
+    this.#isSlow = delay > this.#targetMs && (this.#isSlow || losing)
+    this.#servedBefore = this.#served
+    this.#lastedBefore = now - this.#since
+    this.#begin(now, waiting)
+  }
+
+  #begin(now: number, waiting: number): void {
+    this.#since = now
+    this.#lengthThen = waiting
+    this.#delay = Number.POSITIVE_INFINITY
+    this.#served = 0
+    this.#gaveUp = 0
+  }
+
+  #beginPeriod(now: number, waiting: number): void {
+    this.#periodSince = now
+    this.#periodLength = waiting
+    this.#periodDelay = Number.POSITIVE_INFINITY
+  }
+}

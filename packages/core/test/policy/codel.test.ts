@@ -1,0 +1,259 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Codel, type ResolvedOverload } from '../../src/policy/codel.js'
+import { seeded } from '../support/seeded.js'
+
+interface Call {
+  readonly askedAt: number
+  readonly how: 'served' | 'shed' | 'late'
+  readonly waitedMs: number
+}
+
+/** A server with so many places, each busy for `workMs` a call; callers wait for `deadlineMs` at most. Steps of 1 ms. */
+function simulate(options: {
+  readonly overload?: ResolvedOverload
+  readonly places: number
+  readonly workMs: number
+  readonly deadlineMs: number
+  readonly arrivals: (ms: number) => number
+  readonly forMs: number
+  /** Each caller asks again once it was answered. */
+  readonly again?: boolean
+}): { readonly calls: Call[]; readonly longestQueue: number } {
+  const codel = new Codel(options.overload ?? { targetMs: 50, intervalMs: 2_000 })
+  const queue: number[] = []
+  const busyUntil: number[] = Array.from({ length: options.places }, () => -1)
+  const calls: Call[] = []
+  let longestQueue = 0
+  let back = 0
+  for (let now = 0; now < options.forMs; now++) {
+    const coming = options.arrivals(now) + back
+    back = 0
+    for (let one = 0; one < coming; one++) {
+      if (queue.length === 0) codel.formed(now)
+      queue.push(now)
+    }
+    while (queue[0] !== undefined && now - queue[0] >= options.deadlineMs) {
+      calls.push({ askedAt: queue[0], how: 'late', waitedMs: now - queue[0] })
+      queue.shift()
+      codel.gaveUp()
+      if (options.again === true) back += 1
+    }
+    codel.look(now, queue.length, now - (queue[0] ?? now))
+    for (const [place, until] of busyUntil.entries()) {
+      if (until > now) continue
+      if (until === now && options.again === true) back += 1
+      while (codel.isSlow && queue[0] !== undefined && now - queue[0] > codel.boundMs) {
+        calls.push({ askedAt: queue[0], how: 'shed', waitedMs: now - queue[0] })
+        queue.shift()
+      }
+      const next = queue.shift()
+      if (next === undefined) continue
+      calls.push({ askedAt: next, how: 'served', waitedMs: now - next })
+      codel.served(now, now - next, queue.length, now - (queue[0] ?? now))
+      busyUntil[place] = now + options.workMs
+    }
+    longestQueue = Math.max(longestQueue, queue.length)
+  }
+  return { calls, longestQueue }
+}
+
+const count = (calls: readonly Call[], how: Call['how']): number => calls.filter((call) => call.how === how).length
+
+describe('what is overload', () => {
+  test('ten times what can be served is seen within a third of a second, and the others are served in time', () => {
+    const { calls, longestQueue } = simulate({
+      places: 10,
+      workMs: 20,
+      deadlineMs: 1_000,
+      arrivals: (ms) => (ms < 8_000 ? 5 : 0),
+      forMs: 9_000,
+    })
+    const served = calls.filter(({ how }) => how === 'served')
+    expect(served.length).toBeGreaterThan(0.98 * 500 * 8)
+    expect(Math.max(...served.map(({ waitedMs }) => waitedMs))).toBeLessThan(330)
+    expect(longestQueue).toBeLessThan(1_700)
+    expect(count(calls, 'late')).toBe(0)
+    expect(Math.min(...calls.filter(({ how }) => how === 'shed').map(({ askedAt }) => askedAt))).toBeLessThan(200)
+  })
+
+  test('a tenth more than can be served is seen when callers begin to be lost, and then nobody is late', () => {
+    const { calls } = simulate({
+      places: 10,
+      workMs: 20,
+      deadlineMs: 1_000,
+      arrivals: (ms) => (ms % 20 === 0 ? 11 : 0),
+      forMs: 40_000,
+    })
+    const late = calls.filter(({ how }) => how === 'late')
+    expect(Math.max(...late.map(({ askedAt }) => askedAt))).toBeLessThan(16_000)
+    const after = calls.filter(({ askedAt, how }) => askedAt > 20_000 && how === 'served')
+    expect(after.length).toBeGreaterThan(0.97 * 500 * 19.8)
+    expect(Math.max(...after.map(({ waitedMs }) => waitedMs))).toBeLessThanOrEqual(100)
+  })
+
+  test.each([
+    ['200 callers at once for ten places of 100 ms', 10, 100, (ms: number) => (ms === 0 ? 200 : 0)],
+    ['400 callers at once, four seconds of work', 10, 100, (ms: number) => (ms === 0 ? 400 : 0)],
+    ['a burst every two seconds', 10, 20, (ms: number) => (ms % 2_000 === 0 ? 900 : 0)],
+    ['nine tenths of what can be served', 10, 20, (ms: number) => (ms % 20 === 0 ? 9 : 0)],
+  ])('%s is not', (_, places, workMs, arrivals) => {
+    const { calls } = simulate({ places, workMs, deadlineMs: 5_000, arrivals, forMs: 12_000 })
+    expect([count(calls, 'shed'), count(calls, 'late')]).toEqual([0, 0])
+  })
+
+  test.each([
+    ['100 workers on 10 places', 100, 100],
+    ['25 workers on 10 places of two seconds', 25, 2_000],
+  ])('%s is not, however long they wait: they come back and lose nothing', (_, workers, workMs) => {
+    const arrivals = (ms: number): number => (ms < workers * 10 && ms % 10 === 0 ? 1 : 0)
+    const { calls } = simulate({ places: 10, workMs, deadlineMs: 5_000, arrivals, forMs: 20_000, again: true })
+    expect([count(calls, 'shed'), count(calls, 'late')]).toEqual([0, 0])
+  })
+
+  test('is over when the load is: the next burst is served', () => {
+    const arrivals = (ms: number): number => (ms < 3_000 ? 5 : ms === 3_500 ? 200 : 0)
+    const { calls } = simulate({ places: 10, workMs: 20, deadlineMs: 1_000, arrivals, forMs: 6_000 })
+    expect(count(calls, 'shed')).toBeGreaterThan(1_000)
+    expect(calls.filter(({ askedAt }) => askedAt >= 3_500).map(({ how }) => how)).toEqual(Array(200).fill('served'))
+  })
+})
+
+type Event =
+  | { readonly do: 'formed' | 'gaveUp' | 'restart' }
+  | { readonly do: 'served'; readonly waitedMs: number }
+  | { readonly do: 'look' | 'wait' }
+
+/** Somebody left the queue, served after a wait or in vain. */
+interface Left {
+  readonly at: number
+  readonly interval: number
+  readonly period: number
+  readonly waitedMs: number | undefined
+}
+
+/** The same from a list of all that happened, looked through anew each time. */
+class Reference {
+  isSlow = false
+  #at = 0
+  #period = 0
+  #length = 0
+  #periodLength = 0
+  #before: { readonly from: number; readonly until: number } | undefined
+  #fresh = true
+  #freshPeriod = true
+  readonly #log: Left[] = []
+  #intervals = 0
+  #periods = 0
+  readonly #options: ResolvedOverload
+
+  constructor(options: ResolvedOverload) {
+    this.#options = options
+  }
+
+  restart(now: number, waiting: number): void {
+    this.isSlow = false
+    this.#before = undefined
+    this.#intervals += 2
+    this.#periods += 1
+    this.#at = this.#period = now
+    this.#length = this.#periodLength = waiting
+    this.#fresh = this.#freshPeriod = true
+  }
+
+  formed(now: number): void {
+    const lastServed = this.#log.findLast(({ waitedMs }) => waitedMs !== undefined)?.at ?? 0
+    if (!(this.isSlow && now - lastServed <= 2 * this.#options.targetMs)) this.restart(now, 0)
+  }
+
+  left(at: number, waitedMs: number | undefined): void {
+    this.#log.push({ at, interval: this.#intervals, period: this.#periods, waitedMs })
+  }
+
+  look(now: number, waiting: number, oldestMs: number): void {
+    const { targetMs, intervalMs } = this.#options
+    if (now - this.#period < targetMs) return
+    const waits = (of: readonly Left[], isFresh: boolean): number => {
+      const all = of.flatMap(({ waitedMs }) => (waitedMs === undefined ? [] : [waitedMs]))
+      if (isFresh) all.push(0)
+      return all.length === 0 ? oldestMs : Math.min(...all)
+    }
+    const interval = this.#log.filter((one) => one.interval === this.#intervals)
+    const earlier = this.#log.filter((one) => one.interval === this.#intervals - 1)
+    const period = this.#log.filter((one) => one.period === this.#periods)
+    const served = [...interval, ...earlier].filter(({ waitedMs }) => waitedMs !== undefined).length
+    const span = now - this.#at + (this.#before === undefined ? 0 : this.#before.until - this.#before.from)
+    const grows = waiting > this.#periodLength && waiting >= 1.25 * this.#length
+    const foreseen = served >= 10 && grows && waiting / (served / span) > intervalMs
+    if (waits(period, this.#freshPeriod) > targetMs && foreseen) this.isSlow = true
+    this.#periods += 1
+    this.#period = now
+    this.#periodLength = waiting
+    this.#freshPeriod = false
+    if (now - this.#at < intervalMs) return
+    const lost = interval.filter(({ waitedMs }) => waitedMs === undefined).length
+    const isLosing = lost > 0 && lost / interval.length >= 1 / 20
+    this.isSlow = waits(interval, this.#fresh) > targetMs && (this.isSlow || isLosing)
+    this.#before = { from: this.#at, until: now }
+    this.#intervals += 1
+    this.#at = now
+    this.#length = waiting
+    this.#fresh = false
+  }
+}
+
+test('agrees with a model that keeps all that happened', () => {
+  const event: fc.Arbitrary<Event> = fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc.record({ do: fc.constant('served' as const), waitedMs: fc.nat({ max: 40 }) }),
+    },
+    { weight: 3, arbitrary: fc.constantFrom<Event>({ do: 'look' }, { do: 'wait' }, { do: 'gaveUp' }) },
+    { weight: 1, arbitrary: fc.constantFrom<Event>({ do: 'formed' }, { do: 'restart' }) },
+  )
+  const step = fc.tuple(event, fc.nat({ max: 6 }), fc.nat({ max: 200 }), fc.nat({ max: 30 }))
+  const options = { targetMs: 10, intervalMs: 60 }
+  let slow = 0
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 30, maxLength: 300, size: 'max' }), (steps) => {
+      const codel = new Codel(options)
+      const reference = new Reference(options)
+      let now = 1_000
+      codel.restart(now, 0)
+      reference.restart(now, 0)
+      for (const [one, ms, waiting, oldestMs] of steps) {
+        now += ms
+        switch (one.do) {
+          case 'formed':
+            codel.formed(now)
+            reference.formed(now)
+            break
+          case 'restart':
+            codel.restart(now, waiting)
+            reference.restart(now, waiting)
+            break
+          case 'gaveUp':
+            codel.gaveUp()
+            reference.left(now, undefined)
+            break
+          case 'served':
+            codel.served(now, one.waitedMs, waiting, oldestMs)
+            reference.left(now, one.waitedMs)
+            if (waiting === 0) reference.isSlow = false
+            reference.look(now, waiting, oldestMs)
+            break
+          case 'look':
+            codel.look(now, waiting, oldestMs)
+            reference.look(now, waiting, oldestMs)
+            break
+          case 'wait':
+            break
+        }
+        expect(codel.isSlow).toBe(reference.isSlow)
+        if (codel.isSlow) slow += 1
+      }
+    }),
+    seeded(300),
+  )
+  expect(slow).toBeGreaterThan(100)
+})
