@@ -1,6 +1,6 @@
 import type { Limit, OperationOptions } from './base/limit.js'
-import type { Asking } from './cluster/cluster.js'
 import type { ClusterEvents, HostStats } from './cluster/cluster-events.js'
+import type { Asking } from './cluster/cluster-parts.js'
 import { within } from './errors/given-up.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'

@@ -3,21 +3,17 @@ import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify, isReadAgain } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
-import type { ConnectionSlot, Host } from '../host/host.js'
-import type { PrimaryTrail } from '../policy/primary-trail.js'
+import type { ConnectionSlot } from '../host/host.js'
 import type { FlushMode } from '../pool/resource-pool.js'
 import type { Holder } from '../pool/waiter.js'
 import type { QueryResult, StatementConfig } from '../wire/statement.js'
 import type { CausalToken } from './causal-token.js'
 import type { Causality } from './causality.js'
-import type { ClusterVoice, HostStats, RouteReason } from './cluster-events.js'
+import type { HostStats, RouteReason } from './cluster-events.js'
+import type { Asking, ClusterParts } from './cluster-parts.js'
 import { hostStats } from './host-stats.js'
 import type { Member } from './member.js'
-import type { ReadRule } from './read-rule.js'
 import type { ReadContext, ReadScope } from './read-scope.js'
-import type { Router } from './router.js'
-import type { Topology } from './topology.js'
-import type { WritePositions } from './write-positions.js'
 
 /** Between two attempts of a statement that the server refused for its role, while a primary is looked for. */
 const againMs = 50
@@ -28,31 +24,6 @@ const leastWaitMs = 50
 
 /** How often every host is looked at while there are writes alone. */
 const everyMs = 1_000
-
-/** What a cluster is made of; create-pool.ts puts it together. */
-export interface ClusterParts {
-  readonly primary: Host
-  readonly members: readonly Member[]
-  readonly topology: Topology
-  readonly router: Router
-  readonly trail: PrimaryTrail
-  readonly rule: ReadRule
-  readonly positions: WritePositions
-  readonly events: ClusterVoice
-  readonly failoverTimeoutMs: number
-  readonly causalityWaitMs: number
-  /** The bounds of a read that says nothing of its own. */
-  readonly scope: ReadScope
-}
-
-/** The rights and duties of the line of work that asks. */
-export interface Asking {
-  readonly reading: ReadScope | undefined
-  readonly causality: Causality | undefined
-  /** Whether it holds an advisory lock. */
-  readonly isUnderLock: boolean
-  readonly holder: Holder | undefined
-}
 
 /** A connection to a replica, for a transaction that only reads. */
 export interface TakenReader {
