@@ -17,7 +17,9 @@ export class Causality {
     this.#token = laterToken(token, parent?.token)
     this.#unknowns = parent?.isUnknown === true ? 1 : 0
     this.#parent = parent
-    if (parent !== undefined) for (const pending of parent.#pending) this.#await(pending)
+    // What the outer one has written and waits for is what this one must see, too.
+    if (parent === undefined) return
+    for (const pending of parent.#pending) this.#await(pending.then(() => this.#takeOver(parent)))
   }
 
   /** What is known so far; writes whose position is being asked for are not in it. */
@@ -69,6 +71,11 @@ export class Causality {
   /** Settles when the position of every write up to now is known or known to be unknown. Never rejects. */
   async settled(): Promise<void> {
     await Promise.all(this.#pending)
+  }
+
+  #takeOver(parent: Causality): void {
+    this.#token = laterToken(this.#token, parent.token)
+    if (parent.isUnknown) this.#unknowns += 1
   }
 
   #await(settled: Promise<void>): void {

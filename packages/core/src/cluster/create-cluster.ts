@@ -1,3 +1,4 @@
+import { ConnectionLostError } from '../errors/pool-errors.js'
 import { Host } from '../host/host.js'
 import type { ResetMode } from '../host/hygiene.js'
 import { PrimaryTrail } from '../policy/primary-trail.js'
@@ -43,7 +44,14 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
   const trail = new PrimaryTrail()
   const members = plan.places.map(({ config, limits, weight }) => {
     const where = whereTo(config)
-    const reader = new Host(config, where, limits, environment, onLeak, plan.resetMode, { failsFast: true })
+    const reader = new Host(config, where, limits, environment, onLeak, plan.resetMode, {
+      failsFast: true,
+      // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.
+      open: (signal) =>
+        Connection.open(config, clock, signal).catch((cause: unknown) => {
+          throw new ConnectionLostError(false, { cause })
+        }),
+    })
     const place = { where, open: (signal?: AbortSignal) => Connection.open(config, clock, signal), reader, weight }
     return new Member(place, clock, {
       seen: (member, sighting) => {

@@ -86,14 +86,17 @@ describe('a line of work', () => {
     const position = Promise.withResolvers<CausalToken>()
     inner.noteSoon(position.promise)
     expect([inner.isPending, outer.isPending, inner.token]).toEqual([true, true, undefined])
-    // A line of work that begins now waits as well.
-    expect(new Causality(undefined, outer).isPending).toBe(true)
+    // A line of work that begins now waits as well, and sees it.
+    const later = new Causality(undefined, outer)
+    expect(later.isPending).toBe(true)
     position.resolve(at(3n))
-    await inner.settled()
+    await Promise.all([inner.settled(), later.settled()])
+    expect([later.token, later.isPending]).toEqual([at(3n), false])
     expect([inner.isPending, outer.isPending, outer.token]).toEqual([false, false, at(3n)])
     inner.noteSoon(Promise.reject(new Error('the primary is away')))
-    await inner.settled()
-    expect([inner.isUnknown, outer.isUnknown]).toEqual([true, true])
+    const last = new Causality(undefined, outer)
+    await Promise.all([inner.settled(), last.settled()])
+    expect([inner.isUnknown, outer.isUnknown, last.isUnknown]).toEqual([true, true, true])
   })
 
   test('a position that was asked for before a write says nothing of that write', () => {

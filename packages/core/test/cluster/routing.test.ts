@@ -57,7 +57,7 @@ test('a replica that is too far behind is not read from, until it has caught up'
   const pool = bench().pool({ maxLagMs: 200 })
   const role = async (): Promise<string | undefined> =>
     (await routesOf(pool, () => pool.read(() => pool.query('select count(*) from item')))).at(-1)?.role
-  expect(await role()).toBe('replica')
+  await eventually('replicas are read from', async () => (await role()) === 'replica')
   for (const server of cluster.replicas) await server.pauseReplay()
   try {
     await onServer(database.url, 'insert into item values (100)')
@@ -122,7 +122,7 @@ test('a function that the user vouches for and that writes after all: primary, a
 
 test('the figures of each host', async () => {
   const pool = bench().pool()
-  expect(pool.stats().hosts.map(({ role }) => role)).toEqual(['primary', 'unknown', 'unknown'])
+  expect(pool.stats().hosts.map(({ role }) => role)).toEqual(['unknown', 'unknown', 'unknown'])
   for (let reads = 0; reads < 50; reads += 1) await pool.read(() => pool.query('select 1'))
   const { hosts } = pool.stats()
   expect(hosts.map(({ role }) => role)).toEqual(['primary', 'replica', 'replica'])
