@@ -1,9 +1,11 @@
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** The folder of the whole repository. */
-export const root = fileURLToPath(new URL('../..', import.meta.url))
+const above = fileURLToPath(new URL('../..', import.meta.url))
+
+/** The folder of the whole repository; compiled, this file lies a folder deeper than its source. */
+export const root = existsSync(join(above, 'pnpm-workspace.yaml')) ? above : join(above, '..')
 
 /** The parts of a package.json that the tests look at. */
 export interface Manifest {

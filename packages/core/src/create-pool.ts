@@ -1,22 +1,22 @@
 import { systemClock } from './base/clock.js'
 import { Emitter } from './base/emitter.js'
 import { systemRandom } from './base/random.js'
-import { resolveClusterOptions } from './cluster/cluster-options.js'
-import { createCluster, type PlaceConfig } from './cluster/create-cluster.js'
+import { createCluster, type PlaceSettings } from './cluster/create-cluster.js'
 import { Host } from './host/host.js'
 import { defaultResetMode } from './host/hygiene.js'
 import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
 import { Pool, type PoolEvents } from './pool.js'
-import { defaultPoolLocks, type PoolOptions, resolveLimits, withoutUndefined } from './pool-options.js'
+import { defaultPoolLocks, type PoolOptions, resolveOptions, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
 import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
 import type { LockEnvironment } from './session/lock/with-lock.js'
-import { clientConfig } from './wire/client-config.js'
-import { whereTo } from './wire/where-to.js'
+import type { ConnectSettings } from './wire/connect-settings.js'
+import { Destination } from './wire/destination.js'
+import { endpointText } from './wire/endpoint.js'
 
 /**
  * Makes a pool. Nothing is connected before the first use, unless `min` asks for it. This is the one place where the
@@ -32,8 +32,8 @@ import { whereTo } from './wire/where-to.js'
  * console.log(rows)
  * ```
  */
-export function createPool(options: PoolOptions = {}): Pool {
-  const limits = resolveLimits(options)
+export function createPool(given: PoolOptions = {}): Pool {
+  const { options, limits, connect, replicas, cluster: clusterOptions } = resolveOptions(given)
   const name = options.name ?? 'lifeguard'
   const environment: PoolEnvironment = {
     clock: options.environment?.clock ?? systemClock,
@@ -41,21 +41,35 @@ export function createPool(options: PoolOptions = {}): Pool {
   }
   const events = new Emitter<PoolEvents>()
   const onLeak = options.onLeak ?? warnOfLeak(name)
-  const config = clientConfig(options, name)
   const { resetOnRelease: resetMode = defaultResetMode } = options
-  const clusterOptions = resolveClusterOptions(options)
-  const places: PlaceConfig[] = [
-    { config, limits: { ...limits, min: 0 }, weight: 1 },
-    ...clusterOptions.replicas.map(({ connectionString, weight, max = limits.max, min }) => ({
-      config: clientConfig({ ...options, connectionString }, name),
-      limits: { ...limits, max, min },
-      weight,
-    })),
-  ]
+  const { clock, random } = environment
+  const destination = new Destination(connect, name, clock, random)
+  const placesOf = (settings: ConnectSettings, own: Pick<PlaceSettings, 'limits' | 'weight'>): PlaceSettings[] =>
+    settings.endpoints.map((endpoint) => ({
+      ...own,
+      where: endpointText(endpoint),
+      destination: new Destination(
+        { ...settings, endpoints: [endpoint], targetSessionAttrs: 'any' },
+        name,
+        clock,
+        random,
+      ),
+    }))
+  const plan = {
+    ...{ destination, limits, environment, onLeak, resetMode, events, options: clusterOptions },
+    places: [
+      // Each of the pool's own hosts may be the primary; those that are not are read from.
+      ...placesOf(connect, { limits: { ...limits, min: 0 }, weight: 1 }),
+      ...replicas.flatMap((replica) => {
+        const { max = limits.max, min, weight } = replica
+        return placesOf(replica.connect, { limits: { ...limits, max, min }, weight })
+      }),
+    ],
+  }
   const { host, cluster } =
-    places.length === 1
-      ? { host: new Host(config, whereTo(config), limits, environment, onLeak, resetMode), cluster: undefined }
-      : createCluster({ places, limits, environment, onLeak, resetMode, events, options: clusterOptions })
+    replicas.length === 0
+      ? { host: new Host(destination, limits, environment, onLeak, resetMode), cluster: undefined }
+      : createCluster(plan)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))

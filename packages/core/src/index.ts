@@ -1,3 +1,4 @@
+export type { Duration, DurationText } from './base/duration.js'
 export type { OperationOptions } from './base/limit.js'
 export type {
   ClusterEvents,
@@ -74,5 +75,7 @@ export type { UpdateVersionedOptions } from './session/update-versioned.js'
 export type { FallbackCache, FallbackOptions, FallbackResult } from './session/with-fallback.js'
 export type { OptimisticAttempt, OptimisticRetryOptions } from './session/with-optimistic-retry.js'
 export type { ConnectOptions } from './wire/connect-options.js'
+export type { ChannelBinding, TargetSessionAttrs } from './wire/connect-settings.js'
 export type { Field, TypeParsers } from './wire/pg-internals.js'
 export type { QueryResult, StatementConfig } from './wire/statement.js'
+export type { SslMode } from './wire/tls-settings.js'

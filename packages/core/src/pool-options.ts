@@ -1,16 +1,28 @@
 import type { Clock } from './base/clock.js'
+import type { Duration, InMs } from './base/duration.js'
 import type { Random } from './base/random.js'
-import { type ClusterOptions, resolveClusterOptions } from './cluster/cluster-options.js'
+import { acceptValue, checkOptions, nest } from './check-options.js'
+import {
+  type ClusterOptions,
+  type ResolvedClusterOptions,
+  type ResolvedReplica,
+  resolveClusterOptions,
+} from './cluster/cluster-options.js'
+import { connectSettings } from './connection-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
-import { type HygieneOptions, resetModes } from './host/hygiene.js'
+import type { HygieneOptions } from './host/hygiene.js'
+import { mergeOptions } from './merge-options.js'
+import { optionTable } from './option-table.js'
 import { defaultOverload, type ResolvedOverload } from './policy/codel.js'
 import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolSize } from './pool/resource-pool.js'
+import { replicaSettings } from './replica-settings.js'
 import type { ConnectOptions } from './wire/connect-options.js'
+import type { ConnectSettings } from './wire/connect-settings.js'
 
-/** Everything that can be said of a pool. Durations are in milliseconds. */
+/** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
 export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, ClusterOptions {
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
@@ -43,7 +55,7 @@ export interface PoolLockOptions {
    *
    * @default 5000
    */
-  readonly heartbeatMs?: number | undefined
+  readonly heartbeatMs?: Duration | undefined
   /**
    * Whether to find out, before the first lock, that session locks work on this way to the server.
    *
@@ -55,148 +67,55 @@ export interface PoolLockOptions {
 /** The defaults of PoolLockOptions. */
 export const defaultPoolLocks = { maxConnections: 4, heartbeatMs: 5_000, selfTest: true } as const
 
-/** Options of `pg.Pool` that have another name or place here. */
-const renamed: Readonly<Record<string, string>> = {
-  idleTimeoutMillis: 'idleTimeoutMs',
-  connectionTimeoutMillis: 'acquireTimeoutMs (for the whole wait) and connectTimeoutMs (for one connection)',
-  maxLifetimeSeconds: 'maxLifetimeMs, in milliseconds',
-  statement_timeout: 'statementTimeoutMs',
-  idle_in_transaction_session_timeout: 'idleInTransactionTimeoutMs',
-  lock_timeout: "settings: { lock_timeout: '500ms' }",
-  query_timeout: 'statementTimeoutMs, or timeoutMs for one call',
-  keepAliveInitialDelayMillis: 'keepAliveInitialDelayMs',
-  application_name: 'applicationName',
-  fallback_application_name: 'name',
-  allowExitOnIdle: 'nothing: call end() when the work is done',
-  options: "settings: { name: 'value' }",
+/** The options of a pool, checked, with every duration in milliseconds. */
+export interface ResolvedPoolOptions {
+  /** Sizes and times, with their defaults. */
+  readonly limits: ResolvedPoolLimits
+  /** How to connect, from the fields, the connection string and the environment together. */
+  readonly connect: ConnectSettings
+  /** Replicas and what has to do with them, with their defaults. */
+  readonly cluster: ResolvedClusterOptions
+  /** The replicas, with how to connect to them. */
+  readonly replicas: readonly (ResolvedReplica & { readonly connect: ConnectSettings })[]
+  /** What was said in fields or in the connection string of everything, without defaults. */
+  readonly options: InMs<PoolOptions>
 }
 
-const known: ReadonlySet<string> = new Set([
-  ...Object.keys(defaultPoolLimits),
-  ...[
-    'connectionString',
-    'host',
-    'port',
-    'user',
-    'password',
-    'database',
-    'ssl',
-    'types',
-    'connectTimeoutMs',
-    'keepAlive',
-  ],
-  ...['keepAliveInitialDelayMs', 'statementTimeoutMs', 'idleInTransactionTimeoutMs', 'applicationName', 'settings'],
-  ...['name', 'retryBudget', 'locks', 'onLeak', 'environment', 'resetOnRelease'],
-  ...['replicas', 'maxLagMs', 'maxLagBytes', 'failoverTimeoutMs', 'causalityWaitMs', 'readFunctions', 'primaryOnly'],
-])
-
-/** Durations that may also be Infinity, for never. */
-const durations = ['acquireTimeoutMs', 'idleTimeoutMs', 'validateAfterIdleMs'] as const
-
-/** Durations that something else than this library counts, or that must come to an end. */
-const finiteDurations = [
-  'leakDetectionMs',
-  'connectTimeoutMs',
-  'keepAliveInitialDelayMs',
-  'statementTimeoutMs',
-  'idleInTransactionTimeoutMs',
-] as const
-
 /**
- * Checks every option and fills in the defaults of the limits.
+ * Checks every option, takes in what the connection string and the environment say, and fills in defaults.
  *
- * @throws InvalidOptionError at the first that is not what it may be
+ * @throws InvalidOptionError at the first that is not what it may be, or is said twice in different ways
  */
-export function resolveLimits(options: PoolOptions): ResolvedPoolLimits {
-  if (typeof options !== 'object' || options === null)
-    throw new InvalidOptionError('the options', `of type ${typeof options}`, 'an object')
-  for (const name of Object.keys(options)) {
-    const here = renamed[name]
-    if (here !== undefined) throw new InvalidOptionError(name, 'an option of pg.Pool', `here it is ${here}`)
-    if (!known.has(name)) throw new InvalidOptionError(name, 'not an option', [...known].sort().join(', '))
-  }
-  for (const name of durations) {
-    const value = options[name]
-    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
-      throw new InvalidOptionError(name, show(value), 'a number of milliseconds, 0 or more')
-    }
-  }
-  for (const name of finiteDurations) {
-    const value = options[name]
-    if (value !== undefined && !(typeof value === 'number' && Number.isFinite(value) && value >= 0)) {
-      throw new InvalidOptionError(name, show(value), 'a finite number of milliseconds, 0 or more')
-    }
-  }
-  const { connectionString, port, name, settings, retryBudget, maxLifetimeMs } = options
-  if (maxLifetimeMs !== undefined && !(typeof maxLifetimeMs === 'number' && maxLifetimeMs > 0)) {
-    throw new InvalidOptionError(
-      'maxLifetimeMs',
-      show(maxLifetimeMs),
-      'a number of milliseconds above 0; Infinity for no end',
-    )
-  }
-  if (name !== undefined && (typeof name !== 'string' || name === '')) {
-    throw new InvalidOptionError('name', show(name), 'a text of at least one character')
-  }
-  for (const [setting, value] of Object.entries(settings ?? {})) {
+export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEnv = process.env): ResolvedPoolOptions {
+  const values = mergeOptions(checkOptions(given), environment)
+  const options = nest(values) as InMs<PoolOptions>
+  for (const [setting, value] of Object.entries(options.settings ?? {})) {
     if (!['string', 'number', 'boolean'].includes(typeof value)) {
       throw new InvalidOptionError(`settings.${setting}`, `of type ${typeof value}`, 'a text, a number or a boolean')
     }
   }
-  for (const part of ['reserve', 'perSuccess'] as const) {
-    const value = retryBudget?.[part]
-    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
-      throw new InvalidOptionError(`retryBudget.${part}`, show(value), 'a number, 0 or more')
-    }
-  }
-  if (connectionString !== undefined) assertUrl(connectionString)
-  if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
-    throw new InvalidOptionError('port', show(port), 'a whole number from 1 to 65535')
-  }
-  const { maxConnections, heartbeatMs } = { ...defaultPoolLocks, ...options.locks }
-  whole('locks.maxConnections', maxConnections, 1, Number.MAX_SAFE_INTEGER)
-  if (!(typeof heartbeatMs === 'number' && Number.isFinite(heartbeatMs) && heartbeatMs > 0)) {
-    throw new InvalidOptionError('locks.heartbeatMs', show(heartbeatMs), 'a finite number of milliseconds above 0')
-  }
-  resolveClusterOptions(options)
-  if (options.resetOnRelease !== undefined && !resetModes.includes(options.resetOnRelease)) {
-    throw new InvalidOptionError('resetOnRelease', show(options.resetOnRelease), resetModes.join(', '))
-  }
-  const limits = {
-    ...defaultPoolLimits,
-    ...withoutUndefined(pick(options)),
-    overload: resolveOverload(options.overload),
-  }
-  whole('max', limits.max, 1, Number.MAX_SAFE_INTEGER)
-  whole('min', limits.min, 0, limits.max, `a whole number from 0 to max (${limits.max})`)
-  whole('maxUses', limits.maxUses, 0, Number.MAX_SAFE_INTEGER)
-  if (limits.maxWaiting !== Number.POSITIVE_INFINITY) whole('maxWaiting', limits.maxWaiting, 0, Number.MAX_SAFE_INTEGER)
-  return limits
+  const limits = { ...defaultPoolLimits, ...pick(options), overload: resolveOverload(options.overload) }
+  assertSize({}, limits)
+  const cluster = resolveClusterOptions(options)
+  const replicas = cluster.replicas.map((replica, index) => {
+    return { ...replica, connect: replicaSettings(values, replica, index) }
+  })
+  return { limits, options, connect: connectSettings(values), cluster, replicas }
 }
 
-function resolveOverload(overload: PoolOptions['overload']): ResolvedOverload | false {
-  if (overload === false) return false
-  if (overload !== undefined && (typeof overload !== 'object' || overload === null)) {
-    throw new InvalidOptionError('overload', show(overload), '{ targetMs, intervalMs } or false')
+function resolveOverload(given: InMs<PoolOptions>['overload']): ResolvedOverload | false {
+  if (given === false) return false
+  const overload: ResolvedOverload = { ...defaultOverload, ...withoutUndefined(given ?? {}) }
+  if (overload.intervalMs < overload.targetMs) {
+    const allowed = `a finite number of milliseconds, targetMs (${overload.targetMs}) or more`
+    throw new InvalidOptionError('overload.intervalMs', String(overload.intervalMs), allowed)
   }
-  for (const name of Object.keys(overload ?? {})) {
-    if (!(name in defaultOverload)) {
-      throw new InvalidOptionError(`overload.${name}`, 'not an option', Object.keys(defaultOverload).join(', '))
-    }
-  }
-  const { targetMs, intervalMs } = { ...defaultOverload, ...withoutUndefined(overload ?? {}) }
-  if (!(typeof targetMs === 'number' && Number.isFinite(targetMs) && targetMs > 0)) {
-    throw new InvalidOptionError('overload.targetMs', show(targetMs), 'a finite number of milliseconds above 0')
-  }
-  if (!(typeof intervalMs === 'number' && Number.isFinite(intervalMs) && intervalMs >= targetMs)) {
-    const allowed = `a finite number of milliseconds, targetMs (${targetMs}) or more`
-    throw new InvalidOptionError('overload.intervalMs', show(intervalMs), allowed)
-  }
-  return { targetMs, intervalMs }
+  return overload
 }
 
-function pick(options: PoolOptions): PoolLimits {
-  return Object.fromEntries(Object.keys(defaultPoolLimits).map((name) => [name, options[name as keyof PoolLimits]]))
+function pick(options: InMs<PoolOptions>): Partial<Omit<ResolvedPoolLimits, 'overload'>> {
+  const given = Object.entries(options).filter(([name]) => Object.hasOwn(defaultPoolLimits, name))
+  return Object.fromEntries(given)
 }
 
 /**
@@ -206,39 +125,14 @@ function pick(options: PoolOptions): PoolLimits {
  */
 export function assertSize(size: PoolSize, now: { readonly max: number; readonly min: number }): void {
   const { max = now.max, min = now.min } = size
-  whole('max', max, 1, Number.MAX_SAFE_INTEGER)
-  whole('min', min, 0, max, `a whole number from 0 to max (${max})`)
+  for (const [name, value] of Object.entries({ max, min })) {
+    const kind = optionTable[name]
+    if (kind !== undefined) acceptValue(name, kind, value)
+  }
+  if (min > max) throw new InvalidOptionError('min', String(min), `a whole number from 0 to max (${max})`)
 }
 
 /** The same object without the fields that are undefined, so that they do not hide a default. */
 export function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
-}
-
-function whole(
-  name: string,
-  value: unknown,
-  least: number,
-  most: number,
-  allowed = `a whole number, ${least} or more`,
-): void {
-  if (!(typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most)) {
-    throw new InvalidOptionError(name, show(value), allowed)
-  }
-}
-
-/** A URL may hold a password: what is wrong with it is said without showing it. */
-function assertUrl(value: unknown): void {
-  const allowed = 'postgres://user:password@host:port/database'
-  if (typeof value !== 'string') throw new InvalidOptionError('connectionString', `of type ${typeof value}`, allowed)
-  // A path is a Unix socket; two slashes are a URL that has lost its scheme, and may hold a password.
-  const isPath = value.startsWith('/') && !value.startsWith('//')
-  if (isPath || /^(postgres(ql)?|socket):/.test(value)) return
-  const scheme = /^[a-z][a-z0-9+.-]{0,20}(?=:\/\/)/i.exec(value)?.[0]
-  const given = scheme === undefined ? 'not a URL' : `not a URL of PostgreSQL (its scheme is ${scheme})`
-  throw new InvalidOptionError('connectionString', given, allowed)
-}
-
-function show(value: unknown): string {
-  return typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value))
 }

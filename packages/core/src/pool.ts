@@ -6,6 +6,7 @@ import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
+import { PgPoolFacade } from './pg-pool-facade.js'
 import type { PoolCounts } from './pool/pool-counts.js'
 import { type FlushMode, flushModes, type PoolSize } from './pool/resource-pool.js'
 import { defaultEndMs, type EndOptions } from './pool-end.js'
@@ -47,6 +48,7 @@ import {
   withOptimisticRetry,
 } from './session/with-optimistic-retry.js'
 import { withTransaction } from './session/with-transaction.js'
+import type { PgPool } from './wire/pg-shapes.js'
 import type { QueryResult, StatementConfig } from './wire/statement.js'
 
 /** The pool at one moment, in numbers. */
@@ -90,6 +92,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
   readonly name: string
   readonly #environment: LockEnvironment
   readonly #fallback: Fallback
+  #pgPool: PgPool | undefined
 
   /** @internal use createPool */
   constructor(name: string, environment: LockEnvironment) {
@@ -453,6 +456,30 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    */
   withFallback<T>(key: string, fn: () => Promise<T>, options: FallbackOptions): Promise<FallbackResult<T>> {
     return this.#fallback.get(key, fn, options)
+  }
+
+  /**
+   * This pool with the shape of a `pg.Pool`, for everything that takes one: the same object at every call, without a
+   * connection of its own. What it is asked inside an open transaction belongs to that transaction; a client that is
+   * connected there runs on the transaction's connection, and its BEGIN, COMMIT and ROLLBACK are those of a savepoint.
+   * Its `end` ends this pool.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const client = await pool.asPgPool().connect()
+   * try {
+   *   await client.query('listen orders')
+   * } finally {
+   *   client.release(true)
+   * }
+   * ```
+   */
+  asPgPool(): PgPool {
+    this.#pgPool ??= new PgPoolFacade(this, this.#environment) as unknown as PgPool
+    return this.#pgPool
   }
 
   /** Listens to what happens in the pool; returns the way to stop. A listener that throws becomes a process warning. */

@@ -44,8 +44,8 @@ console.log(
 export function refused(): void {
   // @ts-expect-error there is no such column
   db.selectFrom('item').select('colour')
-  // @ts-expect-error a duration is a number
-  createPool({ acquireTimeoutMs: '5s' })
+  // @ts-expect-error a duration has a unit that is known
+  createPool({ acquireTimeoutMs: '5 seconds' })
   // @ts-expect-error an option of pg.Pool that has another name here
   createPool({ idleTimeoutMillis: 5 })
 }

@@ -1,3 +1,4 @@
+import type { Duration, InMs } from '../base/duration.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { ReadRuleOptions } from './read-rule.js'
 
@@ -28,7 +29,7 @@ export interface ClusterOptions extends ReadRuleOptions {
    *
    * @default 1000
    */
-  readonly maxLagMs?: number | undefined
+  readonly maxLagMs?: Duration | undefined
   /**
    * A replica that has no more than this left to replay, in bytes of log, is fresh enough whatever the time says.
    *
@@ -42,14 +43,14 @@ export interface ClusterOptions extends ReadRuleOptions {
    *
    * @default 30000
    */
-  readonly failoverTimeoutMs?: number | undefined
+  readonly failoverTimeoutMs?: Duration | undefined
   /**
    * How long a read inside `withCausality` waits for a replica to show what was written, in milliseconds; then it goes to
    * the primary. `0` does not wait.
    *
    * @default 100
    */
-  readonly causalityWaitMs?: number | undefined
+  readonly causalityWaitMs?: Duration | undefined
 }
 
 /** One replica with its defaults filled in. */
@@ -79,7 +80,7 @@ export const defaultClusterTimes = { maxLagMs: 1_000, failoverTimeoutMs: 30_000,
  *
  * @throws InvalidOptionError; never with a URL in it, which may hold a password
  */
-export function resolveClusterOptions(options: ClusterOptions): ResolvedClusterOptions {
+export function resolveClusterOptions(options: InMs<ClusterOptions>): ResolvedClusterOptions {
   const { replicas = [], maxLagBytes, readFunctions = [], primaryOnly = [] } = options
   if (!Array.isArray(replicas)) {
     throw new InvalidOptionError('replicas', `of type ${typeof replicas}`, 'an array of URLs or { connectionString }')

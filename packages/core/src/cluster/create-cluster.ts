@@ -5,9 +5,7 @@ import { PrimaryTrail } from '../policy/primary-trail.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import type { LeakReport } from '../pool/resource-factory.js'
 import type { PoolEnvironment } from '../pool/resource-pool.js'
-import type { ClientConfig } from '../wire/client-config.js'
-import { Connection } from '../wire/connection.js'
-import { whereTo } from '../wire/where-to.js'
+import type { Destination } from '../wire/destination.js'
 import { Cluster } from './cluster.js'
 import type { ClusterVoice } from './cluster-events.js'
 import type { ResolvedClusterOptions } from './cluster-options.js'
@@ -18,8 +16,11 @@ import { Topology } from './topology.js'
 import { WritePositions } from './write-positions.js'
 
 /** A server, and the pool of connections to it while it is a replica. */
-export interface PlaceConfig {
-  readonly config: ClientConfig
+export interface PlaceSettings {
+  /** `127.0.0.1:5432`, for people. */
+  readonly where: string
+  /** This one server, whatever its role. */
+  readonly destination: Destination
   readonly limits: ResolvedPoolLimits
   readonly weight: number
 }
@@ -27,7 +28,9 @@ export interface PlaceConfig {
 /** What a cluster is put together from. */
 export interface ClusterPlan {
   /** Those that may be the primary first, and the most likely one foremost. Two or more. */
-  readonly places: readonly PlaceConfig[]
+  readonly places: readonly PlaceSettings[]
+  /** What the user said of the primary. */
+  readonly destination: Destination
   /** Those of the pool to the primary, wherever that is. */
   readonly limits: ResolvedPoolLimits
   readonly environment: PoolEnvironment
@@ -42,24 +45,31 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
   const { environment, onLeak, events, options } = plan
   const { clock, random } = environment
   const trail = new PrimaryTrail()
-  const members = plan.places.map(({ config, limits, weight }) => {
-    const where = whereTo(config)
-    const reader = new Host(config, where, limits, environment, onLeak, plan.resetMode, {
+  const members = plan.places.map(({ where, destination, limits, weight }) => {
+    const reader = new Host(destination, limits, environment, onLeak, plan.resetMode, {
       failsFast: true,
       // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.
       open: (signal) =>
-        Connection.open(config, clock, signal).catch((cause: unknown) => {
-          throw new ConnectionLostError(false, { cause })
-        }),
+        destination.open(signal).then(
+          (connection) => {
+            // Promoted: it says so with its next answer, and its place in the cluster is another one. Noted by the member.
+            connection.reports.onChange(() => void member.monitor.look().catch(() => undefined))
+            return connection
+          },
+          (cause: unknown) => {
+            throw new ConnectionLostError(false, { cause })
+          },
+        ),
     })
-    const place = { where, open: (signal?: AbortSignal) => Connection.open(config, clock, signal), reader, weight }
-    return new Member(place, clock, {
+    const place = { where, open: (signal?: AbortSignal) => destination.open(signal), reader, weight }
+    const member = new Member(place, clock, {
       seen: (member, sighting) => {
         topology.seen(member, sighting)
         if (member === topology.writer && !topology.isLost) trail.add(sighting.askedAt, sighting.lsn)
       },
       failed: (member, error) => topology.failed(member, error),
     })
+    return member
   })
   const topology = new Topology(members, clock, random, {
     found: (member, from, timeline) => {
@@ -73,20 +83,10 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
       events.emit('primary-lost', () => ({ host: member.where, error }))
     },
   })
-  const [first] = plan.places
-  if (first === undefined) throw new Error('bug: a cluster without a place')
-  const host = new Host(
-    first.config,
-    members.map(({ where }) => where).join(','),
-    plan.limits,
-    environment,
-    onLeak,
-    plan.resetMode,
-    {
-      open: (signal) => topology.openWriter(signal),
-      unavailableTimeoutMs: options.failoverTimeoutMs,
-    },
-  )
+  const host = new Host(plan.destination, plan.limits, environment, onLeak, plan.resetMode, {
+    open: (signal) => topology.openWriter(signal),
+    unavailableTimeoutMs: options.failoverTimeoutMs,
+  })
   const { maxLagMs, maxLagBytes, failoverTimeoutMs, causalityWaitMs } = options
   const cluster = new Cluster({
     primary: host,

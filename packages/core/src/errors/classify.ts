@@ -87,6 +87,7 @@ const socketCodes: ReadonlySet<string> = new Set([
  * TransactionRolledBackError, are what their cause is. By code, so that a second copy of this package is understood.
  */
 const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
+  LIFEGUARD_INVALID_OPTION: 'configuration',
   LIFEGUARD_VERSION_CONFLICT: 'version-conflict',
   LIFEGUARD_COMMIT_UNKNOWN: 'outcome-unknown',
   LIFEGUARD_SERVER_UNAVAILABLE: 'unavailable',
@@ -211,7 +212,26 @@ function isRecoveryRefusal(error: object): boolean {
 function classOfLocalError(error: unknown, phase: Phase): ErrorClass {
   if (isConnectionError(error)) return 'connection'
   if (phase !== 'connect') return 'user'
+  if (isEverywhere(error, 'configuration')) return 'configuration'
   return isTlsRefusal(error) ? 'configuration' : 'connection'
+}
+
+/**
+ * Whether a failure to connect may be about how the connection is encrypted, so that the other way is worth a try: TLS
+ * failed or is not there, or no line of pg_hba.conf lets this connection in (28000). Not a wrong password.
+ */
+export function isAboutEncryption(error: unknown): boolean {
+  const found = errorWithSqlState(error)
+  return found === undefined ? isTlsRefusal(error) : found.state === '28000'
+}
+
+/** Whether each of several endpoints failed to connect in this way. */
+function isEverywhere(error: unknown, kind: ErrorClass): boolean {
+  return (
+    error instanceof AggregateError &&
+    error.errors.length > 0 &&
+    error.errors.every((one) => classify(one, 'connect') === kind)
+  )
 }
 
 /** A certificate that does not verify, or no TLS on the server: the same at every attempt. */

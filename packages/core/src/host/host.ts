@@ -8,8 +8,8 @@ import type { LeakReport } from '../pool/resource-factory.js'
 import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
-import type { ClientConfig } from '../wire/client-config.js'
-import { Connection } from '../wire/connection.js'
+import type { Connection } from '../wire/connection.js'
+import type { Destination } from '../wire/destination.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
 
@@ -37,11 +37,14 @@ export class Host {
   readonly environment: PoolEnvironment
   readonly #open: (signal?: AbortSignal) => Promise<Connection>
   readonly #unavailableTimeoutMs: number
+  readonly #destination: Destination
+  readonly #limits: ResolvedPoolLimits
+  /** Called with every new connection, before anybody else has it. */
+  onOpened: ((connection: Connection) => void) | undefined
   readonly #hygiene: Hygiene
 
   constructor(
-    config: ClientConfig,
-    where: string,
+    destination: Destination,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
     onLeak?: (leak: LeakReport) => void,
@@ -49,17 +52,19 @@ export class Host {
     role: HostRole = {},
   ) {
     this.environment = environment
-    const { clock } = environment
-    const { open = (signal) => Connection.open(config, clock, signal), failsFast = false } = role
+    const { open = (signal) => destination.open(signal), failsFast = false } = role
     this.#open = open
     this.#unavailableTimeoutMs = role.unavailableTimeoutMs ?? 0
-    this.#hygiene = new Hygiene(resetMode, clock)
+    this.#destination = destination
+    this.#limits = limits
+    this.#hygiene = new Hygiene(resetMode, environment.clock)
     this.pool = new ResourcePool<Connection>(
       {
-        where,
+        where: destination.where,
         open: async (signal) => {
           const connection = await open(signal)
           connection.onLost(() => this.pool.lost(connection))
+          this.onOpened?.(connection)
           return connection
         },
         close: (connection) => connection.close(),
@@ -67,7 +72,7 @@ export class Host {
           connection.destroy()
           return connection.gone()
         },
-        isAlive: (connection) => connection.isAlive,
+        isAlive: (connection) => connection.isAlive && destination.suits(connection),
         check: (connection) => this.#check(connection),
         isHopeless: (error) => failsFast || classify(error, 'connect') === 'configuration',
         ...(onLeak === undefined ? {} : { onLeak }),
@@ -106,6 +111,20 @@ export class Host {
       } finally {
         this.release(slot)
       }
+    }
+  }
+
+  /** The configuration in the words of `pg.Pool`. */
+  pgOptions(): Readonly<Record<string, unknown>> {
+    const { max, min, maxUses, idleTimeoutMs, maxLifetimeMs, acquireTimeoutMs } = this.#limits
+    return {
+      ...this.#destination.pgConfig(),
+      max,
+      min,
+      maxUses: maxUses === 0 ? Number.POSITIVE_INFINITY : maxUses,
+      idleTimeoutMillis: idleTimeoutMs,
+      maxLifetimeSeconds: Number.isFinite(maxLifetimeMs) ? maxLifetimeMs / 1_000 : 0,
+      connectionTimeoutMillis: Number.isFinite(acquireTimeoutMs) ? acquireTimeoutMs : 0,
     }
   }
 

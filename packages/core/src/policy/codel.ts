@@ -1,4 +1,6 @@
-/** When the pool takes a queue for overload, and turns callers away. All durations in milliseconds. */
+import type { Duration } from '../base/duration.js'
+
+/** When the pool takes a queue for overload, and turns callers away. Durations are numbers of milliseconds, or texts such as '15s'. */
 export interface OverloadOptions {
   /**
    * The wait that is fine, above 0. Once the pool is overloaded, a caller that has waited for twice as long is turned
@@ -6,18 +8,21 @@ export interface OverloadOptions {
    *
    * @default 50
    */
-  readonly targetMs?: number | undefined
+  readonly targetMs?: Duration | undefined
   /**
    * What the pool looks back on, and ahead to, before it calls a queue overload; at least `targetMs`. A burst that can
    * be served within this time is never turned away.
    *
    * @default 2000
    */
-  readonly intervalMs?: number | undefined
+  readonly intervalMs?: Duration | undefined
 }
 
 /** The options with every default filled in. */
-export type ResolvedOverload = { readonly [K in keyof OverloadOptions]-?: Exclude<OverloadOptions[K], undefined> }
+export interface ResolvedOverload {
+  readonly targetMs: number
+  readonly intervalMs: number
+}
 
 /** What stands where the user said nothing. */
 export const defaultOverload: ResolvedOverload = { targetMs: 50, intervalMs: 2_000 }

@@ -1,6 +1,7 @@
+import type { Duration, InMs } from '../base/duration.js'
 import { defaultOverload, type OverloadOptions, type ResolvedOverload } from '../policy/codel.js'
 
-/** Sizes and times of the pool. All durations in milliseconds. */
+/** Sizes and times of the pool. Durations are numbers of milliseconds, or texts such as '15s'. */
 export interface PoolLimits {
   /**
    * Most connections open at the same time, `1` or more. A little above the number of cores of the server is often
@@ -29,20 +30,20 @@ export interface PoolLimits {
    *
    * @default 5000
    */
-  readonly acquireTimeoutMs?: number
+  readonly acquireTimeoutMs?: Duration
   /**
    * An idle connection above `min` is closed after this time. `Infinity` to keep it.
    *
    * @default 600000 (10 minutes)
    */
-  readonly idleTimeoutMs?: number
+  readonly idleTimeoutMs?: Duration
   /**
    * A connection is replaced when it is this old, up to 10 % earlier or later so that not all end at once; never
    * while it is in use. `Infinity` for no end.
    *
    * @default 3600000 (1 hour)
    */
-  readonly maxLifetimeMs?: number
+  readonly maxLifetimeMs?: Duration
   /**
    * A connection is replaced after it was handed out this often; `0` for no bound.
    *
@@ -55,14 +56,14 @@ export interface PoolLimits {
    *
    * @default 500
    */
-  readonly validateAfterIdleMs?: number
+  readonly validateAfterIdleMs?: Duration
   /**
    * Warn about a connection that is held for longer than this, with the stack of its acquisition; `0` is off. The
    * stack costs some microseconds for each acquisition.
    *
    * @default 0
    */
-  readonly leakDetectionMs?: number
+  readonly leakDetectionMs?: Duration
   /**
    * When callers come faster than they can be served, those that have waited for too long are turned away with
    * OverloadedError, so that the others are served in time; `false` lets everybody wait until its own time is over.
@@ -73,9 +74,9 @@ export interface PoolLimits {
 }
 
 /** The limits with every default filled in. */
-export type ResolvedPoolLimits = {
-  readonly [K in Exclude<keyof PoolLimits, 'overload'>]-?: Exclude<PoolLimits[K], undefined>
-} & { readonly overload: ResolvedOverload | false }
+export type ResolvedPoolLimits = Required<InMs<Omit<PoolLimits, 'overload'>>> & {
+  readonly overload: ResolvedOverload | false
+}
 
 /** What stands where the user said nothing. */
 export const defaultPoolLimits: ResolvedPoolLimits = {

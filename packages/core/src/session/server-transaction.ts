@@ -8,6 +8,7 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
 import type { Connection } from '../wire/connection.js'
+import type { ForeignConfig, ForeignStatement } from '../wire/foreign-statement.js'
 import { mayHoldSeveral, type Prelude, type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import { commitOn } from './commit-position.js'
 import type { ConnectionSource } from './connection-source.js'
@@ -80,6 +81,11 @@ export class ServerTransaction {
   /** Whether the server will refuse every further statement: one has failed. */
   get isFailed(): boolean {
     return this.#state.kind === 'open' && this.#state.slot.resource.status === 'E'
+  }
+
+  /** What it runs on, once it has begun and until it is over. */
+  get connection(): Connection | undefined {
+    return this.#begun && this.#state.kind === 'open' ? this.#state.slot.resource : undefined
   }
 
   /** Sends `prelude` ahead of the next statement, at no round trip of its own. Returns the way to take it back unsent. */
@@ -177,17 +183,19 @@ export class ServerTransaction {
     const slot = this.#state.kind === 'open' ? this.#state.slot : await this.#acquire(limit)
     const connection = slot.resource
     const last = preludes.at(-1)
-    // Several statements in one text need the simple protocol: then what goes ahead takes a trip of its own.
-    const apart = last !== undefined && mayHoldSeveral(config.text)
+    // Several statements in one text need the simple protocol, and what is not ours takes nothing with it: then what
+    // goes ahead takes a trip of its own.
+    const foreign = 'foreign' in config ? (config as ForeignConfig).foreign : undefined
+    const apart = last !== undefined && (foreign !== undefined || mayHoldSeveral(config.text))
     try {
       if (apart) await this.#run(connection, new Statement(last, preludes.slice(0, -1)), sending)
-      return await this.#run(connection, new Statement(config, apart ? [] : preludes), sending)
+      return await this.#run(connection, foreign ?? new Statement(config, apart ? [] : preludes), sending)
     } finally {
       this.#noticeEnd(connection)
     }
   }
 
-  async #run(connection: Connection, statement: Statement, sending: Sending): Promise<QueryResult> {
+  async #run(connection: Connection, statement: Statement | ForeignStatement, sending: Sending): Promise<QueryResult> {
     try {
       return await connection.run(statement, sending.limit)
     } finally {
@@ -278,7 +286,7 @@ export class ServerTransaction {
 }
 
 /** What an error in answer to COMMIT means: either it proves that nothing was committed, or nobody knows. */
-function commitError(error: unknown): unknown {
+export function commitError(error: unknown): unknown {
   if (error instanceof TransactionRolledBackError || provesAbort(error)) return error
   // Not a byte of COMMIT was sent: the server rolls back when it sees that the session is gone.
   if (error instanceof ConnectionLostError && !error.sent) return error

@@ -1,44 +1,52 @@
+import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type pg from 'pg'
-import type { ConnectOptions } from './connect-options.js'
-
-/** What stands where the user said nothing, in milliseconds. */
-const defaultConnectTimeoutMs = 5_000
-const defaultKeepAliveDelayMs = 10_000
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import type { ConnectSettings } from './connect-settings.js'
+import type { Endpoint } from './endpoint.js'
+import { passwordFromFile } from './password-file.js'
 
 /** What `pg` takes to make one connection. */
 export type ClientConfig = pg.ClientConfig
 
-/** The configuration of one `pg.Client` for these options. */
-export function clientConfig(options: ConnectOptions, poolName: string): pg.ClientConfig {
-  const config: pg.ClientConfig = {
-    connectionTimeoutMillis: options.connectTimeoutMs ?? defaultConnectTimeoutMs,
-    keepAlive: options.keepAlive ?? true,
-    keepAliveInitialDelayMillis: options.keepAliveInitialDelayMs ?? defaultKeepAliveDelayMs,
-    fallback_application_name: poolName,
+/**
+ * The configuration of one `pg.Client`. Everything is named, so that `pg` looks for nothing in the environment by
+ * itself.
+ */
+export function clientConfig(
+  settings: ConnectSettings,
+  poolName: string,
+  endpoint: Endpoint,
+  ssl: false | TlsOptions,
+): ClientConfig {
+  const config: ClientConfig & { sslnegotiation?: string; enableChannelBinding?: boolean } = {
+    host: endpoint.address ?? endpoint.host,
+    port: endpoint.port,
+    user: settings.user,
+    database: settings.database,
+    password: passwordFor(settings, endpoint),
+    ssl,
+    sslnegotiation: ssl === false ? 'postgres' : settings.sslNegotiation,
+    enableChannelBinding: ssl !== false && settings.channelBinding !== 'disable',
+    connectionTimeoutMillis: settings.connectTimeoutMs,
+    keepAlive: settings.keepAlive,
+    keepAliveInitialDelayMillis: settings.keepAliveInitialDelayMs,
+    application_name: settings.applicationName ?? poolName,
   }
-  if (options.connectionString !== undefined) config.connectionString = options.connectionString
-  if (options.host !== undefined) config.host = options.host
-  if (options.port !== undefined) config.port = options.port
-  if (options.user !== undefined) config.user = options.user
-  if (options.password !== undefined) config.password = options.password
-  if (options.database !== undefined) config.database = options.database
-  if (options.ssl !== undefined) config.ssl = options.ssl
-  if (options.types !== undefined) config.types = options.types as pg.CustomTypesConfig
-  if (options.applicationName !== undefined) config.application_name = options.applicationName
-  const parameters = { ...options.settings }
-  if (options.statementTimeoutMs !== undefined) parameters['statement_timeout'] = options.statementTimeoutMs
-  if (options.idleInTransactionTimeoutMs !== undefined) {
-    parameters['idle_in_transaction_session_timeout'] = options.idleInTransactionTimeoutMs
-  }
-  const entries = Object.entries(parameters)
-  if (entries.length > 0) config.options = entries.map(([name, value]) => startupSwitch(name, value)).join(' ')
+  if (settings.types !== undefined) config.types = settings.types as pg.CustomTypesConfig
+  if (settings.startupOptions !== undefined) config.options = settings.startupOptions
   return config
 }
 
-/**
- * One `-c name=value` of the startup packet's `options`, where a backslash escapes what would end the argument.
- * https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-CONNECT-OPTIONS
- */
-function startupSwitch(name: string, value: string | number | boolean): string {
-  return `-c ${`${name}=${value}`.replace(/[\\ ]/g, '\\$&')}`
+/** Asked only when the server wants a password, for each connection anew, within its time to connect. */
+function passwordFor(settings: ConnectSettings, endpoint: Endpoint): string | (() => Promise<string>) {
+  const { password, passwordFile, database, user } = settings
+  if (typeof password === 'string') return password
+  return async () => {
+    const found =
+      password === undefined ? await passwordFromFile(passwordFile, { ...endpoint, database, user }) : await password()
+    if (typeof found === 'string') return found
+    const given = password === undefined ? 'not given, and the server asks for one' : 'a function that gave no text'
+    const allowed = 'the option password, a connection string, PGPASSWORD, or a line in the password file'
+    throw new InvalidOptionError('password', given, allowed)
+  }
 }

@@ -5,7 +5,10 @@ import { classify, endsSession } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { cancelBackend } from './cancel.js'
-import type { ClientInternals } from './pg-internals.js'
+import type { Endpoint } from './endpoint.js'
+import { ForeignStatement, type Submittable } from './foreign-statement.js'
+import type { ClientInternals, WireConnection } from './pg-internals.js'
+import { RoleReports } from './server-role.js'
 import type { QueryResult, Statement } from './statement.js'
 
 /** The transaction status that the server reports with every answer: idle, in a transaction, in a failed one. */
@@ -25,7 +28,7 @@ const closeBoundMs = 1_000
 
 /** One statement with its caller. */
 interface Operation {
-  readonly statement: Statement
+  readonly statement: Statement | ForeignStatement
   readonly resolve: (result: QueryResult) => void
   readonly reject: (error: unknown) => void
   stopWatching: () => void
@@ -42,6 +45,8 @@ interface Operation {
  */
 export class Connection {
   readonly client: pg.Client
+  /** What the server tells of its role in a cluster. */
+  readonly reports: RoleReports
   readonly #internals: ClientInternals
   readonly #clock: Clock
   readonly #queue: Operation[] = []
@@ -59,16 +64,26 @@ export class Connection {
     this.client = client
     this.#internals = client as unknown as ClientInternals
     this.#clock = clock
+    this.reports = new RoleReports(this.#internals.connection)
   }
 
-  /** Connects and authenticates. `pg` closes what it opened when that fails. `signal` gives the attempt up. */
-  static async open(config: pg.ClientConfig, clock: Clock, signal?: AbortSignal): Promise<Connection> {
+  /**
+   * Connects and authenticates. `pg` closes what it opened when that fails. `signal` gives the attempt up; `prepare` sees
+   * the wire while it is silent.
+   */
+  static async open(
+    config: pg.ClientConfig,
+    clock: Clock,
+    signal?: AbortSignal,
+    prepare?: (wire: WireConnection) => void,
+  ): Promise<Connection> {
     const client = new pg.Client(config)
     const connection = new Connection(client, clock)
     // Attached before anything can happen: an 'error' nobody listens to ends the process.
     client.on('error', (error: Error) => connection.#lose(error))
     client.on('end', () => connection.#lose(new Error('the server closed the connection')))
     const connecting = client.connect()
+    prepare?.(connection.#internals.connection)
     // Behind `pg`'s own listener, which connect() has attached: a statement started here finds its client ready.
     connection.#internals.connection.on('readyForQuery', ({ status }: { readonly status: TransactionStatus }) =>
       connection.#ready(status),
@@ -85,6 +100,10 @@ export class Connection {
   /** Process id of the backend. */
   get pid(): number {
     return this.#internals.processID ?? 0
+  }
+  /** Where it goes: the one of several endpoints that it was opened at. */
+  get endpoint(): Endpoint {
+    return { host: this.#internals.host, port: this.#internals.port }
   }
   /** What the server said of its transaction at the last answer. */
   get status(): TransactionStatus {
@@ -103,7 +122,7 @@ export class Connection {
   }
 
   /** Runs a statement when those before it are done. */
-  run(statement: Statement, limit: Limit): Promise<QueryResult> {
+  run(statement: Statement | ForeignStatement, limit: Limit): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       const operation: Operation = {
         statement,
@@ -122,6 +141,17 @@ export class Connection {
         this.#next()
       }
     })
+  }
+
+  /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
+  async submit(submittable: Submittable, limit: Limit): Promise<void> {
+    const foreign = new ForeignStatement(submittable)
+    try {
+      await this.run(foreign, limit)
+    } catch (error) {
+      foreign.failed(error, this.#lostWith !== undefined)
+      throw error
+    }
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */

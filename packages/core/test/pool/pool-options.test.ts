@@ -2,11 +2,13 @@ import { describe, expect, test } from 'vitest'
 import { createPool } from '../../src/create-pool.js'
 import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
 import { defaultPoolLimits } from '../../src/pool/pool-limits.js'
-import { type PoolOptions, resolveLimits } from '../../src/pool-options.js'
+import { type PoolOptions, resolveOptions } from '../../src/pool-options.js'
+
+const limitsOf = (options: PoolOptions): unknown => resolveOptions(options).limits
 
 function refusal(options: unknown): InvalidOptionError {
   try {
-    resolveLimits(options as PoolOptions)
+    limitsOf(options as PoolOptions)
   } catch (error) {
     if (error instanceof InvalidOptionError) return error
     throw error
@@ -16,9 +18,9 @@ function refusal(options: unknown): InvalidOptionError {
 
 describe('the options of a pool', () => {
   test('may all be left out, or undefined', () => {
-    expect(resolveLimits({})).toEqual(defaultPoolLimits)
+    expect(limitsOf({})).toEqual(defaultPoolLimits)
     const nothing = Object.fromEntries(Object.keys(defaultPoolLimits).map((name) => [name, undefined]))
-    expect(resolveLimits(nothing)).toEqual(defaultPoolLimits)
+    expect(limitsOf(nothing)).toEqual(defaultPoolLimits)
   })
 
   test('are taken as they are where they are right', () => {
@@ -35,7 +37,7 @@ describe('the options of a pool', () => {
       overload: { targetMs: 5, intervalMs: 5 },
     }
     const others = { host: 'db', port: 5432, user: 'app', password: () => 'secret', database: 'shop', name: 'shop' }
-    expect(resolveLimits({ ...limits, ...others })).toEqual(limits)
+    expect(limitsOf({ ...limits, ...others })).toEqual(limits)
   })
 
   test.each([
@@ -44,7 +46,7 @@ describe('the options of a pool', () => {
     'socket:/var/run/postgresql?db=shop',
     '/var/run/postgresql shop',
   ])('take %s as a connection string', (connectionString) => {
-    expect(resolveLimits({ connectionString })).toEqual(defaultPoolLimits)
+    expect(limitsOf({ connectionString })).toEqual(defaultPoolLimits)
   })
 
   test.each<[string, unknown, string]>([
@@ -78,7 +80,9 @@ describe('the options of a pool', () => {
       'idleInTransactionTimeoutMs',
     ].flatMap((name): [string, unknown, string][] => [
       [name, -1, '-1'],
-      [name, '5s', '"5s"'],
+      [name, '5 seconds', '"5 seconds"'],
+      [name, '-5s', '"-5s"'],
+      [name, '5', '"5"'],
       [name, Number.NaN, 'NaN'],
       [name, null, 'null'],
     ]),
@@ -113,10 +117,25 @@ describe('the options of a pool', () => {
     expect(error.message).toContain(here)
   })
 
-  test('refuse a name they do not know, with those they do', () => {
+  test('refuse a name they do not know, with the one that was meant and those they know', () => {
     const error = refusal({ maxConnections: 5 })
     expect(error.option).toBe('maxConnections')
-    expect(error.message).toContain('acquireTimeoutMs')
+    expect(error.message).toContain('maxConnections is not an option, but max is; allowed: acquireTimeoutMs, ')
+    expect(refusal({ locks: { heartbeat: 5 } }).message).toBe(
+      'locks.heartbeat is not an option, but locks.heartbeatMs is; allowed: heartbeatMs, maxConnections, selfTest',
+    )
+    expect(refusal({ zebra: 5 }).message).toMatch(/^zebra is not an option; allowed: acquireTimeoutMs, /)
+  })
+
+  test.each<[string, number]>([
+    ['500ms', 500],
+    ['15s', 15_000],
+    ['1.5s', 1_500],
+    ['15m', 900_000],
+    ['1h', 3_600_000],
+  ])('take %s as a duration', (text, ms) => {
+    expect(limitsOf({ idleTimeoutMs: text as never })).toEqual({ ...defaultPoolLimits, idleTimeoutMs: ms })
+    expect(resolveOptions({ locks: { heartbeatMs: text as never } }).options.locks).toEqual({ heartbeatMs: ms })
   })
 
   test.each([[null], [undefined], ['postgres://app:secret@db/shop'], [42]])(
@@ -133,7 +152,14 @@ describe('a password', () => {
     [{ connectionString: 'https://app:hunter2@db/shop' }],
     [{ connectionString: 'app:hunter2@db/shop' }],
     [{ connectionString: ':hunter2@db/shop' }],
-    [{ connectionString: 'host=db user=app password=hunter2' }],
+    [{ connectionString: 'host=db user=app password=hunter2 password=hunter3' }],
+    [{ connectionString: 'host=db password=correct hunter2=horse' }],
+    [{ connectionString: "host=db password='hunter2" }],
+    [{ connectionString: 'postgres://app:x?hunter2@db/shop' }],
+    [{ connectionString: 'postgres://app:hun/hunter2@db/shop' }],
+    [{ connectionString: 'postgres://app:x%hunter2@db/shop' }],
+    [{ connectionString: 'postgres://app@db/shop?password=hunter2', password: 'other' }],
+    [{ connectionString: 'postgres://app@db/shop?sslpassword=hunter2&pool_max=x' }],
     [{ connectionString: ['postgres://app:hunter2@db/shop'] }],
     [{ connectionString: { password: 'hunter2' } }],
     [{ passwd: 'hunter2' }],
@@ -171,6 +197,6 @@ test('durations that cannot mean what they say are refused', () => {
     ['settings', { work_mem: null }],
     ['name', ''],
   ] as const) {
-    expect(() => resolveLimits({ [name]: value } as never)).toThrow(new RegExp(`^${name}`))
+    expect(() => limitsOf({ [name]: value } as never)).toThrow(new RegExp(`^${name}`))
   }
 })

@@ -1,0 +1,131 @@
+import { userInfo } from 'node:os'
+import type { OptionValues } from './check-options.js'
+import { InvalidOptionError } from './errors/invalid-option-error.js'
+import type { ConnectSettings } from './wire/connect-settings.js'
+import type { Endpoint } from './wire/endpoint.js'
+import { defaultPasswordFile } from './wire/password-file.js'
+import { type RuntimeSettings, startupOptions } from './wire/startup-options.js'
+import { type GivenTls, type TlsSettings, tlsSettings } from './wire/tls-settings.js'
+
+/** What stands where nobody said anything. */
+const defaults = {
+  host: 'localhost',
+  port: 5_432,
+  connectTimeoutMs: 5_000,
+  keepAlive: true,
+  keepAliveInitialDelayMs: 10_000,
+} as const
+
+/**
+ * How to connect, out of everything that was said.
+ *
+ * @throws InvalidOptionError for what does not go together
+ */
+export function connectSettings(values: OptionValues): ConnectSettings {
+  const get = <T>(path: string): T | undefined => values.get(path) as T | undefined
+  const user = get<string>('user') ?? userOfSystem()
+  const sslNegotiation = get<'postgres' | 'direct'>('sslNegotiation') ?? 'postgres'
+  return {
+    endpoints: endpointsOf(get('host'), get('port'), get('hostaddr')),
+    user,
+    database: get('database') ?? user,
+    password: get('password') || undefined,
+    passwordFile: get('passfile') ?? defaultPasswordFile(),
+    tls: tlsOf(values, sslNegotiation === 'direct'),
+    sslNegotiation,
+    channelBinding: get('channelBinding') ?? 'disable',
+    targetSessionAttrs: get('targetSessionAttrs') ?? 'any',
+    loadBalanceHosts: get('loadBalanceHosts') ?? 'disable',
+    types: get('types'),
+    connectTimeoutMs: get('connectTimeoutMs') ?? defaults.connectTimeoutMs,
+    keepAlive: get('keepAlive') ?? defaults.keepAlive,
+    keepAliveInitialDelayMs: get('keepAliveInitialDelayMs') ?? defaults.keepAliveInitialDelayMs,
+    applicationName: get('applicationName'),
+    startupOptions: startupOptions(get('options'), runtimeSettings(values)),
+  }
+}
+
+/** One for each host. One port counts for all; with several there is one for each, and so with addresses. */
+function endpointsOf(
+  given: readonly string[] | undefined,
+  ports: readonly number[] = [defaults.port],
+  addresses: string | undefined,
+): readonly Endpoint[] {
+  const listed = addresses?.split(',')
+  const hosts = given ?? listed ?? [defaults.host]
+  if (ports.length !== 1 && ports.length !== hosts.length) {
+    throw new InvalidOptionError(
+      'port',
+      `a list of ${ports.length} for ${hosts.length} host(s)`,
+      'one, or one for each host',
+    )
+  }
+  if (listed !== undefined && listed.length !== hosts.length) {
+    throw new InvalidOptionError(
+      'hostaddr',
+      `a list of ${listed.length} for ${hosts.length} host(s)`,
+      'one for each host',
+    )
+  }
+  return hosts.map((host, at) => {
+    const port = ports[ports.length === 1 ? 0 : at] ?? defaults.port
+    const address = listed?.[at]
+    return address === undefined || address === '' || address === host ? { host, port } : { host, port, address }
+  })
+}
+
+function runtimeSettings(values: OptionValues): RuntimeSettings {
+  const settings: Record<string, string | number | boolean> = {
+    ...(values.get('settings') as RuntimeSettings | undefined),
+  }
+  for (const [path, name] of Object.entries(settingOptions)) {
+    const value = values.get(path)
+    if (value === undefined) continue
+    if (settings[name] !== undefined && settings[name] !== value) {
+      throw new InvalidOptionError(`settings.${name}`, `given beside ${path}, with another value`, 'one of them')
+    }
+    settings[name] = value as number
+  }
+  return settings
+}
+
+/** Options that are settings of the server. */
+const settingOptions: Readonly<Record<string, string>> = {
+  statementTimeoutMs: 'statement_timeout',
+  idleInTransactionTimeoutMs: 'idle_in_transaction_session_timeout',
+}
+
+function tlsOf(values: OptionValues, direct: boolean): TlsSettings {
+  const get = <T>(name: string): T | undefined => values.get(name) as T | undefined
+  const option = get<GivenTls['ssl']>('ssl')
+  const fromUrl = get<string>('sslText')
+  const switched = fromUrl === undefined || fromUrl === 'no-verify' ? undefined : fromUrl === 'true' || fromUrl === '1'
+  if (fromUrl !== undefined && option !== undefined && option !== switched) {
+    throw new InvalidOptionError('ssl', 'one thing in the options and another in connectionString', 'one of them')
+  }
+  const given: GivenTls = {
+    ssl: option ?? switched,
+    mode: get('sslmode') ?? (fromUrl === 'no-verify' ? 'no-verify' : undefined),
+    rootCertificate: get('sslrootcert'),
+    certificate: get('sslcert'),
+    key: get('sslkey'),
+    keyPassword: get('sslpassword'),
+    minVersion: get('ssl_min_protocol_version'),
+    maxVersion: get('ssl_max_protocol_version'),
+    direct,
+  }
+  return tlsSettings(given)
+}
+
+function userOfSystem(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A container may run under a number that has no name.
+    throw new InvalidOptionError(
+      'user',
+      'not given, and the user of the system has no name',
+      'the name of a database user',
+    )
+  }
+}

@@ -1,0 +1,121 @@
+import { resetModes } from './host/hygiene.js'
+import {
+  amount,
+  callback,
+  choice,
+  count,
+  custom,
+  duration,
+  flag,
+  group,
+  groupOrFalse,
+  list,
+  type OptionKind,
+  text,
+} from './option-kinds.js'
+import { sslModes } from './wire/tls-settings.js'
+
+const defaultPort = 5_432
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** In a list a port may be left out, `1,,3`: that is the default one. */
+function port(): OptionKind {
+  const number = count({ least: 1, most: 65_535 })
+  return { ...number, fromText: (given) => (given === '' ? defaultPort : number.fromText?.(given)) }
+}
+
+/**
+ * Every option of a pool, by its path: what it may be. A new option is one line here, and its field with its
+ * documentation in the interface of its concept. Its name in URLs follows from the path: `locks.heartbeatMs` is
+ * `pool_locks_heartbeat`. Defaults are with the concept, not here.
+ */
+export const optionTable: Readonly<Record<string, OptionKind>> = {
+  // The pool's sizes and times: pool/pool-limits.ts
+  max: count({ least: 1 }),
+  min: count(),
+  maxWaiting: count({ infinity: 'no bound' }),
+  acquireTimeoutMs: duration({ infinity: 'no bound' }),
+  idleTimeoutMs: duration({ infinity: 'never' }),
+  maxLifetimeMs: duration({ above: 0, infinity: 'no end' }),
+  maxUses: count(),
+  validateAfterIdleMs: duration({ infinity: 'never' }),
+  leakDetectionMs: duration(),
+  overload: groupOrFalse(),
+  'overload.targetMs': duration({ above: 0 }),
+  'overload.intervalMs': duration({ above: 0 }),
+
+  // What comes back: host/hygiene.ts
+  resetOnRelease: choice(...resetModes),
+
+  // Connecting: wire/connect-options.ts
+  connectionString: { ...text(), isSecret: true },
+  host: list(text()),
+  port: list(port()),
+  user: text(),
+  password: {
+    allowed: 'a text, or a function that gives one or a promise of one',
+    accept: (value) => (typeof value === 'string' || typeof value === 'function' ? value : undefined),
+    fromText: (given) => given,
+    isSecret: true,
+  },
+  database: text(),
+  ssl: custom(
+    `true, false, one of ${sslModes.join(', ')}, or an object for tls.connect`,
+    (value) => typeof value === 'boolean' || sslModes.includes(value as never) || isObject(value),
+  ),
+  sslNegotiation: choice('postgres', 'direct'),
+  channelBinding: choice('disable', 'prefer', 'require'),
+  targetSessionAttrs: choice('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
+  loadBalanceHosts: choice('disable', 'random'),
+  types: custom(
+    'an object with a function getTypeParser',
+    (value) => isObject(value) && typeof (value as { readonly getTypeParser?: unknown }).getTypeParser === 'function',
+  ),
+  connectTimeoutMs: duration(),
+  keepAlive: flag(),
+  keepAliveInitialDelayMs: duration(),
+  statementTimeoutMs: duration(),
+  idleInTransactionTimeoutMs: duration(),
+  applicationName: text(),
+  settings: custom('an object of runtime parameters: { name: value }', isObject),
+
+  // Replicas: cluster/cluster-options.ts, which checks each of them
+  replicas: { ...custom('an array of URLs or { connectionString, weight, max, min }', Array.isArray), isSecret: true },
+  maxLagMs: duration({ infinity: 'no bound' }),
+  maxLagBytes: amount({ infinity: 'no bound' }),
+  failoverTimeoutMs: duration({ infinity: 'no bound' }),
+  causalityWaitMs: duration({ infinity: 'no bound' }),
+  readFunctions: list(text()),
+  primaryOnly: list(text()),
+
+  // The whole: pool-options.ts
+  name: text(),
+  onLeak: callback(),
+  environment: group(),
+  'environment.clock': custom('a Clock', isObject),
+  'environment.random': callback(),
+  locks: group(),
+  'locks.maxConnections': count({ least: 1 }),
+  'locks.heartbeatMs': duration({ above: 0 }),
+  'locks.selfTest': flag(),
+  retryBudget: group(),
+  'retryBudget.reserve': amount({ infinity: 'no bound' }),
+  'retryBudget.perSuccess': amount({ infinity: 'no bound' }),
+}
+
+/** Options of `pg.Pool` that have another name or place here. */
+export const renamedOptions: Readonly<Record<string, string>> = {
+  idleTimeoutMillis: 'idleTimeoutMs',
+  connectionTimeoutMillis: 'acquireTimeoutMs (for the whole wait) and connectTimeoutMs (for one connection)',
+  maxLifetimeSeconds: 'maxLifetimeMs, in milliseconds',
+  statement_timeout: 'statementTimeoutMs',
+  idle_in_transaction_session_timeout: 'idleInTransactionTimeoutMs',
+  lock_timeout: "settings: { lock_timeout: '500ms' }",
+  query_timeout: 'statementTimeoutMs, or timeoutMs for one call',
+  keepAliveInitialDelayMillis: 'keepAliveInitialDelayMs',
+  application_name: 'applicationName',
+  fallback_application_name: 'name',
+  allowExitOnIdle: 'nothing: call end() when the work is done',
+  options: "settings: { name: 'value' }",
+}

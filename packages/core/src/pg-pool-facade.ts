@@ -1,0 +1,201 @@
+import type { Limit } from './base/limit.js'
+import { limitOf, PgClientView, type Release } from './pg-client-view.js'
+import { JoinedSession, refusal } from './session/joined-session.js'
+import { OwnSession, type PgSession, standing } from './session/pg-session.js'
+import { withCallersStack } from './session/queryable.js'
+import type { SessionEnvironment } from './session/session-environment.js'
+import type { Connection } from './wire/connection.js'
+import type { Submittable } from './wire/foreign-statement.js'
+import { callBack, type PgCallback, type PgQueryCall, pgQueryCall } from './wire/pg-query-call.js'
+import { PgPoolBase } from './wire/pg-shapes.js'
+import type { QueryResult, StatementConfig } from './wire/statement.js'
+import { transactionControl } from './wire/transaction-control.js'
+
+/** The pool behind the facade. */
+export interface PoolBehind {
+  execute(config: StatementConfig, limit: Limit): Promise<QueryResult>
+  end(): Promise<void>
+}
+
+/**
+ * A `pg.Pool` in look and manner, with the Lifeguard pool behind it: no connection of its own, no second limit. Inside
+ * an open transaction of the pool everything that is asked of it belongs to that transaction.
+ */
+export class PgPoolFacade extends PgPoolBase {
+  // Drizzle looks for 'Pool' in the name of the class, and minifiers rename classes: a property they leave alone.
+  static override readonly name = 'LifeguardPgPool'
+  readonly #pool: PoolBehind
+  readonly #environment: SessionEnvironment
+  /** The client that stands for a whole connection, in the events that are about it. */
+  readonly #clients = new WeakMap<Connection, PgClientView>()
+  readonly #checkedOut = new Set<Connection>()
+  #ended: boolean | undefined
+
+  constructor(pool: PoolBehind, environment: SessionEnvironment) {
+    super(environment.host.pgOptions())
+    this.#pool = pool
+    this.#environment = environment
+    const { host } = environment
+    // Not for everybody who prints the options.
+    for (const name of ['connectionString', 'password']) {
+      if (name in this.options) Object.defineProperty(this.options, name, { enumerable: false })
+    }
+    // It can be resized.
+    Object.defineProperty(this.options, 'max', { get: () => host.pool.max, enumerable: true, configurable: true })
+    // The constructor of pg.Pool has made plain fields of these two.
+    Object.defineProperties(this, {
+      ending: { get: () => host.pool.isEnding, configurable: true },
+      ended: { get: () => host.pool.isEnding && host.pool.total === 0, configurable: true },
+    })
+    // A lost connection is for those who listen; without anybody 'error' would end the process.
+    this.on('error', nothing)
+    // Every client has its listener, too: programs that look whether somebody has seen to it find that it was.
+    this.on('connect', nothing)
+    host.onOpened = (connection) => this.#clientOf(connection)
+  }
+
+  get totalCount(): number {
+    const { total, connecting } = this.#environment.host.pool
+    return total + connecting
+  }
+  get idleCount(): number {
+    return this.#environment.host.pool.idle
+  }
+  get waitingCount(): number {
+    return this.#environment.host.pool.waiting
+  }
+  /** Connections that are too old leave as soon as they are idle: none is ever kept. */
+  get expiredCount(): number {
+    return 0
+  }
+
+  /** A client of one's own, until its `release`. */
+  connect(callback?: (error: unknown, client: PgClientView | undefined, release: Release) => void): unknown {
+    const connecting = this.#checkOut()
+    if (callback === undefined) return connecting
+    connecting.then(
+      (client) => process.nextTick(callback, undefined, client, client.release),
+      (error: unknown) => process.nextTick(callback, error, undefined, nothing),
+    )
+    return undefined
+  }
+
+  /** In the forms of `pg`: a promise, or a callback, or a Submittable that comes back as it is. */
+  query(query: unknown, values?: unknown, callback?: unknown): unknown {
+    if (typeof query === 'function') {
+      const failed = Promise.reject(
+        new Error('Passing a function as the first parameter to pool.query is not supported'),
+      )
+      callBack(failed, query as PgCallback)
+      return undefined
+    }
+    const call = pgQueryCall(query, values, callback)
+    if (call.kind === 'submittable') {
+      void this.#submit(call.submittable)
+      return call.submittable
+    }
+    const promise = this.#run(call)
+    if (call.callback === undefined) return promise
+    callBack(promise, call.callback)
+    return undefined
+  }
+
+  /** Ends the Lifeguard pool, with its own bound on how long that may take. */
+  end(callback?: PgCallback): Promise<void> | undefined {
+    const again = this.#ended === true
+    this.#ended = true
+    const ended = again ? Promise.reject(new Error('Called end on pool more than once')) : this.#pool.end()
+    if (callback === undefined) return ended
+    callBack(ended, callback)
+    return undefined
+  }
+
+  async #run(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
+    try {
+      const isSeen = this.listenerCount('acquire') + this.listenerCount('release') > 0
+      if (call.native !== undefined || isSeen) {
+        const client = await this.#checkOut()
+        try {
+          return (await client.query({ ...call.config, query_timeout: call.timeoutMs })) as QueryResult
+        } finally {
+          client.release()
+        }
+      }
+      const { ambient } = this.#environment
+      if (ambient.current?.transaction !== undefined) {
+        const control = transactionControl(call.config.text)
+        if (control !== undefined) throw refusal(control.kind)
+      }
+      this.#assertOpen()
+      return await this.#pool.execute(call.config, limitOf(call.timeoutMs, ambient))
+    } catch (error) {
+      throw withCallersStack(error)
+    }
+  }
+
+  async #submit(submittable: Submittable): Promise<void> {
+    let client: PgClientView
+    try {
+      client = await this.#checkOut()
+    } catch (error) {
+      const { handleError } = submittable as { handleError?(error: unknown): void }
+      handleError?.call(submittable, error)
+      return
+    }
+    try {
+      await client.submit(submittable)
+    } catch {
+      // It has been told, and tells its owner.
+    }
+    client.release()
+  }
+
+  async #checkOut(): Promise<PgClientView> {
+    try {
+      this.#assertOpen()
+      const { ambient } = this.#environment
+      const limit = ambient.limitFor(undefined)
+      const open = ambient.current?.transaction
+      if (open !== undefined) return this.#view(await JoinedSession.join(open, limit))
+      const { host } = this.#environment
+      const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(limit, ambient.current?.holder))
+      this.#clientOf(slot.resource)
+      return this.#view(new OwnSession(host, slot))
+    } catch (error) {
+      throw withCallersStack(error)
+    }
+  }
+
+  #view(session: PgSession): PgClientView {
+    const { connection } = session
+    const view: PgClientView = new PgClientView(session, this.#environment.ambient, (error) => {
+      this.#checkedOut.delete(connection)
+      this.emit('release', error, view)
+    })
+    this.#checkedOut.add(connection)
+    this.emit('acquire', view)
+    return view
+  }
+
+  /** Made when the connection is first seen, with the events of its life. */
+  #clientOf(connection: Connection): PgClientView {
+    const known = this.#clients.get(connection)
+    if (known !== undefined) return known
+    const { ambient } = this.#environment
+    const client = new PgClientView(standing(connection), ambient)
+    this.#clients.set(connection, client)
+    connection.onLost((cause) => {
+      // Who has checked it out is told by that client.
+      if (!this.#checkedOut.has(connection)) this.emit('error', cause, client)
+    })
+    connection.client.once('end', () => this.emit('remove', client))
+    this.emit('connect', client)
+    return client
+  }
+
+  #assertOpen(): void {
+    if (this.#ended === true) throw new Error('Cannot use a pool after calling end on the pool')
+  }
+}
+
+const nothing = (): void => undefined

@@ -1,0 +1,118 @@
+import type { Clock } from '../base/clock.js'
+import { type Limit, limitOf } from '../base/limit.js'
+import type { Random } from '../base/random.js'
+import { isAboutEncryption } from '../errors/classify.js'
+import { demandChannelBinding } from './channel-binding.js'
+import { type ClientConfig, clientConfig } from './client-config.js'
+import type { ConnectSettings, TargetSessionAttrs } from './connect-settings.js'
+import { Connection } from './connection.js'
+import { type Endpoint, endpointText } from './endpoint.js'
+import { openFirst } from './open-first.js'
+import { misfit } from './session-fit.js'
+import { Statement } from './statement.js'
+import { tlsAttempts } from './tls-settings.js'
+
+/** Where connections go: one endpoint or several, and what a session there must be like. */
+export class Destination {
+  readonly endpoints: readonly Endpoint[]
+  readonly targetSessionAttrs: TargetSessionAttrs
+  readonly #settings: ConnectSettings
+  readonly #poolName: string
+  readonly #clock: Clock
+  readonly #random: Random
+
+  constructor(settings: ConnectSettings, poolName: string, clock: Clock, random: Random) {
+    this.endpoints = settings.endpoints
+    this.targetSessionAttrs = settings.targetSessionAttrs
+    this.#settings = settings
+    this.#poolName = poolName
+    this.#clock = clock
+    this.#random = random
+  }
+
+  /** All endpoints, for messages: `db1:5432,db2:5432`. Never the user or password. */
+  get where(): string {
+    return this.endpoints.map(endpointText).join(',')
+  }
+
+  /**
+   * Opens a connection to the first endpoint that answers and fits.
+   *
+   * @throws what connecting to the only endpoint said; an AggregateError with one error for each of several
+   */
+  open(signal?: AbortSignal): Promise<Connection> {
+    const { endpoints, targetSessionAttrs } = this
+    const [only] = endpoints
+    if (only !== undefined && endpoints.length === 1 && targetSessionAttrs === 'any') return this.openAt(only, signal)
+    return openFirst({
+      endpoints: this.#settings.loadBalanceHosts === 'random' ? shuffled(endpoints, this.#random) : endpoints,
+      open: (endpoint, lost) => this.openAt(endpoint, signal === undefined ? lost : AbortSignal.any([signal, lost])),
+      misfit: (connection) => this.#misfit(connection),
+      close: (connection) => void connection.close(),
+      takesMisfits: targetSessionAttrs === 'prefer-standby',
+      wanted: targetSessionAttrs,
+      clock: this.#clock,
+    })
+  }
+
+  /** Opens a connection to this endpoint, whatever its role; with and without TLS in turn where `sslmode` says so. */
+  async openAt(endpoint: Endpoint, signal?: AbortSignal): Promise<Connection> {
+    const attempts = tlsAttempts(this.#settings.tls, endpoint)
+    for (const [at, ssl] of attempts.entries()) {
+      try {
+        return await this.#openWith(clientConfig(this.#settings, this.#poolName, endpoint, ssl), signal)
+      } catch (error) {
+        // The other way is worth a try when the server, or TLS, has refused this one; not when nobody answers.
+        if (at === attempts.length - 1 || signal?.aborted === true || !isAboutEncryption(error)) throw error
+      }
+    }
+    throw new Error('bug: an endpoint without a way to connect to it')
+  }
+
+  /** Whether a session is still what was asked for: a standby that was promoted is none any more. */
+  suits(connection: Connection): boolean {
+    if (this.targetSessionAttrs === 'any' || this.targetSessionAttrs === 'prefer-standby') return true
+    return misfit(connection.reports, this.targetSessionAttrs) === undefined
+  }
+
+  /** What `pg` would be given for the first endpoint; for those who ask a `pg.Pool` for its options. */
+  pgConfig(): ClientConfig {
+    const [first] = this.endpoints
+    if (first === undefined) throw new Error('bug: a destination without an endpoint')
+    const [ssl] = tlsAttempts(this.#settings.tls, first)
+    if (ssl === undefined) throw new Error('bug: an endpoint without a way to connect to it')
+    return clientConfig(this.#settings, this.#poolName, first, ssl)
+  }
+
+  #openWith(config: ClientConfig, signal: AbortSignal | undefined): Promise<Connection> {
+    const isBound = this.#settings.channelBinding === 'require'
+    return Connection.open(config, this.#clock, signal, isBound ? demandChannelBinding : undefined)
+  }
+
+  async #misfit(connection: Connection): Promise<string | undefined> {
+    const { reports } = connection
+    if (reports.isReadWrite === undefined && this.targetSessionAttrs !== 'any') {
+      const { rows } = await connection.run(new Statement({ text: askRole }), this.#limit())
+      const [row] = rows
+      reports.learn({ inHotStandby: row?.['standby'] === true, defaultReadOnly: row?.['readonly'] === 'on' })
+    }
+    return misfit(reports, this.targetSessionAttrs)
+  }
+
+  #limit(): Limit {
+    return limitOf({ timeoutMs: this.#settings.connectTimeoutMs || undefined }, this.#clock)
+  }
+}
+
+/** For servers that do not report it: PostgreSQL 13 and older, and some poolers. */
+const askRole = `select pg_is_in_recovery() as standby, current_setting('default_transaction_read_only') as readonly`
+
+/** Every order equally likely. https://en.wikipedia.org/wiki/Fisher%E2%80%93Yates_shuffle */
+function shuffled<T>(list: readonly T[], random: Random): T[] {
+  const order = [...list]
+  for (let last = order.length - 1; last > 0; last--) {
+    const at = Math.floor(random() * (last + 1))
+    ;[order[last], order[at]] = [order[at] as T, order[last] as T]
+  }
+  return order
+}
