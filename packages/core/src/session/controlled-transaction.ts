@@ -1,7 +1,7 @@
 import type { OperationOptions } from '../base/limit.js'
 import type { StatementConfig } from '../wire/statement.js'
-import { commitFollower } from './commit-position.js'
 import { type ConnectionSource, fromPool } from './connection-source.js'
+import { commitFollower } from './follow-commit.js'
 import { assertFits } from './nested-options.js'
 import { batchesIn, rowsOf, type StreamOptions } from './portal.js'
 import { commitProven } from './prove-commit.js'

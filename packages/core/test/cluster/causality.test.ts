@@ -165,6 +165,27 @@ test('the position travels with COMMIT: no round trip more, and its failure is n
   )
 })
 
+test('what is written through a pg.Pool-shaped client is seen as well', async () => {
+  const { cluster } = bench()
+  const pool = bench().pool({ maxLagMs: 60_000 })
+  await pool.query('insert into item values (5000, 1)')
+  await cluster.waitForReplicas()
+  expect(await versionOf(pool, 5000)).toBe(1)
+  for (const server of cluster.replicas) await server.pauseReplay()
+  try {
+    await pool.withCausality(undefined, async () => {
+      const client = await pool.asPgPool().connect()
+      await client.query('begin')
+      await client.query('update item set version = 2 where id = 5000')
+      await client.query('commit')
+      client.release()
+      expect(await versionOf(pool, 5000)).toBe(2)
+    })
+  } finally {
+    for (const server of cluster.replicas) await server.resumeReplay()
+  }
+})
+
 test('a deferred constraint still fails the transaction at COMMIT', async () => {
   await onServer(
     bench().database.url,
