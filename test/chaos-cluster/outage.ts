@@ -17,7 +17,8 @@ export async function runOutage(promotedAfterMs: number): Promise<StageResult> {
   })
   const [heir, other] = cluster.replicas
   if (heir === undefined || other === undefined) throw new Error('bug: two replicas were asked for')
-  await using database = await cluster.createDatabase()
+  // Never dropped: the old primary, alone in the end, would wait for its synchronous standby. It goes with the cluster.
+  const database = await cluster.createDatabase()
   const promises = new Promises()
   await using pool = createPool({
     connectionString: database.url,
