@@ -11,6 +11,9 @@ const timing =
 const timingModules = /^node:(timers|perf_hooks)(\/|$)/
 /** Five digits or capitals with a digit among them; words such as BEGIN have none. */
 const sqlState = /^(?=.*\d)[0-9A-Z]{5}$/
+/** The first two of the five, by which a whole class is meant. */
+const sqlStateClass = /^([0-9]{2}|HV|P0|XX)$/
+const sqlStateWithin = /(?<![0-9A-Za-z_])(?=[A-Z]*\d)[0-9A-Z]{5}(?![0-9A-Za-z_])/
 
 function tell(file: SourceFile, line: number, what: string): string {
   return `${file.path}:${line} ${what}`
@@ -46,9 +49,10 @@ export function sqlStateOutsideErrors(files: readonly SourceFile[]): string[] {
   return files
     .filter(({ path }) => !path.startsWith(`${core}src/errors/`) && !path.startsWith(testing))
     .flatMap((file) =>
-      file.strings
-        .filter(({ text }) => sqlState.test(text))
-        .map(({ text, line }) => tell(file, line, `names the SQLSTATE ${text}: classify() in errors/ knows them`)),
+      [
+        ...file.strings.filter(({ text }) => sqlState.test(text) || sqlStateClass.test(text)),
+        ...file.fragments.filter(({ text }) => sqlStateWithin.test(text)),
+      ].map(({ text, line }) => tell(file, line, `names the SQLSTATE ${text}: classify() in errors/ knows them`)),
     )
 }
 

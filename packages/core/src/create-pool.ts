@@ -2,7 +2,9 @@ import { systemClock } from './base/clock.js'
 import { Emitter } from './base/emitter.js'
 import { systemRandom } from './base/random.js'
 import { createCluster, type PlaceSettings } from './cluster/create-cluster.js'
+import { summaryOf } from './errors/error-summary.js'
 import { Host } from './host/host.js'
+import { HostWatch } from './host/host-watch.js'
 import { defaultResetMode } from './host/hygiene.js'
 import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
@@ -14,6 +16,7 @@ import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
 import type { LockEnvironment } from './session/lock/with-lock.js'
+import { resolveWatchOptions } from './watch-options.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
 import { Destination } from './wire/destination.js'
 import { endpointText } from './wire/endpoint.js'
@@ -39,37 +42,31 @@ export function createPool(given: PoolOptions = {}): Pool {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
   }
-  const events = new Emitter<PoolEvents>()
-  const onLeak = options.onLeak ?? warnOfLeak(name)
+  const events = new Emitter<PoolEvents>({ prefix: 'pg-lifeguard', stamp: { pool: name }, describe: summaryOf })
   const { resetOnRelease: resetMode = defaultResetMode } = options
   const { clock, random } = environment
   const destination = new Destination(connect, name, clock, random)
+  const watching = { ...resolveWatchOptions(options), pool: name, events, onLeak: options.onLeak ?? warnOfLeak(name) }
   const placesOf = (settings: ConnectSettings, own: Pick<PlaceSettings, 'limits' | 'weight'>): PlaceSettings[] =>
-    settings.endpoints.map((endpoint) => ({
-      ...own,
-      where: endpointText(endpoint),
-      destination: new Destination(
-        { ...settings, endpoints: [endpoint], targetSessionAttrs: 'any' },
-        name,
-        clock,
-        random,
-      ),
-    }))
-  const plan = {
-    ...{ destination, limits, environment, onLeak, resetMode, events, options: clusterOptions },
-    places: [
-      // Each of the pool's own hosts may be the primary; those that are not are read from.
-      ...placesOf(connect, { limits: { ...limits, min: 0 }, weight: 1 }),
-      ...replicas.flatMap((replica) => {
-        const { max = limits.max, min, weight } = replica
-        return placesOf(replica.connect, { limits: { ...limits, max, min }, weight })
-      }),
-    ],
-  }
-  const { host, cluster } =
-    replicas.length === 0
-      ? { host: new Host(destination, limits, environment, onLeak, resetMode), cluster: undefined }
-      : createCluster(plan)
+    settings.endpoints.map((endpoint) => {
+      const only = { ...settings, endpoints: [endpoint], targetSessionAttrs: 'any' as const }
+      return { ...own, where: endpointText(endpoint), destination: new Destination(only, name, clock, random) }
+    })
+  const places = [
+    // Each of the pool's own hosts may be the primary; those that are not are read from.
+    ...placesOf(connect, { limits: { ...limits, min: 0 }, weight: 1 }),
+    ...replicas.flatMap((replica) => {
+      const { max = limits.max, min, weight } = replica
+      return placesOf(replica.connect, { limits: { ...limits, max, min }, weight })
+    }),
+  ]
+  const alone = replicas.length === 0
+  const why = alone ? 'the only host' : 'the primary'
+  const watch = new HostWatch(destination.where, { ...watching, role: 'primary', why }, environment)
+  const plan = { destination, limits, environment, watch, watching, resetMode, events, options: clusterOptions, places }
+  const { host, cluster } = alone
+    ? { host: new Host(destination, limits, environment, watch, resetMode), cluster: undefined }
+    : createCluster(plan)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))

@@ -1,4 +1,5 @@
 export type { Duration, DurationText } from './base/duration.js'
+export type { HistogramSnapshot } from './base/histogram.js'
 export type { OperationOptions } from './base/limit.js'
 export type {
   ClusterEvents,
@@ -11,8 +12,11 @@ export type {
 export type { ClusterOptions, ReplicaOptions } from './cluster/cluster-options.js'
 export { isReadOnlyText, type ReadRuleOptions } from './cluster/read-rule.js'
 export { createPool } from './create-pool.js'
+export { BreakerOpenError, type BreakerOpenFigures } from './errors/breaker-open-error.js'
+export { type BreakerVerdict, breakerVerdict } from './errors/breaker-verdict.js'
 export { classify, type ErrorClass, type Phase } from './errors/classify.js'
 export { type HostReport, NoPrimaryError, NotOnReplicaError } from './errors/cluster-errors.js'
+export type { ErrorSummary } from './errors/error-summary.js'
 export { InvalidOptionError } from './errors/invalid-option-error.js'
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
 export { DeadlockError, LockLostError, LockTimeoutError, LockUnsupportedError } from './errors/lock-errors.js'
@@ -31,16 +35,42 @@ export {
 export { sqlStateOf } from './errors/sqlstate.js'
 export { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from './errors/transaction-errors.js'
 export { VersionConflictError } from './errors/version-conflict-error.js'
+export type { BreakerStats } from './host/host-breaker.js'
+export type { HostCounts, QueryCounts, RefusalCounts } from './host/host-counts.js'
+export type {
+  AcquireEvent,
+  BreakerEvent,
+  BrokenConnectionEvent,
+  CloseEvent,
+  ConnectEvent,
+  ConnectFailedEvent,
+  HostEvent,
+  HostEvents,
+  HostRole,
+  LeakEvent,
+  QueryEvent,
+  ReleaseEvent,
+  ShedEvent,
+  TimeoutEvent,
+  TurnedAwayEvent,
+} from './host/host-events.js'
+export type { HostHealth } from './host/host-health.js'
 export type { HygieneOptions, ResetMode } from './host/hygiene.js'
+export type { QueryTrace } from './host/query-trace.js'
 export type { BackoffOptions } from './policy/backoff.js'
+export { type Breaker, type BreakerCall, createBreaker, type OwnBreakerOptions } from './policy/breaker.js'
+export type { BreakerOptions } from './policy/breaker-options.js'
+export type { BreakerFigures, BreakerReason, BreakerState, BreakerTransition } from './policy/circuit-breaker.js'
 export type { OverloadOptions } from './policy/codel.js'
 export type { RetryBudgetOptions } from './policy/retry-budget.js'
 export type { PoolCounts } from './pool/pool-counts.js'
 export type { PoolLimits } from './pool/pool-limits.js'
+export type { CloseReason } from './pool/pool-observer.js'
 export type { LeakReport } from './pool/resource-factory.js'
 export type { FlushMode, PoolSize } from './pool/resource-pool.js'
 export type { Pool, PoolEvents, PoolStats } from './pool.js'
 export type { EndOptions } from './pool-end.js'
+export type { PoolHealth } from './pool-health.js'
 export type { PoolLockOptions, PoolOptions } from './pool-options.js'
 export type { Deadline } from './session/ambient-deadline.js'
 export type { CommitProofOptions } from './session/commit-proof.js'
@@ -74,6 +104,7 @@ export type {
 export type { UpdateVersionedOptions } from './session/update-versioned.js'
 export type { FallbackCache, FallbackOptions, FallbackResult } from './session/with-fallback.js'
 export type { OptimisticAttempt, OptimisticRetryOptions } from './session/with-optimistic-retry.js'
+export type { WatchOptions } from './watch-options.js'
 export type { ConnectOptions } from './wire/connect-options.js'
 export type { ChannelBinding, TargetSessionAttrs } from './wire/connect-settings.js'
 export type { Field, TypeParsers } from './wire/pg-internals.js'

@@ -88,6 +88,18 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   causalityWaitMs: duration({ infinity: 'no bound' }),
   readFunctions: list(text()),
   primaryOnly: list(text()),
+  // What is watched for: watch-options.ts
+  slowQueryMs: duration({ infinity: 'none' }),
+  breaker: groupOrFalse(),
+  'breaker.failureRate': amount(),
+  'breaker.slowRate': amount(),
+  'breaker.slowAfterMs': duration({ above: 0, infinity: 'never' }),
+  'breaker.minCalls': count({ least: 1 }),
+  'breaker.windowMs': duration({ above: 0 }),
+  'breaker.windowCalls': count({ least: 1 }),
+  'breaker.halfOpenCalls': count({ least: 1 }),
+  'breaker.openMs': duration({ above: 0 }),
+  'breaker.maxOpenMs': duration({ above: 0 }),
 
   // The whole: pool-options.ts
   name: text(),

@@ -160,7 +160,7 @@ export class PgPoolFacade extends PgPoolBase {
       if (open !== undefined) return this.#view(await JoinedSession.join(open, limit))
       const { cluster, host } = this.#environment
       const causality = cluster === undefined ? undefined : ambient.current?.causality
-      const slot = host.pool.tryAcquire() ?? (await host.acquire(limit, ambient.current?.holder))
+      const slot = host.tryTake(ambient.current?.holder) ?? (await host.take(limit, ambient.current?.holder))
       this.#clientOf(slot.resource)
       // What is written on it is seen by the reads behind its release.
       return this.#view(new OwnSession(host, slot), () => causality?.noteUnknown())

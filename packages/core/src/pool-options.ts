@@ -19,11 +19,12 @@ import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './p
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolSize } from './pool/resource-pool.js'
 import { replicaSettings } from './replica-settings.js'
+import type { WatchOptions } from './watch-options.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
 
 /** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
-export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, ClusterOptions {
+export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, ClusterOptions, WatchOptions {
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
   /** How advisory locks are held. */

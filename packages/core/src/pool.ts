@@ -6,10 +6,13 @@ import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
+import type { BreakerStats } from './host/host-breaker.js'
+import type { HostCounts } from './host/host-counts.js'
 import { PgPoolFacade } from './pg-pool-facade.js'
 import type { PoolCounts } from './pool/pool-counts.js'
 import { type FlushMode, flushModes, type PoolSize } from './pool/resource-pool.js'
 import { defaultEndMs, type EndOptions } from './pool-end.js'
+import { type PoolHealth, poolHealth } from './pool-health.js'
 import { assertSize, withoutUndefined } from './pool-options.js'
 import type { AmbientContext } from './session/ambient.js'
 import { type Deadline, withDeadline } from './session/ambient-deadline.js'
@@ -52,7 +55,7 @@ import type { PgPool } from './wire/pg-shapes.js'
 import type { QueryResult, StatementConfig } from './wire/statement.js'
 
 /** The pool at one moment, in numbers. */
-export interface PoolStats extends Readonly<PoolCounts> {
+export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
   readonly name: string
   /** Whether it serves callers now, and if not, why. */
   readonly state: 'open' | 'overloaded' | 'paused' | 'ending'
@@ -78,6 +81,8 @@ export interface PoolStats extends Readonly<PoolCounts> {
   readonly retryBudget: number
   /** Each host of a pool with several of them, with its role and lag; empty otherwise. The figures above are the primary's. */
   readonly hosts: readonly HostStats[]
+  /** The circuit breaker of the server; undefined when it is off. */
+  readonly breaker: BreakerStats | undefined
 }
 
 /** The events of a pool, by name. */
@@ -168,7 +173,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
-      const slot = host.pool.tryAcquire() ?? (await host.acquire(ambient.limitFor(options), holder))
+      const slot = host.tryTake(holder) ?? (await host.take(ambient.limitFor(options), holder))
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)
@@ -505,8 +510,32 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
       retries: counts.retries,
       retryBudget: retryBudget.available,
       hosts: cluster?.stats() ?? [],
+      breaker: host.watch.breaker?.stats(),
+      ...host.watch.tally.snapshot(),
       ...pool.counts,
     }
+  }
+
+  /**
+   * Asks every server whether it is there, within `timeoutMs` (2 s by default). It waits for no connection of the pool: a
+   * pool that is full of work is well. Made for readiness checks; a process that lives need not be restarted because its
+   * database does not answer.
+   *
+   * @throws OperationAbortedError when its signal aborts; a server that is down is told, not thrown
+   * @example
+   * ```ts
+   * import { createServer } from 'node:http'
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * createServer(async (_request, response) => {
+   *   const { status } = await pool.health({ timeoutMs: 500 })
+   *   response.writeHead(status === 'down' ? 503 : 200).end(status)
+   * }).listen(8080)
+   * ```
+   */
+  health(options?: OperationOptions): Promise<PoolHealth> {
+    return poolHealth([this.#environment.host], options)
   }
 
   /**

@@ -83,7 +83,7 @@ export class Cluster {
       }
       const { member, reason } = route
       try {
-        const slot = await member.reader.acquire(limit, holder)
+        const slot = await member.reader.take(limit, holder)
         member.reads += 1
         member.inFlight += 1
         this.#tell(member, reason, undefined)

@@ -1,9 +1,9 @@
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { Host } from '../host/host.js'
+import { HostWatch, type HostWatchOptions } from '../host/host-watch.js'
 import type { ResetMode } from '../host/hygiene.js'
 import { PrimaryTrail } from '../policy/primary-trail.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
-import type { LeakReport } from '../pool/resource-factory.js'
 import type { PoolEnvironment } from '../pool/resource-pool.js'
 import type { Destination } from '../wire/destination.js'
 import { Cluster } from './cluster.js'
@@ -34,7 +34,10 @@ export interface ClusterPlan {
   /** Those of the pool to the primary, wherever that is. */
   readonly limits: ResolvedPoolLimits
   readonly environment: PoolEnvironment
-  readonly onLeak: (leak: LeakReport) => void
+  /** Of the primary. */
+  readonly watch: HostWatch
+  /** What is watched for on every host. */
+  readonly watching: Omit<HostWatchOptions, 'role' | 'why'>
   readonly resetMode: ResetMode
   readonly events: ClusterVoice
   readonly options: ResolvedClusterOptions
@@ -42,11 +45,12 @@ export interface ClusterPlan {
 
 /** Puts a cluster together: the host that everything but reads goes to, which follows the primary, and the rest. */
 export function createCluster(plan: ClusterPlan): { readonly host: Host; readonly cluster: Cluster } {
-  const { environment, onLeak, events, options } = plan
+  const { environment, watch, watching, events, options } = plan
   const { clock, random } = environment
   const trail = new PrimaryTrail()
   const members = plan.places.map(({ where, destination, limits, weight }) => {
-    const reader = new Host(destination, limits, environment, onLeak, plan.resetMode, {
+    const watched = new HostWatch(where, { ...watching, role: 'replica', why: 'a read' }, environment)
+    const reader = new Host(destination, limits, environment, watched, plan.resetMode, {
       failsFast: true,
       // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.
       open: (signal) =>
@@ -74,6 +78,8 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
   const topology = new Topology(members, clock, random, {
     found: (member, from, timeline) => {
       if (member !== from) trail.restart()
+      // Whatever was held against the old one does not count for the new one.
+      watch.breaker?.hostAnswers()
       host.pool.hurry()
       if (member === from || from === undefined) return
       events.emit('failover', () => ({ from: from.where, to: member.where, timeline }))
@@ -83,7 +89,7 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
       events.emit('primary-lost', () => ({ host: member.where, error }))
     },
   })
-  const host = new Host(plan.destination, plan.limits, environment, onLeak, plan.resetMode, {
+  const host = new Host(plan.destination, plan.limits, environment, watch, plan.resetMode, {
     open: (signal) => topology.openWriter(signal),
     unavailableTimeoutMs: options.failoverTimeoutMs,
   })

@@ -93,6 +93,7 @@ const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
   LIFEGUARD_SERVER_UNAVAILABLE: 'unavailable',
   LIFEGUARD_NO_PRIMARY: 'unavailable',
   LIFEGUARD_NOT_ON_REPLICA: 'topology',
+  LIFEGUARD_BREAKER_OPEN: 'unavailable',
   LIFEGUARD_ACQUIRE_TIMEOUT: 'user', // a bulkhead, not a host: its cause is only what else went wrong meanwhile
   LIFEGUARD_LOCK_TIMEOUT: 'contended',
   LIFEGUARD_TIMEOUT: 'cancelled',

@@ -23,7 +23,7 @@ export function fromPool(host: Host, holder: Holder, cluster?: Cluster): Connect
   return {
     isRenewable: true,
     async take(limit) {
-      const slot = host.pool.tryAcquire() ?? (await host.acquire(limit, holder))
+      const slot = host.tryTake(holder) ?? (await host.take(limit, holder))
       writer = cluster?.writer
       cluster?.keepInSight()
       holder.held += 1

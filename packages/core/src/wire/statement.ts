@@ -83,6 +83,8 @@ export class Statement extends QueryBase {
   sent = false
   /** The first thing that went wrong, if anything did. */
   failure: Error | undefined
+  /** Why the host that serves it was chosen, where there was a choice; for events. */
+  why: string | undefined
   /** Set by the connection: called when the statement failed before a byte was sent, so that no answer will come. */
   onUnsent: ((error: Error) => void) | undefined
 

@@ -46,7 +46,7 @@ export class LockSessions {
 
   /** A session that is not shared. Kept for the caller, who lets it go. */
   async open(limit: Limit, holder: Holder): Promise<LockSession> {
-    const slot = this.#host.pool.tryAcquire() ?? (await this.#host.acquire(limit, holder))
+    const slot = this.#host.tryTake(holder) ?? (await this.#host.take(limit, holder))
     const session = new LockSession(this.#host, slot, this.#times, this.ask)
     session.keep()
     for (const one of this.#all) if (!one.isUsable) this.#all.delete(one)
