@@ -535,7 +535,8 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * ```
    */
   health(options?: OperationOptions): Promise<PoolHealth> {
-    return poolHealth([this.#environment.host], options)
+    const { cluster, host } = this.#environment
+    return poolHealth([host, ...(cluster?.readers ?? [])], options)
   }
 
   /**

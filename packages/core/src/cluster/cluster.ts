@@ -3,7 +3,7 @@ import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify, isReadAgain } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
-import type { ConnectionSlot } from '../host/host.js'
+import type { ConnectionSlot, Host } from '../host/host.js'
 import type { FlushMode } from '../pool/resource-pool.js'
 import type { Holder } from '../pool/waiter.js'
 import type { QueryResult, StatementConfig } from '../wire/statement.js'
@@ -124,6 +124,12 @@ export class Cluster {
   /** Who takes the writes at present. */
   get writer(): Member | undefined {
     return this.#parts.topology.writer
+  }
+
+  /** The hosts that are not the primary's, as they are read from. */
+  get readers(): readonly Host[] {
+    const { members, topology } = this.#parts
+    return members.filter((member) => member !== topology.writer).map(({ reader }) => reader)
   }
 
   /** Each host in numbers. */

@@ -127,6 +127,8 @@ test('the figures of each host', async () => {
   const { hosts } = pool.stats()
   expect(hosts.map(({ role }) => role)).toEqual(['primary', 'replica', 'replica'])
   expect(hosts.reduce((sum, { reads }) => sum + reads, 0)).toBe(50)
+  const health = await pool.health()
+  expect([health.status, health.hosts.map(({ status }) => status)]).toEqual(['up', ['up', 'up', 'up']])
   for (const { lagMs, lagBytes, timeline } of hosts.slice(1)) {
     expect({ timeline, lag: typeof lagMs, bytes: typeof lagBytes }).toEqual({
       timeline: 1,
