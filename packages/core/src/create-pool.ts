@@ -10,8 +10,9 @@ import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
 import { Pool, type PoolEvents } from './pool.js'
-import { defaultPoolLocks, type PoolOptions, resolveOptions, withoutUndefined } from './pool-options.js'
+import { defaultListen, defaultPoolLocks, type PoolOptions, resolveOptions, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
+import { Listeners } from './session/listen/listeners.js'
 import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
@@ -85,7 +86,11 @@ export function createPool(given: PoolOptions = {}): Pool {
     events,
     counts: { retries: 0 },
   }
-  return new Pool(name, session)
+  const listeners = new Listeners(host, session.ambient, {
+    heartbeatMs: options.listen?.heartbeatMs ?? defaultListen.heartbeatMs,
+    startTimeoutMs: limits.acquireTimeoutMs,
+  })
+  return new Pool(name, session, listeners)
 }
 
 function warnOfLeak(name: string): (leak: LeakReport) => void {

@@ -29,6 +29,8 @@ export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions,
   readonly name?: string | undefined
   /** How advisory locks are held. */
   readonly locks?: PoolLockOptions | undefined
+  /** How the session is kept that `listen` uses. */
+  readonly listen?: PoolListenOptions | undefined
   /** Bounds on what retries may add to the load while everything fails. @default { reserve: 100, perSuccess: 1 } */
   readonly retryBudget?: RetryBudgetOptions | undefined
   /**
@@ -64,6 +66,20 @@ export interface PoolLockOptions {
    */
   readonly selfTest?: boolean | undefined
 }
+
+/** How the session is kept that `listen` uses, beside the connections of the pool. */
+export interface PoolListenOptions {
+  /**
+   * How often it is asked for a sign of life, in milliseconds; the answer may take as long again, so that a silent
+   * partition is noticed within twice this time. A session that ends is noticed at once.
+   *
+   * @default 10000
+   */
+  readonly heartbeatMs?: Duration | undefined
+}
+
+/** The defaults of PoolListenOptions. */
+export const defaultListen = { heartbeatMs: 10_000 } as const
 
 /** The defaults of PoolLockOptions. */
 export const defaultPoolLocks = { maxConnections: 4, heartbeatMs: 5_000, selfTest: true } as const

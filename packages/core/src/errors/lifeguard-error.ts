@@ -24,6 +24,7 @@ export type LifeguardErrorCode =
   | 'LIFEGUARD_VERSION_CONFLICT'
   | 'LIFEGUARD_NO_PRIMARY'
   | 'LIFEGUARD_NOT_ON_REPLICA'
+  | 'LIFEGUARD_BATCH_FAILED'
 
 /**
  * What every error of Lifeguard's own has in common. What the server says is never wrapped in one: it stays `pg`'s

@@ -316,6 +316,7 @@ export class Connection {
     // Given up already: by the statement's own limit, then by its transaction's. A second cancel could hit what comes next.
     if (operation.answered || operation.givenUp !== undefined || this.#current !== operation) return
     operation.givenUp = reason
+    if (!(operation.statement instanceof ForeignStatement)) operation.statement.interrupt(this.#internals.connection)
     operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
     this.#cancelBound = this.#clock.setTimer(cancelBoundMs, () => this.destroy(), true)
     this.#cancel(operation, cancelAgainMs)
