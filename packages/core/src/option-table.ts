@@ -13,6 +13,7 @@ import {
   type OptionKind,
   text,
 } from './option-kinds.js'
+import { Budget } from './pool/budget.js'
 import { sslModes } from './wire/tls-settings.js'
 
 const defaultPort = 5_432
@@ -74,10 +75,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   channelBinding: choice('disable', 'prefer', 'require'),
   targetSessionAttrs: choice('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
   loadBalanceHosts: choice('disable', 'random'),
-  types: custom(
-    'an object with a function getTypeParser',
-    (value) => isObject(value) && typeof (value as { readonly getTypeParser?: unknown }).getTypeParser === 'function',
-  ),
+  types: custom("{ int8: 'bigint', ... }, or an object with a function getTypeParser", isObject),
   connectTimeoutMs: duration(),
   keepAlive: flag(),
   keepAliveInitialDelayMs: duration(),
@@ -87,8 +85,30 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   statementCacheSize: count({ most: 10_000 }),
   settings: custom('an object of runtime parameters: { name: value }', isObject),
 
+  // Replicas: cluster/cluster-options.ts, which checks each of them
+  replicas: { ...custom('an array of URLs or { connectionString, weight, max, min }', Array.isArray), isSecret: true },
+  maxLagMs: duration({ infinity: 'no bound' }),
+  maxLagBytes: amount({ infinity: 'no bound' }),
+  failoverTimeoutMs: duration({ infinity: 'no bound' }),
+  causalityWaitMs: duration({ infinity: 'no bound' }),
+  readFunctions: list(text()),
+  primaryOnly: list(text()),
+  // What is watched for: watch-options.ts
+  slowQueryMs: duration({ infinity: 'none' }),
+  breaker: groupOrFalse(),
+  'breaker.failureRate': amount(),
+  'breaker.slowRate': amount(),
+  'breaker.slowAfterMs': duration({ above: 0, infinity: 'never' }),
+  'breaker.minCalls': count({ least: 1 }),
+  'breaker.windowMs': duration({ above: 0 }),
+  'breaker.windowCalls': count({ least: 1 }),
+  'breaker.halfOpenCalls': count({ least: 1 }),
+  'breaker.openMs': duration({ above: 0 }),
+  'breaker.maxOpenMs': duration({ above: 0 }),
+
   // The whole: pool-options.ts
   name: text(),
+  budget: custom('what createBudget() gives', (value) => value instanceof Budget),
   onLeak: callback(),
   environment: group(),
   'environment.clock': custom('a Clock', isObject),
@@ -97,6 +117,8 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   'locks.maxConnections': count({ least: 1 }),
   'locks.heartbeatMs': duration({ above: 0 }),
   'locks.selfTest': flag(),
+  listen: group(),
+  'listen.heartbeatMs': duration({ above: 0 }),
   retryBudget: group(),
   'retryBudget.reserve': amount({ infinity: 'no bound' }),
   'retryBudget.perSuccess': amount({ infinity: 'no bound' }),

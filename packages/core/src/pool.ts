@@ -1,18 +1,34 @@
+import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from './base/limit.js'
+import type { ClusterEvents, HostStats } from './cluster/cluster-events.js'
+import type { Asking } from './cluster/cluster-parts.js'
+import { isReadOnlyText } from './cluster/read-rule.js'
 import { within } from './errors/given-up.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
+import type { BreakerStats } from './host/host-breaker.js'
+import type { HostCounts } from './host/host-counts.js'
+import { runExclusive } from './host/run-exclusive.js'
 import { PgPoolFacade } from './pg-pool-facade.js'
 import type { PoolCounts } from './pool/pool-counts.js'
 import { type FlushMode, flushModes, type PoolSize } from './pool/resource-pool.js'
 import { defaultEndMs, type EndOptions } from './pool-end.js'
+import { type PoolHealth, poolHealth } from './pool-health.js'
 import { assertSize, withoutUndefined } from './pool-options.js'
+import type { AmbientContext } from './session/ambient.js'
 import { type Deadline, withDeadline } from './session/ambient-deadline.js'
+import { type BatchResults, batch } from './session/batch.js'
+import { type BatchTaskResults, type BatchTasks, batchTogether } from './session/batch-together.js'
+import { causalToken, withCausality } from './session/causality.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
+import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './session/copy/copy-from.js'
+import { type CopyOrigin, type CopyToOptions, copyTo } from './session/copy/copy-to.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
+import type { Listeners } from './session/listen/listeners.js'
+import type { ListenOptions, NotificationHandler, Subscription } from './session/listen/subscription.js'
 import { type Candidacy, type ElectOptions, elect } from './session/lock/elect.js'
 import type { LockHandle } from './session/lock/held-lock.js'
 import type { Lock } from './session/lock/lock.js'
@@ -28,10 +44,13 @@ import {
 } from './session/lock/with-lock.js'
 import { type MigrationLockOptions, withMigrationLock } from './session/lock/with-migration-lock.js'
 import { type SemaphoreOptions, withSemaphore } from './session/lock/with-semaphore.js'
+import { notify, type Operable } from './session/operations.js'
 import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
-import { rowsOf, type Streamable, type StreamOptions } from './session/portal.js'
-import { type QueryArguments, type Queryable, query, withCallersStack } from './session/queryable.js'
+import { rowsOf, type StreamArguments, type StreamOptions } from './session/portal.js'
+import { type QueryArguments, query, statementOf, withCallersStack } from './session/queryable.js'
+import { type ReadOptions, read } from './session/read.js'
 import type { SessionEvents } from './session/session-events.js'
+import type { Sql } from './session/sql/sql-statement.js'
 import { streamBatches } from './session/stream.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
 import type { TransactionOptions } from './session/transaction-options.js'
@@ -43,11 +62,14 @@ import {
   withOptimisticRetry,
 } from './session/with-optimistic-retry.js'
 import { withTransaction } from './session/with-transaction.js'
+import type { CopyResult } from './wire/copy-in.js'
+import type { ExchangeConfig } from './wire/exchange.js'
 import type { PgPool } from './wire/pg-shapes.js'
-import type { QueryResult, StatementConfig } from './wire/statement.js'
+import type { QueryResult } from './wire/query-result.js'
+import type { StatementConfig } from './wire/statement.js'
 
 /** The pool at one moment, in numbers. */
-export interface PoolStats extends Readonly<PoolCounts> {
+export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
   readonly name: string
   /** Whether it serves callers now, and if not, why. */
   readonly state: 'open' | 'overloaded' | 'paused' | 'ending'
@@ -75,26 +97,32 @@ export interface PoolStats extends Readonly<PoolCounts> {
   readonly retries: number
   /** Retries that the budget would still allow at once. */
   readonly retryBudget: number
+  /** Each host of a pool with several of them, with its role and lag; empty otherwise. The figures above are the primary's. */
+  readonly hosts: readonly HostStats[]
+  /** The circuit breaker of the server; undefined when it is off. */
+  readonly breaker: BreakerStats | undefined
 }
 
 /** The events of a pool, by name. */
-export interface PoolEvents extends SessionEvents {}
+export interface PoolEvents extends SessionEvents, ClusterEvents {}
 
 /**
  * A pool of connections to one PostgreSQL database, with everything that keeps work on it right. Made by
  * {@link createPool}.
  */
-export class Pool implements Queryable, Streamable, AsyncDisposable {
+export class Pool implements Operable, AsyncDisposable {
   /** The name it was given. */
   readonly name: string
   readonly #environment: LockEnvironment
   readonly #fallback: Fallback
+  readonly #listeners: Listeners
   #pgPool: PgPool | undefined
 
   /** @internal use createPool */
-  constructor(name: string, environment: LockEnvironment) {
+  constructor(name: string, environment: LockEnvironment, listeners: Listeners) {
     this.name = name
     this.#environment = environment
+    this.#listeners = listeners
     this.#fallback = new Fallback(environment)
   }
 
@@ -111,16 +139,74 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * console.log(rows[0]?.name)
    * ```
    */
-  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
+  query<Row>(statement: Sql<Row>, options?: OperationOptions): Promise<QueryResult<Row>>
+  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>
+  query<Row>(...args: QueryArguments): Promise<QueryResult<Row>> {
     return query<Row>(this, this.#environment.ambient, args)
   }
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. @internal */
-  execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
-    const { ambient, host } = this.#environment
+  execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
+    const { ambient, cluster, host } = this.#environment
     const context = ambient.current
+    if (context?.collecting !== undefined) return context.collecting.add(config as StatementConfig)
     if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
-    return host.query(config, limit, context?.holder)
+    if ('exchange' in config) {
+      const done = runExclusive(host, config, limit, context?.holder)
+      // What it writes is seen by the reads behind it.
+      const causality = cluster === undefined ? undefined : context?.causality
+      return causality === undefined ? done : done.finally(() => causality.noteUnknown())
+    }
+    if (cluster === undefined) return host.query(config, limit, context?.holder)
+    return cluster.execute(config, limit, askingOf(context))
+  }
+
+  /**
+   * Runs statements of any kind in one round trip, all or nothing; inside of a transaction they belong to it.
+   *
+   * @throws BatchError with the index of the statement that failed: nothing of the batch took effect
+   * @example
+   * ```ts
+   * import { createPool, sql } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const [order, , stock] = await pool.batch([
+   *   sql<{ id: number }>`insert into purchase (customer) values (${42}) returning id`,
+   *   sql`update item set stock = stock - 1 where id = ${7}`,
+   *   sql<{ stock: number }>`select stock from item where id = ${7}`,
+   * ])
+   * console.log(order.rows[0]?.id, stock.rows[0]?.stock)
+   * ```
+   */
+  batch<const Statements extends readonly StatementConfig[]>(
+    statements: Statements,
+    options?: OperationOptions,
+  ): Promise<BatchResults<Statements>> {
+    return batch(this, this.#environment.ambient, statements, options)
+  }
+
+  /**
+   * Runs pieces of work side by side, each of which asks this pool for one statement, by an ORM say, and sends those as
+   * one batch: one round trip, all or nothing. Gives what each piece of work gives.
+   *
+   * @throws BatchError with the index of the one that failed; InvalidOptionError when one does not ask for exactly one
+   * statement
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const stockOf = async (id: number) =>
+   *   (await pool.query<{ stock: number }>('select stock from item where id = $1', [id])).rows[0]?.stock
+   * const [lamp, rope] = await pool.batchTogether([() => stockOf(7), () => stockOf(8)])
+   * console.log(lamp, rope)
+   * ```
+   */
+  batchTogether<const Tasks extends BatchTasks>(
+    tasks: Tasks,
+    options?: OperationOptions,
+  ): Promise<BatchTaskResults<Tasks>> {
+    return batchTogether(this, this.#environment, tasks, options)
   }
 
   /**
@@ -137,12 +223,11 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * }
    * ```
    */
-  stream<Row = Record<string, unknown>>(
-    text: string,
-    values?: readonly unknown[],
-    options?: StreamOptions,
-  ): AsyncGenerator<Row, void, undefined> {
-    return rowsOf(this.streamBatches<Row>({ text, values }, options))
+  stream<Row>(statement: Sql<Row>, options?: StreamOptions): AsyncGenerator<Row, void, undefined>
+  stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
+  stream<Row>(...args: StreamArguments): AsyncGenerator<Row, void, undefined> {
+    const { config, options } = statementOf(args)
+    return rowsOf(this.streamBatches<Row>(config, options))
   }
 
   /** The same rows in batches of `batchSize`, for code that handles many at a time. */
@@ -151,6 +236,73 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
     return streamBatches<Row>(this.#environment, statement, options)
+  }
+
+  /**
+   * Copies rows into a table with COPY: all of them, or none.
+   *
+   * @throws what the rows throw, or what the server says; then nothing was copied
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * async function* events() {
+   *   for (let id = 1; id <= 100_000; id++) yield [id, { kind: 'seen' }, new Date()]
+   * }
+   * const { rowCount } = await pool.copyFrom({ table: 'event', columns: ['id', 'body', 'at'] }, events())
+   * console.log(rowCount)
+   * ```
+   */
+  copyFrom(target: CopyTarget, rows: CopyRows, options?: CopyOptions): Promise<CopyResult> {
+    return copyFrom(this, this.#environment.ambient, target, rows, options)
+  }
+
+  /**
+   * The rows of a query or a table as a stream of bytes, in text, csv or binary form.
+   *
+   * @example
+   * ```ts
+   * import { createWriteStream } from 'node:fs'
+   * import { pipeline } from 'node:stream/promises'
+   * import { createPool, sql } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const csv = pool.copyTo(sql`select * from event where id > ${100}`, { format: 'csv', header: true })
+   * await pipeline(csv, createWriteStream('events.csv'))
+   * ```
+   */
+  copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable {
+    return copyTo(this, this.#environment.ambient, origin, options)
+  }
+
+  /**
+   * Calls `handler` for every notification on a channel, until the subscription is ended. All subscriptions of the pool are
+   * on one session beside it, which comes back and subscribes again when it is lost; `onGap` then tells that something may
+   * have been missed. Never part of a transaction.
+   *
+   * @throws what keeps it from listening in time
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const refresh = () => pool.query('select id from job where done_at is null')
+   * await using jobs = await pool.listen('job', (payload, { pid }) => console.log(payload, pid), { onGap: refresh })
+   * console.log(jobs.channels)
+   * ```
+   */
+  listen(
+    channels: string | readonly string[],
+    handler: NotificationHandler,
+    options?: ListenOptions,
+  ): Promise<Subscription> {
+    return this.#listeners.listen(channels, handler, options)
+  }
+
+  /** Sends a notification: at once, or when the transaction that is open around the call commits. */
+  notify(channel: string, payload?: string, options?: OperationOptions): Promise<void> {
+    return notify(this, channel, payload, options)
   }
 
   /**
@@ -164,7 +316,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
-      const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(ambient.limitFor(options), holder))
+      const slot = host.tryTake(holder) ?? (await host.take(ambient.limitFor(options), holder))
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)
@@ -210,6 +362,22 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const transaction = this.#environment.ambient.current?.transaction
     if (transaction?.isOver === true) throw new TransactionClosedError('the transaction around this code has ended')
     return transaction
+  }
+
+  /**
+   * Stands for what is open around the code that runs now, transaction, deadline and all; undefined outside of any. For
+   * adapters of ORMs that collect calls: those of two contexts must never be sent as one. @internal
+   */
+  get context(): object | undefined {
+    return this.#environment.ambient.current
+  }
+
+  /**
+   * Whether a text is one statement that only reads, by the rule of this pool: it needs nothing of its session, leaves
+   * nothing there, and may go to a replica inside `read`. For adapters. @internal
+   */
+  isReadOnly(text: string): boolean {
+    return this.#environment.cluster?.allows(text) ?? isReadOnlyText(text)
   }
 
   /** Runs `fn` outside of the transaction that is open around the call: what it does is not undone with that. */
@@ -328,6 +496,65 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
   }
 
   /**
+   * Runs `fn`; what it reads on this pool may come from a replica that is no further behind the primary than `maxLagMs`
+   * (or `maxLagBytes`). What writes, locks, or is not known to do neither goes to the primary, and so do transactions,
+   * except those with `readOnly: true`. What is written inside is seen by the reads behind it. Without replicas it is
+   * `fn` alone.
+   *
+   * @throws what `fn` threw; OperationTimeoutError, OperationAbortedError
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({
+   *   connectionString: 'postgres://primary/shop',
+   *   replicas: ['postgres://replica-1/shop', 'postgres://replica-2/shop'],
+   * })
+   * const { rows } = await pool.read(() => pool.query('select name from item order by name'), { maxLagMs: 500 })
+   * console.log(rows.length)
+   * ```
+   */
+  read<T>(fn: () => Promise<T>, options?: ReadOptions): Promise<T> {
+    return read(this.#environment, fn, options)
+  }
+
+  /**
+   * Runs `fn` as one line of work, a request say: its reads show what it has written before, on replicas too, and what
+   * `token` stands for, which another request or another service was given by `causalToken()`.
+   *
+   * @throws InvalidOptionError when `token` is no token; what `fn` threw
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://primary/shop', replicas: ['postgres://replica/shop'] })
+   *
+   * async function handle(cookie: string | undefined): Promise<string | undefined> {
+   *   return await pool.withCausality(cookie, async () => {
+   *     await pool.query('insert into basket (item) values ($1)', [7])
+   *     await pool.read(() => pool.query('select item from basket')) // shows item 7
+   *     return await pool.causalToken() // for the cookie of the answer
+   *   })
+   * }
+   * console.log(await handle(undefined))
+   * ```
+   */
+  withCausality<T>(token: string | undefined, fn: () => Promise<T>): Promise<T> {
+    return withCausality(this.#environment, token, fn)
+  }
+
+  /**
+   * What the line of work around the call has written and seen, as a text for a cookie or a header: `withCausality` takes
+   * it, in any process. Undefined when there is nothing to be seen. Outside of `withCausality` and `read` it stands for
+   * everything that has been committed by now, which costs a round trip.
+   *
+   * @throws what the primary said when it had to be asked and could not be
+   */
+  causalToken(): Promise<string | undefined> {
+    return causalToken(this.#environment)
+  }
+
+  /**
    * Runs `fn` with `timeoutMs` milliseconds for all that it does on this pool; what runs then is cancelled on the server.
    * `signal` of its argument tells the rest of `fn`.
    *
@@ -426,7 +653,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
 
   /** The pool in numbers; cheap enough to be read every second. */
   stats(): PoolStats {
-    const { host, retryBudget, counts } = this.#environment
+    const { cluster, host, retryBudget, counts } = this.#environment
     const { pool } = host
     return {
       name: this.name,
@@ -443,8 +670,34 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
       pipelined: host.lanes.pipelined,
       retries: counts.retries,
       retryBudget: retryBudget.available,
+      hosts: cluster?.stats() ?? [],
+      breaker: host.watch.breaker?.stats(),
+      ...host.watch.tally.snapshot(),
       ...pool.counts,
     }
+  }
+
+  /**
+   * Asks every server whether it is there, within `timeoutMs` (2 s by default). It waits for no connection of the pool: a
+   * pool that is full of work is well. Made for readiness checks; a process that lives need not be restarted because its
+   * database does not answer.
+   *
+   * @throws OperationAbortedError when its signal aborts; a server that is down is told, not thrown
+   * @example
+   * ```ts
+   * import { createServer } from 'node:http'
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * createServer(async (_request, response) => {
+   *   const { status } = await pool.health({ timeoutMs: 500 })
+   *   response.writeHead(status === 'down' ? 503 : 200).end(status)
+   * }).listen(8080)
+   * ```
+   */
+  health(options?: OperationOptions): Promise<PoolHealth> {
+    const { cluster, host } = this.#environment
+    return poolHealth([host, ...(cluster?.readers ?? [])], options)
   }
 
   /**
@@ -465,9 +718,10 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    */
   async flush(mode: FlushMode, options?: OperationOptions): Promise<void> {
     if (!flushModes.includes(mode)) throw new InvalidOptionError('mode', String(mode), flushModes.join(', '))
-    const { host, ambient } = this.#environment
+    const { cluster, host, ambient } = this.#environment
     const limit = ambient.limitFor(options)
-    await within(host.pool.flush(mode), limit, host.environment.clock, 'unknown')
+    const flushed = Promise.all([host.pool.flush(mode), cluster?.flush(mode)])
+    await within(flushed, limit, host.environment.clock, 'unknown')
   }
 
   /**
@@ -487,21 +741,24 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * ```
    */
   async pause(options?: OperationOptions): Promise<void> {
-    const { host, ambient } = this.#environment
+    const { cluster, host, ambient } = this.#environment
     const limit = ambient.limitFor(options)
-    await within(host.pool.pause(), limit, host.environment.clock, 'unknown')
+    const paused = Promise.all([host.pool.pause(), cluster?.pause()])
+    await within(paused, limit, host.environment.clock, 'unknown')
   }
 
   /** Ends a `pause`: whoever waits is served. Does nothing when there is none. */
   resume(): void {
-    this.#environment.host.pool.resume()
+    const { cluster, host } = this.#environment
+    host.pool.resume()
+    cluster?.resume()
   }
 
   /**
    * Changes how many connections there may and should be. A larger pool serves at once who waits; a smaller one closes
    * what is too much, as it comes back.
    *
-   * @throws InvalidOptionError unless `max` is 1 or more and `min` from 0 to `max`
+   * @throws InvalidOptionError unless `max` is 1 or more and `min` from 0 to `max`, and a shared budget has room for it
    */
   resize(size: PoolSize): void {
     const { pool } = this.#environment.host
@@ -529,15 +786,21 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     if (mode !== 'gracefully' && mode !== 'fast') {
       throw new InvalidOptionError('mode', String(mode), 'gracefully, fast')
     }
-    const { host } = this.#environment
+    const { cluster, host } = this.#environment
     const { clock } = host.environment
     // Checked before anything is begun.
     operationLimit({ timeoutMs }, clock)
-    if (mode === 'fast') host.pool.endNow()
-    const ended = host.pool.end()
-    const timer = clock.setTimer(timeoutMs, () => host.pool.endNow())
+    const endNow = (): void => {
+      host.pool.endNow()
+      cluster?.endNow()
+    }
+    if (mode === 'fast') endNow()
+    // The replicas' pools go on until the primary's has ended, which can be undone until then.
+    const ended = host.pool.end().then(() => cluster?.end())
+    const timer = clock.setTimer(timeoutMs, endNow)
     try {
       await ended
+      await this.#listeners.end()
     } finally {
       clock.clearTimer(timer)
     }
@@ -555,3 +818,12 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     return this.end()
   }
 }
+
+/** What a statement may do here, and what it must see. */
+function askingOf(context: AmbientContext | undefined): Asking {
+  if (context === undefined) return asksForNothing
+  const { reading, causality, locks, holder } = context
+  return { reading, causality, isUnderLock: locks.size > 0, holder }
+}
+
+const asksForNothing: Asking = { reading: undefined, causality: undefined, isUnderLock: false, holder: undefined }

@@ -1,21 +1,43 @@
 import type { Limit } from '../base/limit.js'
+import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
-import { within } from '../errors/given-up.js'
+import { givenUp, within } from '../errors/given-up.js'
+import type { Permit } from '../policy/circuit-breaker.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
-import type { LeakReport } from '../pool/resource-factory.js'
-import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
+import { type BudgetShare, type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
 import type { Connection } from '../wire/connection.js'
 import type { Destination } from '../wire/destination.js'
-import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import { Statement, type StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
+import type { HostWatch } from './host-watch.js'
 import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
 import type { ResolvedLaneOptions } from './lane-options.js'
 import { Lanes } from './lanes.js'
+import { watchForReturn } from './return-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
+/** The pause before a caller who goes on waiting for a server asks again. */
+const turnMs = 20
+
+/** What a host is for, and how it keeps its connections. */
+export interface HostRole {
+  /** What is done to a connection that comes back. */
+  readonly resetMode?: ResetMode | undefined
+  /** What is prepared, and which connections are shared; nothing and none when left out. */
+  readonly statements?: StatementOptions | undefined
+  /** Opens a connection; without it the host's own configuration says where. */
+  readonly open?: ((signal?: AbortSignal) => Promise<Connection>) | undefined
+  /** Whether a failed attempt to open is told to whoever waits at once: there is another host to go to. */
+  readonly failsFast?: boolean | undefined
+  /** How long a caller waits for a server that is not there, when that is longer than for a busy pool; in milliseconds. */
+  readonly unavailableTimeoutMs?: number | undefined
+  /** The budget that its connections are taken from, shared with other pools. */
+  readonly share?: BudgetShare | undefined
+}
 
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
@@ -32,37 +54,42 @@ export interface StatementOptions {
 export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
+  /** Keeps its numbers and its circuit breaker. */
+  readonly watch: HostWatch
+  /** `127.0.0.1:5432`. */
+  readonly where: string
+  readonly #openOne: (signal?: AbortSignal) => Promise<Connection>
+  readonly #unavailableTimeoutMs: number
   readonly lanes: Lanes
   readonly #destination: Destination
   readonly #limits: ResolvedPoolLimits
   /** Called with every new connection, before anybody else has it. */
   onOpened: ((connection: Connection) => void) | undefined
   readonly #hygiene: Hygiene
+  /** What is known of the texts that run here. */
+  readonly #texts: StatementTexts
 
   constructor(
     destination: Destination,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
-    statements: StatementOptions,
-    onLeak?: (leak: LeakReport) => void,
-    resetMode: ResetMode = defaultResetMode,
+    watch: HostWatch,
+    role: HostRole = {},
   ) {
     this.environment = environment
+    const { open = (signal) => destination.open(signal), failsFast = false } = role
+    this.#openOne = open
+    this.#unavailableTimeoutMs = role.unavailableTimeoutMs ?? 0
+    this.where = destination.where
+    this.watch = watch
     this.#destination = destination
     this.#limits = limits
-    this.#hygiene = new Hygiene(resetMode, environment.clock)
-    const texts = new StatementTexts(statements.cacheSize)
+    this.#hygiene = new Hygiene(role.resetMode ?? defaultResetMode, environment.clock)
+    this.#texts = new StatementTexts(role.statements?.cacheSize ?? 0)
     this.pool = new ResourcePool<Connection>(
       {
         where: destination.where,
-        open: async (signal) => {
-          const connection = await destination.open(signal)
-          connection.remember(texts)
-          this.lanes.keep(connection)
-          connection.onLost(() => this.pool.lost(connection))
-          this.onOpened?.(connection)
-          return connection
-        },
+        open: (signal) => this.#open(signal),
         close: (connection) => connection.close(),
         destroy: (connection) => {
           connection.destroy()
@@ -70,18 +97,132 @@ export class Host {
         },
         isAlive: (connection) => connection.isAlive && destination.suits(connection),
         check: (connection) => this.#check(connection),
-        isHopeless: (error) => classify(error, 'connect') === 'configuration',
-        ...(onLeak === undefined ? {} : { onLeak }),
+        isHopeless: (error) => failsFast || classify(error, 'connect') === 'configuration',
+        onLeak: (leak) => watch.leaked(leak),
       },
       limits,
       environment,
+      watch,
+      role.share,
     )
-    this.lanes = new Lanes(this.pool, (slot) => this.release(slot), texts, statements.lanes)
+    this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, role.statements?.lanes)
+    watch.waiting = () => this.pool.waiting
+    const { breaker } = watch
+    if (breaker === undefined) return
+    const look = watchForReturn({
+      clock: environment.clock,
+      pool: this.pool,
+      breaker,
+      release: (slot) => this.release(slot),
+    })
+    watch.whenOpened = () => {
+      this.pool.turnAwayWaiting(() => breaker.refusal())
+      look()
+    }
   }
 
-  /** One statement on whatever connection is free, or shared with others, in a transaction of its own. */
-  query(config: StatementConfig, limit: Limit, holder: Holder | undefined): Promise<QueryResult> {
-    return this.lanes.query(config, limit, holder)
+  /** Whether statements may be sent on connections that others use: not to a host that fails. */
+  get mayShare(): boolean {
+    return this.watch.breaker?.isClosed !== false
+  }
+
+  /** A connection at once, when one is ready to be used and the breaker is closed; undefined when `take` is needed. */
+  tryTake(holder: Holder | undefined): ConnectionSlot | undefined {
+    const { breaker } = this.watch
+    return breaker === undefined || breaker.isClosed || holder?.isUrgent === true ? this.pool.tryAcquire() : undefined
+  }
+
+  /** A connection, now or when one comes free; see `request`. */
+  take(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
+    return new Promise((resolve, reject) => this.request(resolve, reject, limit, holder))
+  }
+
+  /**
+   * A connection, now or when one comes free. Every caller that does not get one at once comes through here.
+   *
+   * @param refused gets what `ResourcePool.acquire` throws; BreakerOpenError at once while the breaker is open, and when it
+   * opens during the wait, unless the holder is urgent
+   * @param isSharing see `ResourcePool.request`
+   */
+  request(
+    served: (slot: ConnectionSlot) => void,
+    refused: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing = false,
+  ): void {
+    const { clock } = this.environment
+    const since = clock.now()
+    const ask = (): void => {
+      this.#requestOnce(
+        served,
+        (error) => {
+          // Where another host may take this one's place, that is waited for, as long as the role allows.
+          const left = since + this.#unavailableTimeoutMs - clock.now()
+          if (left <= 0 || this.pool.isEnding || classify(error) !== 'unavailable') refused(error)
+          else {
+            void sleep(Math.min(left, turnMs), clock, limit).then((reached) => {
+              if (reached === undefined) ask()
+              else refused(givenUp(reached, 'not-sent', error))
+            })
+          }
+        },
+        limit,
+        holder,
+        isSharing,
+      )
+    }
+    ask()
+  }
+
+  #requestOnce(
+    served: (slot: ConnectionSlot) => void,
+    refused: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing: boolean,
+  ): void {
+    const { breaker } = this.watch
+    const { clock } = this.environment
+    const since = clock.now()
+    const tell = (error: Error): void => {
+      this.watch.refused(error, clock.now() - since)
+      refused(error)
+    }
+    if (breaker === undefined || holder?.isUrgent === true) {
+      this.pool.request(served, tell, limit, holder, isSharing)
+      return
+    }
+    let permit: Permit
+    try {
+      permit = breaker.admit()
+    } catch (error) {
+      tell(error as Error)
+      return
+    }
+    this.pool.request(
+      (slot) => {
+        breaker.taken(permit, slot.resource)
+        served(slot)
+      },
+      (error) => {
+        breaker.refused(permit, error)
+        tell(error)
+      },
+      limit,
+      holder,
+      // A probe is one statement on one connection.
+      isSharing && !permit.isProbe,
+    )
+  }
+
+  /**
+   * One statement on whatever connection is free, or shared with others, in a transaction of its own.
+   *
+   * @param why why this host was chosen, where there was a choice; for events
+   */
+  query(config: StatementConfig, limit: Limit, holder: Holder | undefined, why?: string): Promise<QueryResult> {
+    return this.lanes.query(config, limit, holder, why)
   }
 
   /** The configuration in the words of `pg.Pool`. */
@@ -103,7 +244,7 @@ export class Host {
    * pool in which everybody waits for its answer.
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
-    const opening = this.#destination.open()
+    const opening = this.#openOne()
     try {
       return await fn(await within(opening, limit, this.environment.clock))
     } finally {
@@ -125,6 +266,28 @@ export class Host {
     if (!connection.isAlive) this.pool.discard(slot)
     else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
     else void this.#tidy(slot)
+  }
+
+  async #open(signal: AbortSignal): Promise<Connection> {
+    const { clock } = this.environment
+    const since = clock.now()
+    try {
+      const connection = await this.#openOne(signal)
+      connection.remember(this.#texts)
+      this.lanes.keep(connection)
+      connection.observer = this.watch
+      connection.onLost((cause) => {
+        if (!connection.isTornDown) this.watch.lost(connection, cause)
+        this.pool.lost(connection)
+      })
+      this.onOpened?.(connection)
+      this.watch.connected(connection, clock.now() - since)
+      return connection
+    } catch (error) {
+      // One that the end of the pool has cut short says nothing of the server.
+      if (!signal.aborted) this.watch.connectFailed(error, clock.now() - since)
+      throw error
+    }
   }
 
   async #tidy(slot: ConnectionSlot): Promise<void> {

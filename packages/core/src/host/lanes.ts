@@ -4,7 +4,8 @@ import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
 import type { Connection, LaneKeeper } from '../wire/connection.js'
 import type { Operation } from '../wire/operation.js'
-import type { QueryResult, StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { StatementConfig } from '../wire/statement.js'
 import type { StatementTexts } from '../wire/statement-texts.js'
 import type { ResolvedLaneOptions } from './lane-options.js'
 import { PooledStatement } from './pooled-statement.js'
@@ -20,8 +21,25 @@ const tooSlow = 0.2
 const memory = 15 / 16
 /** What takes so many times `slowAfterMs` is wholly slow at once. */
 const whollySlow = 5
+/** Of the newest statement, in what is typical. */
+const weight = 1 / 16
 /** How fast the shortest round trip is forgotten, should the way have become longer. */
 const drift = 1.0005
+
+/** Where connections come from. */
+export interface LaneHost {
+  readonly pool: ResourcePool<Connection>
+  /** Whether statements may be sent on connections that others use: not to a host that fails. */
+  readonly mayShare: boolean
+  tryTake(holder: Holder | undefined): Slot<Connection> | undefined
+  request(
+    served: (slot: Slot<Connection>) => void,
+    refused: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing: boolean,
+  ): void
+}
 
 /**
  * Single statements outside of transactions. Each takes an idle connection, or a new one while there may be more. When
@@ -32,23 +50,27 @@ const drift = 1.0005
  * while anybody waits, nobody is sent past them.
  */
 export class Lanes {
+  readonly #host: LaneHost
   readonly #pool: ResourcePool<Connection>
   readonly #release: (slot: Slot<Connection>) => void
   readonly #texts: StatementTexts
   readonly #options: ResolvedLaneOptions | undefined
   readonly #open: Lane[] = []
   #shortestMs = Number.POSITIVE_INFINITY
+  /** How long a statement on a lane keeps the server busy, as a rule: what one more has to wait for. */
+  #typicalMs = 0
   /** Statements that were sent behind others, since the pool was made. */
   pipelined = 0
 
   /** @param options undefined: nothing is ever shared */
   constructor(
-    pool: ResourcePool<Connection>,
+    host: LaneHost,
     release: (slot: Slot<Connection>) => void,
     texts: StatementTexts,
     options: ResolvedLaneOptions | undefined,
   ) {
-    this.#pool = pool
+    this.#host = host
+    this.#pool = host.pool
     this.#release = release
     this.#texts = texts
     this.#options = options
@@ -60,10 +82,11 @@ export class Lanes {
   }
 
   /** Runs one statement outside of any transaction. */
-  query(config: StatementConfig, limit: Limit, holder: Holder | undefined): Promise<QueryResult> {
+  query(config: StatementConfig, limit: Limit, holder: Holder | undefined, why?: string): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       const statement = new PooledStatement(config, limit, holder, this)
       statement.known = this.#texts.of(config.text)
+      statement.why = why
       statement.resolve = resolve
       statement.reject = reject
       this.begin(statement)
@@ -72,15 +95,15 @@ export class Lanes {
 
   /** Finds a connection for a statement of which nothing has been sent. */
   begin(statement: PooledStatement): void {
-    const slot = this.#pool.tryAcquire()
+    const slot = this.#host.tryTake(statement.holder)
     statement.isSharing = this.#options !== undefined && mayShare(statement)
     if (slot !== undefined) this.#enter(slot, statement)
     else {
-      const lane = statement.isSharing && this.#pool.isSaturated ? this.#leastBusy() : undefined
+      const lane = statement.isSharing && this.#pool.isSaturated && this.#host.mayShare ? this.#leastBusy() : undefined
       if (lane !== undefined) this.#join(lane, statement)
       else {
         const served = (given: Slot<Connection>): void => this.#enter(given, statement)
-        this.#pool.request(served, statement.reject, statement.limit, statement.holder, statement.isSharing)
+        this.#host.request(served, statement.reject, statement.limit, statement.holder, statement.isSharing)
       }
     }
   }
@@ -164,6 +187,8 @@ export class Lanes {
     if (options === undefined || slot === undefined) return false
     return (
       connection.load < options.maxDepth &&
+      // With statements that take long, who waits is better off in the queue, which serves and sheds in its order.
+      connection.load * this.#typicalMs < options.slowAfterMs &&
       connection.bytesInFlight < options.maxBytes &&
       connection.takesSharing &&
       // A statement that takes longer than it should: who waits behind it would wait for long.
@@ -178,6 +203,8 @@ export class Lanes {
     const { known } = statement
     if (statement.wasAlone) this.#shortestMs = Math.min(ranMs, this.#shortestMs * drift)
     if (known === undefined || this.#options === undefined) return
+    const busyMs = Math.max(0, statement.wasAlone ? ranMs - this.#shortestMs : ranMs)
+    this.#typicalMs += (busyMs - this.#typicalMs) * weight
     const { slowAfterMs } = this.#options
     const over = ranMs - this.#shortestMs - slowAfterMs
     if (over <= 0) known.slowness = known.slowness === undefined ? 0 : known.slowness * memory

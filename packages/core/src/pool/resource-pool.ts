@@ -13,12 +13,14 @@ import {
   ServerUnavailableError,
 } from '../errors/pool-errors.js'
 import { Codel } from '../policy/codel.js'
+import type { Budget, BudgetMember } from './budget.js'
 import { Conditions } from './conditions.js'
 import { IdleStack } from './idle-stack.js'
 import { LeakDetector } from './leak-detector.js'
 import { Opener } from './opener.js'
 import { newPoolCounts, type PoolCounts } from './pool-counts.js'
 import type { ResolvedPoolLimits } from './pool-limits.js'
+import { closeReason, type PoolObserver } from './pool-observer.js'
 import type { ResourceFactory } from './resource-factory.js'
 import { Slot } from './slot.js'
 import { type Holder, heldAround, type Waiter } from './waiter.js'
@@ -28,6 +30,15 @@ import { WaiterQueue } from './waiter-queue.js'
 export interface PoolEnvironment {
   readonly clock: Clock
   readonly random: Random
+}
+
+/** The budget that a pool shares with others, and what its connections count for there. */
+export interface BudgetShare {
+  readonly budget: Budget
+  /** The database, with its server. */
+  readonly database: string
+  /** The user, with its server. */
+  readonly user: string
 }
 
 /** New sizes of a pool; what is left out stays. */
@@ -67,12 +78,14 @@ export class ResourcePool<R> {
   #limits: ResolvedPoolLimits
   readonly #clock: Clock
   readonly #random: Random
+  readonly #observer: PoolObserver<R>
   readonly #opener: Opener<R>
   readonly #leaks: LeakDetector<R>
   readonly #slots = new Set<Slot<R>>()
   readonly #idle = new IdleStack<R>()
   readonly #waiters = new WaiterQueue<R>()
   readonly #overload: Codel | undefined
+  readonly #member: BudgetMember | undefined
   readonly #flushes = new Conditions()
   readonly #pauses = new Conditions()
   readonly #ends = new Conditions()
@@ -86,8 +99,15 @@ export class ResourcePool<R> {
   #queueTimer: Timer | undefined
   #phase: 'open' | 'ending' | 'tearing' = 'open'
 
-  constructor(factory: ResourceFactory<R>, limits: ResolvedPoolLimits, environment: PoolEnvironment) {
+  constructor(
+    factory: ResourceFactory<R>,
+    limits: ResolvedPoolLimits,
+    environment: PoolEnvironment,
+    observer: PoolObserver<R> = {},
+    share?: BudgetShare,
+  ) {
     this.#factory = factory
+    this.#observer = observer
     this.#limits = limits
     this.#clock = environment.clock
     this.#random = environment.random
@@ -95,6 +115,17 @@ export class ResourcePool<R> {
     this.#opener = new Opener<R>(factory, environment.clock, environment.random, limits.max, {
       opened: (resource, generation) => this.#opened(resource, generation),
       failed: (error) => this.#openFailed(error),
+      again: () => this.#dispatch(),
+    })
+    this.#member = share?.budget.join({
+      database: share.database,
+      user: share.user,
+      min: () => (this.#phase === 'open' ? this.#limits.min : 0),
+      idleSince: () => this.#idle.oldest?.idleSince,
+      yieldIdle: () => {
+        const oldest = this.#idle.takeOldest()
+        if (oldest !== undefined) this.#retire(oldest)
+      },
       again: () => this.#dispatch(),
     })
     this.#leaks = new LeakDetector(limits.leakDetectionMs, environment.clock, (report) => {
@@ -232,6 +263,7 @@ export class ResourcePool<R> {
       slot.uses += 1
       joined += 1
       const now = this.#clock.now()
+      this.#observer.joined?.(slot, now - waiter.since)
       this.#overload?.served(now, now - waiter.since, this.#waiters.length, this.longestWaitMs)
       waiter.resolve(slot)
     }
@@ -297,15 +329,27 @@ export class ResourcePool<R> {
     this.#dispatch()
   }
 
-  /** Changes how many connections there may and should be. Those above the new maximum are closed as they come back. */
+  /**
+   * Changes how many connections there may and should be. Those above the new maximum are closed as they come back.
+   *
+   * @throws InvalidOptionError when a shared budget has no room for `min`
+   */
   resize({ max = this.#limits.max, min = this.#limits.min }: PoolSize): void {
+    this.#member?.keep(min)
     this.#limits = { ...this.#limits, max, min }
+    this.#member?.mayYield()
     this.#opener.max = max
     while (this.#surplus() > 0) {
       const oldest = this.#idle.takeOldest()
       if (oldest === undefined) break
       this.#retire(oldest)
     }
+    this.#dispatch()
+  }
+
+  /** Tries to open at once what is wanted: there is reason to believe that it can be opened again. */
+  hurry(): void {
+    this.#opener.hurry()
     this.#dispatch()
   }
 
@@ -342,6 +386,18 @@ export class ResourcePool<R> {
     this.resume()
     this.#confiscateAll()
     this.#opener.abandon()
+    this.#dispatch()
+  }
+
+  /** Sends away everybody who waits and may be sent away, each with an error of its own. */
+  turnAwayWaiting(refusal: () => Error): void {
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.holder?.isUrgent === true) continue
+      this.#waiters.remove(waiter)
+      waiter.stop()
+      this.#overload?.gaveUp()
+      waiter.reject(refusal())
+    }
     this.#dispatch()
   }
 
@@ -526,19 +582,20 @@ export class ResourcePool<R> {
     const waiter = this.#isPaused ? this.#waiters.shiftHolding() : this.#waiters.shift()
     if (waiter === undefined) throw new Error('bug: a connection was to be served to an empty queue')
     waiter.stop()
-    this.#handOut(slot, waiter.stack)
+    this.#handOut(slot, waiter.stack, waiter.since)
     this.#overload?.served(slot.busySince, slot.busySince - waiter.since, this.#waiters.length, this.longestWaitMs)
     // Last: whoever takes it may use it, and give it back, in this very call.
     waiter.resolve(slot)
   }
 
-  #handOut(slot: Slot<R>, stack: string | undefined): Slot<R> {
+  #handOut(slot: Slot<R>, stack: string | undefined, since?: number): Slot<R> {
     slot.state = 'busy'
     slot.uses += 1
     slot.busySince = this.#clock.now()
     this.#active += 1
     this.counts.acquired += 1
     this.#leaks.acquired(slot, stack)
+    this.#observer.acquired?.(slot, since === undefined ? 0 : slot.busySince - since)
     return slot
   }
 
@@ -548,6 +605,7 @@ export class ResourcePool<R> {
     this.counts.released += 1
     this.#leaks.released(slot)
     slot.acquireStack = undefined
+    this.#observer.released?.(slot)
     return true
   }
 
@@ -558,6 +616,7 @@ export class ResourcePool<R> {
         this.#active -= 1
         this.counts.released += 1
         this.#leaks.forget(slot)
+        this.#observer.released?.(slot)
         this.#drop(slot)
       } else if (slot.state === 'checking') {
         this.#checking -= 1
@@ -574,8 +633,9 @@ export class ResourcePool<R> {
     slot.state = 'idle'
     slot.idleSince = this.#clock.now()
     if (this.#overload?.isSlow === true) this.#shed(this.#overload)
-    if (!this.#isFresh(slot) || this.#surplus() > 0) this.#retire(slot)
-    else if (this.#entitled() > 0) this.#serve(slot)
+    const isAwaited = this.#entitled() > 0
+    if (!this.#isFresh(slot) || this.#surplus() > 0 || this.#member?.mustYield(isAwaited) === true) this.#retire(slot)
+    else if (isAwaited) this.#serve(slot)
     else this.#idle.push(slot)
     this.#dispatch()
   }
@@ -617,7 +677,13 @@ export class ResourcePool<R> {
       const places = this.#slots.size + this.#opener.opening
       const isMinWanted = this.#phase === 'open' && !this.#isPaused && !this.#opener.isHopeless
       const forMin = isMinWanted ? min - places : 0
-      if (places >= max || (this.#queued() <= 0 && forMin <= 0)) return
+      if (places >= max || (this.#queued() <= 0 && forMin <= 0)) {
+        this.#member?.wantsNoMore()
+        return
+      }
+      // While it may not open, others may: it stands in no line.
+      if (!this.#opener.mayOpen) this.#member?.wantsNoMore()
+      else if (this.#member?.take() === false) return
       if (!this.#opener.tryOpen(this.#waiters.length === 0, this.#generation)) return
     }
   }
@@ -635,6 +701,7 @@ export class ResourcePool<R> {
 
   #openFailed(error: unknown): void {
     this.counts.connectFailed += 1
+    this.#member?.giveBack()
     this.#overload?.restart(this.#clock.now(), this.#waiters.length)
     if (this.#opener.isHopeless) this.#rejectAll(() => error as Error)
     this.#dispatch()
@@ -652,6 +719,7 @@ export class ResourcePool<R> {
   /** Closes politely; the place is free when the connection is gone, so that the server never sees more than `max`. */
   #retire(slot: Slot<R>): void {
     slot.state = 'closing'
+    this.#tellClosing(slot, false)
     this.#closing += 1
     void this.#factory.close(slot.resource).then(() => this.#gone(slot))
   }
@@ -659,13 +727,29 @@ export class ResourcePool<R> {
   /** Tears down; here too the place is free when the server has let go of it, or has had its time for that. */
   #drop(slot: Slot<R>): void {
     slot.state = 'closing'
+    this.#tellClosing(slot, true)
     this.#closing += 1
     void this.#factory.destroy(slot.resource).then(() => this.#gone(slot))
+  }
+
+  #tellClosing(slot: Slot<R>, isDropped: boolean): void {
+    if (this.#observer.closing === undefined) return
+    const circumstances = {
+      isAlive: this.#factory.isAlive(slot.resource),
+      isDropped,
+      isEnding: this.isEnding,
+      isSurplus: this.#surplus() > 0,
+      generation: this.#generation,
+      maxUses: this.#limits.maxUses,
+      now: this.#clock.now(),
+    }
+    this.#observer.closing(slot, closeReason(slot, circumstances))
   }
 
   #gone(slot: Slot<R>): void {
     this.#closing -= 1
     if (this.#slots.delete(slot)) this.counts.closed += 1
+    this.#member?.giveBack()
     this.#dispatch()
   }
 
@@ -695,6 +779,7 @@ export class ResourcePool<R> {
 
   #becomeQuiet(): void {
     this.#opener.stop()
+    this.#member?.leave()
     if (this.#maintenanceTimer !== undefined) this.#clock.clearTimer(this.#maintenanceTimer)
     this.#maintenanceTimer = undefined
     this.#ends.look()

@@ -1,12 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Clock } from '../base/clock.js'
 import { type Limit, type OperationOptions, tighter, unlimited } from '../base/limit.js'
+import type { Causality } from '../cluster/causality.js'
+import type { ReadScope } from '../cluster/read-scope.js'
 import { operationLimit } from '../errors/operation-limit.js'
 import type { Holder } from '../pool/waiter.js'
+import type { ExchangeConfig } from '../wire/exchange.js'
 import type { ForeignConfig } from '../wire/foreign-statement.js'
-import type { AheadConfig, QueryResult, StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { AheadConfig, StatementConfig } from '../wire/statement.js'
 import type { HeldLock } from './lock/held-lock.js'
 import type { ServerTransaction } from './server-transaction.js'
+import type { StatementCollector } from './statement-collector.js'
 import type { ControlledTransaction, Transaction } from './transaction.js'
 import type { BeginOptions } from './transaction-options.js'
 
@@ -15,7 +20,7 @@ export interface OpenTransaction extends Transaction {
   readonly isOver: boolean
   /** How the outermost level began. */
   readonly begun: BeginOptions
-  execute(config: StatementConfig | AheadConfig | ForeignConfig, limit: Limit): Promise<QueryResult>
+  execute(config: StatementConfig | AheadConfig | ExchangeConfig | ForeignConfig, limit: Limit): Promise<QueryResult>
   /** The transaction on the server that this is a level of. */
   readonly server: ServerTransaction
   /** A savepoint that is ended by hand. */
@@ -35,6 +40,12 @@ export interface AmbientContext {
   readonly limit: Limit
   /** The innermost work around this code that may hold connections: what waits for one is found by it. */
   readonly holder: Holder | undefined
+  /** What this line of work has written, so that its reads show it. */
+  readonly causality: Causality | undefined
+  /** How far behind reads may be in here; undefined where everything belongs to the primary. */
+  readonly reading: ReadScope | undefined
+  /** Where statements are taken to instead of to a server, while a batch is being put together. */
+  readonly collecting: StatementCollector | undefined
 }
 
 /**
@@ -69,6 +80,9 @@ export class Ambient {
       locks: current?.locks ?? noLocks,
       limit: current?.limit ?? unlimited,
       holder: current?.holder,
+      causality: current?.causality,
+      reading: current?.reading,
+      collecting: current?.collecting,
       ...change,
     }
     return this.#storage.run(context, fn)

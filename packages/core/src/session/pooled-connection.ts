@@ -1,11 +1,15 @@
 import type { Limit } from '../base/limit.js'
+import type { Causality } from '../cluster/causality.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
-import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import { type ExchangeConfig, statementFrom } from '../wire/exchange.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { StatementConfig } from '../wire/statement.js'
 import { onHeld } from './connection-source.js'
 import { beginOn, type ControlledTransactionOptions } from './controlled-transaction.js'
-import { rowsOf, type Streamable, type StreamOptions } from './portal.js'
-import { type Executor, type QueryArguments, type Queryable, query } from './queryable.js'
+import { type Operable, Operations } from './operations.js'
+import type { StreamOptions } from './portal.js'
+import type { Executor } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
 import { batchesInOwn } from './stream.js'
 import type { ControlledTransaction } from './transaction.js'
@@ -26,7 +30,7 @@ import type { ControlledTransaction } from './transaction.js'
  * } // released here
  * ```
  */
-export interface PooledConnection extends Queryable, Streamable, AsyncDisposable {
+export interface PooledConnection extends Operable, AsyncDisposable {
   /** Process id of its backend, as in `pg_stat_activity`. */
   readonly pid: number
   /** Begins a transaction on this connection, to be ended by hand. Until then every statement on it belongs to it. */
@@ -36,36 +40,36 @@ export interface PooledConnection extends Queryable, Streamable, AsyncDisposable
 }
 
 /** A slot of the pool, dressed for a user. */
-export class AcquiredConnection implements PooledConnection {
+export class AcquiredConnection extends Operations implements PooledConnection {
   readonly #environment: SessionEnvironment
+  /** The line of work that it was acquired in. */
+  readonly #causality: Causality | undefined
   #slot: ConnectionSlot | undefined
 
   constructor(environment: SessionEnvironment, slot: ConnectionSlot) {
+    super(environment.ambient)
     this.#environment = environment
     this.#slot = slot
+    this.#causality = environment.cluster === undefined ? undefined : environment.ambient.current?.causality
   }
 
   get pid(): number {
     return this.#held().resource.pid
   }
 
-  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
-    return query<Row>(this, this.#environment.ambient, args)
+  async execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
+    try {
+      return await this.#held().resource.run(statementFrom(config, []), limit)
+    } finally {
+      // What is written here may be committed by any of the caller's statements: the next read asks how far that is.
+      this.#causality?.noteUnknown()
+    }
   }
 
-  async execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
-    return await this.#held().resource.run(new Statement(config), limit)
-  }
-
-  stream<Row>(
-    text: string,
-    values?: readonly unknown[],
+  override streamBatches<Row>(
+    config: StatementConfig,
     options?: StreamOptions,
-  ): AsyncGenerator<Row, void, undefined> {
-    return rowsOf(this.streamBatches<Row>({ text, values }, options))
-  }
-
-  streamBatches<Row>(config: StatementConfig, options?: StreamOptions): AsyncGenerator<Row[], void, undefined> {
+  ): AsyncGenerator<Row[], void, undefined> {
     return batchesInOwn<Row>(this.beginTransaction(), this.#environment.ambient, config, options)
   }
 
@@ -77,6 +81,7 @@ export class AcquiredConnection implements PooledConnection {
     const slot = this.#slot
     if (slot === undefined) return
     this.#slot = undefined
+    this.#causality?.noteUnknown()
     if (options.discard === true) this.#environment.host.pool.discard(slot)
     else this.#environment.host.release(slot)
   }

@@ -7,15 +7,18 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import { markStalePlan } from '../errors/stale-plan.js'
 import { Canceller } from './canceller.js'
 import type { Endpoint } from './endpoint.js'
+import type { Exchange } from './exchange.js'
 import { Flight } from './flight.js'
 import { ForeignStatement, type Submittable } from './foreign-statement.js'
 import { aborted, closed, leave, sayGoodbye } from './goodbye.js'
 import type { Operation, Wire } from './operation.js'
 import { Outbox } from './outbox.js'
 import type { ClientInternals, WireConnection } from './pg-internals.js'
+import type { QueryResult } from './query-result.js'
 import { RoleReports } from './server-role.js'
-import type { QueryResult, Statement } from './statement.js'
+import type { Statement } from './statement.js'
 import { StatementCache } from './statement-cache.js'
+import type { StatementObserver } from './statement-observer.js'
 import { StatementTexts } from './statement-texts.js'
 import { type AnswerDesk, type TransactionStatus, takeOver } from './take-over.js'
 
@@ -42,6 +45,7 @@ export interface LaneKeeper {
  */
 export class Connection implements AnswerDesk {
   readonly client: pg.Client
+  observer: StatementObserver<Connection> | undefined
   /** What the server tells of its role in a cluster. */
   readonly reports: RoleReports
   readonly #internals: ClientInternals
@@ -121,6 +125,10 @@ export class Connection implements AnswerDesk {
   get isQuiet(): boolean {
     return this.#flight.isEmpty && this.#queue.length === 0 && !this.#canceller.isBusy
   }
+  /** Whether it was this side that tore the socket down. */
+  get isTornDown(): boolean {
+    return this.#isTorn
+  }
   /** What ended the session, once it has ended. */
   get lostWith(): Error | undefined {
     return this.#lostWith
@@ -158,7 +166,7 @@ export class Connection implements AnswerDesk {
   }
 
   /** Runs a statement when those before it are done. */
-  run(statement: Statement | ForeignStatement, limit: Limit): Promise<QueryResult> {
+  run(statement: Statement | ForeignStatement | Exchange<unknown>, limit: Limit): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       statement.resolve = resolve
       statement.reject = reject
@@ -168,6 +176,7 @@ export class Connection implements AnswerDesk {
 
   /** The same for any operation; its `answer` is called. One that shares does not wait for others that do. */
   start(operation: Operation, limit: Limit): void {
+    if (this.observer !== undefined && !operation.isGuest) operation.mark = this.observer.asked(operation, this)
     if (limit !== unlimited) {
       const reached = limitReached(limit, this.#clock)
       if (reached !== undefined) {
@@ -284,6 +293,9 @@ export class Connection implements AnswerDesk {
     // Apart from the operation, which may turn out not to be sendable.
     for (const name of cache.takeClosing()) outbox.closeStatement(name)
     const start = outbox.length
+    // As it is before: what is written in parts may be on its way already when all of its beginning is there.
+    const { writes } = outbox
+    if (this.observer !== undefined) operation.sentAt = this.#clock.now()
     try {
       operation.write(wire)
     } catch (error) {
@@ -294,8 +306,8 @@ export class Connection implements AnswerDesk {
     }
     if (operation instanceof ForeignStatement) operation.onUnsent = (error) => this.#refused(operation, error)
     operation.sent = true
-    operation.postedAt = outbox.writes
-    operation.bytes = outbox.length - start
+    operation.postedAt = writes
+    operation.bytes = Math.max(0, outbox.length - start)
     this.#flight.add(operation)
     outbox.post()
   }
@@ -324,7 +336,8 @@ export class Connection implements AnswerDesk {
 
   #settle(operation: Operation): void {
     const { failure, givenUp: reason } = operation
-    if (failure === undefined) this.#answer(operation, undefined)
+    if (operation.isAnswered) this.observer?.answeredLate()
+    else if (failure === undefined) this.#answer(operation, undefined)
     else if (reason !== undefined) {
       const isUndone = classify(failure) === 'cancelled' || (operation.isStale && this.#status === 'I')
       this.#answer(operation, isUndone ? givenUp(reason, 'cancelled', failure) : failure)
@@ -348,6 +361,10 @@ export class Connection implements AnswerDesk {
     operation.isAnswered = true
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
+    if (this.observer !== undefined && !operation.isGuest) {
+      const durationMs = operation.sent ? this.#clock.now() - operation.sentAt : undefined
+      this.observer.answered(operation, this, operation.mark, error, durationMs)
+    }
     operation.answer(error)
   }
 
@@ -362,6 +379,7 @@ export class Connection implements AnswerDesk {
       return
     }
     operation.givenUp = reason
+    operation.interrupt()
     operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
     this.#canceller.givenUp(operation)
   }
@@ -380,7 +398,8 @@ export class Connection implements AnswerDesk {
       if ((operation.postedAt === writes && !operation.isGuest) || (said !== undefined && operation !== head))
         operation.sent = false
       const lost = new ConnectionLostError(operation.sent, { cause: operation === head ? cause : this.#lostWith })
-      this.#answer(operation, operation.failure ?? lost)
+      const { givenUp: reason, sent, failure } = operation
+      this.#answer(operation, reason !== undefined && !sent ? givenUp(reason, 'not-sent', lost) : (failure ?? lost))
     }
     this.#next()
     this.keeper?.moved(undefined, 0)

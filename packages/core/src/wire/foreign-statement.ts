@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import { Operation, type Wire } from './operation.js'
 import type { WireConnection } from './pg-internals.js'
-import type { QueryResult, StatementConfig } from './statement.js'
+import type { QueryResult } from './query-result.js'
+import type { StatementConfig } from './statement.js'
 
 /**
  * Something of somebody else's that speaks the protocol by itself, as `pg` lets it: a cursor of pg-cursor, a stream of
@@ -42,9 +43,13 @@ export class ForeignStatement extends Operation {
     })
   }
 
+  override get result(): QueryResult {
+    // Who made the Submittable has it from there.
+    return { rows: [], rowCount: null, fields: [], command: '' }
+  }
+
   override answer(error: unknown): void {
-    // There is no result: who made the Submittable has it from there.
-    if (error === undefined) this.resolve({ rows: [], rowCount: null, fields: [], command: '' })
+    if (error === undefined) this.resolve(this.result)
     else this.reject(error)
   }
 

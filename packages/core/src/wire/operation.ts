@@ -3,6 +3,7 @@ import type { Timer } from '../base/clock.js'
 import type { LimitReason } from '../base/limit.js'
 import type { Outbox } from './outbox.js'
 import type { CommandCompleteMessage, RowDescriptionMessage, TypeParsers, WireConnection } from './pg-internals.js'
+import type { QueryResult } from './query-result.js'
 import type { StatementCache } from './statement-cache.js'
 
 /** What an operation needs of the connection that runs it. */
@@ -19,6 +20,14 @@ export interface Wire {
  * for the question, its caller and its answer, as there is one for each statement that anybody runs.
  */
 export abstract class Operation {
+  /** SQL, for events; empty for what is no single statement. */
+  readonly text: string
+  /** Why the host that serves it was chosen, where there was a choice; for events. */
+  why: string | undefined
+  /** What the observer of the connection wants to know again with the answer. */
+  mark = 0
+  /** When it was sent, on the connection's clock; only while somebody observes. */
+  sentAt = 0
   /** Whether others may be under way on the same connection at the same time. */
   isSharing = false
   /** Whether nothing else was under way when it was sent. */
@@ -44,6 +53,17 @@ export abstract class Operation {
   reruns = 0
   /** Bytes that it takes on the way to the server. */
   bytes = 0
+
+  constructor(text = '') {
+    this.text = text
+  }
+
+  /** What came of it, once it has succeeded. */
+  abstract get result(): QueryResult
+  /** The name of a prepared statement that its caller gave. */
+  get name(): string | undefined {
+    return undefined
+  }
 
   /** Tells the caller: an error, or undefined when it has succeeded. Called once. */
   abstract answer(error: unknown): void
@@ -94,6 +114,19 @@ export abstract class Operation {
 
   handlePortalSuspended(): void {
     // Of no interest here.
+  }
+
+  handleEmptyQuery(_wire: Wire): void {
+    // Of no interest here.
+  }
+
+  handleCopyData(_chunk: Buffer): void {
+    // Of no interest here.
+  }
+
+  /** Its caller has given it up while it runs; the connection cancels it on the server besides. */
+  interrupt(): void {
+    // A statement has nothing to do about that; a COPY does.
   }
 
   handleCopyInResponse(_wire: Wire): void {

@@ -29,6 +29,7 @@ export interface WireConnection extends EventEmitter {
   end(): void
   sync(): void
   sendCopyFail(message: string): void
+  endCopyFrom(): void
 }
 
 /** `pg.Client` with its private side. */
@@ -58,6 +59,8 @@ export interface DataRowMessage {
 
 /** The result that `pg` builds while rows come in. */
 export interface ResultInternals {
+  /** Where its parsers come from; `pg` gives the ones of the client to a query that it sends. */
+  _types: TypeParsers | undefined
   command: string | null
   rowCount: number | null
   oid: number | null
@@ -66,6 +69,7 @@ export interface ResultInternals {
   readonly rows: unknown[]
   fields: readonly Field[]
   addFields(fields: readonly Field[]): void
+  addCommandComplete(message: CommandCompleteMessage): void
   parseRow(fields: readonly (string | null)[]): unknown
 }
 
@@ -80,40 +84,11 @@ export interface Field {
   readonly format: string
 }
 
-/** The base class that every query of `pg` is, and that a pipelining client insists on. */
-export interface QueryInternals {
-  text: string
-  values: readonly unknown[] | undefined
-  name: string | undefined
-  queryMode: 'extended' | undefined
-  _result: ResultInternals
-  _results: ResultInternals | ResultInternals[]
-  requiresPreparation(): boolean
-  prepare(connection: WireConnection): void
-  submit(connection: WireConnection): Error | null
-  handleRowDescription(message: unknown): void
-  handleDataRow(message: { readonly fields: readonly (string | null)[] }): void
-  handleCommandComplete(message: CommandCompleteMessage, connection: WireConnection): void
-  handleEmptyQuery(connection: WireConnection): void
-  handleError(error: Error, connection: WireConnection): void
-  handleReadyForQuery(connection: WireConnection): void
-  handlePortalSuspended(connection: WireConnection): void
-  handleCopyInResponse(connection: WireConnection): void
-}
-
-/** `pg.Query` with its private side, to be extended. */
-export const QueryBase = pg.Query as unknown as new (
-  config:
-    | string
-    | {
-        readonly text: string
-        readonly values?: readonly unknown[] | undefined
-        readonly name?: string | undefined
-        readonly rowMode?: 'array' | undefined
-        readonly types?: TypeParsers | undefined
-      },
-  values?: readonly unknown[],
-) => QueryInternals
+/** `pg.Result` with its private side. */
+export const ResultBase = (pg as unknown as { readonly Result: unknown }).Result as new (
+  rowMode?: 'array' | undefined,
+  types?: TypeParsers | undefined,
+) => ResultInternals
 
 /** What `pg` makes of a value before it is sent: text, bytes or null. */
 export const prepareValue: (value: unknown) => unknown = utils.prepareValue
@@ -129,9 +104,3 @@ export const ConnectionBase = pg.Connection as unknown as new (config: {
 export interface TypeParsers {
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown
 }
-
-/** The class of every result of `pg`, with its private side. */
-export const ResultBase = pg.Result as unknown as new (
-  rowMode: 'array' | undefined,
-  types: TypeParsers,
-) => ResultInternals

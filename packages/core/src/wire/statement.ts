@@ -4,11 +4,13 @@ import { Operation, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
   type Field,
+  prepareValue,
   ResultBase,
   type ResultInternals,
   type RowDescriptionMessage,
   type TypeParsers,
 } from './pg-internals.js'
+import type { QueryResult } from './query-result.js'
 import { applyShape, noColumns, shapeOf } from './row-shape.js'
 import type { PreparedStatement } from './statement-cache.js'
 import type { StatementText } from './statement-texts.js'
@@ -51,24 +53,14 @@ export interface AheadConfig extends StatementConfig {
   readonly ahead: readonly Prelude[]
 }
 
-/** What a statement gave. The same object that `pg` gives. */
-export interface QueryResult<Row = Record<string, unknown>> {
-  /** The rows, in the order in which the server sent them. */
-  readonly rows: Row[]
-  /** Rows returned or changed; null for commands that have no such count. */
-  readonly rowCount: number | null
-  /** The columns. */
-  readonly fields: readonly Field[]
-  /** The command as the server names it: `SELECT`, `INSERT`, ... */
-  readonly command: string
-}
-
 /** A command that travels ahead of a statement in the same round trip: BEGIN, SAVEPOINT, set_config. */
 export interface Prelude {
   readonly text: string
   readonly values?: readonly string[]
   /** Called with the columns of each row that it gives, as text. */
   readonly onRow?: (columns: readonly (string | null)[]) => void
+  /** Called with the server's word for what it did, `COMMIT` or `ROLLBACK` say, once it is done. */
+  readonly onComplete?: (command: string) => void
 }
 
 /**
@@ -81,7 +73,6 @@ export interface Prelude {
  * A text that comes again is prepared: then Parse is left out, and so is Describe once its columns are known.
  */
 export class Statement extends Operation {
-  readonly text: string
   readonly #values: readonly unknown[] | undefined
   readonly #name: string | undefined
   readonly #rowMode: 'array' | undefined
@@ -105,8 +96,7 @@ export class Statement extends Operation {
   reject: (error: unknown) => void = nothing
 
   constructor(config: StatementConfig | PortalConfig, preludes: readonly Prelude[] = none) {
-    super()
-    this.text = config.text
+    super(config.text)
     this.#values = config.values
     this.#name = config.name
     this.#rowMode = config.rowMode
@@ -116,8 +106,12 @@ export class Statement extends Operation {
     this.#ahead = preludes.length
   }
 
+  override get name(): string | undefined {
+    return this.#name
+  }
+
   /** The result; as in `pg` an array of them when the text held several statements. */
-  get result(): QueryResult {
+  override get result(): QueryResult {
     return (this.#results ?? this.#result) as unknown as QueryResult
   }
 
@@ -257,6 +251,7 @@ export class Statement extends Operation {
 
   override handleCommandComplete(message: CommandCompleteMessage, { cache }: Wire): void {
     if (this.#ahead > 0) {
+      this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
       this.#ahead -= 1
       return
     }
@@ -298,3 +293,8 @@ export class Statement extends Operation {
 
 const none: readonly Prelude[] = []
 const nothing = (): void => undefined
+
+/** What `pg` makes of values before they are sent. */
+export function prepared(values: readonly unknown[] | undefined): unknown[] {
+  return values === undefined ? [] : values.map((value) => prepareValue(value))
+}

@@ -12,6 +12,11 @@ export interface AnswerDesk {
   ready(status: TransactionStatus): void
 }
 
+/** A piece of a COPY, a view into the parser's buffer. */
+interface CopyDataMessage {
+  readonly chunk: Buffer
+}
+
 type Listener = (message: never) => void
 
 /**
@@ -36,10 +41,10 @@ export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
   take('noData', (head) => head.handleNoData())
   take<DataRowMessage>('dataRow', (head, { fields }) => head.handleDataRow(fields))
   take<CommandCompleteMessage>('commandComplete', (head, message) => head.handleCommandComplete(message, wire))
-  take('emptyQuery', () => undefined)
+  take('emptyQuery', (head) => head.handleEmptyQuery(wire))
   take('portalSuspended', (head) => head.handlePortalSuspended())
   take('copyInResponse', (head) => head.handleCopyInResponse(wire))
-  take('copyData', () => undefined)
+  take<CopyDataMessage>('copyData', (head, { chunk }) => head.handleCopyData(chunk))
   take<Error>('errorMessage', (head, error) => head.handleError(error, wire))
   const theirs = protocol.listeners('readyForQuery') as Listener[]
   protocol.removeAllListeners('readyForQuery')

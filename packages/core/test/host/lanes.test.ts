@@ -111,7 +111,8 @@ test('a statement that is given up on a lane is the only one that notices', asyn
     const others = Array.from({ length: 6 }, (_, mark) => pool.query(text, [0.002, mark]))
     const given = rejection(pool.query(text, [30, 99], { timeoutMs: 20 + round * 3 }))
     const behind = Array.from({ length: 6 }, (_, mark) => pool.query(text, [0.002, mark]))
-    expect(await given).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
+    // On a busy machine its time may be up before it is its turn.
+    expect(await given).toMatchObject({ code: expect.stringMatching(/^LIFEGUARD_(ACQUIRE_)?TIMEOUT$/) })
     const marks = (await Promise.all([...others, ...behind])).map(({ rows }) => rows[0]?.['mark'])
     expect(marks).toEqual([0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5])
   }

@@ -100,7 +100,7 @@ test('DISCARD ALL and DEALLOCATE ALL go unnoticed, through the pool and past it'
 })
 
 test('a change of the schema goes unnoticed, outside of transactions and inside', async () => {
-  const pool = testPool(database.url, { max: 2 })
+  const pool = testPool(database.url, { max: 1 })
   const admin = testPool(database.url, { max: 1 })
   await admin.query('create table changing (a int); insert into changing values (1)')
   const ask = 'select * from changing where a = $1'
