@@ -42,9 +42,11 @@ async function installed(): Promise<string> {
   const own = Object.fromEntries([...tarballs].map(([name, path]) => [name, `file:${path}`]))
   const known = JSON.parse(read('package.json')) as Manifest
   const kysely = JSON.parse(read('packages/kysely/package.json')) as Manifest
+  const drizzle = JSON.parse(read('packages/drizzle/package.json')) as Manifest
   const dependencies = {
     ...own,
     kysely: kysely.devDependencies?.['kysely'],
+    'drizzle-orm': drizzle.devDependencies?.['drizzle-orm'],
     '@types/node': known.devDependencies?.['@types/node'],
   }
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
@@ -142,6 +144,7 @@ describe('a project with the tarballs installed', () => {
       kind: 'contended',
       misuse: 'LIFEGUARD_INVALID_OPTION',
       total: 4,
+      drizzle: ['rope', 'ring', 'drizzle'],
     })
   })
 })

@@ -29,7 +29,8 @@ export class PgPoolFacade extends PgPoolBase {
   /** The client that stands for a whole connection, in the events that are about it. */
   readonly #clients = new WeakMap<Connection, PgClientView>()
   readonly #checkedOut = new Set<Connection>()
-  #ended: boolean | undefined
+  /** Whether it was this view that was asked to end the pool; `cancelEnd` of the pool undoes it. */
+  #ended = false
 
   constructor(pool: PoolBehind, environment: SessionEnvironment) {
     super(environment.host.pgOptions())
@@ -102,7 +103,7 @@ export class PgPoolFacade extends PgPoolBase {
 
   /** Ends the Lifeguard pool, with its own bound on how long that may take. */
   end(callback?: PgCallback): Promise<void> | undefined {
-    const again = this.#ended === true
+    const again = this.#ended && this.#environment.host.pool.isEnding
     this.#ended = true
     const ended = again ? Promise.reject(new Error('Called end on pool more than once')) : this.#pool.end()
     if (callback === undefined) return ended
@@ -194,7 +195,8 @@ export class PgPoolFacade extends PgPoolBase {
   }
 
   #assertOpen(): void {
-    if (this.#ended === true) throw new Error('Cannot use a pool after calling end on the pool')
+    if (!this.#environment.host.pool.isEnding) return
+    throw new Error('Cannot use a pool after calling end on the pool')
   }
 }
 

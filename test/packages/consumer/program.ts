@@ -1,7 +1,9 @@
 // What a user's project looks like: type-checked against the packed tarballs, and run.
 import { classify, type ErrorClass, LifeguardError, type PoolOptions, sqlStateOf } from '@pg-lifeguard/core'
+import { drizzle, withTransaction as withDrizzle } from '@pg-lifeguard/drizzle'
 import { createPool, LifeguardDialect, withLock, withOptimisticRetry, withTransaction } from '@pg-lifeguard/kysely'
 import { startCluster } from '@pg-lifeguard/testing'
+import { pgTable, serial, text } from 'drizzle-orm/pg-core'
 import { type Generated, Kysely, sql } from 'kysely'
 
 interface Database {
@@ -26,6 +28,12 @@ const { rows } = await pool.query<{ name: string }>('select name from item order
 const failure: unknown = await pool.query('insert into item (name) values ($1)', ['rope']).catch((error) => error)
 const kind: ErrorClass = classify(failure)
 const misuse: unknown = await (async () => createPool({ max: 0 }))().catch((error: unknown) => error)
+const item = pgTable('item', { id: serial('id').primaryKey(), name: text('name') })
+const byDrizzle = await withDrizzle(drizzle(pool, { schema: { item } }), async (tx) => {
+  await tx.insert(item).values({ id: 100, name: 'drizzle' })
+  return await tx.query.item.findMany({ orderBy: item.id })
+})
+const drizzled: (string | null)[] = byDrizzle.map((row) => row.name)
 
 console.log(
   JSON.stringify({
@@ -37,6 +45,7 @@ console.log(
     kind,
     misuse: LifeguardError.isInstance(misuse) ? misuse.code : undefined,
     total: pool.stats().max,
+    drizzle: drizzled,
   }),
 )
 

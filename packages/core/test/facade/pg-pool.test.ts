@@ -324,6 +324,18 @@ describe('end', () => {
     expect([pgPool.ending, pgPool.ended]).toEqual([true, true])
   })
 
+  test('can be undone by the pool', async () => {
+    const pool = testPool(database.url)
+    const pgPool = pool.asPgPool()
+    const client = await pgPool.connect()
+    const ended = rejection(pgPool.end())
+    expect(pool.cancelEnd()).toBe(true)
+    expect((await ended).code).toBe('LIFEGUARD_ABORTED')
+    client.release()
+    expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    await pgPool.end()
+  })
+
   test('calls back', async () => {
     const pool = testPool(database.url)
     await new Promise<void>((resolve) => pool.asPgPool().end(resolve))

@@ -1,0 +1,10 @@
+// One install for Drizzle: the core comes with it, whole.
+export * from '@pg-lifeguard/core'
+export { type DrizzleOptions, drizzle, type LifeguardDatabase, type Schema } from './drizzle.js'
+export { type AnyDatabase, poolOf, type TransactionOf } from './pool-of.js'
+export { tryWithLock } from './try-with-lock.js'
+export { updateVersioned } from './update-versioned.js'
+export { withLock } from './with-lock.js'
+export { withOptimisticRetry } from './with-optimistic-retry.js'
+export { withSemaphore } from './with-semaphore.js'
+export { withTransaction } from './with-transaction.js'

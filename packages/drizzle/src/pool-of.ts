@@ -1,0 +1,49 @@
+import { InvalidOptionError, type Pool } from '@pg-lifeguard/core'
+
+/** A database of Drizzle, or one of its transactions, of whatever schema. */
+export interface AnyDatabase {
+  transaction(fn: never, ...rest: never[]): Promise<unknown>
+}
+
+/** What Drizzle calls its transactions on this database: the type of `tx` in `db.transaction((tx) => ...)`. */
+export type TransactionOf<DB extends AnyDatabase> = Parameters<DB['transaction']>[0] extends (
+  tx: infer Tx,
+) => Promise<unknown>
+  ? Tx
+  : never
+
+/** A pool with the way to make a transaction object of Drizzle that stands for the transaction around the call. */
+export interface Link {
+  readonly pool: Pool
+  adopt(fn: (tx: never) => Promise<unknown>): Promise<unknown>
+}
+
+/** By what Drizzle runs its statements on: the facade of a pool, or what stands for an open transaction of it. */
+const links = new WeakMap<object, Link>()
+
+/** Remembers which pool is behind a client of Drizzle's. */
+export function remember(client: object, link: Link): void {
+  links.set(client, link)
+}
+
+/** @throws InvalidOptionError for a database that does not come from this package */
+export function linkOf(db: AnyDatabase): Link {
+  // The session is a public field of Drizzle's, its client is not; both majors call it so.
+  const { client } = (db as { readonly _?: { readonly session?: { readonly client?: object } } })._?.session ?? {}
+  const link = client === undefined ? undefined : links.get(client)
+  if (link !== undefined) return link
+  throw new InvalidOptionError(
+    'db',
+    'not on a pool of Lifeguard that is known',
+    'a database made with drizzle(pool) of @pg-lifeguard/drizzle, or the tx of withTransaction; not that of db.transaction()',
+  )
+}
+
+/**
+ * The pool behind a database of `drizzle(pool)`, and behind the `tx` of `withTransaction`.
+ *
+ * @throws InvalidOptionError for any other
+ */
+export function poolOf(db: AnyDatabase): Pool {
+  return linkOf(db).pool
+}
