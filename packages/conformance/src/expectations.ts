@@ -6,6 +6,8 @@ import type { CaseContext } from './case.js'
 export async function rejection(promise: Promise<unknown>): Promise<Error> {
   const [outcome] = await Promise.allSettled([promise])
   if (outcome.status === 'fulfilled') assert.fail(`was to be rejected, and gave ${String(outcome.value)}`)
+  // What a case asserts inside of the work that is to fail is its own failure, not the one that was meant.
+  if (outcome.reason instanceof assert.AssertionError) throw outcome.reason
   assert.ok(outcome.reason instanceof Error, `rejected with ${String(outcome.reason)}, which is no error`)
   return outcome.reason
 }

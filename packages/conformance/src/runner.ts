@@ -118,15 +118,17 @@ class Scene {
   }
 
   async #sessions(): Promise<readonly ServerSession[]> {
-    const found = [this.#environment.database, ...this.#replicatedDatabases()].map((database) =>
-      sessionsOf(database, { applicationName: this.#applicationName }),
+    const { rows } = await this.#environment.admin.query<ServerSession>(
+      `select pid, datname as database, application_name as "applicationName", state, query
+         from pg_stat_activity
+        where application_name = $1 and backend_type = 'client backend'
+        order by pid`,
+      [this.#applicationName],
     )
-    return (await Promise.all(found)).flat()
-  }
-
-  #replicatedDatabases(): readonly Database[] {
-    if (this.#replicated === undefined) return []
-    return [this.#replicated, { url: this.#replicated.replicaUrl }]
+    if (this.#replicated === undefined) return rows
+    const { url, replicaUrl } = this.#replicated
+    const elsewhere = [url, replicaUrl].map((url) => sessionsOf({ url }, { applicationName: this.#applicationName }))
+    return [...rows, ...(await Promise.all(elsewhere)).flat()]
   }
 
   async end(mustBeQuiet: boolean): Promise<void> {

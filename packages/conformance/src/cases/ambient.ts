@@ -54,24 +54,23 @@ export const ambientCases: readonly Case[] = [
     name: 'ambient: reads of one tick, inside and outside, keep apart',
     async run({ handle }) {
       await handle.insert({ id: 1, name: 'before' })
-      const seen: (string | undefined)[] = []
       const changed = Promise.withResolvers<void>()
       const bothAsk = Promise.withResolvers<void>()
+      const bothKnow = Promise.withResolvers<void>()
       const inside = handle.withTransaction(async (tx) => {
         await tx.update(1, { name: 'after' })
         changed.resolve()
         await bothAsk.promise
-        seen[0] = (await handle.find(1))?.name
+        const item = await handle.find(1)
+        await bothKnow.promise
+        return item?.name
       })
       await changed.promise
-      const outside = bothAsk.promise.then(async () => {
-        seen[1] = (await handle.find(1))?.name
-      })
+      const outside = bothAsk.promise.then(() => handle.find(1))
       bothAsk.resolve()
-      await outside
-      assert.equal(seen[1], 'before')
-      await inside
-      assert.deepEqual(seen, ['after', 'before'])
+      assert.equal((await outside)?.name, 'before')
+      bothKnow.resolve()
+      assert.equal(await inside, 'after')
       assert.equal((await handle.find(1))?.name, 'after')
     },
   },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { LifeguardError, OperationAbortedError, OperationTimeoutError } from '@pg-lifeguard/core'
+import { OperationAbortedError, OperationTimeoutError } from '@pg-lifeguard/core'
 import type { Case } from '../case.js'
-import { assertCode, codesOf, committedItems, rejection, untilQuiet, untilRunning } from '../expectations.js'
+import { assertCode, committedItems, rejection, untilQuiet, untilRunning } from '../expectations.js'
 
 /** Runs for longer than any case would wait; the text is found in pg_stat_activity. */
 const sleeping = 'select 1 as one from pg_sleep(60)'
@@ -11,6 +11,7 @@ export const deadlineCases: readonly Case[] = [
     name: 'deadline: withDeadline ends what runs on the server',
     async run(context) {
       const { handle, pool } = context
+      await handle.find(1)
       const error = await rejection(pool.withDeadline(100, () => handle.query(sleeping)))
       assertCode(error, 'LIFEGUARD_TIMEOUT')
       await untilQuiet(context)
@@ -21,14 +22,14 @@ export const deadlineCases: readonly Case[] = [
     name: 'deadline: what the ORM throws inside has the code of Lifeguard in its causes',
     async run(context) {
       const { handle, pool } = context
-      let inner: Error | undefined
-      await rejection(
-        pool.withDeadline(100, async () => {
-          inner = await rejection(handle.query(sleeping))
-        }),
-      )
-      assert.ok(inner !== undefined)
-      assertCode(inner, 'LIFEGUARD_TIMEOUT', 'LIFEGUARD_ABORTED')
+      await handle.find(1)
+      let inner: Promise<Error> | undefined
+      const outer = pool.withDeadline(100, async () => {
+        inner = rejection(handle.query(sleeping))
+        await inner
+      })
+      await Promise.allSettled([outer])
+      assertCode((await inner) ?? assert.fail('it never began'), 'LIFEGUARD_TIMEOUT', 'LIFEGUARD_ABORTED')
       await untilQuiet(context)
     },
   },
@@ -36,6 +37,7 @@ export const deadlineCases: readonly Case[] = [
     name: 'deadline: timeoutMs of a transaction ends it, and nothing of it stays',
     async run(context) {
       const { handle } = context
+      await handle.find(1)
       const error = await rejection(
         handle.withTransaction(
           async (tx) => {
@@ -107,13 +109,16 @@ export const deadlineCases: readonly Case[] = [
   {
     name: 'deadline: the wait for a connection is bounded, and says so',
     async run(context) {
-      const { openPool } = context
-      const { pool, handle } = await openPool({ max: 1, acquireTimeoutMs: 50 })
+      const { pool, handle } = await context.openPool({ max: 1 })
       {
         await using _held = await pool.acquire()
-        const error = await rejection(handle.find(1))
-        assertCode(error, 'LIFEGUARD_ACQUIRE_TIMEOUT')
-        assert.ok(LifeguardError.isInstance(error) || codesOf(error).length > 0)
+        let inner: Promise<Error> | undefined
+        const outer = pool.withDeadline(50, async () => {
+          inner = rejection(handle.find(1))
+          await inner
+        })
+        await Promise.allSettled([outer])
+        assertCode((await inner) ?? assert.fail('it never began'), 'LIFEGUARD_ACQUIRE_TIMEOUT')
       }
       assert.equal(await handle.find(1), undefined)
     },
