@@ -11,6 +11,9 @@ const timing =
 const timingModules = /^node:(timers|perf_hooks)(\/|$)/
 /** Five digits or capitals with a digit among them; words such as BEGIN have none. */
 const sqlState = /^(?=.*\d)[0-9A-Z]{5}$/
+/** The first two of the five, by which a whole class is meant. */
+const sqlStateClass = /^([0-9]{2}|HV|P0|XX)$/
+const sqlStateWithin = /(?<![0-9A-Za-z_])(?=[A-Z]*\d)[0-9A-Z]{5}(?![0-9A-Za-z_])/
 
 function tell(file: SourceFile, line: number, what: string): string {
   return `${file.path}:${line} ${what}`
@@ -41,14 +44,20 @@ export function timeOutsideBase(files: readonly SourceFile[]): string[] {
     ])
 }
 
+/** Files that translate SQLSTATEs into the error kinds of an ORM, and decide nothing by them. */
+const translations: ReadonlySet<string> = new Set(['packages/prisma/src/driver-error.ts'])
+
 /** What a SQLSTATE means is said once, in errors/: whoever else needs to know asks classify(). */
 export function sqlStateOutsideErrors(files: readonly SourceFile[]): string[] {
   return files
-    .filter(({ path }) => !path.startsWith(`${core}src/errors/`) && !path.startsWith(testing))
+    .filter(
+      ({ path }) => !path.startsWith(`${core}src/errors/`) && !path.startsWith(testing) && !translations.has(path),
+    )
     .flatMap((file) =>
-      file.strings
-        .filter(({ text }) => sqlState.test(text))
-        .map(({ text, line }) => tell(file, line, `names the SQLSTATE ${text}: classify() in errors/ knows them`)),
+      [
+        ...file.strings.filter(({ text }) => sqlState.test(text) || sqlStateClass.test(text)),
+        ...file.fragments.filter(({ text }) => sqlStateWithin.test(text)),
+      ].map(({ text, line }) => tell(file, line, `names the SQLSTATE ${text}: classify() in errors/ knows them`)),
     )
 }
 

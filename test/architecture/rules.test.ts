@@ -149,14 +149,22 @@ describe('borders', () => {
     ).toEqual([])
   })
 
-  test.each(["if (code === '57014') stop()", "const codes = ['40P01']", "type Code = '0A000'"])(
-    '%s is for errors/',
-    (text) => {
-      expect(sqlStateOutsideErrors(core('wire/a.ts', text))).toHaveLength(1)
-      expect(sqlStateOutsideErrors(adapter(text))).toHaveLength(1)
-      expect(sqlStateOutsideErrors(core('errors/a.ts', text))).toEqual([])
-    },
-  )
+  test.each([
+    "if (code === '57014') stop()",
+    "const codes = ['40P01']",
+    "type Code = '0A000'",
+    "if (code.startsWith('08')) stop()",
+    "const isOurs = code.slice(0, 2) === 'XX'",
+    'if (code === `40001`) stop()',
+    'const isConflict = /^(40001|40P01)$/.test(code)',
+    'const verdicts = { 40001: true }',
+    "const verdicts = { '40P01': true }",
+    "switch (code) { case '53300': stop() }",
+  ])('%s is for errors/', (text) => {
+    expect(sqlStateOutsideErrors(core('wire/a.ts', text))).toHaveLength(1)
+    expect(sqlStateOutsideErrors(adapter(text))).toHaveLength(1)
+    expect(sqlStateOutsideErrors(core('errors/a.ts', text))).toEqual([])
+  })
 
   test('words and comments are no SQLSTATEs', () => {
     expect(sqlStateOutsideErrors(core('wire/a.ts', "const word = 'BEGIN' // 57014"))).toEqual([])

@@ -24,6 +24,8 @@ export interface SourceFile {
   /** Every identifier that is read, properties as `object.property`; comments and strings are not code. */
   readonly identifiers: readonly Mention[]
   readonly strings: readonly Mention[]
+  /** Text that is part of something larger: regular expressions, the fixed parts of templates, keys that are numbers. */
+  readonly fragments: readonly Mention[]
   /** Names of the classes, interfaces, types, enums and functions that are declared. */
   readonly declared: readonly Mention[]
   /** Where the type `any` is written out. */
@@ -43,6 +45,7 @@ export function parseSource(path: string, text: string): SourceFile {
   const imports: Import[] = []
   const identifiers: Mention[] = []
   const strings: Mention[] = []
+  const fragments: Mention[] = []
   const declared: Mention[] = []
   const anys: number[] = []
   const starExports: Mention[] = []
@@ -91,10 +94,20 @@ export function parseSource(path: string, text: string): SourceFile {
     },
     NewExpression(node) {
       if (node.callee.type !== 'Identifier') return
-      identifiers.push({ text: `new ${node.callee.name}`, line: lineOf(node.start) })
+      // With arguments it is another thing: `new Date()` reads the clock, `new Date(value)` does not.
+      const text = `new ${node.callee.name}${node.arguments.length === 0 ? '' : '(...)'}`
+      identifiers.push({ text, line: lineOf(node.start) })
     },
     Literal(node) {
       if (typeof node.value === 'string') strings.push({ text: node.value, line: lineOf(node.start) })
+      if ('regex' in node) fragments.push({ text: node.regex.pattern, line: lineOf(node.start) })
+    },
+    TemplateElement(node) {
+      fragments.push({ text: node.value.raw, line: lineOf(node.start) })
+    },
+    Property(node) {
+      if (node.key.type !== 'Literal' || typeof node.key.value !== 'number') return
+      fragments.push({ text: String(node.key.value), line: lineOf(node.start) })
     },
     ClassDeclaration: (node) => declare(node.id),
     FunctionDeclaration: (node) => declare(node.id),
@@ -114,6 +127,7 @@ export function parseSource(path: string, text: string): SourceFile {
     imports: imports.map((one) => (!one.isReExport && erased.has(one.line) ? { ...one, isType: true } : one)),
     identifiers,
     strings,
+    fragments,
     declared,
     anys,
     starExports,

@@ -31,7 +31,7 @@ beforeAll(async () => {
     unpacked.set(name, { folder, files: await contentsOf(tarball, folder) })
   }
   consumer = await installed()
-})
+}, 300_000)
 
 afterAll(() => rm(work, { recursive: true, force: true }))
 
@@ -43,17 +43,23 @@ async function installed(): Promise<string> {
   const known = JSON.parse(read('package.json')) as Manifest
   const kysely = JSON.parse(read('packages/kysely/package.json')) as Manifest
   const drizzle = JSON.parse(read('packages/drizzle/package.json')) as Manifest
+  const prisma = JSON.parse(read('packages/prisma/package.json')) as Manifest
   const dependencies = {
     ...own,
     kysely: kysely.devDependencies?.['kysely'],
     'drizzle-orm': drizzle.devDependencies?.['drizzle-orm'],
+    '@prisma/client': prisma.devDependencies?.['@prisma/client'],
+    prisma: prisma.devDependencies?.['prisma'],
     '@types/node': known.devDependencies?.['@types/node'],
   }
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
   // Packages that need each other find the tarballs too, not the registry. No install script has to run.
   await writeFile(join(folder, 'pnpm-workspace.yaml'), JSON.stringify({ overrides: own, strictDepBuilds: false }))
-  await cp(fileURLToPath(new URL('consumer/program.ts', import.meta.url)), join(folder, 'program.ts'))
+  await cp(fileURLToPath(new URL('consumer', import.meta.url)), folder, { recursive: true })
   await pnpm(['install', '--prefer-offline', '--ignore-scripts'], folder)
+  // Any program stands in for the schema engine, which is not run: without one it would be downloaded.
+  const generate = ['node_modules/prisma/build/index.js', 'generate', '--schema', 'schema.prisma']
+  await output(process.execPath, generate, folder, { PRISMA_SCHEMA_ENGINE_BINARY: process.execPath })
   return folder
 }
 
@@ -131,20 +137,34 @@ describe('a project with the tarballs installed', () => {
 
   test('compiles with moduleResolution bundler', async () => {
     await compile({ module: 'preserve', moduleResolution: 'bundler', noEmit: true })
-  })
+  }, 180_000)
 
   test('compiles with moduleResolution nodenext, and runs', async () => {
     await compile({ module: 'nodenext', moduleResolution: 'nodenext', outDir: 'out' })
     expect(JSON.parse(await output(process.execPath, ['out/program.js'], consumer))).toEqual({
       name: 'rope',
-      names: ['rope', 'ring'],
+      names: ['rope', 'ring', 'net', 'knot'],
+      knot: 'knot',
       locked: true,
       attempt: 1,
       state: '23505',
       kind: 'contended',
       misuse: 'LIFEGUARD_INVALID_OPTION',
       total: 4,
-      drizzle: ['rope', 'ring', 'drizzle'],
     })
-  })
+  }, 180_000)
+
+  test('compiles with Drizzle, and runs', async () => {
+    const config = join(consumer, 'tsconfig.drizzle.json')
+    const compilerOptions = { ...strict, module: 'nodenext', outDir: 'out' }
+    await writeFile(config, JSON.stringify({ compilerOptions, files: ['drizzle.ts'] }))
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    // Drizzle's own declarations need the drivers of every database that it knows: only ours and the user's count.
+    const said = await output(process.execPath, [tsc, '-p', config, '--pretty', 'false'], consumer).catch(String)
+    expect(said.split('\n').filter((line) => /^drizzle\.ts|pg-lifeguard[^(]*\(/.test(line))).toEqual([])
+    expect(JSON.parse(await output(process.execPath, ['out/drizzle.js'], consumer))).toEqual({
+      names: ['rope', 'ring'],
+      state: '23505',
+    })
+  }, 120_000)
 })

@@ -10,9 +10,14 @@ const run = promisify(execFile)
 const env = { ...process.env, NODE_DISABLE_COMPILE_CACHE: '1' }
 
 /** Runs a program to its end; when it fails, the error has all that it said. */
-export async function output(program: string, args: readonly string[], cwd: string): Promise<string> {
+export async function output(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<string> {
   try {
-    const { stdout } = await run(program, args, { cwd, env, maxBuffer: 64 * 1024 * 1024 })
+    const { stdout } = await run(program, args, { cwd, env: { ...env, ...more }, maxBuffer: 64 * 1024 * 1024 })
     return stdout
   } catch (error) {
     const { message, stdout } = error as Error & { readonly stdout?: string }

@@ -4,8 +4,10 @@ import { InvalidOptionError } from './errors/invalid-option-error.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
 import type { Endpoint } from './wire/endpoint.js'
 import { defaultPasswordFile } from './wire/password-file.js'
+import type { TypeParsers } from './wire/pg-internals.js'
 import { type RuntimeSettings, startupOptions } from './wire/startup-options.js'
 import { type GivenTls, type TlsSettings, tlsSettings } from './wire/tls-settings.js'
+import { type TypeChoices, typeParsers } from './wire/type-choices.js'
 
 /** What stands where nobody said anything. */
 const defaults = {
@@ -24,6 +26,7 @@ const defaults = {
 export function connectSettings(values: OptionValues): ConnectSettings {
   const get = <T>(path: string): T | undefined => values.get(path) as T | undefined
   const user = get<string>('user') ?? userOfSystem()
+  const types = get<TypeParsers | TypeChoices>('types')
   const sslNegotiation = get<'postgres' | 'direct'>('sslNegotiation') ?? 'postgres'
   return {
     endpoints: endpointsOf(get('host'), get('port'), get('hostaddr')),
@@ -36,7 +39,7 @@ export function connectSettings(values: OptionValues): ConnectSettings {
     channelBinding: get('channelBinding') ?? 'disable',
     targetSessionAttrs: get('targetSessionAttrs') ?? 'any',
     loadBalanceHosts: get('loadBalanceHosts') ?? 'disable',
-    types: get('types'),
+    types: types === undefined ? undefined : typeParsers(types),
     connectTimeoutMs: get('connectTimeoutMs') ?? defaults.connectTimeoutMs,
     keepAlive: get('keepAlive') ?? defaults.keepAlive,
     keepAliveInitialDelayMs: get('keepAliveInitialDelayMs') ?? defaults.keepAliveInitialDelayMs,

@@ -1,17 +1,21 @@
 import { systemClock } from './base/clock.js'
 import { Emitter } from './base/emitter.js'
 import { systemRandom } from './base/random.js'
+import { summaryOf } from './errors/error-summary.js'
 import { Host } from './host/host.js'
+import { HostWatch } from './host/host-watch.js'
 import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolEnvironment } from './pool/resource-pool.js'
-import { Pool } from './pool.js'
-import { defaultPoolLocks, type PoolOptions, resolveOptions, withoutUndefined } from './pool-options.js'
+import { Pool, type PoolEvents } from './pool.js'
+import { defaultListen, defaultPoolLocks, type PoolOptions, resolveOptions, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
+import { Listeners } from './session/listen/listeners.js'
 import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
 import type { LockEnvironment } from './session/lock/with-lock.js'
+import { resolveWatchOptions } from './watch-options.js'
 import { Destination } from './wire/destination.js'
 
 /**
@@ -35,9 +39,21 @@ export function createPool(given: PoolOptions = {}): Pool {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
   }
-  const onLeak = options.onLeak ?? warnOfLeak(name)
+  const events = new Emitter<PoolEvents>({ prefix: 'pg-lifeguard', stamp: { pool: name }, describe: summaryOf })
   const destination = new Destination(connect, name, environment.clock, environment.random)
-  const host = new Host(destination, limits, environment, onLeak, options.resetOnRelease)
+  const watch = new HostWatch(
+    destination.where,
+    {
+      ...resolveWatchOptions(options),
+      pool: name,
+      role: 'primary',
+      why: 'the only host',
+      events,
+      onLeak: options.onLeak ?? warnOfLeak(name),
+    },
+    environment,
+  )
+  const host = new Host(destination, limits, environment, watch, options.resetOnRelease)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))
@@ -52,10 +68,14 @@ export function createPool(given: PoolOptions = {}): Pool {
     host,
     ambient: new Ambient(environment.clock),
     retryBudget: new RetryBudget(options.retryBudget),
-    events: new Emitter(),
+    events,
     counts: { retries: 0 },
   }
-  return new Pool(name, session)
+  const listeners = new Listeners(host, session.ambient, {
+    heartbeatMs: options.listen?.heartbeatMs ?? defaultListen.heartbeatMs,
+    startTimeoutMs: limits.acquireTimeoutMs,
+  })
+  return new Pool(name, session, listeners)
 }
 
 function warnOfLeak(name: string): (leak: LeakReport) => void {

@@ -1,7 +1,12 @@
 export type { Duration, DurationText } from './base/duration.js'
+export type { HistogramSnapshot } from './base/histogram.js'
 export type { OperationOptions } from './base/limit.js'
 export { createPool } from './create-pool.js'
+export { BatchError } from './errors/batch-error.js'
+export { BreakerOpenError, type BreakerOpenFigures } from './errors/breaker-open-error.js'
+export { type BreakerVerdict, breakerVerdict } from './errors/breaker-verdict.js'
 export { classify, type ErrorClass, type Phase } from './errors/classify.js'
+export type { ErrorSummary } from './errors/error-summary.js'
 export { InvalidOptionError } from './errors/invalid-option-error.js'
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
 export { DeadlockError, LockLostError, LockTimeoutError, LockUnsupportedError } from './errors/lock-errors.js'
@@ -20,23 +25,61 @@ export {
 export { sqlStateOf } from './errors/sqlstate.js'
 export { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from './errors/transaction-errors.js'
 export { VersionConflictError } from './errors/version-conflict-error.js'
+export type { BreakerStats } from './host/host-breaker.js'
+export type { HostCounts, QueryCounts, RefusalCounts } from './host/host-counts.js'
+export type {
+  AcquireEvent,
+  BreakerEvent,
+  BrokenConnectionEvent,
+  CloseEvent,
+  ConnectEvent,
+  ConnectFailedEvent,
+  HostEvent,
+  HostEvents,
+  HostRole,
+  LeakEvent,
+  QueryEvent,
+  ReleaseEvent,
+  ShedEvent,
+  TimeoutEvent,
+  TurnedAwayEvent,
+} from './host/host-events.js'
+export type { HostHealth } from './host/host-health.js'
 export type { HygieneOptions, ResetMode } from './host/hygiene.js'
+export type { QueryTrace } from './host/query-trace.js'
 export type { BackoffOptions } from './policy/backoff.js'
+export { type Breaker, type BreakerCall, createBreaker, type OwnBreakerOptions } from './policy/breaker.js'
+export type { BreakerOptions } from './policy/breaker-options.js'
+export type { BreakerFigures, BreakerReason, BreakerState, BreakerTransition } from './policy/circuit-breaker.js'
 export type { OverloadOptions } from './policy/codel.js'
 export type { RetryBudgetOptions } from './policy/retry-budget.js'
 export type { PoolCounts } from './pool/pool-counts.js'
 export type { PoolLimits } from './pool/pool-limits.js'
+export type { CloseReason } from './pool/pool-observer.js'
 export type { LeakReport } from './pool/resource-factory.js'
 export type { FlushMode, PoolSize } from './pool/resource-pool.js'
 export type { Pool, PoolEvents, PoolStats } from './pool.js'
 export type { EndOptions } from './pool-end.js'
-export type { PoolLockOptions, PoolOptions } from './pool-options.js'
+export type { PoolHealth } from './pool-health.js'
+export type { PoolListenOptions, PoolLockOptions, PoolOptions } from './pool-options.js'
 export type { Deadline } from './session/ambient-deadline.js'
+export type { Batchable, BatchResults } from './session/batch.js'
 export type { CommitProofOptions } from './session/commit-proof.js'
 export type { ControlledTransactionOptions } from './session/controlled-transaction.js'
+export type { CopyFormat } from './session/copy/copy-format.js'
+export type { CopyOptions, CopyProgress, CopyRows, CopyTarget } from './session/copy/copy-from.js'
+export type { CopyInput } from './session/copy/copy-rows.js'
+export type { CopyOrigin, CopyToOptions } from './session/copy/copy-to.js'
 export type { FanOutResults, FanOutTasks } from './session/fan-out.js'
 export type { ConcurrencyOptions } from './session/for-each-concurrent.js'
 export type { Hook } from './session/hooks.js'
+export type {
+  ListenGap,
+  ListenOptions,
+  NotificationHandler,
+  NotificationOrigin,
+  Subscription,
+} from './session/listen/subscription.js'
 export type { Candidacy, ElectOptions } from './session/lock/elect.js'
 export type { FencingToken, LockHandle, LockMode } from './session/lock/held-lock.js'
 export type { Lock } from './session/lock/lock.js'
@@ -46,11 +89,14 @@ export type { AcquireLockOptions, LockOptions, TryLockOptions } from './session/
 export type { TryLockResult } from './session/lock/with-lock.js'
 export type { MigrationLockOptions } from './session/lock/with-migration-lock.js'
 export type { SemaphoreOptions } from './session/lock/with-semaphore.js'
+export type { Copyable, Notifiable, Operable } from './session/operations.js'
 export type { PooledConnection } from './session/pooled-connection.js'
-export type { Streamable, StreamOptions } from './session/portal.js'
-export type { QueryArguments, Queryable } from './session/queryable.js'
+export type { StreamArguments, Streamable, StreamOptions } from './session/portal.js'
+export type { QueryArguments, Queryable, StatementArguments } from './session/queryable.js'
 export { quoteIdentifier } from './session/quote-name.js'
 export type { AmbiguousCommitEvent, HookErrorEvent, RetryEvent, SessionEvents } from './session/session-events.js'
+export { type SqlTag, sql } from './session/sql/sql.js'
+export type { Sql } from './session/sql/sql-statement.js'
 export type { ControlledTransaction, RetryReason, Transaction } from './session/transaction.js'
 export type {
   BeginOptions,
@@ -62,8 +108,11 @@ export type {
 export type { UpdateVersionedOptions } from './session/update-versioned.js'
 export type { FallbackCache, FallbackOptions, FallbackResult } from './session/with-fallback.js'
 export type { OptimisticAttempt, OptimisticRetryOptions } from './session/with-optimistic-retry.js'
+export type { WatchOptions } from './watch-options.js'
 export type { ConnectOptions } from './wire/connect-options.js'
 export type { ChannelBinding, TargetSessionAttrs } from './wire/connect-settings.js'
+export type { CopyResult } from './wire/copy-in.js'
 export type { Field, TypeParsers } from './wire/pg-internals.js'
 export type { QueryResult, StatementConfig } from './wire/statement.js'
 export type { SslMode } from './wire/tls-settings.js'
+export type { TypeChoices } from './wire/type-choices.js'

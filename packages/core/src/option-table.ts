@@ -68,10 +68,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   channelBinding: choice('disable', 'prefer', 'require'),
   targetSessionAttrs: choice('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
   loadBalanceHosts: choice('disable', 'random'),
-  types: custom(
-    'an object with a function getTypeParser',
-    (value) => isObject(value) && typeof (value as { readonly getTypeParser?: unknown }).getTypeParser === 'function',
-  ),
+  types: custom("{ int8: 'bigint', ... }, or an object with a function getTypeParser", isObject),
   connectTimeoutMs: duration(),
   keepAlive: flag(),
   keepAliveInitialDelayMs: duration(),
@@ -79,6 +76,19 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   idleInTransactionTimeoutMs: duration(),
   applicationName: text(),
   settings: custom('an object of runtime parameters: { name: value }', isObject),
+
+  // What is watched for: watch-options.ts
+  slowQueryMs: duration({ infinity: 'none' }),
+  breaker: groupOrFalse(),
+  'breaker.failureRate': amount(),
+  'breaker.slowRate': amount(),
+  'breaker.slowAfterMs': duration({ above: 0, infinity: 'never' }),
+  'breaker.minCalls': count({ least: 1 }),
+  'breaker.windowMs': duration({ above: 0 }),
+  'breaker.windowCalls': count({ least: 1 }),
+  'breaker.halfOpenCalls': count({ least: 1 }),
+  'breaker.openMs': duration({ above: 0 }),
+  'breaker.maxOpenMs': duration({ above: 0 }),
 
   // The whole: pool-options.ts
   name: text(),
@@ -90,6 +100,8 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   'locks.maxConnections': count({ least: 1 }),
   'locks.heartbeatMs': duration({ above: 0 }),
   'locks.selfTest': flag(),
+  listen: group(),
+  'listen.heartbeatMs': duration({ above: 0 }),
   retryBudget: group(),
   'retryBudget.reserve': amount({ infinity: 'no bound' }),
   'retryBudget.perSuccess': amount({ infinity: 'no bound' }),

@@ -12,15 +12,18 @@ import type { RetryBudgetOptions } from './policy/retry-budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolSize } from './pool/resource-pool.js'
+import type { WatchOptions } from './watch-options.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
 
 /** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
-export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions {
+export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, WatchOptions {
   /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
   readonly name?: string | undefined
   /** How advisory locks are held. */
   readonly locks?: PoolLockOptions | undefined
+  /** How the session is kept that `listen` uses. */
+  readonly listen?: PoolListenOptions | undefined
   /** Bounds on what retries may add to the load while everything fails. @default { reserve: 100, perSuccess: 1 } */
   readonly retryBudget?: RetryBudgetOptions | undefined
   /**
@@ -56,6 +59,20 @@ export interface PoolLockOptions {
    */
   readonly selfTest?: boolean | undefined
 }
+
+/** How the session is kept that `listen` uses, beside the connections of the pool. */
+export interface PoolListenOptions {
+  /**
+   * How often it is asked for a sign of life, in milliseconds; the answer may take as long again, so that a silent
+   * partition is noticed within twice this time. A session that ends is noticed at once.
+   *
+   * @default 10000
+   */
+  readonly heartbeatMs?: Duration | undefined
+}
+
+/** The defaults of PoolListenOptions. */
+export const defaultListen = { heartbeatMs: 10_000 } as const
 
 /** The defaults of PoolLockOptions. */
 export const defaultPoolLocks = { maxConnections: 4, heartbeatMs: 5_000, selfTest: true } as const

@@ -1,18 +1,28 @@
+import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from './base/limit.js'
 import { within } from './errors/given-up.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { TransactionClosedError } from './errors/transaction-errors.js'
+import type { BreakerStats } from './host/host-breaker.js'
+import type { HostCounts } from './host/host-counts.js'
+import { runExclusive } from './host/run-exclusive.js'
 import { PgPoolFacade } from './pg-pool-facade.js'
 import type { PoolCounts } from './pool/pool-counts.js'
 import { type FlushMode, flushModes, type PoolSize } from './pool/resource-pool.js'
 import { defaultEndMs, type EndOptions } from './pool-end.js'
+import { type PoolHealth, poolHealth } from './pool-health.js'
 import { assertSize, withoutUndefined } from './pool-options.js'
 import { type Deadline, withDeadline } from './session/ambient-deadline.js'
+import { type BatchResults, batch } from './session/batch.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
+import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './session/copy/copy-from.js'
+import { type CopyOrigin, type CopyToOptions, copyTo } from './session/copy/copy-to.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
+import type { Listeners } from './session/listen/listeners.js'
+import type { ListenOptions, NotificationHandler, Subscription } from './session/listen/subscription.js'
 import { type Candidacy, type ElectOptions, elect } from './session/lock/elect.js'
 import type { LockHandle } from './session/lock/held-lock.js'
 import type { Lock } from './session/lock/lock.js'
@@ -28,10 +38,12 @@ import {
 } from './session/lock/with-lock.js'
 import { type MigrationLockOptions, withMigrationLock } from './session/lock/with-migration-lock.js'
 import { type SemaphoreOptions, withSemaphore } from './session/lock/with-semaphore.js'
+import { notify, type Operable } from './session/operations.js'
 import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
-import { rowsOf, type Streamable, type StreamOptions } from './session/portal.js'
-import { type QueryArguments, type Queryable, query, withCallersStack } from './session/queryable.js'
+import { rowsOf, type StreamArguments, type StreamOptions } from './session/portal.js'
+import { type QueryArguments, query, statementOf, withCallersStack } from './session/queryable.js'
 import type { SessionEvents } from './session/session-events.js'
+import type { Sql } from './session/sql/sql-statement.js'
 import { streamBatches } from './session/stream.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
 import type { TransactionOptions } from './session/transaction-options.js'
@@ -43,11 +55,13 @@ import {
   withOptimisticRetry,
 } from './session/with-optimistic-retry.js'
 import { withTransaction } from './session/with-transaction.js'
+import type { CopyResult } from './wire/copy-in.js'
+import type { ExchangeConfig } from './wire/exchange.js'
 import type { PgPool } from './wire/pg-shapes.js'
 import type { QueryResult, StatementConfig } from './wire/statement.js'
 
 /** The pool at one moment, in numbers. */
-export interface PoolStats extends Readonly<PoolCounts> {
+export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
   readonly name: string
   /** Whether it serves callers now, and if not, why. */
   readonly state: 'open' | 'overloaded' | 'paused' | 'ending'
@@ -71,6 +85,8 @@ export interface PoolStats extends Readonly<PoolCounts> {
   readonly retries: number
   /** Retries that the budget would still allow at once. */
   readonly retryBudget: number
+  /** The circuit breaker of the server; undefined when it is off. */
+  readonly breaker: BreakerStats | undefined
 }
 
 /** The events of a pool, by name. */
@@ -80,17 +96,19 @@ export interface PoolEvents extends SessionEvents {}
  * A pool of connections to one PostgreSQL database, with everything that keeps work on it right. Made by
  * {@link createPool}.
  */
-export class Pool implements Queryable, Streamable, AsyncDisposable {
+export class Pool implements Operable, AsyncDisposable {
   /** The name it was given. */
   readonly name: string
   readonly #environment: LockEnvironment
   readonly #fallback: Fallback
+  readonly #listeners: Listeners
   #pgPool: PgPool | undefined
 
   /** @internal use createPool */
-  constructor(name: string, environment: LockEnvironment) {
+  constructor(name: string, environment: LockEnvironment, listeners: Listeners) {
     this.name = name
     this.#environment = environment
+    this.#listeners = listeners
     this.#fallback = new Fallback(environment)
   }
 
@@ -107,16 +125,43 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * console.log(rows[0]?.name)
    * ```
    */
-  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
+  query<Row>(statement: Sql<Row>, options?: OperationOptions): Promise<QueryResult<Row>>
+  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>
+  query<Row>(...args: QueryArguments): Promise<QueryResult<Row>> {
     return query<Row>(this, this.#environment.ambient, args)
   }
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. @internal */
-  execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+  execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
     const { ambient, host } = this.#environment
     const context = ambient.current
     if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
+    if ('exchange' in config) return runExclusive(host, config, limit, context?.holder)
     return host.query(config, limit, context?.holder)
+  }
+
+  /**
+   * Runs statements of any kind in one round trip, all or nothing; inside of a transaction they belong to it.
+   *
+   * @throws BatchError with the index of the statement that failed: nothing of the batch took effect
+   * @example
+   * ```ts
+   * import { createPool, sql } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const [order, , stock] = await pool.batch([
+   *   sql<{ id: number }>`insert into purchase (customer) values (${42}) returning id`,
+   *   sql`update item set stock = stock - 1 where id = ${7}`,
+   *   sql<{ stock: number }>`select stock from item where id = ${7}`,
+   * ])
+   * console.log(order.rows[0]?.id, stock.rows[0]?.stock)
+   * ```
+   */
+  batch<const Statements extends readonly StatementConfig[]>(
+    statements: Statements,
+    options?: OperationOptions,
+  ): Promise<BatchResults<Statements>> {
+    return batch(this, this.#environment.ambient, statements, options)
   }
 
   /**
@@ -133,12 +178,11 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
    * }
    * ```
    */
-  stream<Row = Record<string, unknown>>(
-    text: string,
-    values?: readonly unknown[],
-    options?: StreamOptions,
-  ): AsyncGenerator<Row, void, undefined> {
-    return rowsOf(this.streamBatches<Row>({ text, values }, options))
+  stream<Row>(statement: Sql<Row>, options?: StreamOptions): AsyncGenerator<Row, void, undefined>
+  stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
+  stream<Row>(...args: StreamArguments): AsyncGenerator<Row, void, undefined> {
+    const { config, options } = statementOf(args)
+    return rowsOf(this.streamBatches<Row>(config, options))
   }
 
   /** The same rows in batches of `batchSize`, for code that handles many at a time. */
@@ -147,6 +191,73 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
     return streamBatches<Row>(this.#environment, statement, options)
+  }
+
+  /**
+   * Copies rows into a table with COPY: all of them, or none.
+   *
+   * @throws what the rows throw, or what the server says; then nothing was copied
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * async function* events() {
+   *   for (let id = 1; id <= 100_000; id++) yield [id, { kind: 'seen' }, new Date()]
+   * }
+   * const { rowCount } = await pool.copyFrom({ table: 'event', columns: ['id', 'body', 'at'] }, events())
+   * console.log(rowCount)
+   * ```
+   */
+  copyFrom(target: CopyTarget, rows: CopyRows, options?: CopyOptions): Promise<CopyResult> {
+    return copyFrom(this, this.#environment.ambient, target, rows, options)
+  }
+
+  /**
+   * The rows of a query or a table as a stream of bytes, in text, csv or binary form.
+   *
+   * @example
+   * ```ts
+   * import { createWriteStream } from 'node:fs'
+   * import { pipeline } from 'node:stream/promises'
+   * import { createPool, sql } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const csv = pool.copyTo(sql`select * from event where id > ${100}`, { format: 'csv', header: true })
+   * await pipeline(csv, createWriteStream('events.csv'))
+   * ```
+   */
+  copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable {
+    return copyTo(this, this.#environment.ambient, origin, options)
+  }
+
+  /**
+   * Calls `handler` for every notification on a channel, until the subscription is ended. All subscriptions of the pool are
+   * on one session beside it, which comes back and subscribes again when it is lost; `onGap` then tells that something may
+   * have been missed. Never part of a transaction.
+   *
+   * @throws what keeps it from listening in time
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const refresh = () => pool.query('select id from job where done_at is null')
+   * await using jobs = await pool.listen('job', (payload, { pid }) => console.log(payload, pid), { onGap: refresh })
+   * console.log(jobs.channels)
+   * ```
+   */
+  listen(
+    channels: string | readonly string[],
+    handler: NotificationHandler,
+    options?: ListenOptions,
+  ): Promise<Subscription> {
+    return this.#listeners.listen(channels, handler, options)
+  }
+
+  /** Sends a notification: at once, or when the transaction that is open around the call commits. */
+  notify(channel: string, payload?: string, options?: OperationOptions): Promise<void> {
+    return notify(this, channel, payload, options)
   }
 
   /**
@@ -160,7 +271,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
-      const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(ambient.limitFor(options), holder))
+      const slot = host.tryTake(holder) ?? (await host.take(ambient.limitFor(options), holder))
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)
@@ -206,6 +317,14 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const transaction = this.#environment.ambient.current?.transaction
     if (transaction?.isOver === true) throw new TransactionClosedError('the transaction around this code has ended')
     return transaction
+  }
+
+  /**
+   * Stands for what is open around the code that runs now, transaction, deadline and all; undefined outside of any. For
+   * adapters of ORMs that collect calls: those of two contexts must never be sent as one. @internal
+   */
+  get context(): object | undefined {
+    return this.#environment.ambient.current
   }
 
   /** Runs `fn` outside of the transaction that is open around the call: what it does is not undone with that. */
@@ -437,8 +556,32 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
       longestWaitMs: pool.longestWaitMs,
       retries: counts.retries,
       retryBudget: retryBudget.available,
+      breaker: host.watch.breaker?.stats(),
+      ...host.watch.tally.snapshot(),
       ...pool.counts,
     }
+  }
+
+  /**
+   * Asks every server whether it is there, within `timeoutMs` (2 s by default). It waits for no connection of the pool: a
+   * pool that is full of work is well. Made for readiness checks; a process that lives need not be restarted because its
+   * database does not answer.
+   *
+   * @throws OperationAbortedError when its signal aborts; a server that is down is told, not thrown
+   * @example
+   * ```ts
+   * import { createServer } from 'node:http'
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * createServer(async (_request, response) => {
+   *   const { status } = await pool.health({ timeoutMs: 500 })
+   *   response.writeHead(status === 'down' ? 503 : 200).end(status)
+   * }).listen(8080)
+   * ```
+   */
+  health(options?: OperationOptions): Promise<PoolHealth> {
+    return poolHealth([this.#environment.host], options)
   }
 
   /**
@@ -532,6 +675,7 @@ export class Pool implements Queryable, Streamable, AsyncDisposable {
     const timer = clock.setTimer(timeoutMs, () => host.pool.endNow())
     try {
       await ended
+      await this.#listeners.end()
     } finally {
       clock.clearTimer(timer)
     }

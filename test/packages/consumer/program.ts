@@ -1,10 +1,10 @@
 // What a user's project looks like: type-checked against the packed tarballs, and run.
 import { classify, type ErrorClass, LifeguardError, type PoolOptions, sqlStateOf } from '@pg-lifeguard/core'
-import { drizzle, withTransaction as withDrizzle } from '@pg-lifeguard/drizzle'
 import { createPool, LifeguardDialect, withLock, withOptimisticRetry, withTransaction } from '@pg-lifeguard/kysely'
+import { withTransaction as inPrisma, lifeguard, lifeguardAdapter } from '@pg-lifeguard/prisma'
 import { startCluster } from '@pg-lifeguard/testing'
-import { pgTable, serial, text } from 'drizzle-orm/pg-core'
 import { type Generated, Kysely, sql } from 'kysely'
+import { PrismaClient } from './generated/client.js'
 
 interface Database {
   item: { id: Generated<number>; name: string }
@@ -24,28 +24,27 @@ const name: string = await withTransaction(db, async (trx, tx) => {
 })
 const xid: bigint = await withLock(db, 'consumer', async ({ fencingToken }) => fencingToken.xid, { waitMs: 1_000 })
 const attempt: number = await withOptimisticRetry(db, async ({ attempt }) => attempt)
+const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+const knot: { id: number; name: string } = await inPrisma(prisma, async (tx) => {
+  await db.insertInto('item').values({ name: 'net' }).execute()
+  return await tx.item.create({ data: { name: 'knot' } })
+})
 const { rows } = await pool.query<{ name: string }>('select name from item order by id', [], { timeoutMs: 5_000 })
 const failure: unknown = await pool.query('insert into item (name) values ($1)', ['rope']).catch((error) => error)
 const kind: ErrorClass = classify(failure)
 const misuse: unknown = await (async () => createPool({ max: 0 }))().catch((error: unknown) => error)
-const item = pgTable('item', { id: serial('id').primaryKey(), name: text('name') })
-const byDrizzle = await withDrizzle(drizzle(pool, { schema: { item } }), async (tx) => {
-  await tx.insert(item).values({ id: 100, name: 'drizzle' })
-  return await tx.query.item.findMany({ orderBy: item.id })
-})
-const drizzled: (string | null)[] = byDrizzle.map((row) => row.name)
 
 console.log(
   JSON.stringify({
     name,
     names: rows.map((row) => row.name),
+    knot: knot.name,
     locked: xid > 0n,
     attempt,
     state: sqlStateOf(failure),
     kind,
     misuse: LifeguardError.isInstance(misuse) ? misuse.code : undefined,
     total: pool.stats().max,
-    drizzle: drizzled,
   }),
 )
 
@@ -53,6 +52,10 @@ console.log(
 export function refused(): void {
   // @ts-expect-error there is no such column
   db.selectFrom('item').select('colour')
+  // @ts-expect-error there is no such model
+  prisma.colour.findMany()
+  // @ts-expect-error a transaction cannot be disconnected
+  inPrisma(prisma, async (tx) => tx.$disconnect())
   // @ts-expect-error a duration has a unit that is known
   createPool({ acquireTimeoutMs: '5 seconds' })
   // @ts-expect-error an option of pg.Pool that has another name here

@@ -91,6 +91,7 @@ const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
   LIFEGUARD_VERSION_CONFLICT: 'version-conflict',
   LIFEGUARD_COMMIT_UNKNOWN: 'outcome-unknown',
   LIFEGUARD_SERVER_UNAVAILABLE: 'unavailable',
+  LIFEGUARD_BREAKER_OPEN: 'unavailable',
   LIFEGUARD_ACQUIRE_TIMEOUT: 'user', // a bulkhead, not a host: its cause is only what else went wrong meanwhile
   LIFEGUARD_LOCK_TIMEOUT: 'contended',
   LIFEGUARD_TIMEOUT: 'cancelled',

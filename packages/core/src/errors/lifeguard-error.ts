@@ -8,6 +8,7 @@ export type LifeguardErrorCode =
   | 'LIFEGUARD_OVERLOADED'
   | 'LIFEGUARD_SELF_DEADLOCK'
   | 'LIFEGUARD_SERVER_UNAVAILABLE'
+  | 'LIFEGUARD_BREAKER_OPEN'
   | 'LIFEGUARD_POOL_CLOSED'
   | 'LIFEGUARD_CONNECTION_RELEASED'
   | 'LIFEGUARD_CONNECTION_LOST'
@@ -21,6 +22,7 @@ export type LifeguardErrorCode =
   | 'LIFEGUARD_LOCK_UNSUPPORTED'
   | 'LIFEGUARD_DEADLOCK'
   | 'LIFEGUARD_VERSION_CONFLICT'
+  | 'LIFEGUARD_BATCH_FAILED'
 
 /**
  * What every error of Lifeguard's own has in common. What the server says is never wrapped in one: it stays `pg`'s

@@ -3,14 +3,15 @@ import { classify } from '../errors/classify.js'
 import { within } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
-import type { LeakReport } from '../pool/resource-factory.js'
 import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
 import type { Connection } from '../wire/connection.js'
 import type { Destination } from '../wire/destination.js'
 import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import type { HostWatch } from './host-watch.js'
 import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
+import { watchForReturn } from './return-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
@@ -22,6 +23,10 @@ export type ConnectionSlot = Slot<Connection>
 export class Host {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
+  /** Keeps its numbers and its circuit breaker. */
+  readonly watch: HostWatch
+  /** `127.0.0.1:5432`. */
+  readonly where: string
   readonly #destination: Destination
   readonly #limits: ResolvedPoolLimits
   /** Called with every new connection, before anybody else has it. */
@@ -32,22 +37,19 @@ export class Host {
     destination: Destination,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
-    onLeak?: (leak: LeakReport) => void,
+    watch: HostWatch,
     resetMode: ResetMode = defaultResetMode,
   ) {
     this.environment = environment
+    this.where = destination.where
+    this.watch = watch
     this.#destination = destination
     this.#limits = limits
     this.#hygiene = new Hygiene(resetMode, environment.clock)
     this.pool = new ResourcePool<Connection>(
       {
         where: destination.where,
-        open: async (signal) => {
-          const connection = await destination.open(signal)
-          connection.onLost(() => this.pool.lost(connection))
-          this.onOpened?.(connection)
-          return connection
-        },
+        open: (signal) => this.#open(signal),
         close: (connection) => connection.close(),
         destroy: (connection) => {
           connection.destroy()
@@ -56,17 +58,63 @@ export class Host {
         isAlive: (connection) => connection.isAlive && destination.suits(connection),
         check: (connection) => this.#check(connection),
         isHopeless: (error) => classify(error, 'connect') === 'configuration',
-        ...(onLeak === undefined ? {} : { onLeak }),
+        onLeak: (leak) => watch.leaked(leak),
       },
       limits,
       environment,
+      watch,
     )
+    watch.waiting = () => this.pool.waiting
+    const { breaker } = watch
+    if (breaker === undefined) return
+    const look = watchForReturn({
+      clock: environment.clock,
+      pool: this.pool,
+      breaker,
+      release: (slot) => this.release(slot),
+    })
+    watch.whenOpened = () => {
+      this.pool.turnAwayWaiting(() => breaker.refusal())
+      look()
+    }
+  }
+
+  /** A connection at once, when one is ready to be used and the breaker is closed; undefined when `take` is needed. */
+  tryTake(holder: Holder | undefined): ConnectionSlot | undefined {
+    const { breaker } = this.watch
+    return breaker === undefined || breaker.isClosed || holder?.isUrgent === true ? this.pool.tryAcquire() : undefined
+  }
+
+  /**
+   * A connection, now or when one comes free. Every caller that does not get one at once comes through here.
+   *
+   * @throws what `ResourcePool.acquire` throws; BreakerOpenError at once while the breaker is open, and when it opens
+   * during the wait, unless the holder is urgent
+   */
+  async take(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
+    const { breaker } = this.watch
+    const since = this.environment.clock.now()
+    try {
+      if (breaker === undefined || holder?.isUrgent === true) return await this.pool.acquire(limit, holder)
+      const permit = breaker.admit()
+      try {
+        const slot = await this.pool.acquire(limit, holder)
+        breaker.taken(permit, slot.resource)
+        return slot
+      } catch (error) {
+        breaker.refused(permit, error)
+        throw error
+      }
+    } catch (error) {
+      this.watch.refused(error, this.environment.clock.now() - since)
+      throw error
+    }
   }
 
   /** One statement on whatever connection is free, in a transaction of its own. */
   async query(config: StatementConfig, limit: Limit, holder: Holder | undefined): Promise<QueryResult> {
     for (;;) {
-      const slot = this.pool.tryAcquire() ?? (await this.pool.acquire(limit, holder))
+      const slot = this.tryTake(holder) ?? (await this.take(limit, holder))
       const statement = new Statement(config)
       try {
         return await slot.resource.run(statement, limit)
@@ -120,6 +168,26 @@ export class Host {
     if (!connection.isAlive) this.pool.discard(slot)
     else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
     else void this.#tidy(slot)
+  }
+
+  async #open(signal: AbortSignal): Promise<Connection> {
+    const { clock } = this.environment
+    const since = clock.now()
+    try {
+      const connection = await this.#destination.open(signal)
+      connection.observer = this.watch
+      connection.onLost((cause) => {
+        if (!connection.isTornDown) this.watch.lost(connection, cause)
+        this.pool.lost(connection)
+      })
+      this.onOpened?.(connection)
+      this.watch.connected(connection, clock.now() - since)
+      return connection
+    } catch (error) {
+      // One that the end of the pool has cut short says nothing of the server.
+      if (!signal.aborted) this.watch.connectFailed(error, clock.now() - since)
+      throw error
+    }
   }
 
   async #tidy(slot: ConnectionSlot): Promise<void> {

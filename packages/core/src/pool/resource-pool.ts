@@ -19,6 +19,7 @@ import { LeakDetector } from './leak-detector.js'
 import { Opener } from './opener.js'
 import { newPoolCounts, type PoolCounts } from './pool-counts.js'
 import type { ResolvedPoolLimits } from './pool-limits.js'
+import { closeReason, type PoolObserver } from './pool-observer.js'
 import type { ResourceFactory } from './resource-factory.js'
 import { Slot } from './slot.js'
 import { type Holder, heldAround, type Waiter } from './waiter.js'
@@ -67,6 +68,7 @@ export class ResourcePool<R> {
   #limits: ResolvedPoolLimits
   readonly #clock: Clock
   readonly #random: Random
+  readonly #observer: PoolObserver<R>
   readonly #opener: Opener<R>
   readonly #leaks: LeakDetector<R>
   readonly #slots = new Set<Slot<R>>()
@@ -86,8 +88,14 @@ export class ResourcePool<R> {
   #queueTimer: Timer | undefined
   #phase: 'open' | 'ending' | 'tearing' = 'open'
 
-  constructor(factory: ResourceFactory<R>, limits: ResolvedPoolLimits, environment: PoolEnvironment) {
+  constructor(
+    factory: ResourceFactory<R>,
+    limits: ResolvedPoolLimits,
+    environment: PoolEnvironment,
+    observer: PoolObserver<R> = {},
+  ) {
     this.#factory = factory
+    this.#observer = observer
     this.#limits = limits
     this.#clock = environment.clock
     this.#random = environment.random
@@ -282,6 +290,18 @@ export class ResourcePool<R> {
     this.#dispatch()
   }
 
+  /** Sends away everybody who waits and may be sent away, each with an error of its own. */
+  turnAwayWaiting(refusal: () => Error): void {
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.holder?.isUrgent === true) continue
+      this.#waiters.remove(waiter)
+      waiter.stop()
+      this.#overload?.gaveUp()
+      waiter.reject(refusal())
+    }
+    this.#dispatch()
+  }
+
   /** The state of the pool in numbers, for errors and statistics. */
   figures(): PoolFigures {
     let longest: Slot<R> | undefined
@@ -457,17 +477,18 @@ export class ResourcePool<R> {
     const waiter = this.#isPaused ? this.#waiters.shiftHolding() : this.#waiters.shift()
     if (waiter === undefined) throw new Error('bug: a connection was to be served to an empty queue')
     waiter.stop()
-    waiter.resolve(this.#handOut(slot, waiter.stack))
+    waiter.resolve(this.#handOut(slot, waiter.stack, waiter.since))
     this.#overload?.served(slot.busySince, slot.busySince - waiter.since, this.#waiters.length, this.longestWaitMs)
   }
 
-  #handOut(slot: Slot<R>, stack: string | undefined): Slot<R> {
+  #handOut(slot: Slot<R>, stack: string | undefined, since?: number): Slot<R> {
     slot.state = 'busy'
     slot.uses += 1
     slot.busySince = this.#clock.now()
     this.#active += 1
     this.counts.acquired += 1
     this.#leaks.acquired(slot, stack)
+    this.#observer.acquired?.(slot, since === undefined ? 0 : slot.busySince - since)
     return slot
   }
 
@@ -477,6 +498,7 @@ export class ResourcePool<R> {
     this.counts.released += 1
     this.#leaks.released(slot)
     slot.acquireStack = undefined
+    this.#observer.released?.(slot)
     return true
   }
 
@@ -487,6 +509,7 @@ export class ResourcePool<R> {
         this.#active -= 1
         this.counts.released += 1
         this.#leaks.forget(slot)
+        this.#observer.released?.(slot)
         this.#drop(slot)
       } else if (slot.state === 'checking') {
         this.#checking -= 1
@@ -581,6 +604,7 @@ export class ResourcePool<R> {
   /** Closes politely; the place is free when the connection is gone, so that the server never sees more than `max`. */
   #retire(slot: Slot<R>): void {
     slot.state = 'closing'
+    this.#tellClosing(slot, false)
     this.#closing += 1
     void this.#factory.close(slot.resource).then(() => this.#gone(slot))
   }
@@ -588,8 +612,23 @@ export class ResourcePool<R> {
   /** Tears down; here too the place is free when the server has let go of it, or has had its time for that. */
   #drop(slot: Slot<R>): void {
     slot.state = 'closing'
+    this.#tellClosing(slot, true)
     this.#closing += 1
     void this.#factory.destroy(slot.resource).then(() => this.#gone(slot))
+  }
+
+  #tellClosing(slot: Slot<R>, isDropped: boolean): void {
+    if (this.#observer.closing === undefined) return
+    const circumstances = {
+      isAlive: this.#factory.isAlive(slot.resource),
+      isDropped,
+      isEnding: this.isEnding,
+      isSurplus: this.#surplus() > 0,
+      generation: this.#generation,
+      maxUses: this.#limits.maxUses,
+      now: this.#clock.now(),
+    }
+    this.#observer.closing(slot, closeReason(slot, circumstances))
   }
 
   #gone(slot: Slot<R>): void {

@@ -8,7 +8,12 @@ export interface Holder {
   shared?: object | undefined
   /** The work around it, which cannot give anything back before this is done. */
   readonly parent?: Holder | undefined
+  /** Must go on waiting for as long as it can, whatever is known of the server: the proof of a commit. */
+  readonly isUrgent?: boolean
 }
+
+/** Goes on waiting where others are sent away: for what must be found out, such as the outcome of a COMMIT. */
+export const urgent: Holder = Object.freeze({ held: 0, isUrgent: true })
 
 /** How many connections this work and the work around it hold. */
 export function heldAround(holder: Holder | undefined): number {

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.js'
 import { type Limit, type OperationOptions, tighter, unlimited } from '../base/limit.js'
 import { operationLimit } from '../errors/operation-limit.js'
 import type { Holder } from '../pool/waiter.js'
+import type { ExchangeConfig } from '../wire/exchange.js'
 import type { ForeignConfig } from '../wire/foreign-statement.js'
 import type { AheadConfig, QueryResult, StatementConfig } from '../wire/statement.js'
 import type { HeldLock } from './lock/held-lock.js'
@@ -15,7 +16,7 @@ export interface OpenTransaction extends Transaction {
   readonly isOver: boolean
   /** How the outermost level began. */
   readonly begun: BeginOptions
-  execute(config: StatementConfig | AheadConfig | ForeignConfig, limit: Limit): Promise<QueryResult>
+  execute(config: StatementConfig | AheadConfig | ExchangeConfig | ForeignConfig, limit: Limit): Promise<QueryResult>
   /** The transaction on the server that this is a level of. */
   readonly server: ServerTransaction
   /** A savepoint that is ended by hand. */

@@ -5,6 +5,7 @@ import { sleep } from '../base/sleep.js'
 import { classify, isInfrastructureError } from '../errors/classify.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { Host } from '../host/host.js'
+import { urgent } from '../pool/waiter.js'
 import type { Prelude } from '../wire/statement.js'
 import { quoteName } from './quote-name.js'
 
@@ -175,7 +176,7 @@ export class CommitProof {
     const { xid, system, timeline, pid, checkpoint, statistics } = evidence
     try {
       const values = [xid, system, timeline, pid, checkpoint, statistics]
-      const { rows } = await host.query({ text: outcomeSql, values }, limit, undefined)
+      const { rows } = await host.query({ text: outcomeSql, values }, limit, urgent)
       const [server] = rows as unknown as OutcomeRow[]
       if (server === undefined) throw new Error('bug: no row about the server')
       if (server.system !== system) return 'unknown'
@@ -184,7 +185,7 @@ export class CommitProof {
       if (!server.knows) return await this.#byMarker(host, limit)
       if (server.open) {
         // A COMMIT that is on its way gets a moment to end by itself.
-        if (looks > looksBeforeEnding) await host.query({ text: endSessionSql, values: [xid, pid] }, limit, undefined)
+        if (looks > looksBeforeEnding) await host.query({ text: endSessionSql, values: [xid, pid] }, limit, urgent)
         return 'again'
       }
       if (server.pending || server.status === 'in progress') return 'missing'
@@ -206,7 +207,7 @@ export class CommitProof {
   async #byMarker(host: Host, limit: Limit): Promise<ProvenOutcome> {
     if (this.#markerTable === undefined) return 'unknown'
     const text = `select 1 from ${this.#markerTable} where id = $1`
-    const { rows } = await host.query({ text, values: [this.#marker] }, limit, undefined)
+    const { rows } = await host.query({ text, values: [this.#marker] }, limit, urgent)
     return rows.length === 1 ? 'committed' : 'aborted'
   }
 }

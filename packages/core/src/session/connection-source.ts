@@ -15,7 +15,7 @@ export function fromPool(host: Host, holder: Holder): ConnectionSource {
   return {
     isRenewable: true,
     async take(limit) {
-      const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(limit, holder))
+      const slot = host.tryTake(holder) ?? (await host.take(limit, holder))
       holder.held += 1
       return slot
     },

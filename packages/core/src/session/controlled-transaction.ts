@@ -1,13 +1,12 @@
 import type { OperationOptions } from '../base/limit.js'
-import type { StatementConfig } from '../wire/statement.js'
 import { type ConnectionSource, fromPool } from './connection-source.js'
 import { assertFits } from './nested-options.js'
-import { batchesIn, rowsOf, type StreamOptions } from './portal.js'
 import { commitProven } from './prove-commit.js'
-import { type Executor, type QueryArguments, query } from './queryable.js'
+import type { Executor } from './queryable.js'
 import { ServerTransaction } from './server-transaction.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { ControlledTransaction } from './transaction.js'
+import { TransactionByHand } from './transaction-by-hand.js'
 import { type BeginOptions, beginPreludes, type CommitOptions, commitProof } from './transaction-options.js'
 
 /** How a controlled transaction begins, and how long it may live. */
@@ -44,19 +43,12 @@ export function beginOn(
   const proof = commitProof(options, clock)
   const preludes = beginPreludes(options, proof)
   const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options))
-  const transaction: ControlledTransaction & Executor = {
-    query: <Row>(...args: QueryArguments) => query<Row>(transaction, bounds, args),
-    stream: <Row>(text: string, values?: readonly unknown[], how?: StreamOptions) =>
-      rowsOf(transaction.streamBatches<Row>({ text, values }, how)),
-    streamBatches: <Row>(config: StatementConfig, how?: StreamOptions) =>
-      batchesIn<Row>(transaction, bounds, config, how),
+  return new TransactionByHand(bounds, {
     execute: (config, limit) => server.query(config, limit),
     commit: async () => {
       await server.settled()
       await commitProven(server, proof, environment)
     },
     rollback: () => server.rollback(),
-    [Symbol.asyncDispose]: () => server.rollback(),
-  }
-  return transaction
+  })
 }

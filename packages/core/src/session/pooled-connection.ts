@@ -1,11 +1,13 @@
 import type { Limit } from '../base/limit.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
-import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import { type ExchangeConfig, statementFrom } from '../wire/exchange.js'
+import type { QueryResult, StatementConfig } from '../wire/statement.js'
 import { onHeld } from './connection-source.js'
 import { beginOn, type ControlledTransactionOptions } from './controlled-transaction.js'
-import { rowsOf, type Streamable, type StreamOptions } from './portal.js'
-import { type Executor, type QueryArguments, type Queryable, query } from './queryable.js'
+import { type Operable, Operations } from './operations.js'
+import type { StreamOptions } from './portal.js'
+import type { Executor } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
 import { batchesInOwn } from './stream.js'
 import type { ControlledTransaction } from './transaction.js'
@@ -26,7 +28,7 @@ import type { ControlledTransaction } from './transaction.js'
  * } // released here
  * ```
  */
-export interface PooledConnection extends Queryable, Streamable, AsyncDisposable {
+export interface PooledConnection extends Operable, AsyncDisposable {
   /** Process id of its backend, as in `pg_stat_activity`. */
   readonly pid: number
   /** Begins a transaction on this connection, to be ended by hand. Until then every statement on it belongs to it. */
@@ -36,11 +38,12 @@ export interface PooledConnection extends Queryable, Streamable, AsyncDisposable
 }
 
 /** A slot of the pool, dressed for a user. */
-export class AcquiredConnection implements PooledConnection {
+export class AcquiredConnection extends Operations implements PooledConnection {
   readonly #environment: SessionEnvironment
   #slot: ConnectionSlot | undefined
 
   constructor(environment: SessionEnvironment, slot: ConnectionSlot) {
+    super(environment.ambient)
     this.#environment = environment
     this.#slot = slot
   }
@@ -49,23 +52,14 @@ export class AcquiredConnection implements PooledConnection {
     return this.#held().resource.pid
   }
 
-  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
-    return query<Row>(this, this.#environment.ambient, args)
+  async execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
+    return await this.#held().resource.run(statementFrom(config, []), limit)
   }
 
-  async execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
-    return await this.#held().resource.run(new Statement(config), limit)
-  }
-
-  stream<Row>(
-    text: string,
-    values?: readonly unknown[],
+  override streamBatches<Row>(
+    config: StatementConfig,
     options?: StreamOptions,
-  ): AsyncGenerator<Row, void, undefined> {
-    return rowsOf(this.streamBatches<Row>({ text, values }, options))
-  }
-
-  streamBatches<Row>(config: StatementConfig, options?: StreamOptions): AsyncGenerator<Row[], void, undefined> {
+  ): AsyncGenerator<Row[], void, undefined> {
     return batchesInOwn<Row>(this.beginTransaction(), this.#environment.ambient, config, options)
   }
 

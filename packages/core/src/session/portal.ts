@@ -1,7 +1,8 @@
 import { type OperationOptions, unlimited } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { PortalRequest, StatementConfig } from '../wire/statement.js'
-import { type Bounds, type Executor, withCallersStack } from './queryable.js'
+import { type Bounds, type Executor, type StatementArguments, withCallersStack } from './queryable.js'
+import type { Sql } from './sql/sql-statement.js'
 
 /** How rows are streamed. */
 export interface StreamOptions extends OperationOptions {
@@ -12,6 +13,9 @@ export interface StreamOptions extends OperationOptions {
    */
   readonly batchSize?: number | undefined
 }
+
+/** The arguments of `stream`. */
+export type StreamArguments = StatementArguments<StreamOptions>
 
 /** Anything that gives rows as they are asked for: the pool, a transaction. */
 export interface Streamable {
@@ -24,6 +28,12 @@ export interface Streamable {
     values?: readonly unknown[],
     options?: StreamOptions,
   ): AsyncGenerator<Row, void, undefined>
+  stream<Row>(statement: Sql<Row>, options?: StreamOptions): AsyncGenerator<Row, void, undefined>
+  stream<Row = Record<string, unknown>>(
+    statement: StatementConfig,
+    options?: StreamOptions,
+  ): AsyncGenerator<Row, void, undefined>
+  stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
   /** The same rows in batches of `batchSize`, for code that handles many at a time. */
   streamBatches<Row = Record<string, unknown>>(
     statement: StatementConfig,

@@ -1,11 +1,16 @@
 import type { Limit, OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import type { ExchangeConfig } from '../wire/exchange.js'
 import type { AheadConfig, PortalConfig, QueryResult, StatementConfig } from '../wire/statement.js'
+import type { Sql } from './sql/sql-statement.js'
 
 /** The ways to say what to run: text and values, or one object with both; then how far it may go. */
-export type QueryArguments =
-  | readonly [text: string, values?: readonly unknown[] | undefined, options?: OperationOptions | undefined]
-  | readonly [statement: StatementConfig, options?: OperationOptions | undefined]
+export type StatementArguments<Options> =
+  | readonly [text: string, values?: readonly unknown[] | undefined, options?: Options | undefined]
+  | readonly [statement: StatementConfig, options?: Options | undefined]
+
+/** The arguments of `query`. */
+export type QueryArguments = StatementArguments<OperationOptions>
 
 /** Anything that runs statements: the pool, a connection, a transaction. */
 export interface Queryable {
@@ -21,6 +26,8 @@ export interface Queryable {
     values?: readonly unknown[],
     options?: OperationOptions,
   ): Promise<QueryResult<Row>>
+  /** Runs a statement written with `sql`, which says the type of its rows. */
+  query<Row>(statement: Sql<Row>, options?: OperationOptions): Promise<QueryResult<Row>>
   query<Row = Record<string, unknown>>(
     statement: StatementConfig,
     options?: OperationOptions,
@@ -30,7 +37,7 @@ export interface Queryable {
 
 /** Something that runs one statement within a limit. */
 export interface Executor {
-  execute(config: StatementConfig | PortalConfig | AheadConfig, limit: Limit): Promise<QueryResult>
+  execute(config: StatementConfig | PortalConfig | AheadConfig | ExchangeConfig, limit: Limit): Promise<QueryResult>
 }
 
 /** Turns a caller's options into absolute bounds; the ambient context of the pool does. */
@@ -48,10 +55,14 @@ export async function query<Row>(executor: Executor, bounds: Bounds, args: Query
   }
 }
 
-function statementOf(args: QueryArguments): { config: StatementConfig; options: OperationOptions | undefined } {
+/** One form out of the several. */
+export function statementOf<Options>(args: StatementArguments<Options>): {
+  readonly config: StatementConfig
+  readonly options: Options | undefined
+} {
   const [first] = args
   if (typeof first === 'string') {
-    const [text, values, options] = args as Extract<QueryArguments, readonly [text: string, ...unknown[]]>
+    const [text, values, options] = args as Extract<typeof args, readonly [text: string, ...unknown[]]>
     if (values !== undefined && !Array.isArray(values)) {
       throw new InvalidOptionError('values', `of type ${typeof values}`, 'an array with one value for each placeholder')
     }
@@ -60,7 +71,7 @@ function statementOf(args: QueryArguments): { config: StatementConfig; options: 
   if (typeof first !== 'object' || first === null || typeof first.text !== 'string') {
     throw new InvalidOptionError('the statement', `of type ${typeof first}`, "a text, or an object with a 'text'")
   }
-  return { config: first, options: args[1] as OperationOptions | undefined }
+  return { config: first, options: args[1] as Options | undefined }
 }
 
 /**

@@ -6,6 +6,7 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
 import type { Connection } from '../wire/connection.js'
+import { statementFrom } from '../wire/exchange.js'
 import type { ForeignConfig, ForeignStatement } from '../wire/foreign-statement.js'
 import { mayHoldSeveral, type Prelude, type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
 import type { ConnectionSource } from './connection-source.js'
@@ -176,7 +177,7 @@ export class ServerTransaction {
     const apart = last !== undefined && (foreign !== undefined || mayHoldSeveral(config.text))
     try {
       if (apart) await this.#run(connection, new Statement(last, preludes.slice(0, -1)), sending)
-      return await this.#run(connection, foreign ?? new Statement(config, apart ? [] : preludes), sending)
+      return await this.#run(connection, foreign ?? statementFrom(config, apart ? [] : preludes), sending)
     } finally {
       this.#noticeEnd(connection)
     }

@@ -1,4 +1,5 @@
 import type { ErrorClass } from '../errors/classify.js'
+import type { HostEvents } from '../host/host-events.js'
 
 /** One attempt that failed and is made again. */
 export interface RetryEvent {
@@ -27,8 +28,8 @@ export interface HookErrorEvent {
   readonly error: unknown
 }
 
-/** What the helpers of this floor tell. */
-export interface SessionEvents {
+/** What the helpers of this floor tell, and the hosts below. */
+export interface SessionEvents extends HostEvents {
   retry: RetryEvent
   'ambiguous-commit': AmbiguousCommitEvent
   'hook-error': HookErrorEvent

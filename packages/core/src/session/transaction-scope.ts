@@ -3,13 +3,14 @@ import { type Limit, type OperationOptions, tighter, unlimited } from '../base/l
 import { within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
+import type { ExchangeConfig } from '../wire/exchange.js'
 import type { QueryResult, StatementConfig } from '../wire/statement.js'
 import type { Ambient, OpenTransaction } from './ambient.js'
 import { type Hook, type HookName, Hooks } from './hooks.js'
-import { batchesIn, rowsOf, type StreamOptions } from './portal.js'
-import { type QueryArguments, query } from './queryable.js'
+import { Operations } from './operations.js'
 import type { ServerTransaction } from './server-transaction.js'
 import type { ControlledTransaction, RetryReason, Transaction } from './transaction.js'
+import { TransactionByHand } from './transaction-by-hand.js'
 import type { BeginOptions } from './transaction-options.js'
 
 /** A nested level on the server. */
@@ -23,7 +24,7 @@ interface Savepoint {
 }
 
 /** One level of a transaction: the whole of it, or a savepoint in it. */
-export class TransactionScope implements OpenTransaction {
+export class TransactionScope extends Operations implements OpenTransaction {
   readonly server: ServerTransaction
   readonly attempt: number
   readonly retries: readonly RetryReason[]
@@ -53,6 +54,7 @@ export class TransactionScope implements OpenTransaction {
     parent?: TransactionScope,
     limit: Limit = unlimited,
   ) {
+    super(ambient)
     this.server = server
     this.attempt = retries.length + 1
     this.retries = retries
@@ -68,24 +70,8 @@ export class TransactionScope implements OpenTransaction {
     return this.#closed !== undefined || this.server.isOver
   }
 
-  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>> {
-    return query<Row>(this, this.#ambient, args)
-  }
-
-  stream<Row>(
-    text: string,
-    values?: readonly unknown[],
-    options?: StreamOptions,
-  ): AsyncGenerator<Row, void, undefined> {
-    return rowsOf(this.streamBatches<Row>({ text, values }, options))
-  }
-
-  streamBatches<Row>(config: StatementConfig, options?: StreamOptions): AsyncGenerator<Row[], void, undefined> {
-    return batchesIn<Row>(this, this.#ambient, config, options)
-  }
-
   /** Runs a statement at the innermost level that is open around the caller. */
-  async execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+  async execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
     const inner = this.#innermost()
     if (inner !== this) return await inner.execute(config, limit)
     if (this.#manual !== undefined) return await this.#manual.execute(config, limit)
@@ -223,15 +209,11 @@ export class TransactionScope implements OpenTransaction {
       if (scope.isOver) throw new TransactionClosedError(scope.#closed ?? 'with the transaction around it')
       await end((ended) => this.#release(ended))
     }
-    return {
-      query: <Row>(...args: QueryArguments) => scope.query<Row>(...args),
-      stream: <Row>(text: string, values?: readonly unknown[], how?: StreamOptions) =>
-        scope.stream<Row>(text, values, how),
-      streamBatches: <Row>(config: StatementConfig, how?: StreamOptions) => scope.streamBatches<Row>(config, how),
+    return new TransactionByHand(this.#ambient, {
+      execute: (config, within) => scope.execute(config, within),
       commit,
       rollback,
-      [Symbol.asyncDispose]: rollback,
-    }
+    })
   }
 
   #openSavepoint(limit: Limit): Savepoint {

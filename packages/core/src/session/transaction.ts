@@ -1,11 +1,10 @@
 import type { OperationOptions } from '../base/limit.js'
 import type { ErrorClass } from '../errors/classify.js'
 import type { Hook } from './hooks.js'
-import type { Streamable } from './portal.js'
-import type { Queryable } from './queryable.js'
+import type { Operable } from './operations.js'
 
 /** What the callback of `withTransaction` gets. Queries on the pool join the transaction as well, without it. */
-export interface Transaction extends Queryable, Streamable {
+export interface Transaction extends Operable {
   /** `1` the first time the callback runs, `2` when it runs again, and so on. */
   readonly attempt: number
   /** Why it runs again: the attempts before this one, the first one first. */
@@ -39,7 +38,7 @@ export interface RetryReason {
  * A transaction without a callback, to be ended by hand: what ORMs with a begin and a commit of their own stand on.
  * Prefer `withTransaction`, which cannot be forgotten and retries.
  */
-export interface ControlledTransaction extends Queryable, Streamable, AsyncDisposable {
+export interface ControlledTransaction extends Operable, AsyncDisposable {
   /** Commits. Rejects as `withTransaction` does, and only then was nothing, or nothing certain, committed. */
   commit(): Promise<void>
   /** Rolls back; harmless when the transaction is over. Leaving an `await using` block does the same. */

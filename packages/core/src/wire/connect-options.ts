@@ -3,6 +3,7 @@ import type { Duration } from '../base/duration.js'
 import type { ChannelBinding, TargetSessionAttrs } from './connect-settings.js'
 import type { TypeParsers } from './pg-internals.js'
 import type { SslMode } from './tls-settings.js'
+import type { TypeChoices } from './type-choices.js'
 
 /** Where and how to connect: `pg`'s own names, so that a configuration for `pg.Pool` moves over. */
 export interface ConnectOptions {
@@ -61,8 +62,12 @@ export interface ConnectOptions {
   readonly targetSessionAttrs?: TargetSessionAttrs | undefined
   /** `'random'` tries several hosts in a new order for each connection. @default PGLOADBALANCEHOSTS or 'disable' */
   readonly loadBalanceHosts?: 'disable' | 'random' | undefined
-  /** Parsers of values for all statements, in place of `pg`'s own. */
-  readonly types?: TypeParsers | undefined
+  /**
+   * As what values come back: `{ int8: 'bigint', date: 'string' }`, or an object with `getTypeParser` as `pg` takes it.
+   *
+   * @default undefined (as `pg` has them: int8 and numeric as strings, dates and timestamps as Date, json parsed)
+   */
+  readonly types?: TypeParsers | TypeChoices | undefined
   /** How long opening one connection may take, in milliseconds, authentication included; each of several hosts has as much. `0` for no bound. @default PGCONNECT_TIMEOUT or 5000 */
   readonly connectTimeoutMs?: Duration | undefined
   /** TCP keepalive, so that a dead peer is noticed on an idle connection. @default true */

@@ -9,7 +9,8 @@ import type { Endpoint } from './endpoint.js'
 import { ForeignStatement, type Submittable } from './foreign-statement.js'
 import type { ClientInternals, WireConnection } from './pg-internals.js'
 import { RoleReports } from './server-role.js'
-import type { QueryResult, Statement } from './statement.js'
+import { type QueryResult, Statement } from './statement.js'
+import type { StatementObserver } from './statement-observer.js'
 
 /** The transaction status that the server reports with every answer: idle, in a transaction, in a failed one. */
 export type TransactionStatus = 'I' | 'T' | 'E'
@@ -37,6 +38,8 @@ interface Operation {
   /** Runs from then on, until the caller is told that the outcome is unknown. */
   grace: Timer | undefined
   answered: boolean
+  readonly mark: number // what the observer wants to know again with the answer
+  sentAt: number
 }
 
 /**
@@ -45,6 +48,7 @@ interface Operation {
  */
 export class Connection {
   readonly client: pg.Client
+  observer: StatementObserver<Connection> | undefined
   /** What the server tells of its role in a cluster. */
   readonly reports: RoleReports
   readonly #internals: ClientInternals
@@ -116,6 +120,10 @@ export class Connection {
   get isQuiet(): boolean {
     return this.#current === undefined && this.#queue.length === 0 && !this.#cancelling
   }
+  /** Whether it was this side that tore the socket down. */
+  get isTornDown(): boolean {
+    return this.#isTorn
+  }
   /** What ended the session, once it has ended. */
   get lostWith(): Error | undefined {
     return this.#lostWith
@@ -132,9 +140,11 @@ export class Connection {
         givenUp: undefined,
         grace: undefined,
         answered: false,
+        mark: (statement instanceof Statement ? this.observer?.asked(statement, this) : undefined) ?? 0,
+        sentAt: 0,
       }
       const reached = limitReached(limit, this.#clock)
-      if (reached !== undefined) reject(givenUp(reached, 'not-sent'))
+      if (reached !== undefined) this.#answer(operation, givenUp(reached, 'not-sent'))
       else {
         operation.stopWatching = watchLimit(limit, this.#clock, (reason) => this.#giveUp(operation, reason))
         this.#queue.push(operation)
@@ -254,6 +264,7 @@ export class Connection {
       return
     }
     this.#current = operation
+    if (this.observer !== undefined) operation.sentAt = this.#clock.now()
     operation.statement.onUnsent = (error) => {
       if (this.#current !== operation) return
       this.#current = undefined
@@ -275,7 +286,8 @@ export class Connection {
   #settle(operation: Operation): void {
     const { statement, givenUp: reason } = operation
     const { failure } = statement
-    if (failure === undefined) this.#answer(operation, undefined)
+    if (operation.answered) this.observer?.answeredLate()
+    else if (failure === undefined) this.#answer(operation, undefined)
     else if (reason !== undefined && classify(failure) === 'cancelled') {
       this.#answer(operation, givenUp(reason, 'cancelled', failure))
     } else this.#answer(operation, failure)
@@ -286,6 +298,10 @@ export class Connection {
     operation.answered = true
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
+    const { statement, mark, sentAt } = operation
+    if (this.observer !== undefined && statement instanceof Statement) {
+      this.observer.answered(statement, this, mark, error, statement.sent ? this.#clock.now() - sentAt : undefined)
+    }
     if (error === undefined) operation.resolve(operation.statement.result)
     else operation.reject(error)
   }
@@ -300,6 +316,7 @@ export class Connection {
     // Given up already: by the statement's own limit, then by its transaction's. A second cancel could hit what comes next.
     if (operation.answered || operation.givenUp !== undefined || this.#current !== operation) return
     operation.givenUp = reason
+    if (!(operation.statement instanceof ForeignStatement)) operation.statement.interrupt(this.#internals.connection)
     operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
     this.#cancelBound = this.#clock.setTimer(cancelBoundMs, () => this.destroy(), true)
     this.#cancel(operation, cancelAgainMs)

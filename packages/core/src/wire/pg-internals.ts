@@ -28,6 +28,8 @@ export interface WireConnection extends EventEmitter {
   /** Terminate, behind whatever was written, and the end of our side of the socket. */
   end(): void
   sync(): void
+  sendCopyFail(message: string): void
+  endCopyFrom(): void
 }
 
 /** `pg.Client` with its private side. */
@@ -48,11 +50,14 @@ export interface CommandCompleteMessage {
 
 /** The result that `pg` builds while rows come in. */
 export interface ResultInternals {
+  /** Where its parsers come from; `pg` gives the ones of the client to a query that it sends. */
+  _types: TypeParsers | undefined
   command: string | null
   rowCount: number | null
   readonly rows: unknown[]
   readonly fields: readonly Field[]
   addFields(fields: readonly Field[]): void
+  addCommandComplete(message: CommandCompleteMessage): void
   parseRow(fields: readonly (string | null)[]): unknown
 }
 
@@ -78,7 +83,7 @@ export interface QueryInternals {
   requiresPreparation(): boolean
   prepare(connection: WireConnection): void
   submit(connection: WireConnection): Error | null
-  handleRowDescription(message: unknown): void
+  handleRowDescription(message: { readonly fields: readonly Field[] }): void
   handleDataRow(message: { readonly fields: readonly (string | null)[] }): void
   handleCommandComplete(message: CommandCompleteMessage, connection: WireConnection): void
   handleEmptyQuery(connection: WireConnection): void
@@ -86,6 +91,7 @@ export interface QueryInternals {
   handleReadyForQuery(connection: WireConnection): void
   handlePortalSuspended(connection: WireConnection): void
   handleCopyInResponse(connection: WireConnection): void
+  handleCopyData(message: { readonly chunk: Buffer }, connection: WireConnection): void
 }
 
 /** `pg.Query` with its private side, to be extended. */
@@ -101,6 +107,12 @@ export const QueryBase = pg.Query as unknown as new (
       },
   values?: readonly unknown[],
 ) => QueryInternals
+
+/** `pg.Result` with its private side. */
+export const ResultBase = (pg as unknown as { readonly Result: unknown }).Result as new (
+  rowMode?: 'array' | undefined,
+  types?: TypeParsers | undefined,
+) => ResultInternals
 
 /** What `pg` makes of a value before it is sent: text, bytes or null. */
 export const prepareValue: (value: unknown) => unknown = utils.prepareValue

@@ -81,6 +81,8 @@ export class Statement extends QueryBase {
   sent = false
   /** The first thing that went wrong, if anything did. */
   failure: Error | undefined
+  /** Why the host that serves it was chosen, where there was a choice; for events. */
+  why: string | undefined
   /** Set by the connection: called when the statement failed before a byte was sent, so that no answer will come. */
   onUnsent: ((error: Error) => void) | undefined
 
@@ -124,7 +126,7 @@ export class Statement extends QueryBase {
   #fetch(connection: WireConnection, { name, rows, fields }: PortalRequest): void {
     try {
       if (fields === undefined) {
-        const values = this.values?.map(prepareValue)
+        const values = this.values === undefined ? undefined : prepared(this.values)
         connection.parse({ text: this.text })
         connection.bind({ portal: name, values })
         connection.describe({ type: 'P', name })
@@ -171,9 +173,19 @@ export class Statement extends QueryBase {
     if (!this.sent) this.onUnsent?.(error)
   }
 
+  /** Its caller has given it up while it runs; the connection cancels it on the server besides. */
+  interrupt(_connection: WireConnection): void {
+    // A statement has nothing to do about that; a COPY does.
+  }
+
   override handleReadyForQuery(): void {
     // The connection settles every statement when it is ready again, failed ones too.
   }
+}
+
+/** What `pg` makes of values before they are sent. */
+export function prepared(values: readonly unknown[] | undefined): unknown[] {
+  return values === undefined ? [] : values.map((value) => prepareValue(value))
 }
 
 /**

@@ -18,7 +18,8 @@ const rounds = 6
  */
 export async function testSessionLocks(host: Host, limit: Limit, around: Holder | undefined): Promise<void> {
   const { pool } = host
-  const first = pool.tryAcquire() ?? (await pool.acquire(limit, { held: 0, parent: around }))
+  const holder: Holder = { held: 0, parent: around }
+  const first = host.tryTake(holder) ?? (await host.take(limit, holder))
   try {
     const second = pool.tryAcquire()
     // It does not wait for the pool, in which somebody may wait for the end of this very test.

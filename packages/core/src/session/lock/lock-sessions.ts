@@ -46,8 +46,7 @@ export class LockSessions {
 
   /** A session that is not shared. Kept for the caller, who lets it go. */
   async open(limit: Limit, holder: Holder): Promise<LockSession> {
-    const { pool } = this.#host
-    const slot = pool.tryAcquire() ?? (await pool.acquire(limit, holder))
+    const slot = this.#host.tryTake(holder) ?? (await this.#host.take(limit, holder))
     const session = new LockSession(this.#host, slot, this.#times, this.ask)
     session.keep()
     for (const one of this.#all) if (!one.isUsable) this.#all.delete(one)

@@ -1,0 +1,128 @@
+import type { ErrorSummary } from '../errors/error-summary.js'
+import type { BreakerTransition } from '../policy/circuit-breaker.js'
+import type { CloseReason } from '../pool/pool-observer.js'
+
+/** What a host is to the pool. */
+export type HostRole = 'primary' | 'replica'
+
+/** Which server an event is about. */
+export interface HostEvent {
+  /** `127.0.0.1:5432`, or the path of a Unix socket. */
+  readonly host: string
+  readonly role: HostRole
+}
+
+/** A connection was handed to a caller. */
+export interface AcquireEvent extends HostEvent {
+  readonly pid: number
+  /** How long the caller waited for it, in milliseconds; `0` when it did not have to. */
+  readonly waitMs: number
+  /** Callers that still wait. */
+  readonly waiting: number
+}
+
+/** A connection came back. */
+export interface ReleaseEvent extends HostEvent {
+  readonly pid: number
+  /** How long the caller had it, in milliseconds. */
+  readonly heldMs: number
+}
+
+/** A connection was opened. */
+export interface ConnectEvent extends HostEvent {
+  readonly pid: number
+  readonly durationMs: number
+}
+
+/** An attempt to connect failed. */
+export interface ConnectFailedEvent extends HostEvent {
+  readonly durationMs: number
+  readonly error: unknown
+}
+
+/** A connection is closed. */
+export interface CloseEvent extends HostEvent {
+  readonly pid: number
+  readonly reason: CloseReason
+  /** How old it is, in milliseconds. */
+  readonly ageMs: number
+  /** How often it was handed out. */
+  readonly uses: number
+}
+
+/** A statement was answered, or given up. Its parameters are never told. */
+export interface QueryEvent extends HostEvent {
+  readonly pid: number
+  /** The text as it was sent: with `$1` where values go. */
+  readonly text: string
+  /** The name of a prepared statement. */
+  readonly name: string | undefined
+  /** From the time it was written to the socket, in milliseconds; `0` when it never was. */
+  readonly durationMs: number
+  /** The command as the server names it: `SELECT`. */
+  readonly command: string | undefined
+  readonly rowCount: number | null | undefined
+  /** Why this host served it. */
+  readonly why: string
+  /** What went wrong, without what it may repeat of the data. */
+  readonly error: ErrorSummary | undefined
+}
+
+/** A caller was dropped from the queue because of overload. */
+export interface ShedEvent extends HostEvent {
+  readonly waitMs: number
+  readonly waiting: number
+}
+
+/** A caller got no connection, and never stood in the queue: it is full, or the breaker is open. */
+export interface TurnedAwayEvent extends HostEvent {
+  readonly reason: 'queue-full' | 'breaker-open' | 'self-deadlock' | 'pool-closed'
+  readonly waiting: number
+}
+
+/** A caller got no connection in time. */
+export interface TimeoutEvent extends HostEvent {
+  /** `pool-busy`: none came free; `server-unavailable`: none could be opened. */
+  readonly reason: 'pool-busy' | 'server-unavailable'
+  readonly waitMs: number
+  readonly waiting: number
+}
+
+/** A connection was held for longer than `leakDetectionMs`. */
+export interface LeakEvent extends HostEvent {
+  readonly heldMs: number
+  /** Where it was acquired. */
+  readonly acquireStack: string | undefined
+}
+
+/** A connection broke, in use or idle. */
+export interface BrokenConnectionEvent extends HostEvent {
+  readonly pid: number
+  readonly error: unknown
+}
+
+/** A circuit breaker changed its state. */
+export interface BreakerEvent extends HostEvent, BreakerTransition {
+  /** How long it will stay open at least, in milliseconds; `0` unless it has just opened. */
+  readonly retryAfterMs: number
+  /** The last failure that it saw. */
+  readonly error: unknown
+}
+
+/** What a host tells. */
+export interface HostEvents {
+  acquire: AcquireEvent
+  release: ReleaseEvent
+  connect: ConnectEvent
+  'connect-failed': ConnectFailedEvent
+  close: CloseEvent
+  query: QueryEvent
+  'slow-query': QueryEvent
+  shed: ShedEvent
+  'turned-away': TurnedAwayEvent
+  timeout: TimeoutEvent
+  leak: LeakEvent
+  'leak-returned': LeakEvent
+  error: BrokenConnectionEvent
+  breaker: BreakerEvent
+}

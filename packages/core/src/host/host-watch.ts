@@ -1,0 +1,214 @@
+import type { Announcer } from '../base/emitter.js'
+import type { Told } from '../base/topic.js'
+import { summaryOf } from '../errors/error-summary.js'
+import { ConnectionLostError } from '../errors/pool-errors.js'
+import type { ResolvedBreakerOptions } from '../policy/breaker-options.js'
+import type { BreakerTransition } from '../policy/circuit-breaker.js'
+import type { CloseReason, PoolObserver } from '../pool/pool-observer.js'
+import type { LeakReport } from '../pool/resource-factory.js'
+import type { PoolEnvironment } from '../pool/resource-pool.js'
+import type { Slot } from '../pool/slot.js'
+import type { Connection } from '../wire/connection.js'
+import type { Statement } from '../wire/statement.js'
+import type { StatementObserver } from '../wire/statement-observer.js'
+import { HostBreaker } from './host-breaker.js'
+import { HostTally, refusalKind } from './host-counts.js'
+import type { HostEvents, HostRole, QueryEvent } from './host-events.js'
+import { outcomeOf, QueryTraces } from './query-trace.js'
+
+/** What is to be watched for, and who is told. */
+export interface HostWatchOptions {
+  /** The pool's name. */
+  readonly pool: string
+  readonly role: HostRole
+  /** Why a statement that says nothing else of it is served by this host. */
+  readonly why: string
+  readonly events: Announcer<HostEvents>
+  /** A statement that takes longer is slow; `Infinity` for none. */
+  readonly slowQueryMs: number
+  /** Undefined for no breaker. */
+  readonly breaker: ResolvedBreakerOptions | undefined
+  readonly onLeak: (leak: LeakReport) => void
+}
+
+/**
+ * Sees all that happens on one host: keeps the numbers, feeds the circuit breaker, and tells whoever listens. No event is
+ * made, and no time is read for one, while nobody does.
+ */
+export class HostWatch implements PoolObserver<Connection>, StatementObserver<Connection> {
+  readonly tally = new HostTally()
+  readonly breaker: HostBreaker<Connection> | undefined
+  /** What the host is at the moment; changes with a promotion. */
+  role: HostRole
+  /** Called when the breaker has opened; set by the host. */
+  whenOpened: () => void = () => undefined
+  /** How many callers wait; set by the host. */
+  waiting: () => number = () => 0
+  readonly #where: string
+  readonly #options: HostWatchOptions
+  readonly #environment: PoolEnvironment
+  readonly #events: Announcer<HostEvents>
+  readonly #traces = new QueryTraces()
+  readonly #acquire: Told<HostEvents['acquire']>
+  readonly #release: Told<HostEvents['release']>
+  readonly #query: Told<QueryEvent>
+  readonly #slowQuery: Told<QueryEvent>
+
+  constructor(where: string, options: HostWatchOptions, environment: PoolEnvironment) {
+    const { events, breaker, role } = options
+    this.role = role
+    this.#where = where
+    this.#options = options
+    this.#environment = environment
+    this.#events = events
+    this.#acquire = events.topic('acquire')
+    this.#release = events.topic('release')
+    this.#query = events.topic('query')
+    this.#slowQuery = events.topic('slow-query')
+    this.breaker =
+      breaker === undefined
+        ? undefined
+        : new HostBreaker(where, breaker, environment, (transition, error) => this.#breakerChanged(transition, error))
+  }
+
+  // What the pool tells
+
+  acquired(slot: Slot<Connection>, waitMs: number): void {
+    this.tally.acquired(waitMs)
+    if (this.#acquire.isHeard) {
+      this.#acquire.tell({ ...this.#host(), pid: slot.resource.pid, waitMs, waiting: this.waiting() })
+    }
+  }
+
+  released(slot: Slot<Connection>): void {
+    this.breaker?.gaveBack(slot.resource)
+    if (this.#release.isHeard) {
+      const heldMs = this.#environment.clock.now() - slot.busySince
+      this.#release.tell({ ...this.#host(), pid: slot.resource.pid, heldMs })
+    }
+  }
+
+  closing(slot: Slot<Connection>, reason: CloseReason): void {
+    this.#events.emit('close', () => {
+      const ageMs = this.#environment.clock.now() - slot.openedAt
+      return { ...this.#host(), pid: slot.resource.pid, reason, ageMs, uses: slot.uses }
+    })
+  }
+
+  leaked(leak: LeakReport): void {
+    this.#options.onLeak(leak)
+    const { heldMs, acquireStack } = leak
+    this.#events.emit(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#host(), heldMs, acquireStack }))
+  }
+
+  // What the host tells
+
+  connected(connection: Connection, durationMs: number): void {
+    this.breaker?.signOfLife()
+    this.breaker?.hostAnswers()
+    this.#events.emit('connect', () => ({ ...this.#host(), pid: connection.pid, durationMs }))
+  }
+
+  connectFailed(error: unknown, durationMs: number): void {
+    this.breaker?.connectFailed(error)
+    this.#events.emit('connect-failed', () => ({ ...this.#host(), durationMs, error }))
+  }
+
+  /** A connection ended that nobody had ended. */
+  lost(connection: Connection, error: unknown): void {
+    this.#events.emit('error', () => ({ ...this.#host(), pid: connection.pid, error }))
+  }
+
+  /** A caller got no connection, after so long. */
+  refused(error: unknown, waitMs: number): void {
+    const kind = refusalKind(error)
+    this.tally.refused(kind)
+    if (kind === 'shed') {
+      this.#events.emit('shed', () => ({ ...this.#host(), waitMs, waiting: this.waiting() }))
+      return
+    }
+    if (kind === 'poolBusy' || kind === 'serverUnavailable') {
+      const reason = kind === 'poolBusy' ? 'pool-busy' : 'server-unavailable'
+      this.#events.emit('timeout', () => ({ ...this.#host(), reason, waitMs, waiting: this.waiting() }))
+      return
+    }
+    const reason = turnedAway[kind]
+    if (reason === undefined) return
+    this.#events.emit('turned-away', () => ({ ...this.#host(), reason, waiting: this.waiting() }))
+  }
+
+  // What the connections tell
+
+  asked(statement: Statement, connection: Connection): number {
+    if (this.#traces.isHeard && statement.text !== '') {
+      const { text, name } = statement
+      this.#traces.start(statement, { pool: this.#options.pool, ...this.#host(), pid: connection.pid, text, name })
+    }
+    return this.breaker === undefined ? 0 : this.breaker.epoch
+  }
+
+  answered(
+    statement: Statement,
+    connection: Connection,
+    mark: number,
+    error: unknown,
+    durationMs: number | undefined,
+  ): void {
+    if (durationMs !== undefined) this.breaker?.answered(connection, mark, error, durationMs)
+    this.#traces.settle(statement, error)
+    // A sign of life that was asked for is nobody's statement; nor does one count that had no connection left to be
+    // sent on: it goes to another one.
+    if (statement.text === '' || (durationMs === undefined && error instanceof ConnectionLostError)) return
+    const isSlow = durationMs !== undefined && durationMs > this.#options.slowQueryMs
+    this.tally.answered(error, durationMs, isSlow)
+    if (!this.#query.isHeard && !(isSlow && this.#slowQuery.isHeard)) return
+    const event = this.#queryEvent(statement, connection, error, durationMs)
+    this.#query.tell(event)
+    if (isSlow) this.#slowQuery.tell(event)
+  }
+
+  answeredLate(): void {
+    this.breaker?.signOfLife()
+  }
+
+  #queryEvent(
+    statement: Statement,
+    connection: Connection,
+    error: unknown,
+    durationMs: number | undefined,
+  ): QueryEvent {
+    const { command, rowCount } = error === undefined ? outcomeOf(statement) : failed
+    return {
+      ...this.#host(),
+      pid: connection.pid,
+      text: statement.text,
+      name: statement.name,
+      durationMs: durationMs ?? 0,
+      command,
+      rowCount,
+      why: statement.why ?? this.#options.why,
+      error: error === undefined ? undefined : summaryOf(error),
+    }
+  }
+
+  #breakerChanged(transition: BreakerTransition, error: unknown): void {
+    if (transition.to === 'open') this.whenOpened()
+    const retryAfterMs = this.breaker?.stats().retryAfterMs ?? 0
+    this.#events.emit('breaker', () => ({ ...this.#host(), ...transition, retryAfterMs, error }))
+  }
+
+  #host(): { readonly host: string; readonly role: HostRole } {
+    return { host: this.#where, role: this.role }
+  }
+}
+
+const failed = { command: undefined, rowCount: undefined } as const
+
+const turnedAway = {
+  breakerOpen: 'breaker-open',
+  queueFull: 'queue-full',
+  selfDeadlock: 'self-deadlock',
+  poolClosed: 'pool-closed',
+  givenUp: undefined,
+  other: undefined,
+} as const

@@ -1,0 +1,52 @@
+import type { Slot } from './slot.js'
+
+/**
+ * Why a connection was closed.
+ *
+ * - `idle`: not used for `idleTimeoutMs`.
+ * - `lifetime`: older than `maxLifetimeMs`.
+ * - `uses`: handed out `maxUses` times.
+ * - `flushed`: opened before the pool was flushed.
+ * - `shrunk`: the pool was made smaller.
+ * - `lost`: it broke, or gave no sign of life.
+ * - `discarded`: given back as not to be used again, or could not be made clean.
+ * - `end`: the pool has ended.
+ */
+export type CloseReason = 'idle' | 'lifetime' | 'uses' | 'flushed' | 'shrunk' | 'lost' | 'discarded' | 'end'
+
+/** Told by the pool what happens to its resources. Called in the middle of a change: it must neither throw nor call back. */
+export interface PoolObserver<R> {
+  /** One was handed out, to a caller who waited so long; `0` for one who did not have to wait. */
+  acquired?(slot: Slot<R>, waitedMs: number): void
+  /** One came back, or was taken away. */
+  released?(slot: Slot<R>): void
+  /** One is on its way out. */
+  closing?(slot: Slot<R>, reason: CloseReason): void
+}
+
+/** What tells why a resource must not be used again. */
+export interface CloseCircumstances {
+  readonly isAlive: boolean
+  /** Whether it is torn down, in place of being closed in peace. */
+  readonly isDropped: boolean
+  readonly isEnding: boolean
+  /** Whether there are more than there may be, now that the pool was made smaller. */
+  readonly isSurplus: boolean
+  readonly generation: number
+  readonly maxUses: number
+  readonly now: number
+}
+
+/** Why this slot goes. */
+export function closeReason(
+  slot: Slot<unknown>,
+  { isAlive, isDropped, isEnding, isSurplus, generation, maxUses, now }: CloseCircumstances,
+): CloseReason {
+  if (!isAlive) return 'lost'
+  if (isEnding) return 'end'
+  if (isDropped) return 'discarded'
+  if (slot.generation !== generation) return 'flushed'
+  if (isSurplus) return 'shrunk'
+  if (maxUses > 0 && slot.uses >= maxUses) return 'uses'
+  return now >= slot.expiresAt ? 'lifetime' : 'idle'
+}

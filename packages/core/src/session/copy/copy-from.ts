@@ -1,0 +1,103 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { OperationOptions } from '../../base/limit.js'
+import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { CopyIn, type CopyResult, type CopySource } from '../../wire/copy-in.js'
+import { type ExchangeConfig, outcomeOf } from '../../wire/exchange.js'
+import { type Bounds, type Executor, withCallersStack } from '../queryable.js'
+import { quoteIdentifier, quoteName } from '../quote-name.js'
+import { type CopyFormat, formatClause } from './copy-format.js'
+import { bytesOf, type CopyInput } from './copy-rows.js'
+
+/** Where rows go, and in which form they come. */
+export interface CopyTarget extends CopyFormat {
+  /** Its name, with a schema in front of a dot where it needs one. */
+  readonly table: string
+  /** The columns that are given, in this order. @default all of the table, in its order */
+  readonly columns?: readonly string[] | undefined
+}
+
+/** How far a COPY has come. */
+export interface CopyProgress {
+  /** Bytes of data so far. */
+  readonly bytes: number
+  /** Rows so far; of `copyFrom` with bytes, which are not looked into, 0. */
+  readonly rows: number
+}
+
+/** What can be said about a COPY. */
+export interface CopyOptions extends OperationOptions {
+  /** Told how far it is, for every piece that is sent or received. It must not throw. */
+  readonly onProgress?: ((progress: CopyProgress) => void) | undefined
+}
+
+/** What `copyFrom` takes: rows, or bytes in the format of the target; a stream, or anything that can be iterated. */
+export type CopyRows = Iterable<CopyInput> | AsyncIterable<CopyInput>
+
+/** The body of every `copyFrom`. */
+export async function copyFrom(
+  executor: Executor,
+  bounds: Bounds,
+  target: CopyTarget,
+  rows: CopyRows,
+  options: CopyOptions = {},
+): Promise<CopyResult> {
+  const text = commandFor(target)
+  const limit = bounds.limitFor(options)
+  const progress = { rows: 0 }
+  const source = sourceOf(rows, target, () => {
+    progress.rows += 1
+  })
+  const config: ExchangeConfig = {
+    text: '',
+    exchange: (preludes) =>
+      new CopyIn(text, preludes, source, (bytes) => options.onProgress?.({ bytes, rows: progress.rows })),
+  }
+  try {
+    return outcomeOf<CopyResult>(await executor.execute(config, limit))
+  } catch (error) {
+    source.stop()
+    throw withCallersStack(error)
+  }
+}
+
+function commandFor(target: CopyTarget): string {
+  if (typeof target !== 'object' || target === null || typeof target.table !== 'string') {
+    throw new InvalidOptionError('the target', `of type ${typeof target}`, "{ table: 'name', columns: ['a', 'b'] }")
+  }
+  const { table, columns } = target
+  if (columns !== undefined && !(Array.isArray(columns) && columns.length > 0)) {
+    throw new InvalidOptionError('columns', JSON.stringify(columns), 'an array of one name or more')
+  }
+  const list = columns === undefined ? '' : ` (${columns.map(quoteIdentifier).join(', ')})`
+  return `copy ${quoteName(table)}${list} from stdin${formatClause(target)}`
+}
+
+function sourceOf(rows: CopyRows, target: CopyTarget, onRow: () => void): CopySource {
+  if (typeof rows !== 'object' || rows === null || !(Symbol.asyncIterator in rows || Symbol.iterator in rows)) {
+    throw new InvalidOptionError(
+      'rows',
+      `of type ${typeof rows}`,
+      'a stream, an array, or anything that can be iterated',
+    )
+  }
+  const { format = 'text', columns } = target
+  const hasOwnForm = target.header === true || target.delimiter !== undefined || target.null !== undefined
+  const bytes = bytesOf(rows, columns, format === 'text' && !hasOwnForm, onRow)
+  // The source is the caller's code: it runs as if the caller had called it, and not the socket.
+  const asCaller = AsyncLocalStorage.snapshot()
+  let isStopped = false
+  return {
+    next: () => asCaller(() => bytes.next()),
+    stop: () => {
+      if (isStopped) return
+      isStopped = true
+      asCaller(() => {
+        bytes.return().catch((error: unknown) => {
+          process.emitWarning(error instanceof Error ? error : String(error), { type: 'LifeguardCopyWarning' })
+        })
+        // A stream that nobody has begun to read is closed by nobody else.
+        if ('destroy' in rows && typeof rows.destroy === 'function') rows.destroy()
+      })
+    },
+  }
+}

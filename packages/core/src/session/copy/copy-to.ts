@@ -1,0 +1,109 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { Readable } from 'node:stream'
+import { type Limit, tighter } from '../../base/limit.js'
+import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { type CopiedQuery, CopyOut } from '../../wire/copy-out.js'
+import type { ExchangeConfig } from '../../wire/exchange.js'
+import type { StatementConfig } from '../../wire/statement.js'
+import { type Bounds, type Executor, withCallersStack } from '../queryable.js'
+import { quoteIdentifier, quoteName } from '../quote-name.js'
+import { Sql } from '../sql/sql-statement.js'
+import { type CopyFormat, formatClause } from './copy-format.js'
+import type { CopyOptions } from './copy-from.js'
+import { withLiterals } from './with-literals.js'
+
+/** What is copied out: the rows of a query, or of a table. */
+export type CopyOrigin = StatementConfig | { readonly table: string; readonly columns?: readonly string[] | undefined }
+
+/** In which form data comes out, and how far. */
+export interface CopyToOptions extends CopyFormat, CopyOptions {}
+
+/** The body of every `copyTo`. The bytes are asked for when the stream is first read. */
+export function copyTo(executor: Executor, bounds: Bounds, origin: CopyOrigin, options: CopyToOptions = {}): Readable {
+  const { command, checked } = commandFor(origin, options)
+  const execute = AsyncLocalStorage.bind((config: ExchangeConfig, limit: Limit) => executor.execute(config, limit))
+  return new CopyStream(execute, bounds.limitFor(options), command, checked, options)
+}
+
+function commandFor(origin: CopyOrigin, options: CopyToOptions): { command: string; checked?: CopiedQuery } {
+  const end = ` to stdout${formatClause(options)}`
+  if (typeof origin !== 'object' || origin === null) {
+    throw new InvalidOptionError('what to copy', `of type ${typeof origin}`, "sql`select ...`, or { table: 'name' }")
+  }
+  if ('table' in origin) {
+    const list = origin.columns === undefined ? '' : ` (${origin.columns.map(quoteIdentifier).join(', ')})`
+    return { command: `copy ${quoteName(origin.table)}${list}${end}` }
+  }
+  const { text, values = [] } = origin
+  if (values.length === 0) return { command: `copy (${text}\n)${end}` }
+  if (!(origin instanceof Sql)) {
+    throw new InvalidOptionError('the query', 'a text with values', 'sql`select ...`: COPY itself takes no parameters')
+  }
+  return { command: `copy (${withLiterals(origin)}\n)${end}`, checked: { text, values } }
+}
+
+/** The bytes of a COPY, as they come; destroying it cancels on the server. */
+class CopyStream extends Readable {
+  readonly #execute: (config: ExchangeConfig, limit: Limit) => Promise<unknown>
+  readonly #limit: Limit
+  readonly #command: string
+  readonly #checked: CopiedQuery | undefined
+  readonly #options: CopyToOptions
+  readonly #gone = new AbortController()
+  #exchange: CopyOut | undefined
+  #running: Promise<void> | undefined
+
+  constructor(
+    execute: (config: ExchangeConfig, limit: Limit) => Promise<unknown>,
+    limit: Limit,
+    command: string,
+    checked: CopiedQuery | undefined,
+    options: CopyToOptions,
+  ) {
+    super({ highWaterMark: 65_536 })
+    this.#execute = execute
+    this.#limit = limit
+    this.#command = command
+    this.#checked = checked
+    this.#options = options
+  }
+
+  override _read(): void {
+    if (this.#running === undefined) this.#running = this.#run()
+    else this.#exchange?.resume()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#gone.abort()
+    // The connection is free again, or on its way to be, when the stream says that it is closed.
+    void (this.#running ?? Promise.resolve()).then(() => callback(error))
+  }
+
+  async #run(): Promise<void> {
+    const { onProgress, header } = this.#options
+    const lines = header === true ? 1 : 0
+    const sink = {
+      push: (chunk: Buffer) => this.push(chunk),
+      progress: (bytes: number, messages: number) => onProgress?.({ bytes, rows: Math.max(0, messages - lines) }),
+    }
+    const config: ExchangeConfig = {
+      text: '',
+      exchange: (preludes) => {
+        this.#exchange = new CopyOut(this.#command, preludes, sink, this.#checked)
+        return this.#exchange
+      },
+    }
+    const gone: Limit = {
+      deadlineAt: Number.POSITIVE_INFINITY,
+      timeoutMs: Number.POSITIVE_INFINITY,
+      signal: this.#gone.signal,
+    }
+    try {
+      await this.#execute(config, tighter(this.#limit, gone))
+      this.push(null)
+    } catch (error) {
+      // Once the consumer has left, nobody is there to hear it.
+      if (!this.destroyed) this.destroy(withCallersStack(error) as Error)
+    }
+  }
+}

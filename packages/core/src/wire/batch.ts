@@ -1,0 +1,118 @@
+import { Exchange, type Messages } from './exchange.js'
+import { type CommandCompleteMessage, type Field, ResultBase, type ResultInternals } from './pg-internals.js'
+import { type Prelude, prepared, type QueryResult, type StatementConfig } from './statement.js'
+
+/** As much is handed to the socket before what is there has gone out. */
+const mostUnsentBytes = 65_536
+
+/** A statement of a batch, ready to be sent. */
+interface Item {
+  readonly text: string
+  readonly values: readonly unknown[]
+  /** Whether the text is that of the statement before: parsed once, bound again. */
+  readonly isAgain: boolean
+  readonly result: ResultInternals
+}
+
+/**
+ * Several statements on their way over a connection in one round trip: Parse, Bind, Describe and Execute of each, and
+ * ONE Sync behind them all. Outside of a transaction they are one: when a statement fails, the server undoes those before
+ * it, and skips those behind it. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ *
+ * The statements go out piece by piece, as the socket takes them, while the answers come in.
+ */
+export class BatchExchange extends Exchange<QueryResult[]> {
+  readonly #items: readonly Item[]
+  /** Statements that have been written. */
+  #written = 0
+  /** Statements that have been answered: the next answer is for this one. */
+  #answered = 0
+  /** The statement that failed; undefined while none has, and when it was what goes ahead that did. */
+  failedAt: number | undefined
+
+  /** @throws what a value throws that cannot be sent; nothing has been sent then */
+  constructor(configs: readonly StatementConfig[], preludes: readonly Prelude[]) {
+    super(preludes)
+    this.#items = configs.map((config, index) => itemOf(config, configs[index - 1]))
+  }
+
+  override get outcome(): QueryResult[] {
+    return this.#items.map(({ result }) => result as QueryResult)
+  }
+
+  protected override begin(messages: Messages): void {
+    for (const { result } of this.#items) result._types ??= messages.types
+    this.#write(messages)
+  }
+
+  #write(messages: Messages): void {
+    const { stream } = messages
+    while (this.#written < this.#items.length && stream.writableLength < mostUnsentBytes) {
+      const { text, values, isAgain } = this.#items[this.#written] as Item
+      if (!isAgain) messages.parse(text)
+      messages.bind(values)
+      if (!isAgain) messages.describe()
+      messages.execute()
+      this.#written += 1
+    }
+    if (this.#written === this.#items.length) messages.sync()
+    else {
+      stream.once('drain', () => {
+        // What has not been written when a statement fails is never sent: the server would only skip it.
+        if (this.isSynced) return
+        stream.cork()
+        this.#write(messages)
+        stream.uncork()
+      })
+    }
+  }
+
+  protected override onRowDescription(fields: readonly Field[]): void {
+    this.#items[this.#answered]?.result.addFields(fields)
+  }
+
+  protected override onRow(columns: readonly (string | null)[]): void {
+    if (this.failure !== undefined) return
+    try {
+      const { result } = this.#current()
+      result.rows.push(result.parseRow(columns))
+    } catch (error) {
+      // A type parser threw. The rest is read and dropped; the server has done, or goes on with, what it was told.
+      this.failure = error as Error
+    }
+  }
+
+  protected override onComplete(tag: CommandCompleteMessage | undefined): void {
+    const { result } = this.#current()
+    if (tag !== undefined) result.addCommandComplete(tag)
+    this.#answered += 1
+  }
+
+  protected override onError(error: Error): void {
+    if (!this.sent) return
+    if (this.hasBegun) this.failedAt ??= this.#answered
+    // Over a type parser that threw: this one says that nothing took effect.
+    this.failure = error
+  }
+
+  /** What the server answers now. */
+  #current(): Item {
+    const item = this.#items[this.#answered]
+    if (item === undefined) throw new Error('bug: an answer to no statement of the batch')
+    const before = this.#items[this.#answered - 1]
+    // Not described again: its columns are those of the statement before, which has the same text.
+    if (item.isAgain && before !== undefined && item.result.fields.length < before.result.fields.length) {
+      item.result.addFields(before.result.fields)
+    }
+    return item
+  }
+}
+
+function itemOf({ text, values, rowMode, types }: StatementConfig, before: StatementConfig | undefined): Item {
+  return {
+    text,
+    values: prepared(values),
+    isAgain: before?.text === text,
+    result: new ResultBase(rowMode, types),
+  }
+}

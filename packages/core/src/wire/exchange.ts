@@ -1,0 +1,179 @@
+import type { Duplex } from 'node:stream'
+import type { CommandCompleteMessage, Field, TypeParsers, WireConnection } from './pg-internals.js'
+import { type Prelude, type QueryResult, Statement, type StatementConfig } from './statement.js'
+
+/**
+ * Something that talks to the server in a way of its own, in place of one statement: a batch, a COPY. It needs a
+ * connection for itself, and it brings what goes ahead of it (BEGIN, SAVEPOINT) in its own first trip.
+ */
+export interface ExchangeConfig extends StatementConfig {
+  /** Makes the exchange; called once for each connection that it is tried on. */
+  readonly exchange: (preludes: readonly Prelude[]) => Exchange<unknown>
+}
+
+/** What runs on a connection for this configuration. */
+export function statementFrom(config: StatementConfig | ExchangeConfig, preludes: readonly Prelude[]): Statement {
+  return 'exchange' in config ? config.exchange(preludes) : new Statement(config, preludes)
+}
+
+/** An exchange answers with an object of its own in the place of one result. */
+export function outcomeOf<T>(result: QueryResult): T {
+  return result as unknown as T
+}
+
+/** The messages that an exchange can send. What is written together goes out together, with `flush`. */
+export interface Messages {
+  readonly stream: Duplex
+  /** Parsers of values, as the pool has them. */
+  readonly types: TypeParsers
+  parse(text: string): void
+  /** @param values as `prepared` makes them */
+  bind(values: readonly unknown[]): void
+  describe(): void
+  execute(): void
+  copyDone(): void
+  copyFail(why: string): void
+  /** Ends the exchange: sent once, whatever calls for it, as each one is answered by a ReadyForQuery of its own. */
+  sync(): void
+  flush(): void
+}
+
+/**
+ * One exchange of messages, up to the ReadyForQuery that ends it: what goes ahead, then its own.
+ *
+ * All of it is one unit for the server, which skips everything up to the Sync once something has failed.
+ * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+ */
+export abstract class Exchange<Outcome> extends Statement {
+  readonly #preludes: readonly Prelude[]
+  /** Preludes whose CommandComplete has not come yet. */
+  #ahead: number
+  #messages: Messages | undefined
+  #isSynced = false
+
+  constructor(preludes: readonly Prelude[]) {
+    super({ text: '' })
+    this.queryMode = 'extended'
+    this.#preludes = preludes
+    this.#ahead = preludes.length
+  }
+
+  /** What comes of it, once it has succeeded. */
+  abstract get outcome(): Outcome
+  /** Writes its own messages, or the first of them. */
+  protected abstract begin(messages: Messages): void
+
+  protected onRowDescription(_fields: readonly Field[]): void {
+    // Of no interest here.
+  }
+  protected onRow(_columns: readonly (string | null)[]): void {
+    // Of no interest here.
+  }
+  /** @param tag as the server words it: `INSERT 0 1`; undefined for an empty statement */
+  protected onComplete(_tag: CommandCompleteMessage | undefined): void {
+    // Of no interest here.
+  }
+  protected onCopyIn(_messages: Messages): void {
+    // Of no interest here.
+  }
+  protected onCopyData(_chunk: Buffer): void {
+    // Of no interest here.
+  }
+  /** The server said that it failed; or, with `sent` false, the connection that it never was. */
+  protected onError(_error: Error): void {
+    // Of no interest here.
+  }
+  /** Its caller has given up; the server is asked to cancel. */
+  protected onInterrupt(): void {
+    // Of no interest here.
+  }
+
+  /** Whether all that goes ahead has been done. */
+  protected get hasBegun(): boolean {
+    return this.#ahead === 0
+  }
+  /** Whether nothing may be written any more. */
+  protected get isSynced(): boolean {
+    return this.#isSynced
+  }
+
+  override get result(): QueryResult {
+    return this.outcome as unknown as QueryResult
+  }
+
+  override prepare(connection: WireConnection): void {
+    const messages = this.#messagesTo(connection)
+    this.#messages = messages
+    for (const { text, values } of this.#preludes) {
+      connection.parse({ text })
+      connection.bind({ values })
+      connection.execute({})
+    }
+    this.begin(messages)
+  }
+
+  override handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
+    if (this.#ahead === 0) this.onRowDescription(fields)
+  }
+
+  override handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
+    if (this.#ahead > 0) this.#preludes.at(-this.#ahead)?.onRow?.(fields)
+    else this.onRow(fields)
+  }
+
+  override handleCommandComplete(message: CommandCompleteMessage): void {
+    if (this.#ahead > 0) this.#ahead -= 1
+    else this.onComplete(message)
+  }
+
+  override handleEmptyQuery(): void {
+    if (this.#ahead > 0) this.#ahead -= 1
+    else this.onComplete(undefined)
+  }
+
+  override handleCopyInResponse(): void {
+    if (this.#messages !== undefined) this.onCopyIn(this.#messages)
+  }
+
+  override handleCopyData({ chunk }: { readonly chunk: Buffer }): void {
+    this.onCopyData(chunk)
+  }
+
+  override handleError(error: Error, connection: WireConnection): void {
+    this.onError(error)
+    if (!this.sent) super.handleError(error, connection)
+    else {
+      this.failure ??= error
+      this.#messages?.sync()
+    }
+  }
+
+  override interrupt(): void {
+    this.onInterrupt()
+  }
+
+  #messagesTo(connection: WireConnection): Messages {
+    const { stream } = connection
+    return {
+      stream,
+      types: this._result._types as TypeParsers,
+      parse: (text) => connection.parse({ text }),
+      bind: (values) => connection.bind({ values }),
+      describe: () => connection.describe({ type: 'P', name: '' }),
+      execute: () => connection.execute({}),
+      copyDone: () => connection.endCopyFrom(),
+      copyFail: (why) => connection.sendCopyFail(why),
+      sync: () => {
+        if (this.#isSynced) return
+        this.#isSynced = true
+        connection.sync()
+      },
+      flush: () => undefined,
+    }
+  }
+}
+
+/** The count at the end of a command tag; 0 where it has none. */
+export function countOf({ text }: CommandCompleteMessage): number {
+  return Number(/ (\d+)$/.exec(text)?.[1] ?? 0)
+}

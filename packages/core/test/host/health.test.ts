@@ -1,0 +1,54 @@
+import { startFaultProxy } from '@pg-lifeguard/testing'
+import { useDatabase } from '@pg-lifeguard/testing/vitest'
+import { expect, test } from 'vitest'
+import { rejection, testPool } from '../support/test-pool.js'
+
+const database = useDatabase()
+
+test('up: where, role, how long it took, the breaker and how full the pool is', async () => {
+  const pool = testPool(database.url)
+  const { status, hosts } = await pool.health()
+  expect(status).toBe('up')
+  expect(hosts).toMatchObject([
+    { role: 'primary', status: 'up', breaker: { state: 'closed' }, figures: { active: 0, max: 5 } },
+  ])
+  expect(hosts[0]?.where).toContain(new URL(database.url).port)
+  expect(hosts[0]?.latencyMs).toBeGreaterThan(0)
+  expect(hosts[0]).not.toHaveProperty('error')
+})
+
+test('a pool that is full of work is well, and its queue is not waited in', async () => {
+  const pool = testPool(database.url, { max: 1 })
+  const connection = await pool.acquire()
+  const waiting = pool.query('select 1')
+  expect(await pool.health()).toMatchObject({ status: 'up', hosts: [{ figures: { active: 1, waiting: 1 } }] })
+  connection.release()
+  await waiting
+})
+
+test('down: within its bound, with the reason', async () => {
+  await using proxy = await startFaultProxy({ target: database.url })
+  const pool = testPool(proxy.url)
+  await pool.query('select 1')
+  await proxy.refuse()
+  await proxy.cut()
+  expect(await pool.health()).toMatchObject({
+    status: 'down',
+    hosts: [{ status: 'down', error: { code: 'ECONNREFUSED' } }],
+  })
+  await proxy.accept()
+  expect(await pool.health({ timeoutMs: 10_000 })).toMatchObject({ status: 'up' })
+  await proxy.stall()
+  expect(await pool.health({ timeoutMs: 50 })).toMatchObject({
+    status: 'down',
+    hosts: [{ role: 'primary', status: 'down', error: { code: 'LIFEGUARD_TIMEOUT' } }],
+  })
+  await proxy.resume()
+  await pool.end()
+})
+
+test('its signal ends it', async () => {
+  const pool = testPool(database.url)
+  expect((await rejection(pool.health({ signal: AbortSignal.abort() }))).code).toBe('LIFEGUARD_ABORTED')
+  expect((await rejection(pool.health({ timeoutMs: -1 }))).code).toBe('LIFEGUARD_INVALID_OPTION')
+})

@@ -1,0 +1,18 @@
+// One install for Prisma: the core comes with it, whole. `updateVersioned` is Prisma's own, typed by its models.
+export * from '@pg-lifeguard/core'
+export { LifeguardAdapterFactory, type LifeguardAdapterOptions, lifeguardAdapter } from './lifeguard-adapter.js'
+export { type LifeguardExtension, type LifeguardMembers, lifeguard } from './lifeguard-extension.js'
+export { poolOf } from './pool-of.js'
+export { tryWithLock } from './try-with-lock.js'
+export {
+  type RowOf,
+  updateVersioned,
+  type VersionedChanges,
+  type VersionedKey,
+  type VersionedModel,
+  type VersionedUpdateOptions,
+} from './update-versioned.js'
+export { withLock } from './with-lock.js'
+export { withOptimisticRetry } from './with-optimistic-retry.js'
+export { withSemaphore } from './with-semaphore.js'
+export { type TransactionClient, withTransaction } from './with-transaction.js'

@@ -1,0 +1,158 @@
+import { type CommitOptions, InvalidOptionError, type IsolationLevel, type Pool } from '@pg-lifeguard/core'
+import {
+  type ConnectionInfo,
+  DriverAdapterError,
+  type IsolationLevel as PrismaIsolationLevel,
+  type SqlDriverAdapter,
+  type SqlDriverAdapterFactory,
+  type SqlQuery,
+  type SqlResultSet,
+  type Transaction,
+} from '@prisma/driver-adapter-utils'
+import { takeAdopted } from './adopted-transaction.js'
+import { asDriverError } from './driver-error.js'
+import { LifeguardTransaction } from './lifeguard-transaction.js'
+import { executeRaw, queryRaw } from './run-statement.js'
+
+/** How the adapter treats its pool and its tables, and how Prisma's own transactions end: `proveCommit`. */
+export interface LifeguardAdapterOptions extends CommitOptions {
+  /**
+   * Whether `prisma.$disconnect()` ends the pool. Leave it off when the pool is shared, with other ORMs or raw queries,
+   * or when the client is to connect again: an ended pool stays ended.
+   *
+   * @default false
+   */
+  readonly endPoolOnDispose?: boolean | undefined
+  /** The schema that Prisma looks for its tables in. @default the connection's `search_path` */
+  readonly schema?: string | undefined
+}
+
+/** What {@link lifeguardAdapter} makes: what the `adapter` option of `new PrismaClient()` takes. */
+export class LifeguardAdapterFactory implements SqlDriverAdapterFactory {
+  readonly provider = 'postgres'
+  readonly adapterName = '@pg-lifeguard/prisma'
+  /** The pool that every query of its clients runs on. */
+  readonly pool: Pool
+  readonly #options: LifeguardAdapterOptions
+  /** Whether the extension keeps the contexts of the client's queries apart. @internal */
+  isExtended = false
+
+  /** @internal use lifeguardAdapter */
+  constructor(pool: Pool, options: LifeguardAdapterOptions) {
+    this.pool = pool
+    this.#options = options
+  }
+
+  /** @internal called by Prisma */
+  async connect(): Promise<SqlDriverAdapter> {
+    return new LifeguardAdapter(this, this.#options)
+  }
+}
+
+/**
+ * Prisma on a Lifeguard pool. Give the client its extension too, `lifeguard(pool)`: with both, queries join the
+ * transaction that is open around them, whoever opened it. The adapter alone refuses to be used inside of one.
+ *
+ * @throws InvalidOptionError
+ * @example
+ * ```ts
+ * import { createPool, lifeguard, lifeguardAdapter } from '@pg-lifeguard/prisma'
+ * import { PrismaClient } from './generated/prisma/client.js'
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+ * console.log(await prisma.item.findMany())
+ * await pool.end()
+ * ```
+ */
+export function lifeguardAdapter(pool: Pool, options: LifeguardAdapterOptions = {}): LifeguardAdapterFactory {
+  if (typeof pool?.beginTransaction !== 'function') {
+    throw new InvalidOptionError('pool', `of type ${typeof pool}`, 'a pool made by createPool()')
+  }
+  return new LifeguardAdapterFactory(pool, options)
+}
+
+class LifeguardAdapter implements SqlDriverAdapter {
+  readonly provider = 'postgres'
+  readonly adapterName = '@pg-lifeguard/prisma'
+  readonly #factory: LifeguardAdapterFactory
+  readonly #options: LifeguardAdapterOptions
+
+  constructor(factory: LifeguardAdapterFactory, options: LifeguardAdapterOptions) {
+    this.#factory = factory
+    this.#options = options
+  }
+
+  async queryRaw(query: SqlQuery): Promise<SqlResultSet> {
+    return await queryRaw(this.#pool(), query)
+  }
+
+  async executeRaw(query: SqlQuery): Promise<number> {
+    return await executeRaw(this.#pool(), query)
+  }
+
+  /** As one text, in which the server finds the statements: a semicolon may stand in a string or a function. */
+  async executeScript(script: string): Promise<void> {
+    try {
+      await this.#pool().query(script)
+    } catch (error) {
+      throw asDriverError(error)
+    }
+  }
+
+  /** Inside the ambient transaction a savepoint. BEGIN or SAVEPOINT travels with the first statement. */
+  async startTransaction(level?: PrismaIsolationLevel): Promise<Transaction> {
+    const pool = this.#pool()
+    const adopted = takeAdopted(pool)
+    if (adopted !== undefined) return new LifeguardTransaction(adopted)
+    try {
+      const { proveCommit } = this.#options
+      const own = await pool.beginTransaction({ isolation: isolation(level), proveCommit })
+      return new LifeguardTransaction(own, own)
+    } catch (error) {
+      throw asDriverError(error)
+    }
+  }
+
+  getConnectionInfo(): ConnectionInfo {
+    const { schema } = this.#options
+    return { supportsRelationJoins: true, ...(schema === undefined ? {} : { schemaName: schema }) }
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#options.endPoolOnDispose === true) await this.#factory.pool.end()
+  }
+
+  /**
+   * Without its extension a client may run a query in the context of another caller: it collects the findUnique calls of
+   * one tick, whosoever they are. Then a stranger's read would see what is not committed.
+   */
+  #pool(): Pool {
+    const { pool, isExtended } = this.#factory
+    if (!isExtended && pool.currentTransaction !== undefined) {
+      throw new InvalidOptionError(
+        'prisma',
+        'a client without its extension, inside a transaction of the pool',
+        'new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))',
+      )
+    }
+    return pool
+  }
+}
+
+function isolation(level: PrismaIsolationLevel | undefined): IsolationLevel | undefined {
+  switch (level) {
+    case undefined:
+      return undefined
+    // PostgreSQL treats 'read uncommitted' as 'read committed': https://www.postgresql.org/docs/18/transaction-iso.html
+    case 'READ UNCOMMITTED':
+    case 'READ COMMITTED':
+      return 'read committed'
+    case 'REPEATABLE READ':
+      return 'repeatable read'
+    case 'SERIALIZABLE':
+      return 'serializable'
+    default:
+      throw new DriverAdapterError({ kind: 'InvalidIsolationLevel', level })
+  }
+}

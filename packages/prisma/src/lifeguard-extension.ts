@@ -1,0 +1,73 @@
+import type { Transaction as CoreTransaction, Pool, TransactionOptions } from '@pg-lifeguard/core'
+import { Prisma } from '@prisma/client/extension'
+import { poolsOwnError } from './driver-error.js'
+import { separateBatches } from './separate-batches.js'
+import { type TransactionClient, withTransaction } from './with-transaction.js'
+
+/** What the extension adds to a client. */
+export interface LifeguardMembers {
+  /** The pool that the client runs on. */
+  readonly $pool: Pool
+  /** `withTransaction(prisma, fn, options)` as a method. */
+  $withTransaction<Client extends { readonly $pool: Pool }, T>(
+    this: Client,
+    fn: (prisma: TransactionClient<Client>, tx: CoreTransaction) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T>
+}
+
+/** The extension in the form that `$extends` takes and reads its types from. */
+export type LifeguardExtension = (client: object) => {
+  readonly $extends: {
+    readonly extArgs: {
+      readonly result: Record<never, never>
+      readonly model: Record<never, never>
+      readonly query: Record<never, never>
+      readonly client: { readonly [Name in keyof LifeguardMembers]: () => LifeguardMembers[Name] }
+    }
+  }
+}
+
+/**
+ * The extension that a client on {@link lifeguardAdapter} needs to take part in what the pool carries along: open
+ * transactions, deadlines, reads on replicas. It keeps apart what Prisma's client would send together, gives the pool's
+ * own errors back as they are, and adds `$withTransaction` and `$pool`.
+ *
+ * @throws InvalidOptionError from `$extends`, when the client is not on an adapter of this pool
+ * @example
+ * ```ts
+ * import { createPool, lifeguard, lifeguardAdapter } from '@pg-lifeguard/prisma'
+ * import { PrismaClient } from './generated/prisma/client.js'
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+ * await pool.withTransaction(async (tx) => {
+ *   await prisma.item.update({ where: { id: 7 }, data: { stock: { decrement: 1 } } })
+ *   await tx.query('select pg_notify($1, $2)', ['stock', '7'])
+ * })
+ * ```
+ */
+export function lifeguard(pool: Pool): LifeguardExtension {
+  const extension = Prisma.defineExtension((client) => {
+    separateBatches(client, pool)
+    return client.$extends({
+      name: 'lifeguard',
+      client: {
+        $pool: pool,
+        $withTransaction(fn: never, options?: TransactionOptions) {
+          return withTransaction(Prisma.getExtensionContext(this) as never, fn, options)
+        },
+      },
+      query: {
+        async $allOperations({ args, query }) {
+          try {
+            return await query(args)
+          } catch (error) {
+            throw poolsOwnError(error)
+          }
+        },
+      },
+    })
+  })
+  return extension as unknown as LifeguardExtension
+}

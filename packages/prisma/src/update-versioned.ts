@@ -1,0 +1,81 @@
+import { InvalidOptionError, type OperationOptions, type Pool, VersionConflictError } from '@pg-lifeguard/core'
+import type { Types } from '@prisma/client/runtime/client'
+import { adapterOf } from './pool-of.js'
+
+/** A model of a client with the extension, such as `prisma.item`. */
+export interface VersionedModel {
+  updateManyAndReturn(args: never): PromiseLike<unknown>
+}
+
+/** The columns that name one row, and the version that was read. */
+export type VersionedKey<Model> = NonNullable<Types.Public.Args<Model, 'updateManyAndReturn'>['where']>
+
+/** The columns to change, in the way `update` takes them. */
+export type VersionedChanges<Model> = Types.Public.Args<Model, 'updateManyAndReturn'>['data']
+
+/** The row of a model, with all its columns. */
+export type RowOf<Model> = Types.Public.Result<Model, Record<never, never>, 'findFirstOrThrow'>
+
+/** How a versioned update finds its version. */
+export interface VersionedUpdateOptions extends OperationOptions {
+  /** The field that counts versions; an integer. @default 'version' */
+  readonly versionField?: string | undefined
+}
+
+/**
+ * Updates the row that has this key and still has the version that was read, and counts the version up. Gives the row as
+ * it is now. The key must name one row: every row that it fits is changed.
+ *
+ * @throws VersionConflictError when no row has this key and this version: somebody else changed or deleted it; inside
+ * `withOptimisticRetry` that is tried again
+ * @example
+ * ```ts
+ * import { createPool, lifeguard, lifeguardAdapter, updateVersioned } from '@pg-lifeguard/prisma'
+ * import { PrismaClient } from './generated/prisma/client.js'
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+ * const item = await updateVersioned(prisma.item, { id: 7, version: 3 }, { name: 'Lamp' })
+ * console.log(item.version)
+ * ```
+ */
+export async function updateVersioned<Model extends VersionedModel>(
+  model: Model,
+  key: VersionedKey<Model>,
+  data: VersionedChanges<Model>,
+  options: VersionedUpdateOptions = {},
+): Promise<RowOf<Model>> {
+  const { versionField = 'version', ...limits } = options
+  const { $name, $parent, updateManyAndReturn } = model as unknown as Delegate
+  const given = Object.keys(key)
+  if (!given.includes(versionField)) {
+    throw new InvalidOptionError('key', `without ${versionField}`, `the key and the ${versionField} that was read`)
+  }
+  if (given.length < 2) {
+    throw new InvalidOptionError('key', `only ${versionField}`, 'the fields that name one row, and its version')
+  }
+  const changes = data as Readonly<Record<string, unknown>>
+  if (versionField in changes) {
+    throw new InvalidOptionError('data', `with ${versionField}`, 'other fields: the version counts itself up')
+  }
+  const update = (): Promise<unknown[]> =>
+    Promise.resolve(updateManyAndReturn({ where: key, data: { ...changes, [versionField]: { increment: 1 } } }))
+  const isLimited = limits.signal !== undefined || limits.timeoutMs !== undefined
+  const rows = isLimited ? (await poolBehind($parent).fanOut({ update }, limits)).update : await update()
+  if (rows.length === 0) throw new VersionConflictError(`the ${$name} that was read`)
+  return rows[0] as RowOf<Model>
+}
+
+/** The client that a model names as its own is the one below the extension, which has no `$pool`. */
+function poolBehind(client: object): Pool {
+  const adapter = adapterOf(client)
+  if (adapter !== undefined) return adapter.pool
+  throw new InvalidOptionError('model', 'of a client on another adapter', 'a model of a client on lifeguardAdapter()')
+}
+
+/** What every model of a client has. */
+interface Delegate {
+  readonly $name: string
+  readonly $parent: object
+  updateManyAndReturn(args: object): PromiseLike<unknown[]>
+}

@@ -1,0 +1,77 @@
+import {
+  type Transaction as CoreTransaction,
+  InvalidOptionError,
+  type Pool,
+  type TransactionOptions,
+} from '@pg-lifeguard/core'
+import { adopting } from './adopted-transaction.js'
+import { poolOf } from './pool-of.js'
+
+/** Members of a client that one inside of a transaction does not have. */
+type Denied = '$connect' | '$disconnect' | '$on' | '$use' | '$extends'
+
+/** The client that Prisma gives to the callback of a transaction. */
+export type TransactionClient<Client> = Omit<Client, Denied>
+
+/** As long as timers go: how long the transaction may take is for the core to say, by `timeoutMs`. */
+const longestMs = 2 ** 31 - 1
+const unbounded = { timeout: longestMs, maxWait: longestMs }
+
+/**
+ * Runs `fn` in a transaction of the pool behind `prisma`: with its retries, its deadlines and its truth about commits.
+ * The callback gets Prisma's own transaction client; queries through `prisma`, through another ORM on the same pool or on
+ * the pool itself belong to it as well. Inside another transaction of the pool it is a savepoint.
+ *
+ * @throws as `pool.withTransaction`
+ * @example
+ * ```ts
+ * import { createPool, lifeguard, lifeguardAdapter, withTransaction } from '@pg-lifeguard/prisma'
+ * import { PrismaClient } from './generated/prisma/client.js'
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+ * await withTransaction(
+ *   prisma,
+ *   async (tx) => {
+ *     await tx.item.update({ where: { id: 1 }, data: { stock: { decrement: 1 } } })
+ *     await tx.item.update({ where: { id: 2 }, data: { stock: { increment: 1 } } })
+ *   },
+ *   { isolation: 'serializable', timeoutMs: 2_000 },
+ * )
+ * ```
+ */
+export async function withTransaction<Client extends { readonly $pool: Pool }, T>(
+  prisma: Client,
+  fn: (prisma: TransactionClient<Client>, tx: CoreTransaction) => Promise<T>,
+  options?: TransactionOptions,
+): Promise<T> {
+  const pool = poolOf(prisma)
+  const { $transaction, $connect } = prisma as Partial<Interactive>
+  const isInTransaction = $connect === undefined
+  if (isInTransaction && pool.currentTransaction === undefined) {
+    throw new InvalidOptionError(
+      'prisma',
+      "the client of a transaction of Prisma's own",
+      'the client itself, or that of withTransaction(): what began outside of the pool cannot be nested by it',
+    )
+  }
+  return await pool.withTransaction(
+    (tx) =>
+      // Inside of its own transaction client a nested one is the same: its queries go to the innermost level.
+      isInTransaction || $transaction === undefined
+        ? fn(prisma, tx)
+        : adopting(pool, tx, () =>
+            $transaction.call<Client, [(client: never) => Promise<T>, typeof unbounded], Promise<T>>(
+              prisma,
+              (client) => fn(client, tx),
+              unbounded,
+            ),
+          ),
+    options,
+  )
+}
+
+interface Interactive {
+  $connect: unknown
+  $transaction<T>(fn: (client: never) => Promise<T>, options: typeof unbounded): Promise<T>
+}
