@@ -1,5 +1,6 @@
 export type { Case, CaseContext, Database, Opened, ReplicatedDatabase } from './case.js'
 export { allCases } from './cases/all-cases.js'
+export { type TogetherCase, togetherCases } from './cases/together.js'
 export { type Combination, combinations, faults, missing } from './matrix.js'
 export { type Environment, runCase, runTogether } from './runner.js'
 export { type Item, type ItemChanges, type Json, type NewItem, type Sample, schema } from './schema.js'

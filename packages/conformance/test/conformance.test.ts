@@ -4,9 +4,10 @@ import { useEnvironment } from './environment.js'
 import { core } from './subjects/core.js'
 import { drizzle } from './subjects/drizzle.js'
 import { kysely } from './subjects/kysely.js'
+import { prisma } from './subjects/prisma.js'
 
 const environment = useEnvironment()
-const subjects: readonly Subject[] = [core, kysely, drizzle]
+const subjects: readonly Subject[] = [core, kysely, drizzle, prisma]
 const run = new Map<Subject, Set<Case>>(subjects.map((subject) => [subject, new Set()]))
 
 test('the matrix has no absence without a reason or a case, and no case twice', () => {

@@ -1,6 +1,7 @@
 import type { Case } from '../case.js'
 import { ambientCases } from './ambient.js'
 import { batchCases } from './batch.js'
+import { breakerCases } from './breaker.js'
 import { deadlineCases } from './deadline.js'
 import { errorsCases } from './errors.js'
 import { killsCases } from './kills.js'
@@ -8,6 +9,7 @@ import { leaksCases } from './leaks.js'
 import { lockCases } from './lock.js'
 import { optimisticCases } from './optimistic.js'
 import { queryCases } from './query.js'
+import { replicasCases } from './replicas.js'
 import { retryCases } from './retry.js'
 import { savepointCases } from './savepoint.js'
 import { secondPoolCases } from './second-pool.js'
@@ -29,6 +31,8 @@ export const allCases: readonly Case[] = [
   ...deadlineCases,
   ...killsCases,
   ...batchCases,
+  ...breakerCases,
+  ...replicasCases,
   ...shutdownCases,
   ...leaksCases,
   ...secondPoolCases,

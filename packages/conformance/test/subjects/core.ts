@@ -57,6 +57,11 @@ export const core: Subject = {
     withSemaphore: (name, permits, fn, options) => pool.withSemaphore(name, permits, fn, options),
     withOptimisticRetry: (fn, options) => pool.withOptimisticRetry(fn, options),
     updateVersioned: (key, changes) => pool.updateVersioned<Item>('item', key, changes),
+    batch: async (items, id) => {
+      const inserts = items.map((item) => ({ text: inserting, values: valuesOf(item) }))
+      const results = await pool.batch([...inserts, { text: finding, values: [id] }])
+      return results.at(-1)?.rows[0] as Item | undefined
+    },
     abortable: (text, signal) => pool.query(text, [], { signal }),
     close: async () => undefined,
   }),

@@ -28,9 +28,15 @@ function statements(db: Kysely<Database>): Statements {
   }
 }
 
+const noBatch = 'the adapter has no batch yet; pool.batch takes what compile() of a query gives'
+
 export const kysely: Subject = {
   name: 'Kysely',
-  absent: {},
+  absent: {
+    'batch: all of it is done, in order, and each gives its result': noBatch,
+    'batch: one that fails leaves nothing, and says what the server said': noBatch,
+    'batch: inside of a transaction it belongs to it': noBatch,
+  },
   open: (pool): Handle => {
     const db = new Kysely<Database>({ dialect: new LifeguardDialect(pool) })
     return {
