@@ -131,7 +131,7 @@ class Run {
       this.#violations.push(`${this.#underWay.size} operations were never settled`)
     })
     for (const connection of this.#held.splice(0)) connection.release()
-    await until('all connections are back', () => this.#pool.stats().active === 0, 10_000).catch(() => {
+    await until('all connections are back', () => this.#isStill(), 10_000).catch(() => {
       this.#violations.push(`${this.#pool.stats().active} connections never came back`)
     })
     const { waiting, connecting, acquired, released } = this.#pool.stats()
@@ -151,6 +151,11 @@ class Run {
     await this.#pool.end({ mode: 'fast' })
     await Promise.all([this.#admin.end(), this.#watcher.end()])
     process.off('unhandledRejection', this.#onUnhandled)
+  }
+
+  #isStill(): boolean {
+    const { active, connecting } = this.#pool.stats()
+    return active + connecting === 0
   }
 
   async #do(operation: Operation): Promise<void> {

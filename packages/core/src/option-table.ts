@@ -13,6 +13,7 @@ import {
   type OptionKind,
   text,
 } from './option-kinds.js'
+import { Budget } from './pool/budget.js'
 import { sslModes } from './wire/tls-settings.js'
 
 const defaultPort = 5_432
@@ -77,6 +78,14 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   applicationName: text(),
   settings: custom('an object of runtime parameters: { name: value }', isObject),
 
+  // Replicas: cluster/cluster-options.ts, which checks each of them
+  replicas: { ...custom('an array of URLs or { connectionString, weight, max, min }', Array.isArray), isSecret: true },
+  maxLagMs: duration({ infinity: 'no bound' }),
+  maxLagBytes: amount({ infinity: 'no bound' }),
+  failoverTimeoutMs: duration({ infinity: 'no bound' }),
+  causalityWaitMs: duration({ infinity: 'no bound' }),
+  readFunctions: list(text()),
+  primaryOnly: list(text()),
   // What is watched for: watch-options.ts
   slowQueryMs: duration({ infinity: 'none' }),
   breaker: groupOrFalse(),
@@ -92,6 +101,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
 
   // The whole: pool-options.ts
   name: text(),
+  budget: custom('what createBudget() gives', (value) => value instanceof Budget),
   onLeak: callback(),
   environment: group(),
   'environment.clock': custom('a Clock', isObject),

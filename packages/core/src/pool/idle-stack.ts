@@ -12,6 +12,11 @@ export class IdleStack<R> {
     return this.#slots.at(-1)
   }
 
+  /** The one that has idled for longest. */
+  get oldest(): Slot<R> | undefined {
+    return this.#slots[0]
+  }
+
   push(slot: Slot<R>): void {
     this.#slots.push(slot)
   }

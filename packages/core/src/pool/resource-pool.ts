@@ -13,6 +13,7 @@ import {
   ServerUnavailableError,
 } from '../errors/pool-errors.js'
 import { Codel } from '../policy/codel.js'
+import type { Budget, BudgetMember } from './budget.js'
 import { Conditions } from './conditions.js'
 import { IdleStack } from './idle-stack.js'
 import { LeakDetector } from './leak-detector.js'
@@ -29,6 +30,15 @@ import { WaiterQueue } from './waiter-queue.js'
 export interface PoolEnvironment {
   readonly clock: Clock
   readonly random: Random
+}
+
+/** The budget that a pool shares with others, and what its connections count for there. */
+export interface BudgetShare {
+  readonly budget: Budget
+  /** The database, with its server. */
+  readonly database: string
+  /** The user, with its server. */
+  readonly user: string
 }
 
 /** New sizes of a pool; what is left out stays. */
@@ -75,6 +85,7 @@ export class ResourcePool<R> {
   readonly #idle = new IdleStack<R>()
   readonly #waiters = new WaiterQueue<R>()
   readonly #overload: Codel | undefined
+  readonly #member: BudgetMember | undefined
   readonly #flushes = new Conditions()
   readonly #pauses = new Conditions()
   readonly #ends = new Conditions()
@@ -93,6 +104,7 @@ export class ResourcePool<R> {
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
     observer: PoolObserver<R> = {},
+    share?: BudgetShare,
   ) {
     this.#factory = factory
     this.#observer = observer
@@ -103,6 +115,17 @@ export class ResourcePool<R> {
     this.#opener = new Opener<R>(factory, environment.clock, environment.random, limits.max, {
       opened: (resource, generation) => this.#opened(resource, generation),
       failed: (error) => this.#openFailed(error),
+      again: () => this.#dispatch(),
+    })
+    this.#member = share?.budget.join({
+      database: share.database,
+      user: share.user,
+      min: () => (this.#phase === 'open' ? this.#limits.min : 0),
+      idleSince: () => this.#idle.oldest?.idleSince,
+      yieldIdle: () => {
+        const oldest = this.#idle.takeOldest()
+        if (oldest !== undefined) this.#retire(oldest)
+      },
       again: () => this.#dispatch(),
     })
     this.#leaks = new LeakDetector(limits.leakDetectionMs, environment.clock, (report) => {
@@ -242,15 +265,27 @@ export class ResourcePool<R> {
     this.#dispatch()
   }
 
-  /** Changes how many connections there may and should be. Those above the new maximum are closed as they come back. */
+  /**
+   * Changes how many connections there may and should be. Those above the new maximum are closed as they come back.
+   *
+   * @throws InvalidOptionError when a shared budget has no room for `min`
+   */
   resize({ max = this.#limits.max, min = this.#limits.min }: PoolSize): void {
+    this.#member?.keep(min)
     this.#limits = { ...this.#limits, max, min }
+    this.#member?.mayYield()
     this.#opener.max = max
     while (this.#surplus() > 0) {
       const oldest = this.#idle.takeOldest()
       if (oldest === undefined) break
       this.#retire(oldest)
     }
+    this.#dispatch()
+  }
+
+  /** Tries to open at once what is wanted: there is reason to believe that it can be opened again. */
+  hurry(): void {
+    this.#opener.hurry()
     this.#dispatch()
   }
 
@@ -526,8 +561,9 @@ export class ResourcePool<R> {
     slot.state = 'idle'
     slot.idleSince = this.#clock.now()
     if (this.#overload?.isSlow === true) this.#shed(this.#overload)
-    if (!this.#isFresh(slot) || this.#surplus() > 0) this.#retire(slot)
-    else if (this.#entitled() > 0) this.#serve(slot)
+    const isAwaited = this.#entitled() > 0
+    if (!this.#isFresh(slot) || this.#surplus() > 0 || this.#member?.mustYield(isAwaited) === true) this.#retire(slot)
+    else if (isAwaited) this.#serve(slot)
     else this.#idle.push(slot)
     this.#dispatch()
   }
@@ -569,7 +605,13 @@ export class ResourcePool<R> {
       const places = this.#slots.size + this.#opener.opening
       const isMinWanted = this.#phase === 'open' && !this.#isPaused && !this.#opener.isHopeless
       const forMin = isMinWanted ? min - places : 0
-      if (places >= max || (this.#queued() <= 0 && forMin <= 0)) return
+      if (places >= max || (this.#queued() <= 0 && forMin <= 0)) {
+        this.#member?.wantsNoMore()
+        return
+      }
+      // While it may not open, others may: it stands in no line.
+      if (!this.#opener.mayOpen) this.#member?.wantsNoMore()
+      else if (this.#member?.take() === false) return
       if (!this.#opener.tryOpen(this.#waiters.length === 0, this.#generation)) return
     }
   }
@@ -587,6 +629,7 @@ export class ResourcePool<R> {
 
   #openFailed(error: unknown): void {
     this.counts.connectFailed += 1
+    this.#member?.giveBack()
     this.#overload?.restart(this.#clock.now(), this.#waiters.length)
     if (this.#opener.isHopeless) this.#rejectAll(() => error as Error)
     this.#dispatch()
@@ -634,6 +677,7 @@ export class ResourcePool<R> {
   #gone(slot: Slot<R>): void {
     this.#closing -= 1
     if (this.#slots.delete(slot)) this.counts.closed += 1
+    this.#member?.giveBack()
     this.#dispatch()
   }
 
@@ -663,6 +707,7 @@ export class ResourcePool<R> {
 
   #becomeQuiet(): void {
     this.#opener.stop()
+    this.#member?.leave()
     if (this.#maintenanceTimer !== undefined) this.#clock.clearTimer(this.#maintenanceTimer)
     this.#maintenanceTimer = undefined
     this.#ends.look()

@@ -1,6 +1,6 @@
 import { type Limit, limitOf, unlimited } from '../../src/base/limit.js'
 import { defaultPoolLimits, type ResolvedPoolLimits } from '../../src/pool/pool-limits.js'
-import { ResourcePool } from '../../src/pool/resource-pool.js'
+import { type BudgetShare, ResourcePool } from '../../src/pool/resource-pool.js'
 import type { Slot } from '../../src/pool/slot.js'
 import type { Holder } from '../../src/pool/waiter.js'
 import { FakeClock } from './fake-clock.js'
@@ -29,12 +29,13 @@ export class PoolBench {
     prepare: (factory: FakeFactory) => void = () => undefined,
     random: () => number = () => 0.5,
     clock: FakeClock = new FakeClock(),
+    share?: BudgetShare,
   ) {
     this.clock = clock
     this.factory = new FakeFactory()
     prepare(this.factory)
     const all: ResolvedPoolLimits = { ...defaultPoolLimits, ...limits }
-    this.pool = new ResourcePool(this.factory, all, { clock, random })
+    this.pool = new ResourcePool(this.factory, all, { clock, random }, {}, share)
   }
 
   /** Asks for a connection. */
