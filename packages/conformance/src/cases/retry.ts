@@ -8,10 +8,16 @@ export const retryCases: readonly Case[] = [
     name: 'retry: thirty serializable increments by concurrent callers are all counted',
     async run({ handle, pool }) {
       await handle.insert({ id: 1, name: 'counter' })
+      // The first two read before either of them writes: there is a conflict however slowly connections are opened.
+      let readers = 0
+      const bothHaveRead = Promise.withResolvers<void>()
       const increment = (): Promise<number> =>
         handle.withTransaction(
           async (tx) => {
             const { stock } = (await tx.find(1)) ?? assert.fail('the counter is gone')
+            readers += 1
+            if (readers === 2) bothHaveRead.resolve()
+            if (readers < 2) await bothHaveRead.promise
             await tx.update(1, { stock: stock + 1 })
             return stock + 1
           },
