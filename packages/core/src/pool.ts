@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from './base/limit.js'
 import type { ClusterEvents, HostStats } from './cluster/cluster-events.js'
 import type { Asking } from './cluster/cluster-parts.js'
+import { isReadOnlyText } from './cluster/read-rule.js'
 import { within } from './errors/given-up.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'
@@ -338,6 +339,14 @@ export class Pool implements Operable, AsyncDisposable {
    */
   get context(): object | undefined {
     return this.#environment.ambient.current
+  }
+
+  /**
+   * Whether a text is one statement that only reads, by the rule of this pool: it needs nothing of its session, leaves
+   * nothing there, and may go to a replica inside `read`. For adapters. @internal
+   */
+  isReadOnly(text: string): boolean {
+    return this.#environment.cluster?.allows(text) ?? isReadOnlyText(text)
   }
 
   /** Runs `fn` outside of the transaction that is open around the call: what it does is not undone with that. */
