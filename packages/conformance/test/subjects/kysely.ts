@@ -1,6 +1,8 @@
 import {
+  batch,
   LifeguardDialect,
   tryWithLock,
+  updateVersioned,
   withLock,
   withOptimisticRetry,
   withSemaphore,
@@ -28,15 +30,9 @@ function statements(db: Kysely<Database>): Statements {
   }
 }
 
-const noBatch = 'the adapter has no batch yet; pool.batch takes what compile() of a query gives'
-
 export const kysely: Subject = {
   name: 'Kysely',
-  absent: {
-    'batch: all of it is done, in order, and each gives its result': noBatch,
-    'batch: one that fails leaves nothing, and says what the server said': noBatch,
-    'batch: inside of a transaction it belongs to it': noBatch,
-  },
+  absent: {},
   open: (pool): Handle => {
     const db = new Kysely<Database>({ dialect: new LifeguardDialect(pool) })
     return {
@@ -56,7 +52,14 @@ export const kysely: Subject = {
       tryWithLock: (key, fn, options) => tryWithLock(db, key, fn, options),
       withSemaphore: (name, permits, fn, options) => withSemaphore(db, name, permits, fn, options),
       withOptimisticRetry: (fn, options) => withOptimisticRetry(db, fn, options),
-      updateVersioned: (key, changes) => pool.updateVersioned<Item>('item', key, changes),
+      updateVersioned: (key, changes) => updateVersioned(db, 'item', key, changes),
+      batch: async (items, id) => {
+        const results = await batch(db, [
+          ...items.map((item) => db.insertInto('item').values(item)),
+          db.selectFrom('item').selectAll().where('id', '=', id),
+        ])
+        return results.at(-1)?.[0] as Item | undefined
+      },
       abortable: (text, signal) =>
         db.executeQuery(CompiledQuery.raw(text), { signal, inflightQueryAbortStrategy: 'cancel query' }),
       close: () => db.destroy(),
