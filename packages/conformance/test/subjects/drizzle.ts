@@ -1,4 +1,5 @@
 import {
+  batch,
   drizzle as drizzleOn,
   tryWithLock,
   updateVersioned,
@@ -26,7 +27,7 @@ import {
   uuid,
   varchar,
 } from 'drizzle-orm/pg-core'
-import type { Handle, Json, Statements, Subject } from '../../src/index.js'
+import type { Handle, Item, Json, Statements, Subject } from '../../src/index.js'
 
 const item = pgTable('item', {
   id: integer('id').primaryKey(),
@@ -81,16 +82,11 @@ function statements(db: Pick<NodePgDatabase, 'insert' | 'select' | 'update' | 'd
   }
 }
 
-const noBatch = "Drizzle's query builders are thenables of their own without a public form for several of them at once"
-
 export const drizzle: Subject = {
   name: 'Drizzle',
   absent: {
     'abort: the signal of one query ends it on the server':
       'Drizzle takes no signal for a query: withDeadline and fanOut around it do',
-    'batch: all of it is done, in order, and each gives its result': noBatch,
-    'batch: one that fails leaves nothing, and says what the server said': noBatch,
-    'batch: inside of a transaction it belongs to it': noBatch,
   },
   open: (pool): Handle => {
     const db = drizzleOn(pool)
@@ -110,6 +106,13 @@ export const drizzle: Subject = {
       withSemaphore: (name, permits, fn, options) => withSemaphore(db, name, permits, fn, options),
       withOptimisticRetry: (fn, options) => withOptimisticRetry(db, fn, options),
       updateVersioned: (key, changes) => updateVersioned(db, item, key, changes),
+      batch: async (items, id) => {
+        const results = await batch(db, [
+          ...items.map((values) => db.insert(item).values(values)),
+          db.select().from(item).where(eq(item.id, id)),
+        ])
+        return (results.at(-1) as readonly Item[])[0]
+      },
       close: async () => undefined,
     }
   },
