@@ -7,7 +7,6 @@ import { within } from './errors/given-up.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
-import { TransactionClosedError } from './errors/transaction-errors.js'
 import type { BreakerStats } from './host/host-breaker.js'
 import type { HostCounts } from './host/host-counts.js'
 import { runExclusive } from './host/run-exclusive.js'
@@ -25,6 +24,7 @@ import { causalToken, withCausality } from './session/causality.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
 import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './session/copy/copy-from.js'
 import { type CopyOrigin, type CopyToOptions, copyTo } from './session/copy/copy-to.js'
+import { endedError } from './session/ended-transaction.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
 import type { Listeners } from './session/listen/listeners.js'
@@ -360,7 +360,7 @@ export class Pool implements Operable, AsyncDisposable {
   /** The transaction that queries on this pool would join here; undefined outside of any. */
   get currentTransaction(): Transaction | undefined {
     const transaction = this.#environment.ambient.current?.transaction
-    if (transaction?.isOver === true) throw new TransactionClosedError('the transaction around this code has ended')
+    if (transaction?.isOver === true) throw endedError(transaction)
     return transaction
   }
 

@@ -77,6 +77,10 @@ export class TransactionScope extends Operations implements OpenTransaction {
     if (inner !== this) return await inner.execute(config, limit)
     if (this.#manual !== undefined) return await this.#manual.execute(config, limit)
     this.#assertOpen()
+    const context = this.#ambient.current
+    if (context?.collecting !== undefined && context.transaction === this) {
+      return await context.collecting.add(config as StatementConfig)
+    }
     const bounds = tighter(limit, this.#limit)
     while (this.#child !== undefined) await this.#turn(this.#child, bounds)
     return await this.server.query(config, bounds)
