@@ -21,6 +21,8 @@ export const lifeguard: Peer = {
           for (let id = 1; id <= statements; id++) await tx.query(updateItem, [id, 'new'])
         }),
       insert: (row) => pool.query(insertRow, row),
+      insertBatch: (rows) => pool.batch(rows.map((row) => ({ text: insertRow, values: row }))),
+      copyIn: (rows) => pool.copyFrom({ table: 'sink', columns: ['id', 'body'] }, rows),
       async stream(count) {
         let sum = 0
         for await (const { n } of pool.stream<{ n: number }>(manyRows, [count])) sum += n
