@@ -295,13 +295,17 @@ export class Connection implements AnswerDesk {
     const start = outbox.length
     // As it is before: what is written in parts may be on its way already when all of its beginning is there.
     const { writes } = outbox
-    if (this.observer !== undefined) operation.sentAt = this.#clock.now()
+    if (this.observer !== undefined && operation.reruns === 0) operation.sentAt = this.#clock.now()
     try {
       operation.write(wire)
     } catch (error) {
-      outbox.cutTo(start)
       this.#answer(operation, error)
-      this.keeper?.moved(undefined, 0)
+      // A part of it has left: the server waits for the rest, and would take what comes next for it.
+      if (outbox.writes !== writes) this.destroy()
+      else {
+        outbox.cutTo(start)
+        this.keeper?.moved(undefined, 0)
+      }
       return
     }
     if (operation instanceof ForeignStatement) operation.onUnsent = (error) => this.#refused(operation, error)
@@ -328,6 +332,7 @@ export class Connection implements AnswerDesk {
     const operation = this.#flight.head
     if (operation === undefined) return
     const ranMs = this.#flight.shift()
+    operation.ranMs = ranMs
     this.#settle(operation)
     this.#canceller.headChanged()
     this.#next()
@@ -352,7 +357,8 @@ export class Connection implements AnswerDesk {
 
   /** Whether the server has undone it through no fault of its own, so that it is run again: outside of a transaction only. */
   #isUndoneForNothing(operation: Operation, failure: Error): boolean {
-    if (operation.isAnswered || operation.reruns >= mostReruns || this.#status !== 'I') return false
+    if (operation.isAnswered || !operation.mayRunAgain || operation.reruns >= mostReruns || this.#status !== 'I')
+      return false
     return operation.isStale || (operation.isExposed && classify(failure) === 'cancelled')
   }
 
@@ -363,7 +369,7 @@ export class Connection implements AnswerDesk {
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
     if (this.observer !== undefined && !operation.isGuest) {
       const durationMs = operation.sent ? this.#clock.now() - operation.sentAt : undefined
-      this.observer.answered(operation, this, operation.mark, error, durationMs)
+      this.observer.answered(operation, this, operation.mark, error, durationMs, operation.ranMs)
     }
     operation.answer(error)
   }

@@ -56,7 +56,8 @@ export class Outbox {
 
   /** Takes back everything from this place on. */
   cutTo(length: number): void {
-    this.#length = length
+    // What has left since cannot be taken back.
+    if (length < this.#length) this.#length = length
   }
 
   parse(name: string, text: string): void {

@@ -196,6 +196,10 @@ export class Statement extends Operation {
     return isStalePlan(this.failure) || (!prepared.isNamedByCaller && isNameTaken(this.failure))
   }
 
+  override get mayRunAgain(): boolean {
+    return this.#preludes.length === 0
+  }
+
   override reset(): void {
     super.reset()
     this.#ahead = this.#preludes.length

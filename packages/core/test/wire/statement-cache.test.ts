@@ -1,7 +1,11 @@
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { expect, test } from 'vitest'
+import { systemClock } from '../../src/base/clock.js'
+import { unlimited } from '../../src/base/limit.js'
 import type { Pool } from '../../src/index.js'
+import { Connection } from '../../src/wire/connection.js'
+import { Statement } from '../../src/wire/statement.js'
 import { StatementCache } from '../../src/wire/statement-cache.js'
 import { StatementTexts } from '../../src/wire/statement-texts.js'
 import { rejection, testPool } from '../support/test-pool.js'
@@ -156,4 +160,27 @@ test('a query of `pg` itself runs on a connection between statements', async () 
   expect((await connection.query(statement)).rows).toEqual([{ one: 1 }])
   expect((await connection.query(statement)).rows).toEqual([{ one: 1 }])
   expect((await rejection(connection.query({ ...statement, text: 'select 2' }))).message).toContain('must be unique')
+})
+
+test('what goes ahead of a stale statement is not run again: a COMMIT that rolled back stays a ROLLBACK', async () => {
+  const connection = await Connection.open({ connectionString: database.url }, systemClock)
+  connection.remember(new StatementTexts(10))
+  try {
+    const run = (text: string): Promise<unknown> => connection.run(new Statement({ text }), unlimited)
+    const question = 'select pg_current_wal_insert_lsn()'
+    for (let n = 0; n < 3; n++) await run(question)
+    await run('begin')
+    // Where the client does not see it, as a pooler does it that lends another session.
+    await run('do $$ begin deallocate all; end $$')
+    await rejection(run('select 1 / 0'))
+    const words: string[] = []
+    const commit = { text: 'commit', onComplete: (word: string) => words.push(word) }
+    const asked = connection.run(new Statement({ text: question }, [commit]), unlimited)
+    expect(await rejection(asked)).toMatchObject({ code: '26000' })
+    expect(words).toEqual(['ROLLBACK'])
+    // It is prepared anew.
+    await run(question)
+  } finally {
+    await connection.close()
+  }
 })
