@@ -39,9 +39,7 @@ export class Office implements AsyncDisposable {
     })
     this.clients = clientsOn(this.pool, this.#schema)
     this.#inspectors = createPool({ connectionString, name: 'lifeguard-ticket-inspector', max: 1 })
-    this.#inspector = new Kysely<Tables>({ dialect: new LifeguardDialect(this.#inspectors) }).withSchema(
-      this.#schema,
-    )
+    this.#inspector = new Kysely<Tables>({ dialect: new LifeguardDialect(this.#inspectors) }).withSchema(this.#schema)
   }
 
   /** Connects, and makes the tables. */

@@ -94,7 +94,10 @@ function lessons(report: Report, paint: Paint): string {
   const [first] = report.others
   if (first !== undefined) {
     const names = report.others.map(({ orm }) => orm).join(', ')
-    table.push([`  ${paint('bold', `${first.orm}, ...`)}`, `the same ${first.name} through ${names}, on the same pool.`])
+    table.push([
+      `  ${paint('bold', `${first.orm}, ...`)}`,
+      `the same ${first.name} through ${names}, on the same pool.`,
+    ])
   }
   return trimmed(table.toString())
 }

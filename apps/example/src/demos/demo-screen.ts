@@ -52,10 +52,16 @@ function lines({ head, rows }: FigureTable, paint: Paint): string[] {
   )
   const widths = head.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)))
   const [titles = '', ...texts] = cells.map((row) =>
-    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join('   '),
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('   '),
   )
   const rule = '─'.repeat(widths.reduce((sum, width) => sum + width + 3, -3))
-  return [paint('dim', `  ${titles}`.trimEnd()), paint('dim', `  ${rule}`), ...texts.map((text) => `  ${text}`.trimEnd())]
+  return [
+    paint('dim', `  ${titles}`.trimEnd()),
+    paint('dim', `  ${rule}`),
+    ...texts.map((text) => `  ${text}`.trimEnd()),
+  ]
 }
 
 function painter(colours: boolean): Paint {

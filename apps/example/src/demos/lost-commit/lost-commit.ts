@@ -128,7 +128,11 @@ export function commitClaims(figures: readonly CommitFigures[]): Claim[] {
       ours.length > 0 && ours.every(({ paid, payments, paidTwice }) => paid === payments && paidTwice === 0),
       listed(ours),
     ),
-    claim('proveCommit: every caller is told the truth', ours.every(({ toldWrong }) => toldWrong === 0), listed(ours)),
+    claim(
+      'proveCommit: every caller is told the truth',
+      ours.every(({ toldWrong }) => toldWrong === 0),
+      listed(ours),
+    ),
     claim(
       'a bare pool reports payments as failed that were made',
       bare.length > 0 && bare.every(({ paid, payments, toldFailed }) => paid === payments && toldFailed === payments),

@@ -69,7 +69,15 @@ export const lostLock: Demo = {
       await using first = openClients({ connectionString: url, max: 3 })
       await using second = openClients({ connectionString: url, max: 3 })
       const through = ormNames[orm]
-      figures.push(await lose(through, inspector, (d) => publish[orm](first, d), (d) => publish[orm](second, d), 'aware'))
+      figures.push(
+        await lose(
+          through,
+          inspector,
+          (d) => publish[orm](first, d),
+          (d) => publish[orm](second, d),
+          'aware',
+        ),
+      )
     }
     return {
       tables: [

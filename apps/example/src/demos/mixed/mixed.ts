@@ -1,6 +1,6 @@
 import { createPool, type Pool } from '@pg-lifeguard/core'
 import { openClients } from '../../clients.js'
-import { claim, type Claim, type Demo } from '../demo.js'
+import { type Claim, claim, type Demo } from '../demo.js'
 import { order } from './order.js'
 
 const tables = ['purchase', 'stock_movement', 'invoice', 'audit'] as const
@@ -102,7 +102,8 @@ export function mixedClaims(outcomes: readonly Outcome[]): Claim[] {
 
 async function counts(inspector: Pool): Promise<number[]> {
   const { rows } = await inspector.query<{ n: number }>(
-    tables.map((table, index) => `select ${index} as i, count(*)::int as n from ${table}`).join(' union all ') + ' order by i',
+    tables.map((table, index) => `select ${index} as i, count(*)::int as n from ${table}`).join(' union all ') +
+      ' order by i',
   )
   return rows.map(({ n }) => n)
 }

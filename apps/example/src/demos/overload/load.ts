@@ -15,7 +15,11 @@ export interface LoadFigures {
 /** Makes `perSecond` calls for `loadMs`, evenly; a late timer makes up for what it missed. */
 export async function offer(
   call: () => Promise<void>,
-  { perSecond, loadMs, patienceMs }: { readonly perSecond: number; readonly loadMs: number; readonly patienceMs: number },
+  {
+    perSecond,
+    loadMs,
+    patienceMs,
+  }: { readonly perSecond: number; readonly loadMs: number; readonly patienceMs: number },
 ): Promise<LoadFigures> {
   const answers: { readonly isGood: boolean; readonly tookMs: number; readonly at: number }[] = []
   const one = async (): Promise<void> => {

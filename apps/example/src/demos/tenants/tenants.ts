@@ -29,12 +29,13 @@ const contactsOf: Readonly<Record<Orm, (clients: Clients, tenantId: number) => P
   drizzle: (clients, id) => drizzle.contactsOf(clients.drizzle, id),
   prisma: (clients, id) => prisma.contactsOf(clients.prisma, id),
 }
-const addContact: Readonly<Record<Orm, (clients: Clients, id: number, owner: number, name: string) => Promise<void>>> = {
-  sql: ({ pool }, ...args) => sql.addContact(pool, ...args),
-  kysely: (clients, ...args) => kysely.addContact(clients.kysely, ...args),
-  drizzle: (clients, ...args) => drizzle.addContact(clients.drizzle, ...args),
-  prisma: (clients, ...args) => prisma.addContact(clients.prisma, ...args),
-}
+const addContact: Readonly<Record<Orm, (clients: Clients, id: number, owner: number, name: string) => Promise<void>>> =
+  {
+    sql: ({ pool }, ...args) => sql.addContact(pool, ...args),
+    kysely: (clients, ...args) => kysely.addContact(clients.kysely, ...args),
+    drizzle: (clients, ...args) => drizzle.addContact(clients.drizzle, ...args),
+    prisma: (clients, ...args) => prisma.addContact(clients.prisma, ...args),
+  }
 
 /** What the tenants saw through one of them. */
 export interface TenantFigures {
@@ -148,4 +149,3 @@ export async function askAll(ask: (tenantId: number) => Promise<string[]>, calls
   await Promise.all(Array.from({ length: calls }, (_, index) => one((index % tenantCount) + 1)))
   return { foreignRows, incomplete }
 }
-

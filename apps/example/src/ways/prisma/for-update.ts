@@ -9,7 +9,9 @@ import type { Buy } from '../way.js'
  */
 export const buyForUpdate: Buy<PrismaDb> = (prisma, eventId, buyer) =>
   withTransaction(prisma, async (tx, { attempt }) => {
-    const [event] = await tx.$queryRaw<{ tickets: number }[]>`select tickets from event where id = ${eventId} for update`
+    const [event] = await tx.$queryRaw<
+      { tickets: number }[]
+    >`select tickets from event where id = ${eventId} for update`
     const sold = await tx.ticket.count({ where: { eventId } })
     if (sold >= (event?.tickets ?? 0)) return { sold: false, attempts: attempt }
 
