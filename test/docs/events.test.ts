@@ -47,11 +47,14 @@ function interfacesIn(path: string): Map<string, Declared> {
 }
 
 const declared = new Map([
+  ...interfacesIn('packages/core/src/cluster/cluster-events.ts'),
   ...interfacesIn('packages/core/src/host/host-events.ts'),
   ...interfacesIn('packages/core/src/session/session-events.ts'),
   ...interfacesIn('packages/core/src/policy/circuit-breaker.ts'),
 ])
-const events = new Map(['HostEvents', 'SessionEvents'].flatMap((name) => [...(declared.get(name)?.types ?? [])]))
+const events = new Map(
+  ['ClusterEvents', 'HostEvents', 'SessionEvents'].flatMap((name) => [...(declared.get(name)?.types ?? [])]),
+)
 
 /** Every field of an event but those that all of them share. */
 function fieldsOf(type: string): string[] {

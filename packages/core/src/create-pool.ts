@@ -1,12 +1,14 @@
 import { systemClock } from './base/clock.js'
 import { Emitter } from './base/emitter.js'
 import { systemRandom } from './base/random.js'
+import { createCluster, type PlaceSettings } from './cluster/create-cluster.js'
 import { summaryOf } from './errors/error-summary.js'
 import { Host } from './host/host.js'
 import { HostWatch } from './host/host-watch.js'
+import { defaultResetMode } from './host/hygiene.js'
 import { RetryBudget } from './policy/retry-budget.js'
 import type { LeakReport } from './pool/resource-factory.js'
-import type { PoolEnvironment } from './pool/resource-pool.js'
+import type { BudgetShare, PoolEnvironment } from './pool/resource-pool.js'
 import { Pool, type PoolEvents } from './pool.js'
 import { defaultListen, defaultPoolLocks, type PoolOptions, resolveOptions, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
@@ -16,7 +18,9 @@ import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
 import type { LockEnvironment } from './session/lock/with-lock.js'
 import { resolveWatchOptions } from './watch-options.js'
+import type { ConnectSettings } from './wire/connect-settings.js'
 import { Destination } from './wire/destination.js'
+import { endpointText } from './wire/endpoint.js'
 
 /**
  * Makes a pool. Nothing is connected before the first use, unless `min` asks for it. This is the one place where the
@@ -33,31 +37,57 @@ import { Destination } from './wire/destination.js'
  * ```
  */
 export function createPool(given: PoolOptions = {}): Pool {
-  const { options, limits, connect } = resolveOptions(given)
+  const { options, limits, connect, replicas, cluster: clusterOptions } = resolveOptions(given)
   const name = options.name ?? 'lifeguard'
   const environment: PoolEnvironment = {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
   }
   const events = new Emitter<PoolEvents>({ prefix: 'pg-lifeguard', stamp: { pool: name }, describe: summaryOf })
-  const destination = new Destination(connect, name, environment.clock, environment.random)
-  const watch = new HostWatch(
-    destination.where,
-    {
-      ...resolveWatchOptions(options),
-      pool: name,
-      role: 'primary',
-      why: 'the only host',
-      events,
-      onLeak: options.onLeak ?? warnOfLeak(name),
-    },
-    environment,
-  )
-  const { where } = destination
-  const { budget } = options
-  const share = budget && { budget, database: `${where}/${connect.database}`, user: `${connect.user}@${where}` }
+  const { resetOnRelease: resetMode = defaultResetMode } = options
+  const { clock, random } = environment
+  const destination = new Destination(connect, name, clock, random)
+  const watching = { ...resolveWatchOptions(options), pool: name, events, onLeak: options.onLeak ?? warnOfLeak(name) }
+  const shareOf = (settings: ConnectSettings, where: string): BudgetShare | undefined =>
+    options.budget && {
+      budget: options.budget,
+      database: `${where}/${settings.database}`,
+      user: `${settings.user}@${where}`,
+    }
+  const share = shareOf(connect, destination.where)
   share?.budget.assertRoom(limits.min, share)
-  const host = new Host(destination, limits, environment, watch, options.resetOnRelease, share)
+  const placesOf = (settings: ConnectSettings, own: Pick<PlaceSettings, 'limits' | 'weight'>): PlaceSettings[] =>
+    settings.endpoints.map((endpoint) => {
+      const only = { ...settings, endpoints: [endpoint], targetSessionAttrs: 'any' as const }
+      const where = endpointText(endpoint)
+      return { ...own, where, destination: new Destination(only, name, clock, random), share: shareOf(settings, where) }
+    })
+  const places = [
+    // Each of the pool's own hosts may be the primary; those that are not are read from.
+    ...placesOf(connect, { limits: { ...limits, min: 0 }, weight: 1 }),
+    ...replicas.flatMap((replica) => {
+      const { max = limits.max, min, weight } = replica
+      return placesOf(replica.connect, { limits: { ...limits, max, min }, weight })
+    }),
+  ]
+  const alone = replicas.length === 0
+  const why = alone ? 'the only host' : 'the primary'
+  const watch = new HostWatch(destination.where, { ...watching, role: 'primary', why }, environment)
+  const plan = {
+    destination,
+    limits,
+    environment,
+    watch,
+    watching,
+    resetMode,
+    share,
+    events,
+    options: clusterOptions,
+    places,
+  }
+  const { host, cluster } = alone
+    ? { host: new Host(destination, limits, environment, watch, resetMode, { share }), cluster: undefined }
+    : createCluster(plan)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.
   const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))
@@ -70,6 +100,7 @@ export function createPool(given: PoolOptions = {}): Pool {
     grants: new LockGrants(host, sessions, lockNames, selfTest),
     lockNames,
     host,
+    cluster,
     ambient: new Ambient(environment.clock),
     retryBudget: new RetryBudget(options.retryBudget),
     events,

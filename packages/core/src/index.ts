@@ -1,6 +1,16 @@
 export type { Duration, DurationText } from './base/duration.js'
 export type { HistogramSnapshot } from './base/histogram.js'
 export type { OperationOptions } from './base/limit.js'
+export type {
+  ClusterEvents,
+  FailoverEvent,
+  HostStats,
+  PrimaryLostEvent,
+  RouteEvent,
+  RouteReason,
+} from './cluster/cluster-events.js'
+export type { ClusterOptions, ReplicaOptions } from './cluster/cluster-options.js'
+export { isReadOnlyText, type ReadRuleOptions } from './cluster/read-rule.js'
 export { createBudget } from './create-budget.js'
 export { createPool } from './create-pool.js'
 export {
@@ -15,6 +25,7 @@ export { BatchError } from './errors/batch-error.js'
 export { BreakerOpenError, type BreakerOpenFigures } from './errors/breaker-open-error.js'
 export { type BreakerVerdict, breakerVerdict } from './errors/breaker-verdict.js'
 export { classify, type ErrorClass, type Phase } from './errors/classify.js'
+export { type HostReport, NoPrimaryError, NotOnReplicaError } from './errors/cluster-errors.js'
 export type { ErrorSummary } from './errors/error-summary.js'
 export { InvalidOptionError } from './errors/invalid-option-error.js'
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
@@ -104,6 +115,7 @@ export type { PooledConnection } from './session/pooled-connection.js'
 export type { StreamArguments, Streamable, StreamOptions } from './session/portal.js'
 export type { QueryArguments, Queryable, StatementArguments } from './session/queryable.js'
 export { quoteIdentifier } from './session/quote-name.js'
+export type { ReadOptions } from './session/read.js'
 export type { AmbiguousCommitEvent, HookErrorEvent, RetryEvent, SessionEvents } from './session/session-events.js'
 export { type SqlTag, sql } from './session/sql/sql.js'
 export type { Sql } from './session/sql/sql-statement.js'

@@ -78,6 +78,14 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   applicationName: text(),
   settings: custom('an object of runtime parameters: { name: value }', isObject),
 
+  // Replicas: cluster/cluster-options.ts, which checks each of them
+  replicas: { ...custom('an array of URLs or { connectionString, weight, max, min }', Array.isArray), isSecret: true },
+  maxLagMs: duration({ infinity: 'no bound' }),
+  maxLagBytes: amount({ infinity: 'no bound' }),
+  failoverTimeoutMs: duration({ infinity: 'no bound' }),
+  causalityWaitMs: duration({ infinity: 'no bound' }),
+  readFunctions: list(text()),
+  primaryOnly: list(text()),
   // What is watched for: watch-options.ts
   slowQueryMs: duration({ infinity: 'none' }),
   breaker: groupOrFalse(),

@@ -158,19 +158,22 @@ export class PgPoolFacade extends PgPoolBase {
       const limit = ambient.limitFor(undefined)
       const open = ambient.current?.transaction
       if (open !== undefined) return this.#view(await JoinedSession.join(open, limit))
-      const { host } = this.#environment
-      const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(limit, ambient.current?.holder))
+      const { cluster, host } = this.#environment
+      const causality = cluster === undefined ? undefined : ambient.current?.causality
+      const slot = host.tryTake(ambient.current?.holder) ?? (await host.take(limit, ambient.current?.holder))
       this.#clientOf(slot.resource)
-      return this.#view(new OwnSession(host, slot))
+      // What is written on it is seen by the reads behind its release.
+      return this.#view(new OwnSession(host, slot), () => causality?.noteUnknown())
     } catch (error) {
       throw withCallersStack(error)
     }
   }
 
-  #view(session: PgSession): PgClientView {
+  #view(session: PgSession, released: () => void = nothing): PgClientView {
     const { connection } = session
     const view: PgClientView = new PgClientView(session, this.#environment.ambient, (error) => {
       this.#checkedOut.delete(connection)
+      released()
       this.emit('release', error, view)
     })
     this.#checkedOut.add(connection)

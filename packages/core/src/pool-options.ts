@@ -2,6 +2,12 @@ import type { Clock } from './base/clock.js'
 import type { Duration, InMs } from './base/duration.js'
 import type { Random } from './base/random.js'
 import { acceptValue, checkOptions, nest } from './check-options.js'
+import {
+  type ClusterOptions,
+  type ResolvedClusterOptions,
+  type ResolvedReplica,
+  resolveClusterOptions,
+} from './cluster/cluster-options.js'
 import { connectSettings } from './connection-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import type { HygieneOptions } from './host/hygiene.js'
@@ -13,12 +19,13 @@ import type { Budget } from './pool/budget.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import type { PoolSize } from './pool/resource-pool.js'
+import { replicaSettings } from './replica-settings.js'
 import type { WatchOptions } from './watch-options.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
 
 /** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
-export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, WatchOptions {
+export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, ClusterOptions, WatchOptions {
   /**
    * A budget that this pool shares with others, made by `createBudget`: the pool opens no connection that the budget
    * has no place for, and `max` is what it may have at most of it. Its `min` are never taken from it.
@@ -91,6 +98,10 @@ export interface ResolvedPoolOptions {
   readonly limits: ResolvedPoolLimits
   /** How to connect, from the fields, the connection string and the environment together. */
   readonly connect: ConnectSettings
+  /** Replicas and what has to do with them, with their defaults. */
+  readonly cluster: ResolvedClusterOptions
+  /** The replicas, with how to connect to them. */
+  readonly replicas: readonly (ResolvedReplica & { readonly connect: ConnectSettings })[]
   /** What was said in fields or in the connection string of everything, without defaults. */
   readonly options: InMs<PoolOptions>
 }
@@ -110,7 +121,11 @@ export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEn
   }
   const limits = { ...defaultPoolLimits, ...pick(options), overload: resolveOverload(options.overload) }
   assertSize({}, limits)
-  return { limits, options, connect: connectSettings(values) }
+  const cluster = resolveClusterOptions(options)
+  const replicas = cluster.replicas.map((replica, index) => {
+    return { ...replica, connect: replicaSettings(values, replica, index) }
+  })
+  return { limits, options, connect: connectSettings(values), cluster, replicas }
 }
 
 function resolveOverload(given: InMs<PoolOptions>['overload']): ResolvedOverload | false {

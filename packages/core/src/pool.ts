@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from './base/limit.js'
+import type { ClusterEvents, HostStats } from './cluster/cluster-events.js'
+import type { Asking } from './cluster/cluster-parts.js'
 import { within } from './errors/given-up.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'
@@ -14,8 +16,10 @@ import { type FlushMode, flushModes, type PoolSize } from './pool/resource-pool.
 import { defaultEndMs, type EndOptions } from './pool-end.js'
 import { type PoolHealth, poolHealth } from './pool-health.js'
 import { assertSize, withoutUndefined } from './pool-options.js'
+import type { AmbientContext } from './session/ambient.js'
 import { type Deadline, withDeadline } from './session/ambient-deadline.js'
 import { type BatchResults, batch } from './session/batch.js'
+import { causalToken, withCausality } from './session/causality.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
 import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './session/copy/copy-from.js'
 import { type CopyOrigin, type CopyToOptions, copyTo } from './session/copy/copy-to.js'
@@ -42,6 +46,7 @@ import { notify, type Operable } from './session/operations.js'
 import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
 import { rowsOf, type StreamArguments, type StreamOptions } from './session/portal.js'
 import { type QueryArguments, query, statementOf, withCallersStack } from './session/queryable.js'
+import { type ReadOptions, read } from './session/read.js'
 import type { SessionEvents } from './session/session-events.js'
 import type { Sql } from './session/sql/sql-statement.js'
 import { streamBatches } from './session/stream.js'
@@ -85,12 +90,14 @@ export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
   readonly retries: number
   /** Retries that the budget would still allow at once. */
   readonly retryBudget: number
+  /** Each host of a pool with several of them, with its role and lag; empty otherwise. The figures above are the primary's. */
+  readonly hosts: readonly HostStats[]
   /** The circuit breaker of the server; undefined when it is off. */
   readonly breaker: BreakerStats | undefined
 }
 
 /** The events of a pool, by name. */
-export interface PoolEvents extends SessionEvents {}
+export interface PoolEvents extends SessionEvents, ClusterEvents {}
 
 /**
  * A pool of connections to one PostgreSQL database, with everything that keeps work on it right. Made by
@@ -133,11 +140,17 @@ export class Pool implements Operable, AsyncDisposable {
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. @internal */
   execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
-    const { ambient, host } = this.#environment
+    const { ambient, cluster, host } = this.#environment
     const context = ambient.current
     if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
-    if ('exchange' in config) return runExclusive(host, config, limit, context?.holder)
-    return host.query(config, limit, context?.holder)
+    if ('exchange' in config) {
+      const done = runExclusive(host, config, limit, context?.holder)
+      // What it writes is seen by the reads behind it.
+      const causality = cluster === undefined ? undefined : context?.causality
+      return causality === undefined ? done : done.finally(() => causality.noteUnknown())
+    }
+    if (cluster === undefined) return host.query(config, limit, context?.holder)
+    return cluster.execute(config, limit, askingOf(context))
   }
 
   /**
@@ -443,6 +456,65 @@ export class Pool implements Operable, AsyncDisposable {
   }
 
   /**
+   * Runs `fn`; what it reads on this pool may come from a replica that is no further behind the primary than `maxLagMs`
+   * (or `maxLagBytes`). What writes, locks, or is not known to do neither goes to the primary, and so do transactions,
+   * except those with `readOnly: true`. What is written inside is seen by the reads behind it. Without replicas it is
+   * `fn` alone.
+   *
+   * @throws what `fn` threw; OperationTimeoutError, OperationAbortedError
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({
+   *   connectionString: 'postgres://primary/shop',
+   *   replicas: ['postgres://replica-1/shop', 'postgres://replica-2/shop'],
+   * })
+   * const { rows } = await pool.read(() => pool.query('select name from item order by name'), { maxLagMs: 500 })
+   * console.log(rows.length)
+   * ```
+   */
+  read<T>(fn: () => Promise<T>, options?: ReadOptions): Promise<T> {
+    return read(this.#environment, fn, options)
+  }
+
+  /**
+   * Runs `fn` as one line of work, a request say: its reads show what it has written before, on replicas too, and what
+   * `token` stands for, which another request or another service was given by `causalToken()`.
+   *
+   * @throws InvalidOptionError when `token` is no token; what `fn` threw
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://primary/shop', replicas: ['postgres://replica/shop'] })
+   *
+   * async function handle(cookie: string | undefined): Promise<string | undefined> {
+   *   return await pool.withCausality(cookie, async () => {
+   *     await pool.query('insert into basket (item) values ($1)', [7])
+   *     await pool.read(() => pool.query('select item from basket')) // shows item 7
+   *     return await pool.causalToken() // for the cookie of the answer
+   *   })
+   * }
+   * console.log(await handle(undefined))
+   * ```
+   */
+  withCausality<T>(token: string | undefined, fn: () => Promise<T>): Promise<T> {
+    return withCausality(this.#environment, token, fn)
+  }
+
+  /**
+   * What the line of work around the call has written and seen, as a text for a cookie or a header: `withCausality` takes
+   * it, in any process. Undefined when there is nothing to be seen. Outside of `withCausality` and `read` it stands for
+   * everything that has been committed by now, which costs a round trip.
+   *
+   * @throws what the primary said when it had to be asked and could not be
+   */
+  causalToken(): Promise<string | undefined> {
+    return causalToken(this.#environment)
+  }
+
+  /**
    * Runs `fn` with `timeoutMs` milliseconds for all that it does on this pool; what runs then is cancelled on the server.
    * `signal` of its argument tells the rest of `fn`.
    *
@@ -541,7 +613,7 @@ export class Pool implements Operable, AsyncDisposable {
 
   /** The pool in numbers; cheap enough to be read every second. */
   stats(): PoolStats {
-    const { host, retryBudget, counts } = this.#environment
+    const { cluster, host, retryBudget, counts } = this.#environment
     const { pool } = host
     return {
       name: this.name,
@@ -556,6 +628,7 @@ export class Pool implements Operable, AsyncDisposable {
       longestWaitMs: pool.longestWaitMs,
       retries: counts.retries,
       retryBudget: retryBudget.available,
+      hosts: cluster?.stats() ?? [],
       breaker: host.watch.breaker?.stats(),
       ...host.watch.tally.snapshot(),
       ...pool.counts,
@@ -581,7 +654,8 @@ export class Pool implements Operable, AsyncDisposable {
    * ```
    */
   health(options?: OperationOptions): Promise<PoolHealth> {
-    return poolHealth([this.#environment.host], options)
+    const { cluster, host } = this.#environment
+    return poolHealth([host, ...(cluster?.readers ?? [])], options)
   }
 
   /**
@@ -602,9 +676,10 @@ export class Pool implements Operable, AsyncDisposable {
    */
   async flush(mode: FlushMode, options?: OperationOptions): Promise<void> {
     if (!flushModes.includes(mode)) throw new InvalidOptionError('mode', String(mode), flushModes.join(', '))
-    const { host, ambient } = this.#environment
+    const { cluster, host, ambient } = this.#environment
     const limit = ambient.limitFor(options)
-    await within(host.pool.flush(mode), limit, host.environment.clock, 'unknown')
+    const flushed = Promise.all([host.pool.flush(mode), cluster?.flush(mode)])
+    await within(flushed, limit, host.environment.clock, 'unknown')
   }
 
   /**
@@ -624,14 +699,17 @@ export class Pool implements Operable, AsyncDisposable {
    * ```
    */
   async pause(options?: OperationOptions): Promise<void> {
-    const { host, ambient } = this.#environment
+    const { cluster, host, ambient } = this.#environment
     const limit = ambient.limitFor(options)
-    await within(host.pool.pause(), limit, host.environment.clock, 'unknown')
+    const paused = Promise.all([host.pool.pause(), cluster?.pause()])
+    await within(paused, limit, host.environment.clock, 'unknown')
   }
 
   /** Ends a `pause`: whoever waits is served. Does nothing when there is none. */
   resume(): void {
-    this.#environment.host.pool.resume()
+    const { cluster, host } = this.#environment
+    host.pool.resume()
+    cluster?.resume()
   }
 
   /**
@@ -666,13 +744,18 @@ export class Pool implements Operable, AsyncDisposable {
     if (mode !== 'gracefully' && mode !== 'fast') {
       throw new InvalidOptionError('mode', String(mode), 'gracefully, fast')
     }
-    const { host } = this.#environment
+    const { cluster, host } = this.#environment
     const { clock } = host.environment
     // Checked before anything is begun.
     operationLimit({ timeoutMs }, clock)
-    if (mode === 'fast') host.pool.endNow()
-    const ended = host.pool.end()
-    const timer = clock.setTimer(timeoutMs, () => host.pool.endNow())
+    const endNow = (): void => {
+      host.pool.endNow()
+      cluster?.endNow()
+    }
+    if (mode === 'fast') endNow()
+    // The replicas' pools go on until the primary's has ended, which can be undone until then.
+    const ended = host.pool.end().then(() => cluster?.end())
+    const timer = clock.setTimer(timeoutMs, endNow)
     try {
       await ended
       await this.#listeners.end()
@@ -693,3 +776,12 @@ export class Pool implements Operable, AsyncDisposable {
     return this.end()
   }
 }
+
+/** What a statement may do here, and what it must see. */
+function askingOf(context: AmbientContext | undefined): Asking {
+  if (context === undefined) return asksForNothing
+  const { reading, causality, locks, holder } = context
+  return { reading, causality, isUnderLock: locks.size > 0, holder }
+}
+
+const asksForNothing: Asking = { reading: undefined, causality: undefined, isUnderLock: false, holder: undefined }

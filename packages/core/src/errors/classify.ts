@@ -91,6 +91,8 @@ const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
   LIFEGUARD_VERSION_CONFLICT: 'version-conflict',
   LIFEGUARD_COMMIT_UNKNOWN: 'outcome-unknown',
   LIFEGUARD_SERVER_UNAVAILABLE: 'unavailable',
+  LIFEGUARD_NO_PRIMARY: 'unavailable',
+  LIFEGUARD_NOT_ON_REPLICA: 'topology',
   LIFEGUARD_BREAKER_OPEN: 'unavailable',
   LIFEGUARD_ACQUIRE_TIMEOUT: 'user', // a bulkhead, not a host: its cause is only what else went wrong meanwhile
   LIFEGUARD_LOCK_TIMEOUT: 'contended',
@@ -133,6 +135,25 @@ export function isInfrastructureError(error: unknown): boolean {
   if (LifeguardError.isInstance(error) && outOfReach.has(error.code)) return true
   return infrastructure.has(classify(error))
 }
+
+/**
+ * What a failed read on a replica asks for.
+ *
+ * - `elsewhere`: the replica is well, but not for this read now: a recovery conflict, or a pool that is too busy. The same
+ *   may be read from another host.
+ * - `ill`: the replica itself could not be reached or could not do its work. Likewise, and it is noted.
+ * - `no`: another host would answer the same.
+ */
+export function isReadAgain(error: unknown): 'elsewhere' | 'ill' | 'no' {
+  if (LifeguardError.isInstance(error) && busy.has(error.code)) return 'elsewhere'
+  const kind = classify(error)
+  if (kind === 'conflict' || kind === 'deadlock') return 'elsewhere'
+  // A password that this host alone refuses is the host's fault, as seen from the others.
+  return infrastructure.has(kind) || kind === 'configuration' ? 'ill' : 'no'
+}
+
+/** The pool is too busy; its host may be well. */
+const busy: ReadonlySet<LifeguardErrorCode> = new Set(['LIFEGUARD_ACQUIRE_TIMEOUT', 'LIFEGUARD_QUEUE_FULL'])
 
 /** Whether the whole transaction may be run again by default: the server has undone it, or never got to commit it. */
 export function isRetryableByDefault(kind: ErrorClass): boolean {

@@ -1,6 +1,7 @@
 import type { Limit } from '../base/limit.js'
+import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
-import { within } from '../errors/given-up.js'
+import { givenUp, within } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import { type BudgetShare, type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
@@ -15,6 +16,20 @@ import { watchForReturn } from './return-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
+/** The pause before a caller who goes on waiting for a server asks again. */
+const turnMs = 20
+
+/** What differs for a host that is one of several. */
+export interface HostRole {
+  /** Opens a connection; without it the host's own configuration says where. */
+  readonly open?: ((signal?: AbortSignal) => Promise<Connection>) | undefined
+  /** Whether a failed attempt to open is told to whoever waits at once: there is another host to go to. */
+  readonly failsFast?: boolean | undefined
+  /** How long a caller waits for a server that is not there, when that is longer than for a busy pool; in milliseconds. */
+  readonly unavailableTimeoutMs?: number | undefined
+  /** The budget that its connections are taken from, shared with other pools. */
+  readonly share?: BudgetShare | undefined
+}
 
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
@@ -27,6 +42,8 @@ export class Host {
   readonly watch: HostWatch
   /** `127.0.0.1:5432`. */
   readonly where: string
+  readonly #openOne: (signal?: AbortSignal) => Promise<Connection>
+  readonly #unavailableTimeoutMs: number
   readonly #destination: Destination
   readonly #limits: ResolvedPoolLimits
   /** Called with every new connection, before anybody else has it. */
@@ -39,9 +56,12 @@ export class Host {
     environment: PoolEnvironment,
     watch: HostWatch,
     resetMode: ResetMode = defaultResetMode,
-    share?: BudgetShare,
+    role: HostRole = {},
   ) {
     this.environment = environment
+    const { open = (signal) => destination.open(signal), failsFast = false } = role
+    this.#openOne = open
+    this.#unavailableTimeoutMs = role.unavailableTimeoutMs ?? 0
     this.where = destination.where
     this.watch = watch
     this.#destination = destination
@@ -58,13 +78,13 @@ export class Host {
         },
         isAlive: (connection) => connection.isAlive && destination.suits(connection),
         check: (connection) => this.#check(connection),
-        isHopeless: (error) => classify(error, 'connect') === 'configuration',
+        isHopeless: (error) => failsFast || classify(error, 'connect') === 'configuration',
         onLeak: (leak) => watch.leaked(leak),
       },
       limits,
       environment,
       watch,
-      share,
+      role.share,
     )
     watch.waiting = () => this.pool.waiting
     const { breaker } = watch
@@ -94,6 +114,22 @@ export class Host {
    * during the wait, unless the holder is urgent
    */
   async take(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
+    const { clock } = this.environment
+    const since = clock.now()
+    for (;;) {
+      try {
+        return await this.#takeOnce(limit, holder)
+      } catch (error) {
+        // Where another host may take this one's place, that is waited for, as long as the role allows.
+        const left = since + this.#unavailableTimeoutMs - clock.now()
+        if (left <= 0 || this.pool.isEnding || classify(error) !== 'unavailable') throw error
+        const reached = await sleep(Math.min(left, turnMs), clock, limit)
+        if (reached !== undefined) throw givenUp(reached, 'not-sent', error)
+      }
+    }
+  }
+
+  async #takeOnce(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
     const { breaker } = this.watch
     const since = this.environment.clock.now()
     try {
@@ -148,7 +184,7 @@ export class Host {
    * pool in which everybody waits for its answer.
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
-    const opening = this.#destination.open()
+    const opening = this.#openOne()
     try {
       return await fn(await within(opening, limit, this.environment.clock))
     } finally {
@@ -176,7 +212,7 @@ export class Host {
     const { clock } = this.environment
     const since = clock.now()
     try {
-      const connection = await this.#destination.open(signal)
+      const connection = await this.#openOne(signal)
       connection.observer = this.watch
       connection.onLost((cause) => {
         if (!connection.isTornDown) this.watch.lost(connection, cause)

@@ -72,6 +72,12 @@ export class ConnectGate {
     }
   }
 
+  /** There is reason to believe that the server is back: the next attempt need not wait for its time. */
+  hurry(now: number): void {
+    const state = this.#state
+    if (state.kind === 'down' && state.nextAt > now) this.#state = { ...state, nextAt: now }
+  }
+
   /** An attempt was started at `now`. */
   started(now: number): void {
     this.#startedAt[this.#starts % mostPerSecond] = now

@@ -99,6 +99,12 @@ export class Opener<R> {
     return true
   }
 
+  /** Lets the next attempt begin at once, whatever the last ones said. */
+  hurry(): void {
+    this.#gate.hurry(this.#clock.now())
+    this.stop()
+  }
+
   /** Whether an attempt is under way that began in an earlier generation. */
   isOpeningBefore(generation: number): boolean {
     for (const attempt of this.#attempts) if (attempt.generation < generation) return true

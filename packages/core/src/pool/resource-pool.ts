@@ -283,6 +283,12 @@ export class ResourcePool<R> {
     this.#dispatch()
   }
 
+  /** Tries to open at once what is wanted: there is reason to believe that it can be opened again. */
+  hurry(): void {
+    this.#opener.hurry()
+    this.#dispatch()
+  }
+
   /**
    * Takes no new callers, serves those that already wait, also when it was paused, and settles when every connection is
    * closed. Call `endNow` to cut it short, or `cancelEnd` to go on as before.

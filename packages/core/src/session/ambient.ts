@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Clock } from '../base/clock.js'
 import { type Limit, type OperationOptions, tighter, unlimited } from '../base/limit.js'
+import type { Causality } from '../cluster/causality.js'
+import type { ReadScope } from '../cluster/read-scope.js'
 import { operationLimit } from '../errors/operation-limit.js'
 import type { Holder } from '../pool/waiter.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
@@ -36,6 +38,10 @@ export interface AmbientContext {
   readonly limit: Limit
   /** The innermost work around this code that may hold connections: what waits for one is found by it. */
   readonly holder: Holder | undefined
+  /** What this line of work has written, so that its reads show it. */
+  readonly causality: Causality | undefined
+  /** How far behind reads may be in here; undefined where everything belongs to the primary. */
+  readonly reading: ReadScope | undefined
 }
 
 /**
@@ -70,6 +76,8 @@ export class Ambient {
       locks: current?.locks ?? noLocks,
       limit: current?.limit ?? unlimited,
       holder: current?.holder,
+      causality: current?.causality,
+      reading: current?.reading,
       ...change,
     }
     return this.#storage.run(context, fn)

@@ -1,4 +1,7 @@
 import type { Limit } from '../base/limit.js'
+import type { Cluster, TakenReader } from '../cluster/cluster.js'
+import type { Member } from '../cluster/member.js'
+import type { ReadContext } from '../cluster/read-scope.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
 import type { Holder } from '../pool/waiter.js'
 
@@ -8,20 +11,67 @@ export interface ConnectionSource {
   readonly isRenewable: boolean
   take(limit: Limit): ConnectionSlot | Promise<ConnectionSlot>
   giveBack(slot: ConnectionSlot): void
+  /** Whether the statement may be run on what `take` gave, as far as can be told from its text. Without it: always. */
+  admits?(text: string): boolean
+  /** A server refused the transaction for what it is: whether the next `take` leads to another one. Without it: no. */
+  elsewhere?(): Promise<boolean>
 }
 
 /** A connection out of the pool, which goes back to it; counted as held by the line of work that asks. */
-export function fromPool(host: Host, holder: Holder): ConnectionSource {
+export function fromPool(host: Host, holder: Holder, cluster?: Cluster): ConnectionSource {
+  let writer: Member | undefined
   return {
     isRenewable: true,
     async take(limit) {
       const slot = host.tryTake(holder) ?? (await host.take(limit, holder))
+      writer = cluster?.writer
+      cluster?.keepInSight()
       holder.held += 1
       return slot
+    },
+    async elsewhere() {
+      return cluster !== undefined && (await cluster.foundAnother(writer))
     },
     giveBack(slot) {
       holder.held -= 1
       host.release(slot)
+    },
+  }
+}
+
+/**
+ * A connection to a replica, for a transaction that only reads; to the primary when no replica will do, or when the
+ * transaction has met a statement that is not known to be a mere read.
+ */
+export function fromReplicas(cluster: Cluster, host: Host, holder: Holder, context: ReadContext): ConnectionSource {
+  const excluded = new Set<Member>()
+  const primary = fromPool(host, holder, cluster)
+  let taken: TakenReader | undefined
+  let belongsToPrimary = false
+  return {
+    isRenewable: true,
+    async take(limit) {
+      taken = belongsToPrimary ? undefined : await cluster.takeReader(context, excluded, limit, holder)
+      belongsToPrimary = taken === undefined
+      if (taken === undefined) return await primary.take(limit)
+      // Should this attempt fail, the next one goes elsewhere.
+      excluded.add(taken.member)
+      holder.held += 1
+      return taken.slot
+    },
+    giveBack(slot) {
+      if (taken === undefined) {
+        primary.giveBack(slot)
+        return
+      }
+      holder.held -= 1
+      cluster.giveBackReader(taken)
+    },
+    admits: (text) => belongsToPrimary || cluster.allows(text),
+    async elsewhere() {
+      if (belongsToPrimary) return (await primary.elsewhere?.()) === true
+      belongsToPrimary = true
+      return true
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { OperationOptions } from '../base/limit.js'
 import { type ConnectionSource, fromPool } from './connection-source.js'
+import { commitFollower } from './follow-commit.js'
 import { assertFits } from './nested-options.js'
 import { commitProven } from './prove-commit.js'
 import type { Executor } from './queryable.js'
@@ -28,8 +29,8 @@ export function beginAlone(
   environment: SessionEnvironment,
   options?: ControlledTransactionOptions,
 ): ControlledTransaction & Executor {
-  const { ambient, host } = environment
-  return beginOn(fromPool(host, { held: 0, parent: ambient.current?.holder }), environment, options)
+  const { ambient, cluster, host } = environment
+  return beginOn(fromPool(host, { held: 0, parent: ambient.current?.holder }, cluster), environment, options)
 }
 
 /** Begins, with the first statement, on a connection of this source. */
@@ -42,7 +43,8 @@ export function beginOn(
   const { clock } = host.environment
   const proof = commitProof(options, clock)
   const preludes = beginPreludes(options, proof)
-  const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options))
+  const follower = commitFollower(environment, options)
+  const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options), undefined, follower)
   return new TransactionByHand(bounds, {
     execute: (config, limit) => server.query(config, limit),
     commit: async () => {

@@ -1,4 +1,5 @@
 import type { Limit } from '../base/limit.js'
+import type { Causality } from '../cluster/causality.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
 import { type ExchangeConfig, statementFrom } from '../wire/exchange.js'
@@ -40,12 +41,15 @@ export interface PooledConnection extends Operable, AsyncDisposable {
 /** A slot of the pool, dressed for a user. */
 export class AcquiredConnection extends Operations implements PooledConnection {
   readonly #environment: SessionEnvironment
+  /** The line of work that it was acquired in. */
+  readonly #causality: Causality | undefined
   #slot: ConnectionSlot | undefined
 
   constructor(environment: SessionEnvironment, slot: ConnectionSlot) {
     super(environment.ambient)
     this.#environment = environment
     this.#slot = slot
+    this.#causality = environment.cluster === undefined ? undefined : environment.ambient.current?.causality
   }
 
   get pid(): number {
@@ -53,7 +57,12 @@ export class AcquiredConnection extends Operations implements PooledConnection {
   }
 
   async execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
-    return await this.#held().resource.run(statementFrom(config, []), limit)
+    try {
+      return await this.#held().resource.run(statementFrom(config, []), limit)
+    } finally {
+      // What is written here may be committed by any of the caller's statements: the next read asks how far that is.
+      this.#causality?.noteUnknown()
+    }
   }
 
   override streamBatches<Row>(
@@ -71,6 +80,7 @@ export class AcquiredConnection extends Operations implements PooledConnection {
     const slot = this.#slot
     if (slot === undefined) return
     this.#slot = undefined
+    this.#causality?.noteUnknown()
     if (options.discard === true) this.#environment.host.pool.discard(slot)
     else this.#environment.host.release(slot)
   }

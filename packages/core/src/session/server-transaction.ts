@@ -1,6 +1,8 @@
 import type { Clock } from '../base/clock.js'
 import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '../base/limit.js'
+import type { CommitFollower } from '../cluster/commit-follower.js'
 import { provesAbort } from '../errors/classify.js'
+import { NotOnReplicaError } from '../errors/cluster-errors.js'
 import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
@@ -9,6 +11,7 @@ import type { Connection } from '../wire/connection.js'
 import { statementFrom } from '../wire/exchange.js'
 import type { ForeignConfig, ForeignStatement } from '../wire/foreign-statement.js'
 import { mayHoldSeveral, type Prelude, type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import { commitOn } from './commit-position.js'
 import type { ConnectionSource } from './connection-source.js'
 import { type Sending, StatementLine } from './statement-line.js'
 
@@ -37,6 +40,7 @@ export class ServerTransaction {
   readonly #limit: Limit
   readonly #stopWatching: () => void
   readonly #whenGivenUp: (error: Error) => void
+  readonly #follower: CommitFollower | undefined
   readonly #line: StatementLine
   #state: State = { kind: 'unopened' }
   #firstFailure: unknown
@@ -48,6 +52,7 @@ export class ServerTransaction {
   /**
    * @param preludes BEGIN, and what holds for this transaction only
    * @param whenGivenUp called once when the limit ends the transaction, before COMMIT was sent
+   * @param follower asks something behind COMMIT, in the same round trip
    */
   constructor(
     source: ConnectionSource,
@@ -55,6 +60,7 @@ export class ServerTransaction {
     preludes: readonly Prelude[],
     limit: Limit,
     whenGivenUp: (error: Error) => void = nothing,
+    follower?: CommitFollower,
   ) {
     this.#source = source
     this.#clock = clock
@@ -62,6 +68,7 @@ export class ServerTransaction {
     this.#line = new StatementLine(clock, (sending) => this.#send(sending))
     for (const prelude of preludes) this.#line.putAhead(prelude)
     this.#whenGivenUp = whenGivenUp
+    this.#follower = follower
     this.#stopWatching = watchLimit(limit, clock, (reason) => this.#giveUp(reason))
   }
 
@@ -90,6 +97,11 @@ export class ServerTransaction {
   /** Runs a statement in the transaction, behind those that were asked for before it. */
   async query(config: StatementConfig, limit: Limit): Promise<QueryResult> {
     this.#assertUsable()
+    if (this.#source.admits?.(config.text) === false) {
+      const refused = new NotOnReplicaError()
+      this.#firstFailure ??= refused
+      throw refused
+    }
     try {
       return await this.#line.ask(config, tighter(limit, this.#limit))
     } catch (error) {
@@ -134,6 +146,7 @@ export class ServerTransaction {
       this.#finish('committed')
     } catch (error) {
       const cause = commitError(error)
+      if (cause instanceof CommitUnknownError) this.#follower?.unknown()
       this.#finish(cause instanceof CommitUnknownError ? 'its outcome is unknown' : 'rolled back', cause)
       throw cause
     } finally {
@@ -233,7 +246,7 @@ export class ServerTransaction {
    * COMMIT is not cancelled when time runs out, as that could leave a commit behind that no standby has; the connection
    * is torn down, and the outcome is unknown. An abort comes too late for it.
    */
-  async #sendCommit(slot: ConnectionSlot): Promise<QueryResult> {
+  async #sendCommit(slot: ConnectionSlot): Promise<Pick<QueryResult, 'command'>> {
     const connection = slot.resource
     let late: LimitReason | undefined
     const stop = watchLimit({ ...this.#limit, signal: undefined }, this.#clock, (reason) => {
@@ -241,7 +254,7 @@ export class ServerTransaction {
       connection.sever()
     })
     try {
-      return await connection.run(new Statement({ text: 'commit' }), unlimited)
+      return await commitOn(connection, this.#follower)
     } catch (error) {
       throw late === undefined ? error : givenUp(late, 'unknown', error)
     } finally {

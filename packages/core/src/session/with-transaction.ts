@@ -6,7 +6,8 @@ import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { CommitUnknownError, TransactionClosedError } from '../errors/transaction-errors.js'
 import { fullJitter } from '../policy/backoff.js'
 import type { Holder } from '../pool/waiter.js'
-import { type ConnectionSource, fromPool } from './connection-source.js'
+import { type ConnectionSource, fromPool, fromReplicas } from './connection-source.js'
+import { commitFollower } from './follow-commit.js'
 import type { HookName, Hooks } from './hooks.js'
 import { assertFits } from './nested-options.js'
 import { commitProven } from './prove-commit.js'
@@ -57,7 +58,14 @@ export async function withTransaction<T>(
     throw new InvalidOptionError('retry.attempts', String(retry.attempts), 'a whole number, 1 or more')
   }
   const holder = { held: 0, parent: ambient.current?.holder }
-  const call: Call<T> = { environment, fn, options, limit, holder, source: source ?? fromPool(host, holder) }
+  const call: Call<T> = {
+    environment,
+    fn,
+    options,
+    limit,
+    holder,
+    source: source ?? sourceOf(environment, options, holder),
+  }
   const retries: RetryReason[] = []
   for (;;) {
     const outcome = await attemptOnce(call, [...retries])
@@ -71,7 +79,7 @@ export async function withTransaction<T>(
     if (
       outcome.kind === 'undone' &&
       isAllowed(outcome.reason, retries, retry.attempts) &&
-      isWorthRetrying(outcome.reason, call)
+      (await isWorthRetrying(outcome.reason, call))
     ) {
       const { reason } = outcome
       const delayMs = fullJitter(attempt, retry.backoff, random)
@@ -119,10 +127,11 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
   let late: Error | undefined
   const proof = commitProof(options, clock)
   const preludes = beginPreludes(options, proof)
-  const server = new ServerTransaction(source, clock, preludes, limit, (error) => {
+  const giveUp = (error: Error): void => {
     late = error
     overdue.reject(error)
-  })
+  }
+  const server = new ServerTransaction(source, clock, preludes, limit, giveUp, commitFollower(environment, options))
   const scope = new TransactionScope(server, ambient, clock, retries, options)
   const { hooks } = scope
   try {
@@ -165,7 +174,7 @@ function reasonOf(error: unknown, firstFailure: unknown): ErrorClass {
   const thrown = classify(error)
   if (thrown !== 'user' || firstFailure === undefined) return thrown
   const first = classify(firstFailure)
-  return isRetryableByDefault(first) ? first : thrown
+  return isRetryableByDefault(first) || first === 'topology' ? first : thrown
 }
 
 /** Whether there is an attempt left after one that failed for this reason, and these before it. */
@@ -176,7 +185,23 @@ function isAllowed(reason: ErrorClass, retries: readonly RetryReason[], attempts
   return losses < defaultAttemptsOnLostConnections
 }
 
-function isWorthRetrying(reason: ErrorClass, { environment, source }: Call<unknown>): boolean {
+/** Only where somebody asked for replicas, and only for what can do nothing but read. */
+function sourceOf(environment: SessionEnvironment, options: TransactionOptions, holder: Holder): ConnectionSource {
+  const { ambient, cluster, host } = environment
+  const context = ambient.current
+  if (cluster === undefined || context?.reading === undefined || !fitsReplica(options) || context.locks.size > 0) {
+    return fromPool(host, holder, cluster)
+  }
+  return fromReplicas(cluster, host, holder, { scope: context.reading, causality: context.causality })
+}
+
+/** https://www.postgresql.org/docs/18/hot-standby.html#HOT-STANDBY-USERS */
+function fitsReplica({ readOnly, isolation, deferrable, locks }: TransactionOptions): boolean {
+  return readOnly === true && isolation !== 'serializable' && deferrable !== true && locks === undefined
+}
+
+async function isWorthRetrying(reason: ErrorClass, { environment, source }: Call<unknown>): Promise<boolean> {
+  if (reason === 'topology') return (await source.elsewhere?.()) === true
   if (reason !== 'connection') return isRetryableByDefault(reason)
   // A lost connection may mean that all are: then retries must not multiply the load. A conflict is a sign of progress.
   return source.isRenewable && environment.retryBudget.tryRetry()

@@ -63,6 +63,8 @@ export interface Prelude {
   readonly values?: readonly string[]
   /** Called with the columns of each row that it gives, as text. */
   readonly onRow?: (columns: readonly (string | null)[]) => void
+  /** Called with the server's word for what it did, `COMMIT` or `ROLLBACK` say, once it is done. */
+  readonly onComplete?: (command: string) => void
 }
 
 /**
@@ -159,8 +161,10 @@ export class Statement extends QueryBase {
   }
 
   override handleCommandComplete(message: CommandCompleteMessage, connection: WireConnection): void {
-    if (this.#ahead > 0) this.#ahead -= 1
-    else super.handleCommandComplete(message, connection)
+    if (this.#ahead > 0) {
+      this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
+      this.#ahead -= 1
+    } else super.handleCommandComplete(message, connection)
   }
 
   override handleError(error: Error, connection: WireConnection): void {

@@ -1,0 +1,85 @@
+import { type CausalToken, laterToken } from './causal-token.js'
+
+/**
+ * What one line of work, a request say, has written or was told of, so that its reads show it. A nested one begins with
+ * what the outer one has seen, and hands its own writes up.
+ */
+export class Causality {
+  readonly #parent: Causality | undefined
+  #token: CausalToken | undefined
+  /** Positions of writes that are being asked for. */
+  readonly #pending = new Set<Promise<void>>()
+  /** How often something was written of which no position is known: only the primary surely shows it. */
+  #unknowns = 0
+  #unknownsSettled = 0
+
+  constructor(token: CausalToken | undefined, parent?: Causality) {
+    this.#token = laterToken(token, parent?.token)
+    this.#unknowns = parent?.isUnknown === true ? 1 : 0
+    this.#parent = parent
+    // What the outer one has written and waits for is what this one must see, too.
+    if (parent === undefined) return
+    for (const pending of parent.#pending) this.#await(pending.then(() => this.#takeOver(parent)))
+  }
+
+  /** What is known so far; writes whose position is being asked for are not in it. */
+  get token(): CausalToken | undefined {
+    return this.#token
+  }
+
+  /** Whether something was written whose position could not be had. */
+  get isUnknown(): boolean {
+    return this.#unknowns > this.#unknownsSettled
+  }
+
+  /** Counts up with each write of unknown position: what `settleUnknown` is told, from before the position was asked for. */
+  get unknowns(): number {
+    return this.#unknowns
+  }
+
+  get isPending(): boolean {
+    return this.#pending.size > 0
+  }
+
+  /** What is shown must include this moment. */
+  note(token: CausalToken): void {
+    this.#token = laterToken(this.#token, token)
+    this.#parent?.note(token)
+  }
+
+  /** Something was written of which nothing is known but that it is before whatever is asked for next. */
+  noteUnknown(): void {
+    this.#unknowns += 1
+    this.#parent?.noteUnknown()
+  }
+
+  /** The first `unknowns` writes of unknown position are at or before this moment. */
+  settleUnknown(token: CausalToken, unknowns: number): void {
+    this.note(token)
+    this.#unknownsSettled = Math.max(this.#unknownsSettled, unknowns)
+  }
+
+  /** The position of a write is on its way; a failure to get it makes the position unknown. */
+  noteSoon(position: Promise<CausalToken>): void {
+    const settled = position.then(
+      (token) => this.note(token),
+      () => this.noteUnknown(),
+    )
+    for (let scope: Causality | undefined = this; scope !== undefined; scope = scope.#parent) scope.#await(settled)
+  }
+
+  /** Settles when the position of every write up to now is known or known to be unknown. Never rejects. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#pending)
+  }
+
+  #takeOver(parent: Causality): void {
+    this.#token = laterToken(this.#token, parent.token)
+    if (parent.isUnknown) this.#unknowns += 1
+  }
+
+  #await(settled: Promise<void>): void {
+    this.#pending.add(settled)
+    void settled.then(() => this.#pending.delete(settled))
+  }
+}

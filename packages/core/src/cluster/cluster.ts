@@ -1,0 +1,290 @@
+import type { Clock } from '../base/clock.js'
+import { type Limit, limitReached } from '../base/limit.js'
+import { sleep } from '../base/sleep.js'
+import { classify, isReadAgain } from '../errors/classify.js'
+import { givenUp, within } from '../errors/given-up.js'
+import type { ConnectionSlot, Host } from '../host/host.js'
+import type { FlushMode } from '../pool/resource-pool.js'
+import type { Holder } from '../pool/waiter.js'
+import type { QueryResult, StatementConfig } from '../wire/statement.js'
+import type { CausalToken } from './causal-token.js'
+import type { Causality } from './causality.js'
+import type { HostStats, RouteReason } from './cluster-events.js'
+import type { Asking, ClusterParts } from './cluster-parts.js'
+import { hostStats } from './host-stats.js'
+import type { Member } from './member.js'
+import type { ReadContext, ReadScope } from './read-scope.js'
+
+/** Between two attempts of a statement that the server refused for its role, while a primary is looked for. */
+const againMs = 50
+/** How often a read that its connection was lost under is sent again, on the primary. */
+const mostReadsAgain = 10
+/** The position of a write is worth a round trip, even to reads that do not wait for a replica. */
+const leastWaitMs = 50
+
+/** How often every host is looked at while there are writes alone. */
+const everyMs = 1_000
+
+/** A connection to a replica, for a transaction that only reads. */
+export interface TakenReader {
+  readonly member: Member
+  readonly slot: ConnectionSlot
+}
+
+/** A primary and its replicas: decides which of them a statement goes to, and gets it there. */
+export class Cluster {
+  readonly #parts: ClusterParts
+  readonly #clock: Clock
+  #lookedAt = Number.NEGATIVE_INFINITY
+
+  constructor(parts: ClusterParts) {
+    this.#parts = parts
+    this.#clock = parts.primary.environment.clock
+  }
+
+  /** How far a read may be behind that says nothing of its own. */
+  get scope(): ReadScope {
+    return this.#parts.scope
+  }
+
+  /** Whether the text is one statement that only reads. */
+  allows(text: string): boolean {
+    return this.#parts.rule.allows(text)
+  }
+
+  /** One statement outside of any transaction: on a replica if it may, else on the primary. */
+  execute(config: StatementConfig, limit: Limit, asking: Asking): Promise<QueryResult> {
+    const { reading, causality, isUnderLock } = asking
+    if (reading === undefined) return this.#onPrimary(config, limit, asking, 'not-in-read')
+    if (isUnderLock) return this.#onPrimary(config, limit, asking, 'under-lock')
+    if (!this.allows(config.text)) return this.#onPrimary(config, limit, asking, 'not-read-only')
+    return this.#read(config, limit, asking, { scope: reading, causality })
+  }
+
+  /**
+   * A connection to a replica for a transaction that only reads; undefined when there is none that will do: then it is the
+   * primary's. Each member that is tried in vain joins `excluded`.
+   */
+  async takeReader(
+    context: ReadContext,
+    excluded: Set<Member>,
+    limit: Limit,
+    holder: Holder,
+  ): Promise<TakenReader | undefined> {
+    if (!(await this.#isSettled(context.causality, limit))) {
+      this.#tell(undefined, 'causality', undefined)
+      return undefined
+    }
+    for (;;) {
+      const route = await this.#parts.router.route(context, excluded, limit)
+      if (route.kind === 'primary') {
+        this.#tell(undefined, route.reason, undefined)
+        return undefined
+      }
+      const { member, reason } = route
+      try {
+        const slot = await member.reader.take(limit, holder)
+        member.reads += 1
+        member.inFlight += 1
+        this.#tell(member, reason, undefined)
+        return { member, slot }
+      } catch (error) {
+        if (limitReached(limit, this.#clock) !== undefined || !this.#failed(member, error)) throw error
+        excluded.add(member)
+      }
+    }
+  }
+
+  /** Takes back what `takeReader` gave. */
+  giveBackReader({ member, slot }: TakenReader): void {
+    member.inFlight -= 1
+    member.reader.release(slot)
+  }
+
+  /** Something was written in this line of work; its position follows, and its reads wait for that. */
+  wrote(causality: Causality): void {
+    causality.noteSoon(this.#parts.positions.next())
+  }
+
+  /** Where the primary is now: at or behind everything that has been committed. */
+  position(): Promise<CausalToken> {
+    return this.#parts.positions.next()
+  }
+
+  /**
+   * A server has refused something because it takes no writes. Looks for the one that does; tells whether it is another
+   * one than `refusedBy`, so that the same may be asked again.
+   */
+  async foundAnother(refusedBy: Member | undefined): Promise<boolean> {
+    const { topology } = this.#parts
+    const writer = await topology.find()
+    return writer !== undefined ? writer !== refusedBy : topology.isLost
+  }
+
+  /** Who takes the writes at present. */
+  get writer(): Member | undefined {
+    return this.#parts.topology.writer
+  }
+
+  /** The hosts that are not the primary's, as they are read from. */
+  get readers(): readonly Host[] {
+    const { members, topology } = this.#parts
+    return members.filter((member) => member !== topology.writer).map(({ reader }) => reader)
+  }
+
+  /** Each host in numbers. */
+  stats(): HostStats[] {
+    const { members, topology, trail } = this.#parts
+    return hostStats(members, topology, trail, this.#clock.now())
+  }
+
+  /** As for the primary's pool. */
+  async flush(mode: FlushMode): Promise<void> {
+    await Promise.all(this.#parts.members.map(({ reader }) => reader.pool.flush(mode)))
+  }
+
+  /** Likewise. */
+  async pause(): Promise<void> {
+    await Promise.all(this.#parts.members.map(({ reader }) => reader.pool.pause()))
+  }
+
+  /** Likewise. */
+  resume(): void {
+    for (const { reader } of this.#parts.members) reader.pool.resume()
+  }
+
+  /** Ends the pools of the replicas, and looks at no host any more. */
+  async end(): Promise<void> {
+    const { members, topology } = this.#parts
+    topology.end()
+    await Promise.all(members.flatMap(({ reader, monitor }) => [reader.pool.end(), monitor.end()]))
+  }
+
+  /** Cuts the end of the replicas' pools short. */
+  endNow(): void {
+    for (const { reader } of this.#parts.members) reader.pool.endNow()
+  }
+
+  async #read(config: StatementConfig, limit: Limit, asking: Asking, context: ReadContext): Promise<QueryResult> {
+    const { router, rule } = this.#parts
+    const excluded = new Set<Member>()
+    if (!(await this.#isSettled(context.causality, limit))) {
+      return await this.#onPrimary(config, limit, asking, 'causality')
+    }
+    for (;;) {
+      const route = await router.route(context, excluded, limit)
+      if (route.kind === 'primary') return await this.#onPrimary(config, limit, asking, route.reason)
+      const { member, reason } = route
+      const since = this.#clock.now()
+      this.#tell(member, reason, config.text)
+      member.reads += 1
+      member.inFlight += 1
+      try {
+        const result = await member.reader.query(config, limit, asking.holder)
+        member.answered(since)
+        return result
+      } catch (error) {
+        if (limitReached(limit, this.#clock) !== undefined) throw error
+        if (classify(error) === 'topology') {
+          rule.refuse(config.text)
+          return await this.#onPrimary(config, limit, asking, 'refused')
+        }
+        if (!this.#failed(member, error)) throw error
+        excluded.add(member)
+      } finally {
+        member.inFlight -= 1
+      }
+    }
+  }
+
+  /** Takes note of what a replica answered; tells whether the same may be read elsewhere. */
+  #failed(member: Member, error: unknown): boolean {
+    const verdict = isReadAgain(error)
+    if (verdict === 'no' || verdict === 'elsewhere') member.ejection.succeeded(this.#clock.now())
+    else {
+      member.ejection.failed(this.#clock.now())
+      // A look tells whether it is the host or one connection. Its outcome is noted by the member.
+      if (!member.monitor.isLooking) member.monitor.look().catch(() => undefined)
+    }
+    return verdict !== 'no'
+  }
+
+  async #onPrimary(config: StatementConfig, limit: Limit, asking: Asking, reason: RouteReason): Promise<QueryResult> {
+    const { primary, topology, failoverTimeoutMs } = this.#parts
+    const { causality, holder, reading } = asking
+    const isRead =
+      reading !== undefined && reason !== 'not-read-only' && reason !== 'refused' && this.allows(config.text)
+    if (isRead && topology.writer !== undefined) topology.writer.reads += 1
+    this.#tell(undefined, reason, config.text)
+    this.keepInSight()
+    const until = this.#clock.now() + failoverTimeoutMs
+    for (let attempt = 1; ; attempt += 1) {
+      const { writer } = topology
+      try {
+        const result = await primary.query(config, limit, holder)
+        if (causality !== undefined && !this.allows(config.text)) this.wrote(causality)
+        return result
+      } catch (error) {
+        const kind = classify(error)
+        // Whether a statement that was cut off has written is not known: what is read next must show it if it has.
+        if (causality !== undefined && kind !== 'user' && !this.allows(config.text)) causality.noteUnknown()
+        const again =
+          kind === 'topology'
+            ? await this.foundAnother(writer)
+            : isRead && kind === 'connection' && attempt < mostReadsAgain
+        if (!again || this.#clock.now() >= until) throw error
+        const reached = await sleep(attempt === 1 ? 0 : againMs, this.#clock, limit)
+        if (reached !== undefined) throw givenUp(reached, 'cancelled', error)
+      }
+    }
+  }
+
+  /**
+   * Sees to it that the position of all that was written before is known, so that a replica can be held against it. False
+   * when it could not be found out in time: then only the primary will do.
+   */
+  async #isSettled(causality: Causality | undefined, limit: Limit): Promise<boolean> {
+    if (causality === undefined || (!causality.isPending && !causality.isUnknown)) return true
+    const over = Promise.withResolvers<false>()
+    const timer = this.#clock.setTimer(Math.max(leastWaitMs, this.#parts.causalityWaitMs), () => over.resolve(false))
+    try {
+      return await within(Promise.race([this.#settle(causality), over.promise]), limit, this.#clock)
+    } finally {
+      this.#clock.clearTimer(timer)
+    }
+  }
+
+  async #settle(causality: Causality): Promise<boolean> {
+    await causality.settled()
+    if (!causality.isUnknown) return true
+    const { unknowns } = causality
+    try {
+      causality.settleUnknown(await this.position(), unknowns)
+      return true
+    } catch {
+      return false // the primary, which the read then goes to, says itself what is wrong with it
+    }
+  }
+
+  /**
+   * To be called with every use of the primary: looks at all hosts about once a second. Somebody may promote a replica
+   * while the old primary is alive and reachable; it must not be written to for long.
+   */
+  keepInSight(): void {
+    const now = this.#clock.now()
+    if (now - this.#lookedAt < everyMs) return
+    this.#lookedAt = now
+    for (const { monitor } of this.#parts.members) {
+      if (!monitor.isLooking && now - monitor.askedAt >= everyMs) monitor.look().catch(() => undefined)
+    }
+  }
+
+  #tell(member: Member | undefined, reason: RouteReason, text: string | undefined): void {
+    this.#parts.events.emit('route', () => ({
+      host: (member ?? this.#parts.topology.writer)?.where ?? 'unknown',
+      role: member === undefined ? 'primary' : 'replica',
+      reason,
+      text,
+    }))
+  }
+}

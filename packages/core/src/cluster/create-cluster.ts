@@ -1,0 +1,117 @@
+import { ConnectionLostError } from '../errors/pool-errors.js'
+import { Host } from '../host/host.js'
+import { HostWatch, type HostWatchOptions } from '../host/host-watch.js'
+import type { ResetMode } from '../host/hygiene.js'
+import { PrimaryTrail } from '../policy/primary-trail.js'
+import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
+import type { BudgetShare, PoolEnvironment } from '../pool/resource-pool.js'
+import type { Destination } from '../wire/destination.js'
+import { Cluster } from './cluster.js'
+import type { ClusterVoice } from './cluster-events.js'
+import type { ResolvedClusterOptions } from './cluster-options.js'
+import { Member } from './member.js'
+import { ReadRule } from './read-rule.js'
+import { Router } from './router.js'
+import { Topology } from './topology.js'
+import { WritePositions } from './write-positions.js'
+
+/** A server, and the pool of connections to it while it is a replica. */
+export interface PlaceSettings {
+  /** `127.0.0.1:5432`, for people. */
+  readonly where: string
+  /** This one server, whatever its role. */
+  readonly destination: Destination
+  readonly limits: ResolvedPoolLimits
+  readonly weight: number
+  /** The budget that its connections are taken from, if there is one. */
+  readonly share: BudgetShare | undefined
+}
+
+/** What a cluster is put together from. */
+export interface ClusterPlan {
+  /** Those that may be the primary first, and the most likely one foremost. Two or more. */
+  readonly places: readonly PlaceSettings[]
+  /** What the user said of the primary. */
+  readonly destination: Destination
+  /** Those of the pool to the primary, wherever that is. */
+  readonly limits: ResolvedPoolLimits
+  readonly environment: PoolEnvironment
+  /** Of the primary. */
+  readonly watch: HostWatch
+  /** What is watched for on every host. */
+  readonly watching: Omit<HostWatchOptions, 'role' | 'why'>
+  readonly resetMode: ResetMode
+  /** The budget that the connections to the primary are taken from, if there is one. */
+  readonly share: BudgetShare | undefined
+  readonly events: ClusterVoice
+  readonly options: ResolvedClusterOptions
+}
+
+/** Puts a cluster together: the host that everything but reads goes to, which follows the primary, and the rest. */
+export function createCluster(plan: ClusterPlan): { readonly host: Host; readonly cluster: Cluster } {
+  const { environment, watch, watching, events, options } = plan
+  const { clock, random } = environment
+  const trail = new PrimaryTrail()
+  const members = plan.places.map(({ where, destination, limits, weight, share }) => {
+    const watched = new HostWatch(where, { ...watching, role: 'replica', why: 'a read' }, environment)
+    const reader = new Host(destination, limits, environment, watched, plan.resetMode, {
+      failsFast: true,
+      share,
+      // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.
+      open: (signal) =>
+        destination.open(signal).then(
+          (connection) => {
+            // Promoted: it says so with its next answer, and its place in the cluster is another one. Noted by the member.
+            connection.reports.onChange(() => void member.monitor.look().catch(() => undefined))
+            return connection
+          },
+          (cause: unknown) => {
+            throw new ConnectionLostError(false, { cause })
+          },
+        ),
+    })
+    const place = { where, open: (signal?: AbortSignal) => destination.open(signal), reader, weight }
+    const member = new Member(place, clock, {
+      seen: (member, sighting) => {
+        topology.seen(member, sighting)
+        if (member === topology.writer && !topology.isLost) trail.add(sighting.askedAt, sighting.lsn)
+      },
+      failed: (member, error) => topology.failed(member, error),
+    })
+    return member
+  })
+  const topology = new Topology(members, clock, random, {
+    found: (member, from, timeline) => {
+      if (member !== from) trail.restart()
+      // Whatever was held against the old one does not count for the new one.
+      watch.breaker?.hostAnswers()
+      host.pool.hurry()
+      if (member === from || from === undefined) return
+      events.emit('failover', () => ({ from: from.where, to: member.where, timeline }))
+    },
+    lost: (member, error) => {
+      trail.freeze()
+      events.emit('primary-lost', () => ({ host: member.where, error }))
+    },
+  })
+  const host = new Host(plan.destination, plan.limits, environment, watch, plan.resetMode, {
+    open: (signal) => topology.openWriter(signal),
+    unavailableTimeoutMs: options.failoverTimeoutMs,
+    share: plan.share,
+  })
+  const { maxLagMs, maxLagBytes, failoverTimeoutMs, causalityWaitMs } = options
+  const cluster = new Cluster({
+    primary: host,
+    members,
+    topology,
+    router: new Router(members, topology, trail, environment, causalityWaitMs),
+    trail,
+    rule: new ReadRule(options),
+    positions: new WritePositions(host),
+    events,
+    failoverTimeoutMs,
+    causalityWaitMs,
+    scope: { maxLagMs, maxLagBytes },
+  })
+  return { host, cluster }
+}

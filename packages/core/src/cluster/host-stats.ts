@@ -1,0 +1,42 @@
+import type { PrimaryTrail } from '../policy/primary-trail.js'
+import type { HostStats } from './cluster-events.js'
+import type { Member } from './member.js'
+import type { Sighting } from './sighting.js'
+import type { Topology } from './topology.js'
+
+/** Each host of a cluster in numbers, as it stands at `now`. */
+export function hostStats(
+  members: readonly Member[],
+  topology: Topology,
+  trail: PrimaryTrail,
+  now: number,
+): HostStats[] {
+  const all = members.reduce((sum, { reads }) => sum + reads, 0)
+  return members.map((member) => {
+    const { sighting, lastError, reader } = member
+    const replays = sighting?.standby === true ? sighting.lsn : undefined
+    const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
+    const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
+    const isPrimary = member === topology.writer && !topology.isLost && topology.timeline > 0
+    return {
+      host: member.where,
+      role: isPrimary ? 'primary' : roleOf(sighting),
+      timeline: sighting?.timeline,
+      lagMs: lagMs === Number.POSITIVE_INFINITY ? undefined : lagMs,
+      lagBytes: lagBytes === undefined ? undefined : Number(lagBytes),
+      latencyMs: member.latencyMs,
+      inFlight: member.inFlight,
+      reads: member.reads,
+      share: all === 0 ? 0 : member.reads / all,
+      ejected: member.isEjected,
+      lastError: lastError instanceof Error ? lastError.message : undefined,
+      total: reader.pool.total,
+      active: reader.pool.active,
+    }
+  })
+}
+
+function roleOf(sighting: Sighting | undefined): HostStats['role'] {
+  if (sighting === undefined) return 'unknown'
+  return sighting.standby ? 'replica' : 'replaced'
+}

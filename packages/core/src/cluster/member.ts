@@ -1,0 +1,88 @@
+import type { Clock } from '../base/clock.js'
+import type { Host } from '../host/host.js'
+import type { Candidate } from '../policy/balancer.js'
+import { OutlierEjection } from '../policy/outlier-ejection.js'
+import { PeakEwma } from '../policy/peak-ewma.js'
+import type { Connection } from '../wire/connection.js'
+import { Monitor } from './monitor.js'
+import type { Sighting } from './sighting.js'
+
+/**
+ * Half of a latency is forgotten after this time without a measurement. A host that was slower than the others by a factor
+ * of fifty is asked again after three seconds.
+ */
+const latencyHalfLifeMs = 500
+
+/** Where a server of the cluster is, and how to get there. */
+export interface Place {
+  /** `127.0.0.1:5432`, for people. */
+  readonly where: string
+  readonly open: (signal?: AbortSignal) => Promise<Connection>
+  /** The pool of connections that reads go over while the server is a replica. */
+  readonly reader: Host
+  /** Its share of the reads in comparison with the other replicas. */
+  readonly weight: number
+}
+
+/** What a member tells the cluster that it belongs to. */
+export interface MemberNews {
+  seen(member: Member, sighting: Sighting): void
+  failed(member: Member, error: unknown): void
+}
+
+/** One server of a cluster, whatever its role is at present. */
+export class Member implements Candidate {
+  readonly where: string
+  readonly weight: number
+  readonly reader: Host
+  readonly open: (signal?: AbortSignal) => Promise<Connection>
+  readonly monitor: Monitor
+  readonly ejection = new OutlierEjection()
+  readonly #clock: Clock
+  readonly #latency = new PeakEwma(latencyHalfLifeMs)
+  /** What was seen of it last; undefined when the last look failed, and before the first. */
+  sighting: Sighting | undefined
+  /** What the last look failed with. */
+  lastError: unknown
+  inFlight = 0
+  /** Statements that it has answered, those that failed included. */
+  reads = 0
+
+  constructor({ where, open, reader, weight }: Place, clock: Clock, news: MemberNews) {
+    this.where = where
+    this.open = open
+    this.reader = reader
+    this.weight = weight
+    this.#clock = clock
+    this.monitor = new Monitor(
+      open,
+      clock,
+      (sighting) => {
+        this.sighting = sighting
+        this.lastError = undefined
+        news.seen(this, sighting)
+      },
+      (error) => {
+        this.sighting = undefined
+        this.lastError = error
+        news.failed(this, error)
+      },
+    )
+  }
+
+  /** Its latency as it stands now, in milliseconds. */
+  get latencyMs(): number {
+    return this.#latency.value(this.#clock.now())
+  }
+
+  get isEjected(): boolean {
+    return this.ejection.isEjected(this.#clock.now())
+  }
+
+  /** A call was answered that began at this time. */
+  answered(since: number): void {
+    const now = this.#clock.now()
+    this.#latency.observe(now - since, now)
+    this.ejection.succeeded(now)
+  }
+}

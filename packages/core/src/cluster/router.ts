@@ -1,0 +1,131 @@
+import type { Clock } from '../base/clock.js'
+import { type Limit, limitReached } from '../base/limit.js'
+import type { Random } from '../base/random.js'
+import { sleep } from '../base/sleep.js'
+import { givenUp, within } from '../errors/given-up.js'
+import { pickOfTwo } from '../policy/balancer.js'
+import { inUse } from '../policy/outlier-ejection.js'
+import { isFreshEnough, type PrimaryTrail } from '../policy/primary-trail.js'
+import { type CausalToken, shows } from './causal-token.js'
+import type { RouteReason } from './cluster-events.js'
+import type { Member } from './member.js'
+import type { ReadContext, ReadScope } from './read-scope.js'
+import type { Topology } from './topology.js'
+
+/** How old what is known of a host may become while there are reads, at most and at least, in milliseconds. */
+const slowestLookMs = 100
+const quickestLookMs = 5
+/** Looks of which each is a quarter of the allowed lag apart leave half of it to the replica. */
+const looksPerLag = 4
+/** Pauses between looks while a read waits for a replica, in milliseconds. */
+const firstPauseMs = 1
+const longestPauseMs = 8
+
+/** Where a read is to go. */
+export type Route =
+  | { readonly kind: 'replica'; readonly member: Member; readonly reason: RouteReason }
+  | { readonly kind: 'primary'; readonly reason: RouteReason }
+
+/** Chooses the host of each read, out of what was seen of all of them, and sees to it that this does not grow old. */
+export class Router {
+  readonly #members: readonly Member[]
+  readonly #topology: Topology
+  readonly #trail: PrimaryTrail
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #causalityWaitMs: number
+
+  constructor(
+    members: readonly Member[],
+    topology: Topology,
+    trail: PrimaryTrail,
+    environment: { readonly clock: Clock; readonly random: Random },
+    causalityWaitMs: number,
+  ) {
+    this.#members = members
+    this.#topology = topology
+    this.#trail = trail
+    this.#clock = environment.clock
+    this.#random = environment.random
+    this.#causalityWaitMs = causalityWaitMs
+  }
+
+  /**
+   * A replica that is fresh enough and shows what must be shown, waiting for one within bounds; or the primary.
+   *
+   * @param excluded members that have failed this very read
+   */
+  async route({ scope, causality }: ReadContext, excluded: ReadonlySet<Member>, limit: Limit): Promise<Route> {
+    this.#lookAround(scope)
+    const token = causality?.token
+    const route = this.#now(scope, token, excluded)
+    if (route.kind === 'replica') return route
+    // Before anything is known of the hosts, their answer is worth waiting for; it is bounded by the monitor.
+    if (this.#others(excluded).some((member) => member.sighting === undefined && member.monitor.isLooking)) {
+      const looks = this.#members.map(({ monitor }) => monitor.isLooking && monitor.look())
+      await within(Promise.allSettled(looks), limit, this.#clock)
+      const informed = this.#now(scope, token, excluded)
+      if (informed.kind === 'replica') return informed
+    }
+    if (token === undefined) return this.#now(scope, token, excluded)
+    return await this.#await(scope, token, excluded, limit)
+  }
+
+  #others(excluded: ReadonlySet<Member>): readonly Member[] {
+    const { writer } = this.#topology
+    return this.#members.filter((member) => member !== writer && !excluded.has(member))
+  }
+
+  /** The best that can be had now. */
+  #now(scope: ReadScope, token: CausalToken | undefined, excluded: ReadonlySet<Member>): Route {
+    const replicas = this.#others(excluded).filter((member) => member.sighting?.standby === true)
+    if (replicas.length === 0) return { kind: 'primary', reason: excluded.size > 0 ? 'replicas-failed' : 'no-replica' }
+    const now = this.#clock.now()
+    const fresh = replicas.filter(({ sighting }) => {
+      // One that has not followed a promotion is behind by all that came after, whatever the numbers say.
+      if (sighting === undefined || sighting.timeline < this.#topology.timeline) return false
+      return isFreshEnough(this.#trail, sighting.lsn, scope, now)
+    })
+    if (fresh.length === 0) return { kind: 'primary', reason: 'lag' }
+    const able = fresh.filter(
+      ({ sighting }) => token === undefined || (sighting !== undefined && shows(sighting, token)),
+    )
+    if (able.length === 0) return { kind: 'primary', reason: 'causality' }
+    const { hosts, panic } = inUse(able, (member) => member.isEjected)
+    const member = pickOfTwo(hosts, this.#random)
+    if (member === undefined) throw new Error('bug: no member was picked out of several')
+    const reason = panic ? 'panic' : this.#trail.isFrozen ? 'primary-lost' : 'fresh'
+    return { kind: 'replica', member, reason }
+  }
+
+  /** Waits for a replica to show what the token stands for, by looking again and again. */
+  async #await(scope: ReadScope, token: CausalToken, excluded: ReadonlySet<Member>, limit: Limit): Promise<Route> {
+    const until = this.#clock.now() + this.#causalityWaitMs
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      const route = this.#now(scope, token, excluded)
+      // Only replaying is waited for; a replica that is not there does not come by waiting.
+      if (route.kind === 'replica' || route.reason !== 'causality') return route
+      const left = until - this.#clock.now()
+      if (left <= 0) return route
+      const reached = limitReached(limit, this.#clock) ?? (await sleep(Math.min(pauseMs, left), this.#clock, limit))
+      if (reached !== undefined) throw givenUp(reached, 'not-sent')
+      const looks = this.#others(excluded).map(({ monitor }) => monitor.look())
+      // The first to answer may be the one; those that do not answer are not waited for. All failing is no error here.
+      await within(
+        Promise.any(looks).catch(() => undefined),
+        limit,
+        this.#clock,
+      )
+    }
+  }
+
+  /** Looks at every host of which too little is known by now, in the background. */
+  #lookAround({ maxLagMs }: ReadScope): void {
+    const everyMs = Math.min(slowestLookMs, Math.max(quickestLookMs, maxLagMs / looksPerLag))
+    const now = this.#clock.now()
+    for (const { monitor } of this.#members) {
+      if (monitor.isLooking || now - monitor.askedAt < everyMs) continue
+      monitor.look().catch(() => undefined) // noted by the member
+    }
+  }
+}

@@ -1,0 +1,234 @@
+import type { Clock } from '../base/clock.js'
+import { jitter, type Random } from '../base/random.js'
+import { classify } from '../errors/classify.js'
+import { type HostReport, NoPrimaryError } from '../errors/cluster-errors.js'
+import type { Connection } from '../wire/connection.js'
+import type { Member } from './member.js'
+import { look, type Sighting } from './sighting.js'
+
+/** Between two rounds of questions while there is no primary, in milliseconds. */
+const roundMs = 100
+/** How long a round waits for the other hosts once one was found that takes writes. */
+const othersMs = 200
+/** How long a new connection may take to say what server it leads to. */
+const lookBoundMs = 2_000
+
+/** What the topology tells. */
+export interface TopologyNews {
+  /** This member takes writes from here on; `from` did before. */
+  found(member: Member, from: Member | undefined, timeline: number): void
+  /** The member that took writes does so no more, or cannot be reached. */
+  lost(member: Member, error: unknown): void
+}
+
+/**
+ * Knows which of the hosts is the primary. A host is that when it says that it is not in recovery, and its timeline is not
+ * older than any that was seen: an old primary that comes back after a promotion still believes in itself, and what it
+ * would be given to write would be lost.
+ */
+export class Topology {
+  readonly #members: readonly Member[]
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #news: TopologyNews
+  #writer: Member | undefined
+  #isLost = false
+  #lostAt = 0
+  #timeline = 0
+  #finding: Promise<Member | undefined> | undefined
+  #isWatching = false
+  #ended = false
+  /** Connections for writes, with the member that they lead to. */
+  readonly #connections = new Map<Connection, Member>()
+
+  /** @param members the first of them is taken for the primary until it says otherwise */
+  constructor(members: readonly Member[], clock: Clock, random: Random, news: TopologyNews) {
+    this.#members = members
+    this.#clock = clock
+    this.#random = random
+    this.#news = news
+    this.#writer = members[0]
+  }
+
+  /** The member that takes writes, or did when last heard of. */
+  get writer(): Member | undefined {
+    return this.#writer
+  }
+  /** Whether the primary is known to be out of reach. */
+  get isLost(): boolean {
+    return this.#isLost
+  }
+  /** The latest timeline that was seen; 0 before anything was. */
+  get timeline(): number {
+    return this.#timeline
+  }
+
+  /** A connection to the primary, wherever that is by now. What it leads to is asked, not believed. */
+  async openWriter(signal?: AbortSignal): Promise<Connection> {
+    let failure: unknown
+    const tried = new Set<Member>()
+    for (;;) {
+      // Before anything was seen nobody is believed: the first of the list may have been replaced long ago.
+      const isSure = this.#timeline > 0 && !this.#isLost && tried.size === 0
+      const member = isSure ? this.#writer : await this.find()
+      if (member === undefined || tried.has(member)) throw failure ?? this.#refusal() ?? this.#noPrimary()
+      tried.add(member)
+      try {
+        return await this.#openAt(member, signal)
+      } catch (error) {
+        failure = error
+        // A wrong password is no reason to look for another primary.
+        if (classify(error, 'connect') === 'configuration') throw error
+        this.#lose(member, error)
+      }
+    }
+  }
+
+  /** Asks all hosts at once which of them takes writes; undefined when none does. One round at a time. */
+  find(): Promise<Member | undefined> {
+    this.#finding ??= this.#round().finally(() => {
+      this.#finding = undefined
+    })
+    return this.#finding
+  }
+
+  /** Something was seen of a member, whoever asked. */
+  seen(member: Member, { standby, timeline }: Sighting): void {
+    if (standby) {
+      if (member === this.#writer) this.#lose(member, new Error('it follows another server'))
+      return
+    }
+    if (timeline < this.#timeline) {
+      if (member === this.#writer) this.#lose(member, new Error(oldTimeline(member, timeline, this.#timeline)))
+    } else if (member === this.#writer || (timeline > this.#timeline && this.#timeline > 0)) {
+      this.#found(member, timeline)
+    }
+  }
+
+  /** A member could not be asked. */
+  failed(member: Member, error: unknown): void {
+    if (member === this.#writer) this.#lose(member, error)
+  }
+
+  end(): void {
+    this.#ended = true
+  }
+
+  async #openAt(member: Member, signal: AbortSignal | undefined): Promise<Connection> {
+    const connection = await member.open(signal)
+    try {
+      const now = this.#clock.now()
+      const limit = { deadlineAt: now + lookBoundMs, timeoutMs: lookBoundMs, signal: undefined }
+      const sighting = await look(connection, limit, now)
+      if (sighting.standby) throw new Error(`${member.where} follows another server`)
+      if (sighting.timeline < this.#timeline) throw new Error(oldTimeline(member, sighting.timeline, this.#timeline))
+      this.#found(member, sighting.timeline)
+    } catch (error) {
+      connection.destroy()
+      throw error
+    }
+    // One that the pool has closed tells nobody.
+    for (const one of this.#connections.keys()) if (!one.isAlive) this.#connections.delete(one)
+    this.#connections.set(connection, member)
+    return connection
+  }
+
+  async #round(): Promise<Member | undefined> {
+    const answers: { readonly member: Member; readonly sighting: Sighting }[] = []
+    const asked = this.#members.map((member) =>
+      member.monitor.look().then(
+        (sighting) => {
+          if (!sighting.standby && sighting.timeline >= this.#timeline) answers.push({ member, sighting })
+          if (answers.length > 0) enough.resolve()
+        },
+        () => undefined, // noted by the member, and named should no other be found
+      ),
+    )
+    const enough = Promise.withResolvers<void>()
+    const all = Promise.all(asked)
+    await Promise.race([all, enough.promise])
+    // Another one may have a later timeline: the first to answer may be the one that was replaced.
+    await this.#atMost(othersMs, all)
+    let best = answers.find(({ member }) => member === this.#writer) ?? answers[0]
+    for (const answer of answers)
+      if (best !== undefined && answer.sighting.timeline > best.sighting.timeline) best = answer
+    if (best === undefined || best.sighting.timeline < this.#timeline) return undefined
+    this.#found(best.member, best.sighting.timeline)
+    return best.member
+  }
+
+  async #atMost(ms: number, promise: Promise<unknown>): Promise<void> {
+    const over = Promise.withResolvers<void>()
+    const timer = this.#clock.setTimer(ms, over.resolve, true)
+    await Promise.race([promise, over.promise])
+    this.#clock.clearTimer(timer)
+  }
+
+  #found(member: Member, timeline: number): void {
+    const from = this.#writer
+    const isNews = member !== from || this.#isLost || timeline > this.#timeline
+    this.#timeline = Math.max(this.#timeline, timeline)
+    this.#writer = member
+    this.#isLost = false
+    if (!isNews) return
+    // What still leads to the old primary ends here: nothing may be written there any more.
+    for (const [connection, leadsTo] of this.#connections) {
+      if (leadsTo === member) continue
+      this.#connections.delete(connection)
+      connection.destroy()
+    }
+    this.#news.found(member, from, timeline)
+  }
+
+  #lose(member: Member, error: unknown): void {
+    if (member !== this.#writer) return
+    if (!this.#isLost) {
+      this.#isLost = true
+      this.#lostAt = this.#clock.now()
+      this.#news.lost(member, error)
+    }
+    if (!this.#isWatching) void this.#watch()
+  }
+
+  /** Looks for the primary until there is one, in the background. */
+  async #watch(): Promise<void> {
+    this.#isWatching = true
+    while (this.#isLost && !this.#ended) {
+      await this.find()
+      if (!this.#isLost) break
+      // After half a minute it is no failover any more, and less often will do.
+      const pause = this.#clock.now() - this.#lostAt < 30_000 ? roundMs : 5 * roundMs
+      await pauseInBackground(jitter(pause, 0.2, this.#random), this.#clock)
+    }
+    this.#isWatching = false
+  }
+
+  /** When every host refuses this user or database for good, that is what is wrong, and waiting will not cure it. */
+  #refusal(): unknown {
+    const hopeless = this.#members.every(({ lastError }) => {
+      return lastError !== undefined && classify(lastError, 'connect') === 'configuration'
+    })
+    return hopeless ? this.#members[0]?.lastError : undefined
+  }
+
+  #noPrimary(): Error {
+    const hosts = this.#members.map((member): HostReport => ({ host: member.where, why: this.#whyNot(member) }))
+    return new NoPrimaryError(hosts, { cause: this.#writer?.lastError })
+  }
+
+  #whyNot({ sighting, lastError }: Member): string {
+    if (sighting === undefined)
+      return lastError instanceof Error ? lastError.message || lastError.name : 'no answer yet'
+    if (sighting.standby) return 'it follows another server'
+    return `it was replaced: its timeline is ${sighting.timeline}, and ${this.#timeline} was seen`
+  }
+}
+
+function oldTimeline(member: Member, its: number, seen: number): string {
+  return `${member.where} was replaced as the primary: its timeline is ${its}, and ${seen} was seen`
+}
+
+/** A pause that does not keep the process alive. */
+function pauseInBackground(ms: number, clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(ms, resolve, true))
+}

@@ -1,0 +1,34 @@
+import { unlimited } from '../base/limit.js'
+import type { CommitFollower } from '../cluster/commit-follower.js'
+import type { Connection } from '../wire/connection.js'
+import { type Prelude, type QueryResult, Statement } from '../wire/statement.js'
+
+/**
+ * Sends COMMIT, and what the follower asks behind it in the same round trip.
+ *
+ * What is asked behind COMMIT can fail in every way without changing what COMMIT has done: once the server has said
+ * 'COMMIT', that stands, even when the connection is lost in the middle of the next answer.
+ * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ */
+export async function commitOn(
+  connection: Connection,
+  follower: CommitFollower | undefined,
+): Promise<Pick<QueryResult, 'command'>> {
+  if (follower === undefined) return await connection.run(new Statement({ text: 'commit' }), unlimited)
+  let command: string | undefined
+  const commit: Prelude = {
+    text: 'commit',
+    onComplete: (word) => {
+      command = word
+    },
+  }
+  try {
+    const { rows } = await connection.run(new Statement({ text: follower.text, rowMode: 'array' }, [commit]), unlimited)
+    follower.committed(rows[0])
+  } catch (error) {
+    if (command === undefined) throw error
+    follower.unknown()
+  }
+  if (command === undefined) throw new Error('bug: the server answered what came behind COMMIT, but not COMMIT')
+  return { command }
+}
