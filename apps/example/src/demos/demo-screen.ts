@@ -28,11 +28,15 @@ export function demoScreen(demo: Demo, report: DemoReport, colours: boolean): st
     ...report.claims.flatMap(({ claim, holds, seen }) =>
       holds
         ? [`  ${paint('green', '✓')} ${claim}`]
-        : [`  ${paint(['red', 'bold'], '✗')} ${claim}`, `    ${paint('red', `seen: ${seen}`)}`],
+        : [
+            `  ${paint(['red', 'bold'], '✗')} ${claim}`,
+            ...wrapped(`seen: ${seen}`).map((line) => `    ${paint('red', line)}`),
+          ],
     ),
     '',
     ...why,
-    paint('dim', `  ${names}, ${report.seconds.toFixed(1)} s. The code to copy: apps/example/src/${demo.code}`),
+    paint('dim', `  ${names}; ${report.seconds.toFixed(1)} s`),
+    paint('dim', `  The code to copy: apps/example/src/${demo.code}`),
     '',
   ].join('\n')
 }
@@ -54,14 +58,26 @@ function lines({ head, rows }: FigureTable, paint: Paint): string[] {
   const [titles = '', ...texts] = cells.map((row) =>
     row
       .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join('   '),
+      .join('  '),
   )
-  const rule = '─'.repeat(widths.reduce((sum, width) => sum + width + 3, -3))
+  const rule = '─'.repeat(widths.reduce((sum, width) => sum + width + 2, -2))
   return [
     paint('dim', `  ${titles}`.trimEnd()),
     paint('dim', `  ${rule}`),
     ...texts.map((text) => `  ${text}`.trimEnd()),
   ]
+}
+
+/** In lines that fit. */
+function wrapped(text: string): string[] {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const last = lines.length - 1
+    const line = lines[last] ?? ''
+    if (line !== '' && line.length + word.length >= 75) lines.push(word)
+    else lines[last] = line === '' ? word : `${line} ${word}`
+  }
+  return lines
 }
 
 function painter(colours: boolean): Paint {

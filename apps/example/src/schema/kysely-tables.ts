@@ -16,5 +16,5 @@ export interface Tables {
   report: { name: string; body: string; timeline: number; xid: string }
   payment: { id: Generated<number>; order_id: number; cents: number }
   contact: { id: Generated<number>; tenant_id: number; name: string }
-  measurement: { id: number; sensor: number; value: number }
+  measurement: { id: number; sensor: string; value: number }
 }

@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPool } from '@pg-lifeguard/core'
 import { type Clients, openClients } from '../../clients.js'
-import { type Orm, ormNames } from '../../orm.js'
+import { ormNames } from '../../orm.js'
 import { type Claim, claim, type Demo } from '../demo.js'
 import { untilTrue } from '../until-true.js'
 import * as drizzle from './drizzle.js'
-import * as kysely from './kysely.js'
 import * as prisma from './prisma.js'
 import * as sql from './sql.js'
 
 const withoutPrimaryMs = 2_000
+/** Kysely's own reads stay on the primary, and wait with it. */
+const readingOrms = ['sql', 'drizzle', 'prisma'] as const
+type ReadingOrm = (typeof readingOrms)[number]
 const setUp = `
   create table note (id int primary key, body text not null);
   create table lifeguard_commit (id uuid primary key, at timestamptz not null default now());`
@@ -19,14 +21,10 @@ interface Running {
   add(clients: Clients, id: number): Promise<void>
 }
 
-const work: Readonly<Record<Orm, Running>> = {
+const work: Readonly<Record<ReadingOrm, Running>> = {
   sql: {
     count: ({ pool }) => sql.work.count(pool, pool),
     add: ({ pool }, id) => sql.work.add(pool, pool, id),
-  },
-  kysely: {
-    count: (clients) => kysely.work.count(clients.pool, clients.kysely),
-    add: (clients, id) => kysely.work.add(clients.pool, clients.kysely, id),
   },
   drizzle: {
     count: (clients) => drizzle.work.count(clients.pool, clients.drizzle),
@@ -50,8 +48,6 @@ export interface FailoverFigures {
   readonly failures: readonly string[]
   /** Writes that a caller was told of, and that are not there. */
   readonly lost: number
-  /** How long there was nobody who takes writes. */
-  readonly withoutPrimaryMs: number
 }
 
 /** The primary dies, and a standby is promoted two seconds later. */
@@ -63,7 +59,8 @@ export const failover: Demo = {
     'time. Nobody tells the pool of the kill or of the promotion. Replication is',
     'synchronous, so that the standby has everything that was ever confirmed.',
   ],
-  orms: ['sql', 'kysely', 'drizzle', 'prisma'],
+  orms: readingOrms,
+  whyNotAll: "Not in Kysely: it asks on a connection that it holds, which is the primary's.",
   replicas: 1,
   code: 'demos/failover/',
   async run({ cluster, url, replicaUrls, orms, show }) {
@@ -82,19 +79,17 @@ export const failover: Demo = {
       })
     }
     await using clients = openClients({ connectionString: url, replicas: [standbyUrl], max: 10 })
-    const callers = orms.map((orm) => new Callers(clients, orm))
+    const callers = readingOrms.filter((one) => orms.includes(one)).map((orm) => new Callers(clients, orm))
     const running = callers.map((one) => one.start())
     await untilTrue('work before the kill', async () => callers.every((one) => one.hasDone(20, 5)))
 
     show('the primary is dead')
     for (const one of callers) one.begin()
-    const killedAt = performance.now()
     await cluster.primary.kill()
     await sleep(withoutPrimaryMs)
     const readsWithoutPrimary = callers.map((one) => one.reads)
     show('the standby is promoted')
     await standby.promote()
-    const promotedMs = performance.now() - killedAt
     await untilTrue('writes behind the promotion', async () => callers.every((one) => one.hasDone(0, 5)))
     for (const one of callers) one.stop()
     await Promise.all(running)
@@ -102,16 +97,16 @@ export const failover: Demo = {
     await using inspector = createPool({ connectionString: standbyUrl, max: 1 })
     const { rows } = await inspector.query<{ id: number }>('select id from note')
     const there = new Set(rows.map(({ id }) => id))
-    const figures = callers.map((one, index) => one.figures(there, readsWithoutPrimary[index] ?? 0, promotedMs))
+    const figures = callers.map((one, index) => one.figures(there, readsWithoutPrimary[index] ?? 0))
     return {
       tables: [
         {
-          head: ['since the kill', 'reads', 'without primary', 'slowest', 'writes', 'slowest', 'failed', 'lost'],
+          head: ['', 'reads', 'no primary', 'slowest', 'writes', 'slowest', 'failed', 'lost'],
           rows: figures.map((each) => [
             each.through,
             each.reads,
             each.readsWithoutPrimary,
-            `${each.slowestReadMs} ms`,
+            `${each.slowestReadMs.toLocaleString('en')} ms`,
             each.writes,
             `${each.slowestWriteMs.toLocaleString('en')} ms`,
             each.failures.length,
@@ -136,11 +131,19 @@ export function failoverClaims(figures: readonly FailoverFigures[]): Claim[] {
     ),
     claim(
       'writes wait for the new primary, and are done',
-      all(({ writes, slowestWriteMs, withoutPrimaryMs }) => writes > 0 && slowestWriteMs >= withoutPrimaryMs * 0.9),
+      all(({ writes, slowestWriteMs }) => writes > 0 && slowestWriteMs >= withoutPrimaryMs * 0.9),
       told(({ writes, slowestWriteMs }) => `${writes} writes, the slowest ${slowestWriteMs} ms`),
     ),
-    claim('no caller gets an error', all(({ failures }) => failures.length === 0), told(({ failures }) => failures.join(', '))),
-    claim('what was confirmed is there, once', all(({ lost }) => lost === 0), told(({ lost }) => `${lost} lost`)),
+    claim(
+      'no caller gets an error',
+      all(({ failures }) => failures.length === 0),
+      told(({ failures }) => failures.join(', ')),
+    ),
+    claim(
+      'what was confirmed is there, once',
+      all(({ lost }) => lost === 0),
+      told(({ lost }) => `${lost} lost`),
+    ),
   ]
 }
 
@@ -148,7 +151,7 @@ export function failoverClaims(figures: readonly FailoverFigures[]): Claim[] {
 class Callers {
   reads = 0
   readonly #clients: Clients
-  readonly #orm: Orm
+  readonly #orm: ReadingOrm
   readonly #confirmed: number[] = []
   readonly #failures = new Set<string>()
   #writes = 0
@@ -157,10 +160,10 @@ class Callers {
   #nextId: number
   #isStopped = false
 
-  constructor(clients: Clients, orm: Orm) {
+  constructor(clients: Clients, orm: ReadingOrm) {
     this.#clients = clients
     this.#orm = orm
-    this.#nextId = Object.keys(work).indexOf(orm) * 1_000_000
+    this.#nextId = readingOrms.indexOf(orm) * 1_000_000
   }
 
   async start(): Promise<void> {
@@ -196,7 +199,7 @@ class Callers {
     this.#isStopped = true
   }
 
-  figures(there: ReadonlySet<number>, readsWithoutPrimary: number, withoutPrimaryMs: number): FailoverFigures {
+  figures(there: ReadonlySet<number>, readsWithoutPrimary: number): FailoverFigures {
     return {
       through: ormNames[this.#orm],
       reads: this.reads,
@@ -206,7 +209,6 @@ class Callers {
       slowestWriteMs: Math.round(this.#slowestWriteMs),
       failures: [...this.#failures],
       lost: this.#confirmed.filter((id) => !there.has(id)).length,
-      withoutPrimaryMs: Math.round(withoutPrimaryMs),
     }
   }
 

@@ -82,7 +82,7 @@ export const lostLock: Demo = {
     return {
       tables: [
         {
-          head: ['', 'the first holder hears', 'and is told', 'stored in the end'],
+          head: ['', 'first hears', 'is told', 'stored in the end'],
           rows: figures.map(({ through, noticedMs, told, stored }) => [
             through,
             noticedMs === undefined ? 'never' : `after ${noticedMs} ms`,

@@ -32,7 +32,7 @@ export const mixed: Demo = {
     'and Lifeguard runs it again; or every time, and it fails for good.',
   ],
   orms: ['sql', 'kysely', 'drizzle', 'prisma'],
-  whyNotAll: 'All of them in one transaction: --orm changes nothing here.',
+  whyNotAll: 'All of them take part in one transaction: --orm changes nothing here.',
   code: 'demos/mixed/order.ts',
   async run({ url, size, show }) {
     const orders = size === 'full' ? 20 : 4
@@ -67,10 +67,10 @@ export const mixed: Demo = {
       outcomes.push({ situation, orders: count, expected, toldDone, rows: await counts(inspector) })
     }
     await put('nobody disturbs', orders, orders, async () => undefined)
-    await put('refused in the middle', orders, 0, async () => {
+    await put('refused', orders, 0, async () => {
       throw new Error('refused')
     })
-    await put('killed once in the middle', orders, orders, async (attempt) => {
+    await put('killed once', orders, orders, async (attempt) => {
       if (attempt === 1) await kill()
     })
     await put('killed every time', Math.ceil(orders / 10), 0, kill)

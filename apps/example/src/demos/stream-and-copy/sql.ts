@@ -32,7 +32,7 @@ export const copyIn: Work = async (url, count) => {
   function* measurements() {
     for (let id = 1; id <= count; id++) {
       total += id % 1_000
-      yield [id, id % 50, id % 1_000]
+      yield [id, `sensor ${id % 50}`, id % 1_000]
     }
   }
   const { rowCount } = await pool.copyFrom({ table: 'incoming', columns: ['id', 'sensor', 'value'] }, measurements())

@@ -72,7 +72,7 @@ export const tenants: Demo = {
     bare.on('error', () => undefined)
     try {
       const seen = await askAll((id) => contactsNaively(bare, id), calls)
-      figures.push({ through: 'pg.Pool, session settings', calls, ...seen, foreignWrite: undefined })
+      figures.push({ through: 'pg.Pool, session-wide', calls, ...seen, foreignWrite: undefined })
     } finally {
       await bare.end()
     }
@@ -96,7 +96,7 @@ export const tenants: Demo = {
     return {
       tables: [
         {
-          head: ['', 'calls', 'rows of others seen', 'own rows missed', 'writing for another'],
+          head: ['', 'calls', 'foreign rows', 'incomplete', 'foreign write'],
           rows: figures.map(({ through, calls, foreignRows, incomplete, foreignWrite }) => [
             through,
             calls,
