@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from './base/limit.js'
 import type { ClusterEvents, HostStats } from './cluster/cluster-events.js'
 import type { Asking } from './cluster/cluster-parts.js'
+import { isReadOnlyText } from './cluster/read-rule.js'
 import { within } from './errors/given-up.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'
@@ -19,6 +20,7 @@ import { assertSize, withoutUndefined } from './pool-options.js'
 import type { AmbientContext } from './session/ambient.js'
 import { type Deadline, withDeadline } from './session/ambient-deadline.js'
 import { type BatchResults, batch } from './session/batch.js'
+import { type BatchTaskResults, type BatchTasks, batchTogether } from './session/batch-together.js'
 import { causalToken, withCausality } from './session/causality.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
 import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './session/copy/copy-from.js'
@@ -142,6 +144,7 @@ export class Pool implements Operable, AsyncDisposable {
   execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
     const { ambient, cluster, host } = this.#environment
     const context = ambient.current
+    if (context?.collecting !== undefined) return context.collecting.add(config as StatementConfig)
     if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
     if ('exchange' in config) {
       const done = runExclusive(host, config, limit, context?.holder)
@@ -175,6 +178,30 @@ export class Pool implements Operable, AsyncDisposable {
     options?: OperationOptions,
   ): Promise<BatchResults<Statements>> {
     return batch(this, this.#environment.ambient, statements, options)
+  }
+
+  /**
+   * Runs pieces of work side by side, each of which asks this pool for one statement, by an ORM say, and sends those as
+   * one batch: one round trip, all or nothing. Gives what each piece of work gives.
+   *
+   * @throws BatchError with the index of the one that failed; InvalidOptionError when one does not ask for exactly one
+   * statement
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+   * const stockOf = async (id: number) =>
+   *   (await pool.query<{ stock: number }>('select stock from item where id = $1', [id])).rows[0]?.stock
+   * const [lamp, rope] = await pool.batchTogether([() => stockOf(7), () => stockOf(8)])
+   * console.log(lamp, rope)
+   * ```
+   */
+  batchTogether<const Tasks extends BatchTasks>(
+    tasks: Tasks,
+    options?: OperationOptions,
+  ): Promise<BatchTaskResults<Tasks>> {
+    return batchTogether(this, this.#environment, tasks, options)
   }
 
   /**
@@ -338,6 +365,14 @@ export class Pool implements Operable, AsyncDisposable {
    */
   get context(): object | undefined {
     return this.#environment.ambient.current
+  }
+
+  /**
+   * Whether a text is one statement that only reads, by the rule of this pool: it needs nothing of its session, leaves
+   * nothing there, and may go to a replica inside `read`. For adapters. @internal
+   */
+  isReadOnly(text: string): boolean {
+    return this.#environment.cluster?.allows(text) ?? isReadOnlyText(text)
   }
 
   /** Runs `fn` outside of the transaction that is open around the call: what it does is not undone with that. */

@@ -1,5 +1,6 @@
 // One install for Drizzle: the core comes with it, whole.
 export * from '@pg-lifeguard/core'
+export { type Batched, type BatchedResults, batch } from './batch.js'
 export { type DrizzleOptions, drizzle, type LifeguardDatabase, type Schema } from './drizzle.js'
 export { type AnyDatabase, poolOf, type TransactionOf } from './pool-of.js'
 export { tryWithLock } from './try-with-lock.js'

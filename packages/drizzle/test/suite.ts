@@ -55,6 +55,45 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
     await Promise.all(open.splice(0).map((one) => one.end()))
   })
 
+  const asItem = (id: number, name = `item ${id}`) => ({ id, name, version: 1 })
+
+  describe('batch', () => {
+    test('runs queries of any kind in one trip, and gives each what it gives when it is awaited', async () => {
+      const [inserted, returned, , selected, counted] = await adapter.batch(db, [
+        db.insert(item).values([asItem(1), asItem(2)]),
+        db.insert(item).values(asItem(3)).returning({ id: item.id }),
+        db.update(item).set({ name: 'new' }).where(sql`${item.id} < 3`),
+        db.select({ name: item.name }).from(item).orderBy(item.id),
+        db.$count(item),
+      ])
+      expect(inserted.rowCount).toBe(2)
+      expect(returned).toEqual([{ id: 3 }])
+      expect(selected.map(({ name }) => name)).toEqual(['new', 'new', 'item 3'])
+      expect(counted).toBe(3)
+    })
+
+    test('is all or nothing, says which one failed, and belongs to the transaction around it', async () => {
+      const twice = adapter.batch(db, [db.insert(item).values(asItem(1)), db.insert(item).values(asItem(1))])
+      const error = await rejection(twice)
+      expect(error).toBeInstanceOf(adapter.BatchError)
+      expect([(error as Adapter.BatchError).index, sqlStateOf(error)]).toEqual([1, '23505'])
+      const undo = new Error('undo')
+      const work = withTransaction(db, async (tx) => {
+        await adapter.batch(tx, [tx.insert(item).values(asItem(1)), db.insert(item).values(asItem(2))])
+        expect(await names()).toEqual(['item 1', 'item 2'])
+        throw undo
+      })
+      expect(await rejection(work)).toBe(undo)
+      expect(await names()).toEqual([])
+    })
+
+    test('refuses what has been awaited already', async () => {
+      const running = Promise.resolve(db.select().from(item))
+      expect(await rejection(adapter.batch(db, [running]))).toBeInstanceOf(adapter.InvalidOptionError)
+      await running
+    })
+  })
+
   const names = async (): Promise<string[]> =>
     (await db.select({ name: item.name }).from(item).orderBy(item.id)).map(({ name }) => name)
 

@@ -1,7 +1,9 @@
 // One install for Kysely: the core comes with it, whole.
 export * from '@pg-lifeguard/core'
+export { type Batched, type BatchedResults, batch } from './batch.js'
 export { LifeguardDialect, type LifeguardDialectOptions } from './lifeguard-dialect.js'
 export { tryWithLock } from './try-with-lock.js'
+export { type UpdateVersionedOptions, updateVersioned } from './update-versioned.js'
 export { withLock } from './with-lock.js'
 export { withOptimisticRetry } from './with-optimistic-retry.js'
 export { withSemaphore } from './with-semaphore.js'

@@ -1,23 +1,29 @@
 import type {
   BeginOptions,
   ControlledTransaction,
+  QueryResult as CoreResult,
   OperationOptions,
   Pool,
   PooledConnection,
   Queryable,
+  StatementConfig,
   Transaction,
 } from '@pg-lifeguard/core'
 import type { CompiledQuery, ControlConnectionProvider, DatabaseConnection, QueryResult } from 'kysely'
+import { standsAlone } from './stands-alone.js'
 
 /** What Kysely's options for one operation say to the pool. */
 type Abortable = Pick<OperationOptions, 'signal'>
 
 const counted: ReadonlySet<string> = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 
-/** What Kysely takes for a connection. Nothing is taken from the pool before the first statement. */
+/**
+ * What Kysely takes for a connection. Nothing is taken from the pool before the first statement, and then only for one
+ * that needs a session of its own.
+ */
 export class LifeguardConnection implements DatabaseConnection {
   readonly #pool: Pool
-  /** A session of one's own, from the first statement outside of an ambient transaction until Kysely releases it. */
+  /** A session of one's own, from the first statement that needs one until Kysely releases it. */
   #held: PooledConnection | undefined
   /** The transaction that Kysely has begun on this connection, and ends. */
   #own: ControlledTransaction | undefined
@@ -65,7 +71,7 @@ export class LifeguardConnection implements DatabaseConnection {
     const inflight = options?.signal === undefined ? undefined : new AbortController()
     this.#inflight = inflight
     try {
-      const on = await this.#queryable(options)
+      const on = await this.#queryable(options, query)
       const statement = { text: query.sql, values: query.parameters }
       const { command, rowCount, rows } = await on.query<R>(
         statement,
@@ -75,6 +81,11 @@ export class LifeguardConnection implements DatabaseConnection {
     } finally {
       if (this.#inflight === inflight) this.#inflight = undefined
     }
+  }
+
+  /** On the transaction that Kysely has begun here, or else wherever the pool takes it. */
+  async batch(statements: readonly StatementConfig[], options?: OperationOptions): Promise<readonly CoreResult[]> {
+    return await (this.#own ?? this.#adopted ?? this.#held ?? this.#pool).batch(statements, options)
   }
 
   async *streamQuery<R>(
@@ -108,12 +119,14 @@ export class LifeguardConnection implements DatabaseConnection {
     })
   }
 
-  async #queryable(options?: Abortable): Promise<Queryable> {
+  async #queryable(options?: Abortable, query?: CompiledQuery): Promise<Queryable> {
     const transaction = this.#own ?? this.#adopted
     if (transaction !== undefined) return transaction
     if (this.#held === undefined) {
       const { currentTransaction } = this.#pool
       if (currentTransaction !== undefined) return currentTransaction
+      // One whose session may be killed, or looked at, is given one.
+      if (query !== undefined && this.#pid === undefined && standsAlone(this.#pool, query)) return this.#pool
     }
     return await this.#hold(options)
   }

@@ -10,6 +10,7 @@ import type { ForeignConfig } from '../wire/foreign-statement.js'
 import type { AheadConfig, QueryResult, StatementConfig } from '../wire/statement.js'
 import type { HeldLock } from './lock/held-lock.js'
 import type { ServerTransaction } from './server-transaction.js'
+import type { StatementCollector } from './statement-collector.js'
 import type { ControlledTransaction, Transaction } from './transaction.js'
 import type { BeginOptions } from './transaction-options.js'
 
@@ -42,6 +43,8 @@ export interface AmbientContext {
   readonly causality: Causality | undefined
   /** How far behind reads may be in here; undefined where everything belongs to the primary. */
   readonly reading: ReadScope | undefined
+  /** Where statements are taken to instead of to a server, while a batch is being put together. */
+  readonly collecting: StatementCollector | undefined
 }
 
 /**
@@ -78,6 +81,7 @@ export class Ambient {
       holder: current?.holder,
       causality: current?.causality,
       reading: current?.reading,
+      collecting: current?.collecting,
       ...change,
     }
     return this.#storage.run(context, fn)
