@@ -13,6 +13,11 @@ const noBorders = {
   ...{ 'bottom-right': '', left: ' ', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '' },
 }
 const nameWidth = 17
+/** What else there is to see, at the end of the main one. */
+const others = [
+  'More: pnpm demo all, or one of mixed, read-your-writes, failover, overload, lost-lock,',
+  'lost-commit, stream-and-copy, tenants',
+]
 
 /** The report for a person: it fits one screen of 100 columns. */
 export function screen(report: Report, colours: boolean): string {
@@ -117,6 +122,7 @@ function conclusion({ ok, ways, orm }: Report, paint: Paint): string {
           'the connections and the truth about every commit come with the pool, for any ORM on it.',
         ]
       : []),
+    ...others.map((line) => paint('dim', line)),
     paint('dim', `The code, a small file each: apps/example/src/ways/${orm}/    Options: pnpm demo --help`),
   ]
   return lines.map((line) => `  ${line}`).join('\n')

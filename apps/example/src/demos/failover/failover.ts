@@ -1,17 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPool } from '@pg-lifeguard/core'
 import { type Clients, openClients } from '../../clients.js'
-import { ormNames } from '../../orm.js'
+import { type Orm, ormNames } from '../../orm.js'
 import { type Claim, claim, type Demo } from '../demo.js'
 import { untilTrue } from '../until-true.js'
 import * as drizzle from './drizzle.js'
+import * as kysely from './kysely.js'
 import * as prisma from './prisma.js'
 import * as sql from './sql.js'
 
 const withoutPrimaryMs = 2_000
-/** Kysely's own reads stay on the primary, and wait with it. */
-const readingOrms = ['sql', 'drizzle', 'prisma'] as const
-type ReadingOrm = (typeof readingOrms)[number]
 const setUp = `
   create table note (id int primary key, body text not null);
   create table lifeguard_commit (id uuid primary key, at timestamptz not null default now());`
@@ -21,10 +19,14 @@ interface Running {
   add(clients: Clients, id: number): Promise<void>
 }
 
-const work: Readonly<Record<ReadingOrm, Running>> = {
+const work: Readonly<Record<Orm, Running>> = {
   sql: {
     count: ({ pool }) => sql.work.count(pool, pool),
     add: ({ pool }, id) => sql.work.add(pool, pool, id),
+  },
+  kysely: {
+    count: (clients) => kysely.work.count(clients.pool, clients.kysely),
+    add: (clients, id) => kysely.work.add(clients.pool, clients.kysely, id),
   },
   drizzle: {
     count: (clients) => drizzle.work.count(clients.pool, clients.drizzle),
@@ -59,8 +61,7 @@ export const failover: Demo = {
     'time. Nobody tells the pool of the kill or of the promotion. Replication is',
     'synchronous, so that the standby has everything that was ever confirmed.',
   ],
-  orms: readingOrms,
-  whyNotAll: "Not in Kysely: it asks on a connection that it holds, which is the primary's.",
+  orms: ['sql', 'kysely', 'drizzle', 'prisma'],
   replicas: 1,
   code: 'demos/failover/',
   async run({ cluster, url, replicaUrls, orms, show }) {
@@ -79,7 +80,7 @@ export const failover: Demo = {
       })
     }
     await using clients = openClients({ connectionString: url, replicas: [standbyUrl], max: 10 })
-    const callers = readingOrms.filter((one) => orms.includes(one)).map((orm) => new Callers(clients, orm))
+    const callers = orms.map((orm) => new Callers(clients, orm))
     const running = callers.map((one) => one.start())
     await untilTrue('work before the kill', async () => callers.every((one) => one.hasDone(20, 5)))
 
@@ -151,7 +152,7 @@ export function failoverClaims(figures: readonly FailoverFigures[]): Claim[] {
 class Callers {
   reads = 0
   readonly #clients: Clients
-  readonly #orm: ReadingOrm
+  readonly #orm: Orm
   readonly #confirmed: number[] = []
   readonly #failures = new Set<string>()
   #writes = 0
@@ -160,10 +161,10 @@ class Callers {
   #nextId: number
   #isStopped = false
 
-  constructor(clients: Clients, orm: ReadingOrm) {
+  constructor(clients: Clients, orm: Orm) {
     this.#clients = clients
     this.#orm = orm
-    this.#nextId = readingOrms.indexOf(orm) * 1_000_000
+    this.#nextId = Object.keys(work).indexOf(orm) * 1_000_000
   }
 
   async start(): Promise<void> {

@@ -1,27 +1,27 @@
 import { createPool } from '@pg-lifeguard/core'
 import { type Clients, openClients } from '../../clients.js'
-import { ormNames } from '../../orm.js'
+import { type Orm, ormNames } from '../../orm.js'
 import { type Claim, claim, type Demo } from '../demo.js'
 import { untilTrue } from '../until-true.js'
 import * as drizzle from './drizzle.js'
+import * as kysely from './kysely.js'
 import * as prisma from './prisma.js'
 import * as sql from './sql.js'
 
 const replicaDelayMs = 50
-/** Kysely's own reads stay on the primary. */
-const readingOrms = ['sql', 'drizzle', 'prisma'] as const
-type ReadingOrm = (typeof readingOrms)[number]
 
 /** Saves a note and gives what is shown of it. */
 type Request = (clients: Clients, id: number, body: string) => Promise<string | undefined>
 
-const naive: Readonly<Record<ReadingOrm, Request>> = {
+const naive: Readonly<Record<Orm, Request>> = {
   sql: ({ pool }, ...note) => sql.saveAndShowNaively(pool, ...note),
+  kysely: (clients, ...note) => kysely.saveAndShowNaively(clients.pool, clients.kysely, ...note),
   drizzle: (clients, ...note) => drizzle.saveAndShowNaively(clients.pool, clients.drizzle, ...note),
   prisma: (clients, ...note) => prisma.saveAndShowNaively(clients.pool, clients.prisma, ...note),
 }
-const causal: Readonly<Record<ReadingOrm, Request>> = {
+const causal: Readonly<Record<Orm, Request>> = {
   sql: ({ pool }, ...note) => sql.saveAndShow(pool, ...note),
+  kysely: (clients, ...note) => kysely.saveAndShow(clients.pool, clients.kysely, ...note),
   drizzle: (clients, ...note) => drizzle.saveAndShow(clients.pool, clients.drizzle, ...note),
   prisma: (clients, ...note) => prisma.saveAndShow(clients.pool, clients.prisma, ...note),
 }
@@ -47,8 +47,7 @@ export const readYourWrites: Demo = {
     'shows the old note; inside pool.withCausality() it waits for the replica a',
     'little, and else asks the primary.',
   ],
-  orms: readingOrms,
-  whyNotAll: "Not in Kysely: it asks on a connection that it holds, which is the primary's.",
+  orms: ['sql', 'kysely', 'drizzle', 'prisma'],
   replicas: 1,
   replicaSettings: { recovery_min_apply_delay: `${replicaDelayMs}ms` },
   code: 'demos/read-your-writes/',
@@ -89,7 +88,7 @@ export const readYourWrites: Demo = {
     })
 
     const figures: ReadFigures[] = []
-    for (const orm of readingOrms.filter((one) => orms.includes(one))) {
+    for (const orm of orms) {
       const through = ormNames[orm]
       await replica.pauseReplay()
       figures.push(await ask(naive[orm], { through, way: 'naive', replica: 'stands still' }))

@@ -4,7 +4,7 @@ import { measure, type WorkerFigures } from './measure.js'
 import { works } from './works.js'
 
 /** Batches and buffers under way; half of the rows of the short form would be more. */
-const slackMb = 20
+const slackMb = 15
 
 /** One work, on a tenth of the rows and on all of them. */
 export interface MemoryFigures {
@@ -28,7 +28,7 @@ export const streamAndCopy: Demo = {
   whyNotAll: 'Drizzle and Prisma have no streams, and no ORM has COPY: the pool beside them does.',
   code: 'demos/stream-and-copy/',
   async run({ url, orms, size, show }) {
-    const count = size === 'full' ? 1_000_000 : 300_000
+    const count = size === 'full' ? 1_000_000 : 200_000
     await using inspector = createPool({ connectionString: url, max: 1 })
     const columns = '(id int not null, sensor text not null, value int not null)'
     await inspector.query(`create table measurement ${columns}; create table incoming ${columns}`)
