@@ -1,5 +1,6 @@
 import type { Clients } from './clients.js'
 import type { Orm } from './orm.js'
+import type { WayName } from './way-names.js'
 import { buyForUpdate as drizzleForUpdate } from './ways/drizzle/for-update.js'
 import { buyWithLock as drizzleWithLock } from './ways/drizzle/lock.js'
 import { buyNaively as drizzleNaively } from './ways/drizzle/naive.js'
@@ -28,7 +29,7 @@ export type Sell = (clients: Clients, eventId: number, buyer: number) => Promise
 /** A way to sell, and what there is to say about it. */
 export interface Way {
   /** As `--way` takes it; the file in ways/ has the same name. */
-  readonly name: string
+  readonly name: WayName
   /** The same way in raw SQL and through each ORM. */
   readonly buy: Readonly<Record<Orm, Sell>>
   /** The naive way has to oversell, or this demo shows nothing; all others must not. */

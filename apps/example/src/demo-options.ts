@@ -1,12 +1,12 @@
 import { parseArgs } from 'node:util'
-import { allWays, type Way } from './all-ways.js'
 import { type DemoName, demoNames } from './demo-names.js'
 import { type Orm, orms } from './orm.js'
 import type { Crowd } from './sale.js'
+import { type WayName, wayNames } from './way-names.js'
 
 /** What the ticket office is asked for. */
 export interface DemoOptions extends Crowd {
-  readonly ways: readonly Way[]
+  readonly ways: readonly WayName[]
   /** Undefined for all ways through Kysely, and one of them through the others. */
   readonly orm: Orm | undefined
   readonly runs: number
@@ -54,7 +54,7 @@ For oversell:
   --buyers N     people who come at the same moment   (500)
   --tickets N    tickets there are, fewer than buyers (100)
   --way NAME     only this way; may be repeated       (all)
-                 ${allWays.map(({ name }) => name).join(', ')}
+                 ${wayNames.join(', ')}
   --runs N       sell it all so many times            (1)
   --port N       port of the embedded PostgreSQL      (a free one)
 
@@ -145,10 +145,8 @@ function whole(option: string, value: string | undefined, least: number, most: n
   throw new UsageError(`${option} must be a whole number from ${least} to ${most}, not '${value}'`)
 }
 
-function waysOf(names: readonly string[]): readonly Way[] {
-  const unknown = names.find((name) => !allWays.some((way) => way.name === name))
-  if (unknown !== undefined) {
-    throw new UsageError(`--way must be one of ${allWays.map(({ name }) => name).join(', ')}, not '${unknown}'`)
-  }
-  return names.length === 0 ? allWays : allWays.filter(({ name }) => names.includes(name))
+function waysOf(names: readonly string[]): readonly WayName[] {
+  const unknown = names.find((name) => !wayNames.some((known) => known === name))
+  if (unknown !== undefined) throw new UsageError(`--way must be one of ${wayNames.join(', ')}, not '${unknown}'`)
+  return names.length === 0 ? wayNames : wayNames.filter((name) => names.includes(name))
 }

@@ -68,8 +68,9 @@ export async function demo(
 }
 
 /** Every way through the one that was asked for; without a wish through Kysely, and one right way through the others. */
-function planOf({ ways, orm: wanted }: DemoOptions): { readonly way: Way; readonly orm: Orm }[] {
+function planOf({ ways: names, orm: wanted }: DemoOptions): { readonly way: Way; readonly orm: Orm }[] {
   const main = wanted ?? mainOrm
+  const ways = allWays.filter(({ name }) => names.includes(name))
   const asked = ways.map((way) => ({ way, orm: main }))
   const shared = ways.find(({ name }) => name === sharedWay)
   if (wanted !== undefined || shared === undefined || ways.length !== allWays.length) return asked

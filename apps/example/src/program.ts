@@ -1,11 +1,7 @@
-import { demo } from './demo.js'
 import { type CommandLine, help, parseOptions } from './demo-options.js'
-import { runDemos } from './demos/run-demos.js'
 import { errorLine, errorsIn } from './error-lines.js'
 import { Interruption } from './interruption.js'
 import { Progress } from './progress.js'
-import { problemLines } from './report.js'
-import { screen } from './screen.js'
 import { TablesLeftError } from './tables-left-error.js'
 
 /** The demos from command line to exit code; whatever goes wrong is said in one line on stderr. */
@@ -61,10 +57,18 @@ async function show(
     progress.clear()
     process.stdout.write(text)
   }
+  // Here, so that a slip of the pen in the options is answered before all the ORMs are loaded.
+  const { demo } = await import('./demo.js')
   const oversell = () => demo(options, env['DATABASE_URL'], progress, signal)
-  if (name !== undefined && name !== 'oversell')
+  if (name !== undefined && name !== 'oversell') {
+    const { runDemos } = await import('./demos/run-demos.js')
     return await runDemos(options, oversell, { colours, progress, print, signal })
-  const report = await oversell()
+  }
+  const [{ screen }, { problemLines }, report] = await Promise.all([
+    import('./screen.js'),
+    import('./report.js'),
+    oversell(),
+  ])
   print(json ? `${JSON.stringify(report, null, 2)}\n` : screen(report, colours))
   return problemLines(report)
 }
