@@ -12,7 +12,7 @@ export function introduction(demo: Demo, colours: boolean): string {
   return [
     '',
     `  ${paint('bold', demo.name)}: ${demo.title}`,
-    ...demo.about.map((line) => paint('dim', `  ${line}`)),
+    ...wrapped(demo.about.join(' ')).map((line) => paint('dim', `  ${line}`)),
     '',
     '',
   ].join('\n')
@@ -22,7 +22,7 @@ export function introduction(demo: Demo, colours: boolean): string {
 export function demoScreen(demo: Demo, report: DemoReport, colours: boolean): string {
   const paint = painter(colours)
   const names = report.orms.map((orm) => ormNames[orm]).join(', ')
-  const why = demo.whyNotAll === undefined ? [] : [paint('dim', `  ${demo.whyNotAll}`)]
+  const why = demo.whyNotAll === undefined ? [] : wrapped(demo.whyNotAll).map((line) => paint('dim', `  ${line}`))
   return [
     ...report.tables.flatMap((table) => [...lines(table, paint), '']),
     ...report.claims.flatMap(({ claim, holds, seen }) =>

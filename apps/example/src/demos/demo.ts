@@ -42,7 +42,7 @@ export interface Demo {
   readonly name: DemoName
   /** In one line. */
   readonly title: string
-  /** What happens, in a few lines of 76 characters. */
+  /** What happens, in a few lines. */
   readonly about: readonly string[]
   /** What it is written in; one file each in the demo's folder. */
   readonly orms: readonly Orm[]
