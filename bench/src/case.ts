@@ -22,6 +22,8 @@ export interface Case {
   /** Peers that cannot do it are left out of the row. */
   readonly needs: readonly Ability[]
   readonly connections: number
+  /** Peers that get another number of them. */
+  readonly connectionsOf?: Readonly<Record<string, number>>
   /** Milliseconds that the network adds to a round trip; 0 goes straight to the server. */
   readonly roundTripMs: number
   /** Left out of `--quick`. */

@@ -24,7 +24,7 @@ if (peer === undefined || testCase === undefined || url === undefined || process
 
 const client = new pg.Client(url)
 await client.connect()
-const session = await peer.open(url, testCase.connections)
+const session = await peer.open(url, testCase.connectionsOf?.[peer.name] ?? testCase.connections)
 
 async function measureRoundTrip(): Promise<number> {
   const times: number[] = []

@@ -71,7 +71,8 @@ describe('the bench', () => {
           ...common,
           case: 'acquire-each',
           unit: 'ns',
-          results: { lifeguard: number, 'pg.Pool': number, 'postgres.js': number },
+          results: { lifeguard: number, 'pg.Pool': number, 'postgres.js': number, slonik: number },
+          ratios: { 'pg.Pool': number, 'postgres.js': number, slonik: number },
         },
         {
           ...common,
@@ -82,8 +83,10 @@ describe('the bench', () => {
             'pg.Pool': number,
             'pg.Pool named': number,
             'postgres.js': number,
+            slonik: number,
             'pg pipelined': number,
           },
+          ratios: expect.objectContaining({ 'pg.Pool': number, 'pg pipelined': number }),
         },
       ])
       expect(await untilEmpty(() => readdirSync(folder))).toEqual([])
@@ -109,6 +112,6 @@ describe('the bench', () => {
   test('lists its cases', async () => {
     const { code, stdout } = await bench(['--help'])
     expect(code).toBe(0)
-    expect(stdout).toContain('select-64-on-10-loopback')
+    expect(stdout).toContain('select-64-on-8-loopback')
   })
 })

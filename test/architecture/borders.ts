@@ -3,6 +3,8 @@ import type { SourceFile } from './source-file.js'
 
 const core = 'packages/core/'
 const testing = 'packages/testing/'
+/** Tests in the form of a package: what a test may know, it may. */
+const conformance = 'packages/conformance/'
 /** ORMs, each of which one adapter knows, and the core none. */
 const orms = /^(kysely|drizzle-orm|@prisma\/|prisma$|typeorm|sequelize|@mikro-orm\/|slonik$|knex$)/
 const drivers = /^(pg|pg-[\w-]+|@types\/pg|postgres)$/
@@ -33,7 +35,9 @@ export function driverOutsideWire(files: readonly SourceFile[]): string[] {
 /** Time and chance are injected; base/ alone gets them from the system. */
 export function timeOutsideBase(files: readonly SourceFile[]): string[] {
   return files
-    .filter(({ path }) => !path.startsWith(`${core}src/base/`) && !path.startsWith(testing))
+    .filter(
+      ({ path }) => !path.startsWith(`${core}src/base/`) && !path.startsWith(testing) && !path.startsWith(conformance),
+    )
     .flatMap((file) => [
       ...file.identifiers
         .filter(({ text }) => timing.test(text))
@@ -51,7 +55,11 @@ const translations: ReadonlySet<string> = new Set(['packages/prisma/src/driver-e
 export function sqlStateOutsideErrors(files: readonly SourceFile[]): string[] {
   return files
     .filter(
-      ({ path }) => !path.startsWith(`${core}src/errors/`) && !path.startsWith(testing) && !translations.has(path),
+      ({ path }) =>
+        !path.startsWith(`${core}src/errors/`) &&
+        !path.startsWith(testing) &&
+        !path.startsWith(conformance) &&
+        !translations.has(path),
     )
     .flatMap((file) =>
       [
@@ -63,7 +71,7 @@ export function sqlStateOutsideErrors(files: readonly SourceFile[]): string[] {
 
 /**
  * Who may know whom: the core and the testing package know no other package of this house and no ORM; an adapter knows
- * the core by its name, not by a path into it.
+ * the core by its name, not by a path into it. The cases of conformance know the core and the testing package.
  */
 export function wrongNeighbours(files: readonly SourceFile[]): string[] {
   const found: string[] = []
@@ -75,7 +83,11 @@ export function wrongNeighbours(files: readonly SourceFile[]): string[] {
       const isOfThisHouse = name.startsWith('@pg-lifeguard/')
       if (isAlone && isOfThisHouse)
         found.push(tell(file, line, `imports ${specifier}: it may know no package above it`))
-      else if (isOfThisHouse && specifier !== '@pg-lifeguard/core') {
+      else if (file.path.startsWith(conformance)) {
+        if (isOfThisHouse && specifier !== '@pg-lifeguard/core' && specifier !== '@pg-lifeguard/testing')
+          found.push(tell(file, line, `imports ${specifier}: its cases know no adapter, subjects are in its tests`))
+        if (orms.test(name)) found.push(tell(file, line, `imports ${specifier}: its cases know no ORM`))
+      } else if (isOfThisHouse && specifier !== '@pg-lifeguard/core') {
         found.push(tell(file, line, `imports ${specifier}: of this house an adapter knows @pg-lifeguard/core alone`))
       }
       if (isAlone && orms.test(name)) found.push(tell(file, line, `imports ${specifier}: ORMs are for the adapters`))

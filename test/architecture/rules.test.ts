@@ -182,6 +182,13 @@ describe('borders', () => {
     expect(wrongNeighbours(adapter("import { createPool } from '@pg-lifeguard/core'\nimport 'kysely'"))).toEqual([])
   })
 
+  test('the cases of conformance know no adapter and no ORM', () => {
+    const cases = (text: string): SourceFile[] => invented({ 'packages/conformance/src/cases/a.ts': text })
+    expect(wrongNeighbours(cases("import { withLock } from '@pg-lifeguard/kysely'"))).toHaveLength(1)
+    expect(wrongNeighbours(cases("import { sql } from 'kysely'"))).toHaveLength(1)
+    expect(wrongNeighbours(cases("import { startFaultProxy } from '@pg-lifeguard/testing'"))).toEqual([])
+  })
+
   test.each(['skip', 'only', 'todo', 'skipIf'])('test.%s is seen', (how) => {
     expect(laxTests(core('a.test.ts', `test.${how}('a', run)`))).toHaveLength(1)
   })

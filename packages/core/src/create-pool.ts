@@ -37,7 +37,7 @@ import { endpointText } from './wire/endpoint.js'
  * ```
  */
 export function createPool(given: PoolOptions = {}): Pool {
-  const { options, limits, connect, replicas, cluster: clusterOptions } = resolveOptions(given)
+  const { options, limits, connect, statements, replicas, cluster: clusterOptions } = resolveOptions(given)
   const name = options.name ?? 'lifeguard'
   const environment: PoolEnvironment = {
     clock: options.environment?.clock ?? systemClock,
@@ -80,13 +80,14 @@ export function createPool(given: PoolOptions = {}): Pool {
     watch,
     watching,
     resetMode,
+    statements,
     share,
     events,
     options: clusterOptions,
     places,
   }
   const { host, cluster } = alone
-    ? { host: new Host(destination, limits, environment, watch, resetMode, { share }), cluster: undefined }
+    ? { host: new Host(destination, limits, environment, watch, { resetMode, statements, share }), cluster: undefined }
     : createCluster(plan)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   // Locks leave at least half of the pool to the work that is done under them.

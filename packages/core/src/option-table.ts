@@ -49,6 +49,12 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   // What comes back: host/hygiene.ts
   resetOnRelease: choice(...resetModes),
 
+  // Sharing: host/lane-options.ts
+  lanes: groupOrFalse(),
+  'lanes.maxDepth': count({ least: 1 }),
+  'lanes.maxBytes': count({ least: 1 }),
+  'lanes.slowAfterMs': duration(),
+
   // Connecting: wire/connect-options.ts
   connectionString: { ...text(), isSecret: true },
   host: list(text()),
@@ -76,6 +82,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   statementTimeoutMs: duration(),
   idleInTransactionTimeoutMs: duration(),
   applicationName: text(),
+  statementCacheSize: count({ most: 10_000 }),
   settings: custom('an object of runtime parameters: { name: value }', isObject),
 
   // Replicas: cluster/cluster-options.ts, which checks each of them

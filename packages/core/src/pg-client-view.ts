@@ -6,7 +6,7 @@ import { withCallersStack } from './session/queryable.js'
 import type { Submittable } from './wire/foreign-statement.js'
 import { callBack, type PgCallback, type PgQueryCall, pgQueryCall } from './wire/pg-query-call.js'
 import { PgClientBase, sameClient, takeIdentity } from './wire/pg-shapes.js'
-import type { QueryResult } from './wire/statement.js'
+import type { QueryResult } from './wire/query-result.js'
 
 /** How a client is given back: `true` or an error closes its connection. */
 export type Release = (error?: Error | boolean) => void

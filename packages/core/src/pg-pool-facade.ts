@@ -1,4 +1,5 @@
 import type { Limit } from './base/limit.js'
+import { PoolClosedError } from './errors/pool-errors.js'
 import { limitOf, PgClientView, type Release } from './pg-client-view.js'
 import { JoinedSession, refusal } from './session/joined-session.js'
 import { OwnSession, type PgSession, standing } from './session/pg-session.js'
@@ -8,7 +9,8 @@ import type { Connection } from './wire/connection.js'
 import type { Submittable } from './wire/foreign-statement.js'
 import { callBack, type PgCallback, type PgQueryCall, pgQueryCall } from './wire/pg-query-call.js'
 import { PgPoolBase } from './wire/pg-shapes.js'
-import type { QueryResult, StatementConfig } from './wire/statement.js'
+import type { QueryResult } from './wire/query-result.js'
+import type { StatementConfig } from './wire/statement.js'
 import { transactionControl } from './wire/transaction-control.js'
 
 /** The pool behind the facade. */
@@ -126,8 +128,9 @@ export class PgPoolFacade extends PgPoolBase {
       if (ambient.current?.transaction !== undefined) {
         const control = transactionControl(call.config.text)
         if (control !== undefined) throw refusal(control.kind)
+      } else {
+        this.#assertOpen()
       }
-      this.#assertOpen()
       return await this.#pool.execute(call.config, limitOf(call.timeoutMs, ambient))
     } catch (error) {
       throw withCallersStack(error)
@@ -153,11 +156,12 @@ export class PgPoolFacade extends PgPoolBase {
 
   async #checkOut(): Promise<PgClientView> {
     try {
-      this.#assertOpen()
       const { ambient } = this.#environment
       const limit = ambient.limitFor(undefined)
       const open = ambient.current?.transaction
+      // What was begun before the end is finished.
       if (open !== undefined) return this.#view(await JoinedSession.join(open, limit))
+      this.#assertOpen()
       const { cluster, host } = this.#environment
       const causality = cluster === undefined ? undefined : ambient.current?.causality
       const slot = host.tryTake(ambient.current?.holder) ?? (await host.take(limit, ambient.current?.holder))
@@ -199,7 +203,9 @@ export class PgPoolFacade extends PgPoolBase {
 
   #assertOpen(): void {
     if (!this.#environment.host.pool.isEnding) return
-    throw new Error('Cannot use a pool after calling end on the pool')
+    // The message is pg's, the cause says it to those who look for the pool's own.
+    const cause = new PoolClosedError('no connection is given out')
+    throw new Error('Cannot use a pool after calling end on the pool', { cause })
   }
 }
 

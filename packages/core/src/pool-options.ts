@@ -10,7 +10,9 @@ import {
 } from './cluster/cluster-options.js'
 import { connectSettings } from './connection-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import type { StatementOptions } from './host/host.js'
 import type { HygieneOptions } from './host/hygiene.js'
+import { defaultLanes, type LaneOptions } from './host/lane-options.js'
 import { mergeOptions } from './merge-options.js'
 import { optionTable } from './option-table.js'
 import { defaultOverload, type ResolvedOverload } from './policy/codel.js'
@@ -37,6 +39,14 @@ export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions,
   readonly name?: string | undefined
   /** How advisory locks are held. */
   readonly locks?: PoolLockOptions | undefined
+  /**
+   * How `query` shares connections while all are in use: statements outside of transactions are then sent on a connection
+   * before the answer to the one before has come. `false` never shares, which a pooler in between may need; neither does
+   * a pool with `resetOnRelease: 'full'`.
+   *
+   * @default { maxDepth: 16, maxBytes: 1048576, slowAfterMs: 20 }
+   */
+  readonly lanes?: LaneOptions | false | undefined
   /** How the session is kept that `listen` uses. */
   readonly listen?: PoolListenOptions | undefined
   /** Bounds on what retries may add to the load while everything fails. @default { reserve: 100, perSuccess: 1 } */
@@ -96,6 +106,8 @@ export const defaultPoolLocks = { maxConnections: 4, heartbeatMs: 5_000, selfTes
 export interface ResolvedPoolOptions {
   /** Sizes and times, with their defaults. */
   readonly limits: ResolvedPoolLimits
+  /** What is prepared, and which connections are shared. */
+  readonly statements: StatementOptions
   /** How to connect, from the fields, the connection string and the environment together. */
   readonly connect: ConnectSettings
   /** Replicas and what has to do with them, with their defaults. */
@@ -125,7 +137,26 @@ export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEn
   const replicas = cluster.replicas.map((replica, index) => {
     return { ...replica, connect: replicaSettings(values, replica, index) }
   })
-  return { limits, options, connect: connectSettings(values), cluster, replicas }
+  return {
+    limits,
+    options,
+    statements: resolveStatements(options),
+    connect: connectSettings(values),
+    cluster,
+    replicas,
+  }
+}
+
+/** The default of `statementCacheSize`. */
+const defaultStatementCacheSize = 256
+
+function resolveStatements({ statementCacheSize, lanes, resetOnRelease }: InMs<PoolOptions>): StatementOptions {
+  // A session that is to be reset after each use has one user at a time.
+  const isShared = lanes !== false && resetOnRelease !== 'full'
+  return {
+    cacheSize: statementCacheSize ?? defaultStatementCacheSize,
+    lanes: isShared ? { ...defaultLanes, ...withoutUndefined(lanes ?? {}) } : undefined,
+  }
 }
 
 function resolveOverload(given: InMs<PoolOptions>['overload']): ResolvedOverload | false {

@@ -7,7 +7,6 @@ import { within } from './errors/given-up.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'
 import { PoolClosedError } from './errors/pool-errors.js'
-import { TransactionClosedError } from './errors/transaction-errors.js'
 import type { BreakerStats } from './host/host-breaker.js'
 import type { HostCounts } from './host/host-counts.js'
 import { runExclusive } from './host/run-exclusive.js'
@@ -25,6 +24,7 @@ import { causalToken, withCausality } from './session/causality.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
 import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './session/copy/copy-from.js'
 import { type CopyOrigin, type CopyToOptions, copyTo } from './session/copy/copy-to.js'
+import { endedError } from './session/ended-transaction.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
 import type { Listeners } from './session/listen/listeners.js'
@@ -65,7 +65,8 @@ import { withTransaction } from './session/with-transaction.js'
 import type { CopyResult } from './wire/copy-in.js'
 import type { ExchangeConfig } from './wire/exchange.js'
 import type { PgPool } from './wire/pg-shapes.js'
-import type { QueryResult, StatementConfig } from './wire/statement.js'
+import type { QueryResult } from './wire/query-result.js'
+import type { StatementConfig } from './wire/statement.js'
 
 /** The pool at one moment, in numbers. */
 export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
@@ -88,6 +89,10 @@ export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
   readonly waiting: number
   /** How long the first of them has waited, in milliseconds. */
   readonly longestWaitMs: number
+  /** Connections on which statements outside of transactions run now, that others may join. */
+  readonly lanes: number
+  /** Statements that were sent on a connection while others were under way on it, since the pool was made. */
+  readonly pipelined: number
   /** How often work was done again, by `withTransaction` and `withOptimisticRetry`. */
   readonly retries: number
   /** Retries that the budget would still allow at once. */
@@ -355,7 +360,7 @@ export class Pool implements Operable, AsyncDisposable {
   /** The transaction that queries on this pool would join here; undefined outside of any. */
   get currentTransaction(): Transaction | undefined {
     const transaction = this.#environment.ambient.current?.transaction
-    if (transaction?.isOver === true) throw new TransactionClosedError('the transaction around this code has ended')
+    if (transaction?.isOver === true) throw endedError(transaction)
     return transaction
   }
 
@@ -661,6 +666,8 @@ export class Pool implements Operable, AsyncDisposable {
       connecting: pool.connecting,
       waiting: pool.waiting,
       longestWaitMs: pool.longestWaitMs,
+      lanes: host.lanes.inUse,
+      pipelined: host.lanes.pipelined,
       retries: counts.retries,
       retryBudget: retryBudget.available,
       hosts: cluster?.stats() ?? [],

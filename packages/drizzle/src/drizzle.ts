@@ -1,8 +1,8 @@
 import type { Pool } from '@pg-lifeguard/core'
 import type { DrizzleConfig } from 'drizzle-orm'
 import { drizzle as drizzleOnClient, type NodePgDatabase } from 'drizzle-orm/node-postgres'
-import { OpenTransactionClient } from './open-transaction-client.js'
-import { remember } from './pool-of.js'
+import { OpenTransactionClient, OpenTransactionPool } from './open-transaction-client.js'
+import { type Link, remember } from './pool-of.js'
 
 /** Everything that `drizzle` of `drizzle-orm/node-postgres` can be told. */
 type AnyConfig = NonNullable<Parameters<typeof drizzleOnClient.mock>[0]>
@@ -49,17 +49,18 @@ export function drizzle<S extends Schema = NoSchema>(pool: Pool, options?: Drizz
   // As a field: Drizzle 1.0 ignores a pool in the first place, and opens one of its own.
   const on = (client: object): NodePgDatabase<S> => drizzleOnClient({ ...options, client } as never)
   const pgPool = pool.asPgPool()
-  const client = new OpenTransactionClient(pool)
+  const open = new OpenTransactionPool()
   let inside: NodePgDatabase<S> | undefined
-  const link = {
+  const link: Link = {
     pool,
-    adopt: (fn: (tx: never) => Promise<unknown>) => {
-      inside ??= on(client)
+    adopt: (transaction, fn) => {
+      inside ??= on(open)
       const db = inside
-      return client.adopt<never>((begin) => db.transaction(begin as never), fn)
+      const client = new OpenTransactionClient(pool, transaction)
+      remember(client, link)
+      return open.adopt<never>(client, (begin) => db.transaction(begin as never), fn)
     },
   }
   remember(pgPool, link)
-  remember(client, link)
   return on(pgPool) as LifeguardDatabase<S>
 }

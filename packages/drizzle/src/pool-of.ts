@@ -1,4 +1,4 @@
-import { InvalidOptionError, type Pool } from '@pg-lifeguard/core'
+import { type Transaction as CoreTransaction, InvalidOptionError, type Pool } from '@pg-lifeguard/core'
 
 /** A database of Drizzle, or one of its transactions, of whatever schema. */
 export interface AnyDatabase {
@@ -12,10 +12,10 @@ export type TransactionOf<DB extends AnyDatabase> = Parameters<DB['transaction']
   ? Tx
   : never
 
-/** A pool with the way to make a transaction object of Drizzle that stands for the transaction around the call. */
+/** A pool with the way to make a transaction object of Drizzle that stands for one that the core has begun. */
 export interface Link {
   readonly pool: Pool
-  adopt(fn: (tx: never) => Promise<unknown>): Promise<unknown>
+  adopt(transaction: CoreTransaction, fn: (tx: never) => Promise<unknown>): Promise<unknown>
 }
 
 /** By what Drizzle runs its statements on: the facade of a pool, or what stands for an open transaction of it. */

@@ -33,5 +33,5 @@ export async function withTransaction<DB extends AnyDatabase, T>(
   options?: TransactionOptions,
 ): Promise<T> {
   const { pool, adopt } = linkOf(db)
-  return await pool.withTransaction((core) => adopt((tx) => fn(tx, core)) as Promise<T>, options)
+  return await pool.withTransaction((core) => adopt(core, (tx) => fn(tx, core)) as Promise<T>, options)
 }

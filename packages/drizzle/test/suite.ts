@@ -239,6 +239,37 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
       expect(await names()).toEqual(['b'])
     })
 
+    test('cannot be used when it is over, nor from a transaction that is not its own', async () => {
+      const kept: Adapter.TransactionOf<Database>[] = []
+      await withTransaction(db, async (tx) => {
+        kept.push(tx)
+        await tx.insert(item).values({ id: 1, name: 'in time' })
+      })
+      const [tx] = kept
+      if (tx === undefined) throw new Error('bug: no transaction')
+      const late = (): Promise<unknown> => Promise.resolve(tx.insert(item).values({ id: 2, name: 'too late' }))
+      expect((await rejection(late())).cause).toMatchObject({ code: 'LIFEGUARD_TRANSACTION_CLOSED' })
+      await withTransaction(db, async (other) => {
+        expect((await rejection(late())).cause).toMatchObject({ code: 'LIFEGUARD_TRANSACTION_CLOSED' })
+        await other.insert(item).values({ id: 3, name: 'another' })
+      })
+      expect(await names()).toEqual(['in time', 'another'])
+    })
+
+    test('that was begun is finished while the pool ends', async () => {
+      let ended: Promise<void> | undefined
+      await withTransaction(db, async (tx) => {
+        await tx.insert(item).values({ id: 1, name: 'before' })
+        ended = pool.end()
+        await tx.insert(item).values({ id: 2, name: 'tx' })
+        await db.insert(item).values({ id: 3, name: 'db' })
+      })
+      await ended
+      expect(adapter.sqlStateOf(await rejection(Promise.resolve(db.select().from(item))))).toBeUndefined()
+      ;({ pool, db } = connect(database.url, 2))
+      expect(await names()).toEqual(['before', 'tx', 'db'])
+    })
+
     test('that swallowed a failure is not committed', async () => {
       const error = await rejection(
         withTransaction(db, async (tx) => {

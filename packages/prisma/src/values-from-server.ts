@@ -35,8 +35,8 @@ function isoYear(year: string, isBeforeChrist: boolean): string {
 
 /** The server leaves out minutes of zero, and has seconds for times before standard time; JavaScript reads minutes. */
 function isoOffset(offset = '+00'): string {
-  const [hours = '+00', minutes = '00'] = offset.split(':')
-  return `${hours}:${minutes}`
+  const [hours = '+00', minutes = ''] = offset.split(':')
+  return `${hours}:${minutes.padEnd(2, '0')}`
 }
 
 /** A time with a zone, as the time that it is in UTC: Prisma's values have no zone. */

@@ -6,7 +6,8 @@ import { givenUp, within } from '../errors/given-up.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
 import type { FlushMode } from '../pool/resource-pool.js'
 import type { Holder } from '../pool/waiter.js'
-import type { QueryResult, StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { StatementConfig } from '../wire/statement.js'
 import type { CausalToken } from './causal-token.js'
 import type { Causality } from './causality.js'
 import type { HostStats, RouteReason } from './cluster-events.js'
@@ -180,7 +181,7 @@ export class Cluster {
       member.reads += 1
       member.inFlight += 1
       try {
-        const result = await member.reader.query(config, limit, asking.holder)
+        const result = await member.reader.query(config, limit, asking.holder, reason)
         member.answered(since)
         return result
       } catch (error) {

@@ -1,5 +1,5 @@
 import { ConnectionLostError } from '../errors/pool-errors.js'
-import { Host } from '../host/host.js'
+import { Host, type StatementOptions } from '../host/host.js'
 import { HostWatch, type HostWatchOptions } from '../host/host-watch.js'
 import type { ResetMode } from '../host/hygiene.js'
 import { PrimaryTrail } from '../policy/primary-trail.js'
@@ -41,6 +41,8 @@ export interface ClusterPlan {
   /** What is watched for on every host. */
   readonly watching: Omit<HostWatchOptions, 'role' | 'why'>
   readonly resetMode: ResetMode
+  /** What is prepared, and which connections are shared, on every host. */
+  readonly statements: StatementOptions
   /** The budget that the connections to the primary are taken from, if there is one. */
   readonly share: BudgetShare | undefined
   readonly events: ClusterVoice
@@ -54,7 +56,9 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
   const trail = new PrimaryTrail()
   const members = plan.places.map(({ where, destination, limits, weight, share }) => {
     const watched = new HostWatch(where, { ...watching, role: 'replica', why: 'a read' }, environment)
-    const reader = new Host(destination, limits, environment, watched, plan.resetMode, {
+    const reader = new Host(destination, limits, environment, watched, {
+      resetMode: plan.resetMode,
+      statements: plan.statements,
       failsFast: true,
       share,
       // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.
@@ -94,7 +98,9 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
       events.emit('primary-lost', () => ({ host: member.where, error }))
     },
   })
-  const host = new Host(plan.destination, plan.limits, environment, watch, plan.resetMode, {
+  const host = new Host(plan.destination, plan.limits, environment, watch, {
+    resetMode: plan.resetMode,
+    statements: plan.statements,
     open: (signal) => topology.openWriter(signal),
     unavailableTimeoutMs: options.failoverTimeoutMs,
     share: plan.share,

@@ -27,6 +27,7 @@ const byClass: Readonly<Record<ErrorClass, BreakerVerdict>> = {
   contended: 'neutral',
   configuration: 'neutral',
   'outcome-unknown': 'neutral',
+  'stale-plan': 'success',
   user: 'success',
 }
 

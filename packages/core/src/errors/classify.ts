@@ -1,6 +1,7 @@
 import { causeChain } from './cause-chain.js'
 import { LifeguardError, type LifeguardErrorCode } from './lifeguard-error.js'
 import { errorWithSqlState, sqlStateAt } from './sqlstate.js'
+import { isMarkedStalePlan } from './stale-plan.js'
 
 /**
  * What an error asks for. Retry, breaker, router and locks all read this one table; none keeps a list of its own.
@@ -8,6 +9,7 @@ import { errorWithSqlState, sqlStateAt } from './sqlstate.js'
  * - `conflict`: the server undid the transaction because of others; run the whole of it again.
  * - `version-conflict`: an optimistic version check failed; read again and try again.
  * - `deadlock`: as `conflict`, by the deadlock detector.
+ * - `stale-plan`: what the pool had prepared was dropped or changed with the schema; run the whole transaction again.
  * - `connection`: the session is gone; again on a new connection, only while no COMMIT byte was written.
  * - `unavailable`: the pool waited for the server for as long as it was allowed to; to try again is the caller's choice.
  * - `topology`: this host is not the primary (any more); find the primary, then again.
@@ -23,6 +25,7 @@ export type ErrorClass =
   | 'conflict'
   | 'version-conflict'
   | 'deadlock'
+  | 'stale-plan'
   | 'connection'
   | 'unavailable'
   | 'topology'
@@ -113,6 +116,7 @@ export function classify(error: unknown, phase: Phase = 'statement'): ErrorClass
 }
 
 function classOfServerError(error: object, state: string, phase: Phase): ErrorClass {
+  if (isMarkedStalePlan(error)) return 'stale-plan'
   if (phase === 'connect' && state === '53300') return 'connection' // a full server empties again
   if (state === '0A000' && isReadOnlyRefusal(error)) return 'topology'
   if (state === '55000' && isRecoveryRefusal(error)) return 'topology'
@@ -157,7 +161,7 @@ const busy: ReadonlySet<LifeguardErrorCode> = new Set(['LIFEGUARD_ACQUIRE_TIMEOU
 
 /** Whether the whole transaction may be run again by default: the server has undone it, or never got to commit it. */
 export function isRetryableByDefault(kind: ErrorClass): boolean {
-  return kind === 'conflict' || kind === 'deadlock' || kind === 'connection'
+  return kind === 'conflict' || kind === 'deadlock' || kind === 'connection' || kind === 'stale-plan'
 }
 
 /**

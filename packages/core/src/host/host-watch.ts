@@ -9,7 +9,7 @@ import type { LeakReport } from '../pool/resource-factory.js'
 import type { PoolEnvironment } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Connection } from '../wire/connection.js'
-import type { Statement } from '../wire/statement.js'
+import type { Operation } from '../wire/operation.js'
 import type { StatementObserver } from '../wire/statement-observer.js'
 import { HostBreaker } from './host-breaker.js'
 import { HostTally, refusalKind } from './host-counts.js'
@@ -80,6 +80,10 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     }
   }
 
+  joined(_slot: Slot<Connection>, waitMs: number): void {
+    this.tally.acquired(waitMs)
+  }
+
   released(slot: Slot<Connection>): void {
     this.breaker?.gaveBack(slot.resource)
     if (this.#release.isHeard) {
@@ -139,7 +143,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
 
   // What the connections tell
 
-  asked(statement: Statement, connection: Connection): number {
+  asked(statement: Operation, connection: Connection): number {
     if (this.#traces.isHeard && statement.text !== '') {
       const { text, name } = statement
       this.#traces.start(statement, { pool: this.#options.pool, ...this.#host(), pid: connection.pid, text, name })
@@ -148,7 +152,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   }
 
   answered(
-    statement: Statement,
+    statement: Operation,
     connection: Connection,
     mark: number,
     error: unknown,
@@ -172,7 +176,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   }
 
   #queryEvent(
-    statement: Statement,
+    statement: Operation,
     connection: Connection,
     error: unknown,
     durationMs: number | undefined,

@@ -2,16 +2,20 @@ import type { Limit } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
-import { ConnectionLostError } from '../errors/pool-errors.js'
+import type { Permit } from '../policy/circuit-breaker.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import { type BudgetShare, type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
 import type { Connection } from '../wire/connection.js'
 import type { Destination } from '../wire/destination.js'
-import { type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import { Statement, type StatementConfig } from '../wire/statement.js'
+import { StatementTexts } from '../wire/statement-texts.js'
 import type { HostWatch } from './host-watch.js'
 import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
+import type { ResolvedLaneOptions } from './lane-options.js'
+import { Lanes } from './lanes.js'
 import { watchForReturn } from './return-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
@@ -19,8 +23,12 @@ const checkBoundMs = 1_000
 /** The pause before a caller who goes on waiting for a server asks again. */
 const turnMs = 20
 
-/** What differs for a host that is one of several. */
+/** What a host is for, and how it keeps its connections. */
 export interface HostRole {
+  /** What is done to a connection that comes back. */
+  readonly resetMode?: ResetMode | undefined
+  /** What is prepared, and which connections are shared; nothing and none when left out. */
+  readonly statements?: StatementOptions | undefined
   /** Opens a connection; without it the host's own configuration says where. */
   readonly open?: ((signal?: AbortSignal) => Promise<Connection>) | undefined
   /** Whether a failed attempt to open is told to whoever waits at once: there is another host to go to. */
@@ -34,6 +42,14 @@ export interface HostRole {
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
 
+/** How statements outside of transactions are run. */
+export interface StatementOptions {
+  /** Statements that each connection keeps prepared; 0 for none. */
+  readonly cacheSize: number
+  /** How connections are shared; undefined for never. */
+  readonly lanes: ResolvedLaneOptions | undefined
+}
+
 /** One PostgreSQL server: the pool of connections to it, and the hygiene of what comes back. */
 export class Host {
   readonly pool: ResourcePool<Connection>
@@ -44,18 +60,20 @@ export class Host {
   readonly where: string
   readonly #openOne: (signal?: AbortSignal) => Promise<Connection>
   readonly #unavailableTimeoutMs: number
+  readonly lanes: Lanes
   readonly #destination: Destination
   readonly #limits: ResolvedPoolLimits
   /** Called with every new connection, before anybody else has it. */
   onOpened: ((connection: Connection) => void) | undefined
   readonly #hygiene: Hygiene
+  /** What is known of the texts that run here. */
+  readonly #texts: StatementTexts
 
   constructor(
     destination: Destination,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
     watch: HostWatch,
-    resetMode: ResetMode = defaultResetMode,
     role: HostRole = {},
   ) {
     this.environment = environment
@@ -66,7 +84,8 @@ export class Host {
     this.watch = watch
     this.#destination = destination
     this.#limits = limits
-    this.#hygiene = new Hygiene(resetMode, environment.clock)
+    this.#hygiene = new Hygiene(role.resetMode ?? defaultResetMode, environment.clock)
+    this.#texts = new StatementTexts(role.statements?.cacheSize ?? 0)
     this.pool = new ResourcePool<Connection>(
       {
         where: destination.where,
@@ -86,6 +105,7 @@ export class Host {
       watch,
       role.share,
     )
+    this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, role.statements?.lanes)
     watch.waiting = () => this.pool.waiting
     const { breaker } = watch
     if (breaker === undefined) return
@@ -101,68 +121,108 @@ export class Host {
     }
   }
 
+  /** Whether statements may be sent on connections that others use: not to a host that fails. */
+  get mayShare(): boolean {
+    return this.watch.breaker?.isClosed !== false
+  }
+
   /** A connection at once, when one is ready to be used and the breaker is closed; undefined when `take` is needed. */
   tryTake(holder: Holder | undefined): ConnectionSlot | undefined {
     const { breaker } = this.watch
     return breaker === undefined || breaker.isClosed || holder?.isUrgent === true ? this.pool.tryAcquire() : undefined
   }
 
+  /** A connection, now or when one comes free; see `request`. */
+  take(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
+    return new Promise((resolve, reject) => this.request(resolve, reject, limit, holder))
+  }
+
   /**
    * A connection, now or when one comes free. Every caller that does not get one at once comes through here.
    *
-   * @throws what `ResourcePool.acquire` throws; BreakerOpenError at once while the breaker is open, and when it opens
-   * during the wait, unless the holder is urgent
+   * @param refused gets what `ResourcePool.acquire` throws; BreakerOpenError at once while the breaker is open, and when it
+   * opens during the wait, unless the holder is urgent
+   * @param isSharing see `ResourcePool.request`
    */
-  async take(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
+  request(
+    served: (slot: ConnectionSlot) => void,
+    refused: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing = false,
+  ): void {
     const { clock } = this.environment
     const since = clock.now()
-    for (;;) {
-      try {
-        return await this.#takeOnce(limit, holder)
-      } catch (error) {
-        // Where another host may take this one's place, that is waited for, as long as the role allows.
-        const left = since + this.#unavailableTimeoutMs - clock.now()
-        if (left <= 0 || this.pool.isEnding || classify(error) !== 'unavailable') throw error
-        const reached = await sleep(Math.min(left, turnMs), clock, limit)
-        if (reached !== undefined) throw givenUp(reached, 'not-sent', error)
-      }
+    const ask = (): void => {
+      this.#requestOnce(
+        served,
+        (error) => {
+          // Where another host may take this one's place, that is waited for, as long as the role allows.
+          const left = since + this.#unavailableTimeoutMs - clock.now()
+          if (left <= 0 || this.pool.isEnding || classify(error) !== 'unavailable') refused(error)
+          else {
+            void sleep(Math.min(left, turnMs), clock, limit).then((reached) => {
+              if (reached === undefined) ask()
+              else refused(givenUp(reached, 'not-sent', error))
+            })
+          }
+        },
+        limit,
+        holder,
+        isSharing,
+      )
     }
+    ask()
   }
 
-  async #takeOnce(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
+  #requestOnce(
+    served: (slot: ConnectionSlot) => void,
+    refused: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing: boolean,
+  ): void {
     const { breaker } = this.watch
-    const since = this.environment.clock.now()
-    try {
-      if (breaker === undefined || holder?.isUrgent === true) return await this.pool.acquire(limit, holder)
-      const permit = breaker.admit()
-      try {
-        const slot = await this.pool.acquire(limit, holder)
-        breaker.taken(permit, slot.resource)
-        return slot
-      } catch (error) {
-        breaker.refused(permit, error)
-        throw error
-      }
-    } catch (error) {
-      this.watch.refused(error, this.environment.clock.now() - since)
-      throw error
+    const { clock } = this.environment
+    const since = clock.now()
+    const tell = (error: Error): void => {
+      this.watch.refused(error, clock.now() - since)
+      refused(error)
     }
+    if (breaker === undefined || holder?.isUrgent === true) {
+      this.pool.request(served, tell, limit, holder, isSharing)
+      return
+    }
+    let permit: Permit
+    try {
+      permit = breaker.admit()
+    } catch (error) {
+      tell(error as Error)
+      return
+    }
+    this.pool.request(
+      (slot) => {
+        breaker.taken(permit, slot.resource)
+        served(slot)
+      },
+      (error) => {
+        breaker.refused(permit, error)
+        tell(error)
+      },
+      limit,
+      holder,
+      // A probe is one statement on one connection.
+      isSharing && !permit.isProbe,
+    )
   }
 
-  /** One statement on whatever connection is free, in a transaction of its own. */
-  async query(config: StatementConfig, limit: Limit, holder: Holder | undefined): Promise<QueryResult> {
-    for (;;) {
-      const slot = this.tryTake(holder) ?? (await this.take(limit, holder))
-      const statement = new Statement(config)
-      try {
-        return await slot.resource.run(statement, limit)
-      } catch (error) {
-        // The connection had died while it idled, and nothing was sent: that is the pool's affair, not the caller's.
-        if (!(error instanceof ConnectionLostError) || error.sent) throw error
-      } finally {
-        this.release(slot)
-      }
-    }
+  /**
+   * One statement on whatever connection is free, or shared with others, in a transaction of its own.
+   *
+   * @param why why this host was chosen, where there was a choice; for events
+   */
+  query(config: StatementConfig, limit: Limit, holder: Holder | undefined, why?: string): Promise<QueryResult> {
+    return this.lanes.query(config, limit, holder, why)
   }
 
   /** The configuration in the words of `pg.Pool`. */
@@ -213,6 +273,8 @@ export class Host {
     const since = clock.now()
     try {
       const connection = await this.#openOne(signal)
+      connection.remember(this.#texts)
+      this.lanes.keep(connection)
       connection.observer = this.watch
       connection.onLost((cause) => {
         if (!connection.isTornDown) this.watch.lost(connection, cause)

@@ -1,6 +1,6 @@
 import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel'
 import { type ErrorSummary, summaryOf } from '../errors/error-summary.js'
-import type { Statement } from '../wire/statement.js'
+import type { Operation } from '../wire/operation.js'
 
 /** The object that all messages about one statement share. Whoever traces may put a span on it. */
 export interface QueryTrace {
@@ -25,19 +25,19 @@ export interface QueryTrace {
  */
 export class QueryTraces {
   readonly #channels: TracingChannel<unknown, QueryTrace> = tracingChannel('pg-lifeguard:query')
-  readonly #running = new WeakMap<Statement, QueryTrace>()
+  readonly #running = new WeakMap<Operation, QueryTrace>()
 
   get isHeard(): boolean {
     return this.#channels.hasSubscribers
   }
 
   /** Between `start` and `end` is what the caller does in the same turn; stores bound to `start` hold meanwhile. */
-  start(statement: Statement, trace: QueryTrace): void {
+  start(statement: Operation, trace: QueryTrace): void {
     this.#running.set(statement, trace)
     this.#channels.start.runStores(trace, () => this.#channels.end.publish(trace))
   }
 
-  settle(statement: Statement, error: unknown): void {
+  settle(statement: Operation, error: unknown): void {
     const trace = this.#running.get(statement)
     if (trace === undefined) return
     this.#running.delete(statement)
@@ -55,7 +55,7 @@ export class QueryTraces {
 }
 
 /** Command and count of the last of its results. */
-export function outcomeOf(statement: Statement): { command: string | undefined; rowCount: number | null | undefined } {
+export function outcomeOf(statement: Operation): { command: string | undefined; rowCount: number | null | undefined } {
   const { result } = statement
   const last = Array.isArray(result) ? (result as (typeof result)[]).at(-1) : result
   return { command: last?.command, rowCount: last?.rowCount }

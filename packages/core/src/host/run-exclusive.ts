@@ -2,7 +2,7 @@ import type { Limit } from '../base/limit.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { Holder } from '../pool/waiter.js'
 import { type ExchangeConfig, statementFrom } from '../wire/exchange.js'
-import type { QueryResult } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
 import type { Host } from './host.js'
 
 /** Runs an exchange on a connection that nobody else uses meanwhile: whatever is free, as `Host.query` does. */

@@ -18,6 +18,8 @@ export type CloseReason = 'idle' | 'lifetime' | 'uses' | 'flushed' | 'shrunk' | 
 export interface PoolObserver<R> {
   /** One was handed out, to a caller who waited so long; `0` for one who did not have to wait. */
   acquired?(slot: Slot<R>, waitedMs: number): void
+  /** One that is in use was given to one more caller of its kind, who waited so long. */
+  joined?(slot: Slot<R>, waitedMs: number): void
   /** One came back, or was taken away. */
   released?(slot: Slot<R>): void
   /** One is on its way out. */

@@ -188,23 +188,87 @@ export class ResourcePool<R> {
    * PoolClosedError, OperationAbortedError, or what the server said when it will never let this user in.
    */
   acquire(limit: Limit, holder?: Holder): Promise<Slot<R>> {
-    // Work that has begun is finished also while the pool ends: what it holds would come back no sooner otherwise.
-    if (this.#phase === 'tearing' || (this.#phase === 'ending' && heldAround(holder) === 0)) {
-      return Promise.reject(new PoolClosedError('cannot acquire a connection'))
+    return new Promise((resolve, reject) => this.request(resolve, reject, limit, holder))
+  }
+
+  /**
+   * The same for callers that take their slot in the same turn in which it is given.
+   *
+   * @param isSharing whether it may also be given a slot that others of its kind use, through `joinSharing`
+   */
+  request(
+    resolve: (slot: Slot<R>) => void,
+    reject: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing = false,
+  ): void {
+    const refusal = this.#refusalAtOnce(limit, holder)
+    if (refusal !== undefined) {
+      reject(refusal)
+      return
     }
-    const reached = limitReached(limit, this.#clock)
-    if (reached !== undefined) return Promise.reject(givenUp(reached, 'not-sent'))
     const slot = this.tryAcquire()
-    if (slot !== undefined) return Promise.resolve(slot)
+    if (slot !== undefined) {
+      resolve(slot)
+      return
+    }
     if (this.#queued() >= this.#limits.maxWaiting && !this.#canServe()) {
       this.counts.turnedAway += 1
-      return Promise.reject(new QueueFullError(this.#limits.maxWaiting, this.figures()))
+      reject(new QueueFullError(this.#limits.maxWaiting, this.figures()))
+      return
     }
     const held = heldAround(holder)
     if (holder !== undefined && held > 0 && this.#waiters.heldByWaiting(holder) >= this.#limits.max) {
-      return Promise.reject(new SelfDeadlockError(held, this.figures()))
+      reject(new SelfDeadlockError(held, this.figures()))
+      return
     }
-    return new Promise((resolve, reject) => this.#enqueue(resolve, reject, limit, holder))
+    this.#enqueue(resolve, reject, limit, holder, isSharing)
+  }
+
+  #refusalAtOnce(limit: Limit, holder: Holder | undefined): Error | undefined {
+    // Work that has begun is finished also while the pool ends: what it holds would come back no sooner otherwise.
+    if (this.#phase === 'tearing' || (this.#phase === 'ending' && heldAround(holder) === 0)) {
+      return new PoolClosedError('cannot acquire a connection')
+    }
+    const reached = limitReached(limit, this.#clock)
+    return reached === undefined ? undefined : givenUp(reached, 'not-sent')
+  }
+
+  /** Whether every resource is in use, none may be opened, and nobody waits: who shares may then do so at once. */
+  get isSaturated(): boolean {
+    return this.#phase === 'open' && !this.#isPaused && this.#waiters.length === 0 && !this.#canServe()
+  }
+
+  /** How long a slot has been in use, in milliseconds. */
+  heldMs(slot: Slot<R>): number {
+    return this.#clock.now() - slot.busySince
+  }
+
+  /** Whether a slot that is in use may serve one more that shares it. */
+  mayJoin(slot: Slot<R>): boolean {
+    return slot.state === 'busy' && !this.#isPaused && this.#surplus() === 0 && this.#isFresh(slot)
+  }
+
+  /**
+   * Gives a slot that is in use to those at the head of the queue who share, `most` at most; stops at the first that
+   * does not, so that nobody is overtaken. Returns how many it gave it to.
+   */
+  joinSharing(slot: Slot<R>, most: number): number {
+    let joined = 0
+    while (joined < most && this.#waiters.first?.isSharing === true && this.mayJoin(slot)) {
+      const waiter = this.#waiters.shift()
+      if (waiter === undefined) break
+      waiter.stop()
+      slot.uses += 1
+      joined += 1
+      const now = this.#clock.now()
+      this.#observer.joined?.(slot, now - waiter.since)
+      this.#overload?.served(now, now - waiter.since, this.#waiters.length, this.longestWaitMs)
+      waiter.resolve(slot)
+    }
+    if (joined > 0) this.#dispatch()
+    return joined
   }
 
   /** Gives a slot back for the next one to use. */
@@ -354,10 +418,16 @@ export class ResourcePool<R> {
     }
   }
 
-  #enqueue(resolve: (slot: Slot<R>) => void, reject: (error: Error) => void, limit: Limit, holder?: Holder): void {
+  #enqueue(
+    resolve: (slot: Slot<R>) => void,
+    reject: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing: boolean,
+  ): void {
     const since = this.#clock.now()
     const stack = this.#leaks.capture()
-    const waiter: Waiter<R> = { resolve, reject, since, holder, stack, stop: nothing }
+    const waiter: Waiter<R> = { resolve, reject, since, holder, stack, isSharing, stop: nothing }
     // Bounds of its own are watched for it alone; the pool's, which most callers have only, by one timer for all.
     if (limit.signal !== undefined || limit.deadlineAt <= since + this.#limits.acquireTimeoutMs) {
       waiter.stop = watchLimit(limit, this.#clock, (reason) => {
@@ -512,8 +582,10 @@ export class ResourcePool<R> {
     const waiter = this.#isPaused ? this.#waiters.shiftHolding() : this.#waiters.shift()
     if (waiter === undefined) throw new Error('bug: a connection was to be served to an empty queue')
     waiter.stop()
-    waiter.resolve(this.#handOut(slot, waiter.stack, waiter.since))
+    this.#handOut(slot, waiter.stack, waiter.since)
     this.#overload?.served(slot.busySince, slot.busySince - waiter.since, this.#waiters.length, this.longestWaitMs)
+    // Last: whoever takes it may use it, and give it back, in this very call.
+    waiter.resolve(slot)
   }
 
   #handOut(slot: Slot<R>, stack: string | undefined, since?: number): Slot<R> {

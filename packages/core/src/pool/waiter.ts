@@ -33,5 +33,7 @@ export interface Waiter<R> {
   readonly since: number
   readonly holder: Holder | undefined
   readonly stack: string | undefined
+  /** Whether it can use a resource together with others of its kind. */
+  readonly isSharing: boolean
   stop: () => void
 }

@@ -1,7 +1,8 @@
 import { unlimited } from '../base/limit.js'
 import type { CommitFollower } from '../cluster/commit-follower.js'
 import type { Connection } from '../wire/connection.js'
-import { type Prelude, type QueryResult, Statement } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import { type Prelude, Statement } from '../wire/statement.js'
 
 /**
  * Sends COMMIT, and what the follower asks behind it in the same round trip.

@@ -1,7 +1,8 @@
 import type { Limit, OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
-import type { AheadConfig, PortalConfig, QueryResult, StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { AheadConfig, PortalConfig, StatementConfig } from '../wire/statement.js'
 import type { Sql } from './sql/sql-statement.js'
 
 /** The ways to say what to run: text and values, or one object with both; then how far it may go. */

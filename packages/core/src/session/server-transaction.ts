@@ -8,9 +8,11 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
 import type { Connection } from '../wire/connection.js'
-import { statementFrom } from '../wire/exchange.js'
+import { type Exchange, statementFrom } from '../wire/exchange.js'
 import type { ForeignConfig, ForeignStatement } from '../wire/foreign-statement.js'
-import { mayHoldSeveral, type Prelude, type QueryResult, Statement, type StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import { type Prelude, Statement, type StatementConfig } from '../wire/statement.js'
+import { mayHoldSeveral } from '../wire/statement-texts.js'
 import { commitOn } from './commit-position.js'
 import type { ConnectionSource } from './connection-source.js'
 import { type Sending, StatementLine } from './statement-line.js'
@@ -128,7 +130,7 @@ export class ServerTransaction {
    */
   async commit(): Promise<void> {
     const state = this.#state
-    if (this.isOver) throw this.#closedError()
+    if (this.isOver) throw this.closedError()
     if (!this.#begun) {
       const failure = this.#firstFailure
       this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
@@ -162,8 +164,8 @@ export class ServerTransaction {
     const { slot } = state
     const connection = slot.resource
     this.#finish('rolled back', cause)
-    this.#line.abandon(this.#closedError())
-    connection.abandon({ kind: 'aborted', reason: this.#closedError() })
+    this.#line.abandon(this.closedError())
+    connection.abandon({ kind: 'aborted', reason: this.closedError() })
     const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
     try {
       await connection.whenQuiet()
@@ -196,7 +198,11 @@ export class ServerTransaction {
     }
   }
 
-  async #run(connection: Connection, statement: Statement | ForeignStatement, sending: Sending): Promise<QueryResult> {
+  async #run(
+    connection: Connection,
+    statement: Statement | ForeignStatement | Exchange<unknown>,
+    sending: Sending,
+  ): Promise<QueryResult> {
     try {
       return await connection.run(statement, sending.limit)
     } finally {
@@ -211,7 +217,7 @@ export class ServerTransaction {
     const slot = await this.#source.take(bounds)
     if (this.#state.kind !== 'unopened') {
       this.#source.giveBack(slot)
-      throw this.#closedError()
+      throw this.closedError()
     }
     this.#state = { kind: 'open', slot }
     this.#stopListening = slot.resource.onLost((lostWith) => {
@@ -219,7 +225,7 @@ export class ServerTransaction {
       this.#firstFailure ??= cause
       if (this.#state.kind !== 'open') return
       this.#finish('its connection was lost', cause)
-      this.#line.abandon(this.#closedError())
+      this.#line.abandon(this.closedError())
       this.#giveBack(slot)
     })
     return slot
@@ -263,10 +269,11 @@ export class ServerTransaction {
   }
 
   #assertUsable(): void {
-    if (this.isOver) throw this.#closedError()
+    if (this.isOver) throw this.closedError()
   }
 
-  #closedError(): TransactionClosedError {
+  /** That it is over, how, and through what. */
+  closedError(): TransactionClosedError {
     const state = this.#state
     if (state.kind !== 'over') return new TransactionClosedError('committing')
     return new TransactionClosedError(state.how, state.cause === undefined ? undefined : { cause: state.cause })

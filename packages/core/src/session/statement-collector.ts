@@ -1,4 +1,5 @@
-import type { QueryResult, StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { StatementConfig } from '../wire/statement.js'
 
 /** Takes in what is asked of the pool in some code, to send it together with what is asked elsewhere. */
 export interface StatementCollector {

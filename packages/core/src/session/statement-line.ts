@@ -1,7 +1,8 @@
 import type { Clock } from '../base/clock.js'
 import { type Limit, limitReached, watchLimit } from '../base/limit.js'
 import { givenUp } from '../errors/given-up.js'
-import type { AheadConfig, Prelude, QueryResult, StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { AheadConfig, Prelude, StatementConfig } from '../wire/statement.js'
 
 /** A statement that waits for its turn. */
 interface Asked {

@@ -1,6 +1,7 @@
 import type { Limit } from '../base/limit.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
-import type { QueryResult, StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { StatementConfig } from '../wire/statement.js'
 import { Operations } from './operations.js'
 import type { Bounds, Executor } from './queryable.js'
 import type { ControlledTransaction } from './transaction.js'

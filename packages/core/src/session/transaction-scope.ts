@@ -4,7 +4,8 @@ import { within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
-import type { QueryResult, StatementConfig } from '../wire/statement.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { StatementConfig } from '../wire/statement.js'
 import type { Ambient, OpenTransaction } from './ambient.js'
 import { type Hook, type HookName, Hooks } from './hooks.js'
 import { Operations } from './operations.js'
@@ -76,6 +77,10 @@ export class TransactionScope extends Operations implements OpenTransaction {
     if (inner !== this) return await inner.execute(config, limit)
     if (this.#manual !== undefined) return await this.#manual.execute(config, limit)
     this.#assertOpen()
+    const context = this.#ambient.current
+    if (context?.collecting !== undefined && context.transaction === this) {
+      return await context.collecting.add(config as StatementConfig)
+    }
     const bounds = tighter(limit, this.#limit)
     while (this.#child !== undefined) await this.#turn(this.#child, bounds)
     return await this.server.query(config, bounds)

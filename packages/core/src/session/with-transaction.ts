@@ -3,10 +3,11 @@ import { sleep } from '../base/sleep.js'
 import { classify, type ErrorClass, isRetryableByDefault } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import { CommitUnknownError, TransactionClosedError } from '../errors/transaction-errors.js'
+import { CommitUnknownError } from '../errors/transaction-errors.js'
 import { fullJitter } from '../policy/backoff.js'
 import type { Holder } from '../pool/waiter.js'
 import { type ConnectionSource, fromPool, fromReplicas } from './connection-source.js'
+import { endedError } from './ended-transaction.js'
 import { commitFollower } from './follow-commit.js'
 import type { HookName, Hooks } from './hooks.js'
 import { assertFits } from './nested-options.js'
@@ -45,7 +46,7 @@ export async function withTransaction<T>(
   const { ambient, host } = environment
   const outer = ambient.current?.transaction
   if (outer !== undefined) {
-    if (outer.isOver) throw new TransactionClosedError('the transaction around this code has ended')
+    if (outer.isOver) throw endedError(outer)
     assertFits(options, outer)
     return await outer.withTransaction(fn, options)
   }

@@ -1,6 +1,7 @@
 import { Exchange, type Messages } from './exchange.js'
 import { type CommandCompleteMessage, type Field, ResultBase, type ResultInternals } from './pg-internals.js'
-import { type Prelude, prepared, type QueryResult, type StatementConfig } from './statement.js'
+import type { QueryResult } from './query-result.js'
+import { type Prelude, prepared, type StatementConfig } from './statement.js'
 
 /** As much is handed to the socket before what is there has gone out. */
 const mostUnsentBytes = 65_536
@@ -47,24 +48,28 @@ export class BatchExchange extends Exchange<QueryResult[]> {
 
   #write(messages: Messages): void {
     const { stream } = messages
-    while (this.#written < this.#items.length && stream.writableLength < mostUnsentBytes) {
-      const { text, values, isAgain } = this.#items[this.#written] as Item
-      if (!isAgain) messages.parse(text)
-      messages.bind(values)
-      if (!isAgain) messages.describe()
-      messages.execute()
-      this.#written += 1
+    for (;;) {
+      while (this.#written < this.#items.length && messages.unsentBytes < mostUnsentBytes) {
+        const { text, values, isAgain } = this.#items[this.#written] as Item
+        if (!isAgain) messages.parse(text)
+        messages.bind(values)
+        if (!isAgain) messages.describe()
+        messages.execute()
+        this.#written += 1
+      }
+      if (this.#written === this.#items.length) {
+        messages.sync()
+        return
+      }
+      messages.flush()
+      // A socket that is gone takes nothing more: the connection tells.
+      if (!stream.writable) return
+      if (stream.writableNeedDrain) break
     }
-    if (this.#written === this.#items.length) messages.sync()
-    else {
-      stream.once('drain', () => {
-        // What has not been written when a statement fails is never sent: the server would only skip it.
-        if (this.isSynced) return
-        stream.cork()
-        this.#write(messages)
-        stream.uncork()
-      })
-    }
+    stream.once('drain', () => {
+      // What has not been written when a statement fails is never sent: the server would only skip it.
+      if (!this.isSynced) this.#write(messages)
+    })
   }
 
   protected override onRowDescription(fields: readonly Field[]): void {

@@ -90,4 +90,12 @@ export interface ConnectOptions {
   readonly applicationName?: string | undefined
   /** Runtime parameters for every connection: `{ work_mem: '64MB' }`. Sent as it connects, at no extra round trip. */
   readonly settings?: Readonly<Record<string, string | number | boolean>> | undefined
+  /**
+   * Statements that each connection keeps prepared on the server: those that come again are parsed once. The one used the
+   * longest time ago makes room for the next. `0` prepares nothing, which a pooler needs that lends sessions by the
+   * transaction and does not track prepared statements.
+   *
+   * @default 256
+   */
+  readonly statementCacheSize?: number | undefined
 }

@@ -1,52 +1,49 @@
 import pg from 'pg'
-import type { Clock, Timer } from '../base/clock.js'
-import { type Limit, type LimitReason, limitReached, watchLimit } from '../base/limit.js'
+import type { Clock } from '../base/clock.js'
+import { type Limit, type LimitReason, limitReached, unlimited, watchLimit } from '../base/limit.js'
 import { classify, endsSession } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
-import { cancelBackend } from './cancel.js'
+import { markStalePlan } from '../errors/stale-plan.js'
+import { Canceller } from './canceller.js'
 import type { Endpoint } from './endpoint.js'
+import type { Exchange } from './exchange.js'
+import { Flight } from './flight.js'
 import { ForeignStatement, type Submittable } from './foreign-statement.js'
+import { aborted, closed, leave, sayGoodbye } from './goodbye.js'
+import type { Operation, Wire } from './operation.js'
+import { Outbox } from './outbox.js'
 import type { ClientInternals, WireConnection } from './pg-internals.js'
+import type { QueryResult } from './query-result.js'
 import { RoleReports } from './server-role.js'
-import { type QueryResult, Statement } from './statement.js'
+import type { Statement } from './statement.js'
+import { StatementCache } from './statement-cache.js'
 import type { StatementObserver } from './statement-observer.js'
+import { StatementTexts } from './statement-texts.js'
+import { type AnswerDesk, type TransactionStatus, takeOver } from './take-over.js'
 
-/** The transaction status that the server reports with every answer: idle, in a transaction, in a failed one. */
-export type TransactionStatus = 'I' | 'T' | 'E'
+export type { TransactionStatus }
 
 /**
  * How long a caller whose time is up waits for the word of the server, so that it learns whether its statement was
  * stopped or had already taken effect. On a healthy network the word comes in a round trip or two.
  */
 const cancelGraceMs = 40
-/** How long after a cancel request another one is sent, the first time; twice as long the next. */
-const cancelAgainMs = 50
-/** A connection whose cancelled statement does not end in this time is given up. */
-const cancelBoundMs = 5_000
-/** How long a goodbye may take. */
-const closeBoundMs = 1_000
+/** How often a statement is run again that the server has undone for no fault of its own. */
+const mostReruns = 3
 
-/** One statement with its caller. */
-interface Operation {
-  readonly statement: Statement | ForeignStatement
-  readonly resolve: (result: QueryResult) => void
-  readonly reject: (error: unknown) => void
-  stopWatching: () => void
-  /** Why its caller gave up, once it has. */
-  givenUp: LimitReason | undefined
-  /** Runs from then on, until the caller is told that the outcome is unknown. */
-  grace: Timer | undefined
-  answered: boolean
-  readonly mark: number // what the observer wants to know again with the answer
-  sentAt: number
+/** Hears of what happens on a connection that it may be sharing out. */
+export interface LaneKeeper {
+  /** An operation has ended after so long, or, undefined, was not sent at all; there may be room for others now. */
+  moved(operation: Operation | undefined, ranMs: number): void
 }
 
 /**
- * A session on the server: one statement at a time, first come, first served. It knows when the session ends, and
- * never lets a statement start before the one before it has been answered and a cancel under way has settled.
+ * A session on the server. Operations are answered in the order in which they are sent. One that shares is sent while
+ * others are still under way; any other has the connection to itself: it starts when all before it are answered. It
+ * knows when the session ends, and sends nothing new while a cancel is under way, which could hit it.
  */
-export class Connection {
+export class Connection implements AnswerDesk {
   readonly client: pg.Client
   observer: StatementObserver<Connection> | undefined
   /** What the server tells of its role in a cluster. */
@@ -54,20 +51,27 @@ export class Connection {
   readonly #internals: ClientInternals
   readonly #clock: Clock
   readonly #queue: Operation[] = []
-  #current: Operation | undefined
+  readonly #flight: Flight
+  readonly #canceller: Canceller
+  #wire: Wire | undefined
   #status: TransactionStatus = 'I'
-  #cancelling = false
-  #cancelBound: Timer | undefined
   #lostWith: Error | undefined
   #closing = false
   #isTorn = false
   readonly #onLost = new Set<(cause: Error) => void>()
   readonly #onQuiet: (() => void)[] = []
+  /** Set by whoever shares the connection out. */
+  keeper: LaneKeeper | undefined
 
   private constructor(client: pg.Client, clock: Clock) {
     this.client = client
     this.#internals = client as unknown as ClientInternals
     this.#clock = clock
+    this.#flight = new Flight(clock)
+    this.#canceller = new Canceller(this.#internals, clock, this.#flight, {
+      settled: () => this.#next(),
+      hopeless: () => this.destroy(),
+    })
     this.reports = new RoleReports(this.#internals.connection)
   }
 
@@ -89,9 +93,10 @@ export class Connection {
     const connecting = client.connect()
     prepare?.(connection.#internals.connection)
     // Behind `pg`'s own listener, which connect() has attached: a statement started here finds its client ready.
-    connection.#internals.connection.on('readyForQuery', ({ status }: { readonly status: TransactionStatus }) =>
-      connection.#ready(status),
-    )
+    connection.#internals.connection.once('readyForQuery', ({ status }: { readonly status: TransactionStatus }) => {
+      connection.#status = status
+      connection.#takeOver()
+    })
     try {
       await (signal === undefined ? connecting : Promise.race([connecting, aborted(signal)]))
       return connection
@@ -118,7 +123,7 @@ export class Connection {
   }
   /** Nothing runs, waits or is being cancelled: what is asked now starts now. */
   get isQuiet(): boolean {
-    return this.#current === undefined && this.#queue.length === 0 && !this.#cancelling
+    return this.#flight.isEmpty && this.#queue.length === 0 && !this.#canceller.isBusy
   }
   /** Whether it was this side that tore the socket down. */
   get isTornDown(): boolean {
@@ -128,29 +133,62 @@ export class Connection {
   get lostWith(): Error | undefined {
     return this.#lostWith
   }
+  /** Operations that are under way or wait here. */
+  get load(): number {
+    return this.#flight.length + this.#queue.length
+  }
+  /** Bytes of what is under way. */
+  get bytesInFlight(): number {
+    return this.#flight.bytes
+  }
+  /** How long the operation that is being answered has been so, in milliseconds. */
+  get headRanMs(): number {
+    return this.#flight.headRanMs
+  }
+  /** Whether one more that shares would be sent now. */
+  get takesSharing(): boolean {
+    return this.isAlive && this.#queue.length === 0 && this.#maySendSharing()
+  }
+  /** The operation whose answer comes in now. A guest's answers are `pg`'s. @internal */
+  get head(): Operation | undefined {
+    const { head } = this.#flight
+    return head?.isGuest === true ? undefined : head
+  }
+  /** @internal */
+  get wire(): Wire {
+    if (this.#wire === undefined) throw new Error('bug: a connection was used before it was open')
+    return this.#wire
+  }
+
+  /** From now on it prepares what the pool runs often, and has what the pool knows of its texts. */
+  remember(texts: StatementTexts): void {
+    this.wire.cache.texts = texts
+  }
 
   /** Runs a statement when those before it are done. */
-  run(statement: Statement | ForeignStatement, limit: Limit): Promise<QueryResult> {
+  run(statement: Statement | ForeignStatement | Exchange<unknown>, limit: Limit): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
-      const operation: Operation = {
-        statement,
-        resolve,
-        reject,
-        stopWatching: nothing,
-        givenUp: undefined,
-        grace: undefined,
-        answered: false,
-        mark: (statement instanceof Statement ? this.observer?.asked(statement, this) : undefined) ?? 0,
-        sentAt: 0,
-      }
-      const reached = limitReached(limit, this.#clock)
-      if (reached !== undefined) this.#answer(operation, givenUp(reached, 'not-sent'))
-      else {
-        operation.stopWatching = watchLimit(limit, this.#clock, (reason) => this.#giveUp(operation, reason))
-        this.#queue.push(operation)
-        this.#next()
-      }
+      statement.resolve = resolve
+      statement.reject = reject
+      this.start(statement, limit)
     })
+  }
+
+  /** The same for any operation; its `answer` is called. One that shares does not wait for others that do. */
+  start(operation: Operation, limit: Limit): void {
+    if (this.observer !== undefined && !operation.isGuest) operation.mark = this.observer.asked(operation, this)
+    if (limit !== unlimited) {
+      const reached = limitReached(limit, this.#clock)
+      if (reached !== undefined) {
+        this.#answer(operation, givenUp(reached, 'not-sent'))
+        this.keeper?.moved(undefined, 0)
+        return
+      }
+      operation.stopWatching = watchLimit(limit, this.#clock, (reason) => this.#giveUp(operation, reason))
+    }
+    this.#queue.push(operation)
+    this.#next()
+    if (operation.isAnswered) this.keeper?.moved(undefined, 0)
   }
 
   /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
@@ -167,7 +205,7 @@ export class Connection {
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
   abandon(reason: LimitReason): void {
     for (const operation of this.#queue.slice()) this.#giveUp(operation, reason)
-    if (this.#current !== undefined && this.#current.givenUp === undefined) this.#giveUp(this.#current, reason)
+    for (const operation of this.#flight.all()) this.#giveUp(operation, reason)
   }
 
   /** Settles when nothing runs any more; at once when that is so. The connection may have been lost by then. */
@@ -186,18 +224,8 @@ export class Connection {
   close(): Promise<void> {
     this.#closing = true
     if (this.#lostWith !== undefined) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#clock.clearTimer(timer)
-        resolve()
-      }
-      const timer = this.#clock.setTimer(closeBoundMs, () => {
-        this.sever()
-        done()
-      })
-      this.client.once('end', done)
-      void this.client.end()
-    })
+    this.#wire?.outbox.write()
+    return sayGoodbye(this.client, this.#clock, () => this.destroy())
   }
 
   /**
@@ -209,16 +237,10 @@ export class Connection {
     this.#closing = true
     this.#isTorn = true
     // The server would notice a dead socket only when it has something to write to it.
-    if (this.#current !== undefined && !this.#cancelling) {
-      void cancelBackend(this.#internals, this.#clock, cancelBoundMs)
-    }
-    const { connection } = this.#internals
-    const { stream } = connection
-    const timer = this.#clock.setTimer(closeBoundMs, () => stream.destroy(), true)
-    stream.once('close', () => this.#clock.clearTimer(timer))
-    if (stream.destroyed) this.#clock.clearTimer(timer)
-    else connection.end()
-    this.#lose(new Error('the connection was torn down by the pool'))
+    if (!this.#flight.isEmpty) this.#canceller.stopBackend()
+    this.#wire?.outbox.discard()
+    leave(this.#internals.connection, this.#clock)
+    this.#lose(new Error(tornDown))
   }
 
   /**
@@ -226,17 +248,7 @@ export class Connection {
    * when it has not in a second, which is what happens when the network is cut.
    */
   gone(): Promise<void> {
-    const { stream } = this.#internals.connection
-    if (stream.closed) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#clock.clearTimer(timer)
-        stream.off('close', done)
-        resolve()
-      }
-      const timer = this.#clock.setTimer(closeBoundMs, done, true)
-      stream.once('close', done)
-    })
+    return closed(this.#internals.connection.stream, this.#clock)
   }
 
   /** Tears the socket down, and leaves the server to what it is doing. */
@@ -244,128 +256,156 @@ export class Connection {
     this.#closing = true
     this.#isTorn = true
     this.#internals.connection.stream.destroy()
-    this.#lose(new Error('the connection was torn down by the pool'))
+    this.#lose(new Error(tornDown))
+  }
+
+  #takeOver(): void {
+    const protocol = this.#internals.connection
+    const outbox = new Outbox(protocol.stream, () => this.#next())
+    const cache = new StatementCache(new StatementTexts(0), protocol)
+    this.#wire = { outbox, cache, types: this.#internals._types, protocol, client: this.client }
+    takeOver(protocol, this)
+  }
+
+  #maySendSharing(): boolean {
+    if (this.#canceller.isBusy || this.#flight.hasGivenUp) return false
+    return this.#flight.isEmpty || (this.#flight.isSharing && this.#wire?.outbox.isFull === false)
   }
 
   #next(): void {
-    if (this.#current !== undefined || this.#cancelling) return
-    if (this.#cancelBound !== undefined) {
-      this.#clock.clearTimer(this.#cancelBound)
-      this.#cancelBound = undefined
+    for (;;) {
+      const operation = this.#queue[0]
+      if (operation === undefined) break
+      if (this.#lostWith !== undefined) {
+        this.#queue.shift()
+        this.#answer(operation, new ConnectionLostError(false, { cause: this.#lostWith }))
+      } else if (this.#flight.isEmpty ? !this.#canceller.isBusy : operation.isSharing && this.#maySendSharing()) {
+        this.#queue.shift()
+        this.#send(operation)
+      } else return
     }
-    const operation = this.#queue.shift()
-    if (operation === undefined) {
-      if (this.#onQuiet.length > 0) for (const resolve of this.#onQuiet.splice(0)) resolve()
-      return
-    }
-    if (this.#lostWith !== undefined) {
-      this.#answer(operation, new ConnectionLostError(false, { cause: this.#lostWith }))
-      this.#next()
-      return
-    }
-    this.#current = operation
-    if (this.observer !== undefined) operation.sentAt = this.#clock.now()
-    operation.statement.onUnsent = (error) => {
-      if (this.#current !== operation) return
-      this.#current = undefined
-      this.#answer(operation, error)
-      this.#next()
-    }
-    this.client.query(operation.statement as unknown as pg.Submittable)
+    if (this.#onQuiet.length > 0 && this.isQuiet) for (const resolve of this.#onQuiet.splice(0)) resolve()
   }
 
-  #ready(status: TransactionStatus): void {
-    this.#status = status
-    const operation = this.#current
-    if (operation === undefined) return
-    this.#current = undefined
-    this.#settle(operation)
+  #send(operation: Operation): void {
+    const { wire } = this
+    const { outbox, cache } = wire
+    // Apart from the operation, which may turn out not to be sendable.
+    for (const name of cache.takeClosing()) outbox.closeStatement(name)
+    const start = outbox.length
+    // As it is before: what is written in parts may be on its way already when all of its beginning is there.
+    const { writes } = outbox
+    if (this.observer !== undefined) operation.sentAt = this.#clock.now()
+    try {
+      operation.write(wire)
+    } catch (error) {
+      outbox.cutTo(start)
+      this.#answer(operation, error)
+      this.keeper?.moved(undefined, 0)
+      return
+    }
+    if (operation instanceof ForeignStatement) operation.onUnsent = (error) => this.#refused(operation, error)
+    operation.sent = true
+    operation.postedAt = writes
+    operation.bytes = Math.max(0, outbox.length - start)
+    this.#flight.add(operation)
+    outbox.post()
+  }
+
+  /** A guest has not written anything, so that no answer will come. */
+  #refused(operation: ForeignStatement, error: unknown): void {
+    if (this.#flight.head !== operation) return
+    this.#flight.shift()
+    operation.sent = false
+    this.#answer(operation, error)
+    this.#canceller.headChanged()
     this.#next()
   }
 
+  /** An answer is complete. @internal */
+  ready(status: TransactionStatus): void {
+    this.#status = status
+    const operation = this.#flight.head
+    if (operation === undefined) return
+    const ranMs = this.#flight.shift()
+    this.#settle(operation)
+    this.#canceller.headChanged()
+    this.#next()
+    this.keeper?.moved(operation, ranMs)
+  }
+
   #settle(operation: Operation): void {
-    const { statement, givenUp: reason } = operation
-    const { failure } = statement
-    if (operation.answered) this.observer?.answeredLate()
+    const { failure, givenUp: reason } = operation
+    if (operation.isAnswered) this.observer?.answeredLate()
     else if (failure === undefined) this.#answer(operation, undefined)
-    else if (reason !== undefined && classify(failure) === 'cancelled') {
-      this.#answer(operation, givenUp(reason, 'cancelled', failure))
-    } else this.#answer(operation, failure)
+    else if (reason !== undefined) {
+      const isUndone = classify(failure) === 'cancelled' || (operation.isStale && this.#status === 'I')
+      this.#answer(operation, isUndone ? givenUp(reason, 'cancelled', failure) : failure)
+    } else if (this.#isUndoneForNothing(operation, failure)) {
+      operation.reset()
+      this.#queue.unshift(operation)
+    } else {
+      if (operation.isStale) markStalePlan(failure)
+      this.#answer(operation, failure)
+    }
+  }
+
+  /** Whether the server has undone it through no fault of its own, so that it is run again: outside of a transaction only. */
+  #isUndoneForNothing(operation: Operation, failure: Error): boolean {
+    if (operation.isAnswered || operation.reruns >= mostReruns || this.#status !== 'I') return false
+    return operation.isStale || (operation.isExposed && classify(failure) === 'cancelled')
   }
 
   #answer(operation: Operation, error: unknown): void {
-    if (operation.answered) return
-    operation.answered = true
+    if (operation.isAnswered) return
+    operation.isAnswered = true
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
-    const { statement, mark, sentAt } = operation
-    if (this.observer !== undefined && statement instanceof Statement) {
-      this.observer.answered(statement, this, mark, error, statement.sent ? this.#clock.now() - sentAt : undefined)
+    if (this.observer !== undefined && !operation.isGuest) {
+      const durationMs = operation.sent ? this.#clock.now() - operation.sentAt : undefined
+      this.observer.answered(operation, this, operation.mark, error, durationMs)
     }
-    if (error === undefined) operation.resolve(operation.statement.result)
-    else operation.reject(error)
+    operation.answer(error)
   }
 
   #giveUp(operation: Operation, reason: LimitReason): void {
+    // Given up already: by the statement's own limit, then by its transaction's. A second cancel could hit what comes next.
+    if (operation.isAnswered || operation.givenUp !== undefined) return
     const at = this.#queue.indexOf(operation)
     if (at !== -1) {
       this.#queue.splice(at, 1)
       this.#answer(operation, givenUp(reason, 'not-sent'))
+      this.keeper?.moved(undefined, 0)
       return
     }
-    // Given up already: by the statement's own limit, then by its transaction's. A second cancel could hit what comes next.
-    if (operation.answered || operation.givenUp !== undefined || this.#current !== operation) return
     operation.givenUp = reason
-    if (!(operation.statement instanceof ForeignStatement)) operation.statement.interrupt(this.#internals.connection)
+    operation.interrupt()
     operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
-    this.#cancelBound = this.#clock.setTimer(cancelBoundMs, () => this.destroy(), true)
-    this.#cancel(operation, cancelAgainMs)
-  }
-
-  /**
-   * Sends a cancel request, and another one when the statement goes on: a request that overtakes its statement on the
-   * way to the server finds the backend idle, and is lost.
-   */
-  #cancel(operation: Operation, againMs: number): void {
-    this.#cancelling = true
-    void cancelBackend(this.#internals, this.#clock, cancelBoundMs).then(() => {
-      this.#cancelling = false
-      if (this.#current !== operation) {
-        this.#next()
-        return
-      }
-      this.#clock.setTimer(
-        againMs,
-        () => {
-          if (this.#current === operation) this.#cancel(operation, againMs * 2)
-        },
-        true,
-      )
-    })
+    this.#canceller.givenUp(operation)
   }
 
   #lose(cause: Error): void {
     if (this.#lostWith !== undefined) return
-    const operation = this.#current
-    const failure = operation?.statement.failure
-    const why = failure !== undefined && endsSession(failure) ? failure : cause
-    this.#lostWith = why
-    this.#current = undefined
-    if (operation !== undefined) {
-      this.#answer(operation, failure ?? new ConnectionLostError(operation.statement.sent, { cause }))
+    const head = this.#flight.head
+    const failure = head?.failure
+    const said = failure !== undefined && endsSession(failure) ? failure : undefined
+    this.#lostWith = said ?? cause
+    this.#canceller.stop()
+    this.#wire?.outbox.discard()
+    const writes = this.#wire?.outbox.writes ?? 0
+    for (const operation of this.#flight.takeAll()) {
+      // The server ended the session in the middle of the one that it was answering: those behind it have not run.
+      if ((operation.postedAt === writes && !operation.isGuest) || (said !== undefined && operation !== head))
+        operation.sent = false
+      const lost = new ConnectionLostError(operation.sent, { cause: operation === head ? cause : this.#lostWith })
+      const { givenUp: reason, sent, failure } = operation
+      this.#answer(operation, reason !== undefined && !sent ? givenUp(reason, 'not-sent', lost) : (failure ?? lost))
     }
     this.#next()
+    this.keeper?.moved(undefined, 0)
     if (this.#closing && !this.#isTorn) return
-    for (const listener of [...this.#onLost]) listener(why)
+    for (const listener of [...this.#onLost]) listener(this.#lostWith)
   }
 }
 
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const abort = (): void => reject(signal.reason)
-    if (signal.aborted) abort()
-    else signal.addEventListener('abort', abort, { once: true })
-  })
-}
-
-const nothing = (): void => undefined
+const tornDown = 'the connection was torn down by the pool'

@@ -1,6 +1,8 @@
 import type { Duplex } from 'node:stream'
-import type { CommandCompleteMessage, Field, TypeParsers, WireConnection } from './pg-internals.js'
-import { type Prelude, type QueryResult, Statement, type StatementConfig } from './statement.js'
+import { Operation, type Wire } from './operation.js'
+import type { CommandCompleteMessage, Field, RowDescriptionMessage, TypeParsers } from './pg-internals.js'
+import type { QueryResult } from './query-result.js'
+import { type Prelude, Statement, type StatementConfig } from './statement.js'
 
 /**
  * Something that talks to the server in a way of its own, in place of one statement: a batch, a COPY. It needs a
@@ -12,7 +14,10 @@ export interface ExchangeConfig extends StatementConfig {
 }
 
 /** What runs on a connection for this configuration. */
-export function statementFrom(config: StatementConfig | ExchangeConfig, preludes: readonly Prelude[]): Statement {
+export function statementFrom(
+  config: StatementConfig | ExchangeConfig,
+  preludes: readonly Prelude[],
+): Statement | Exchange<unknown> {
   return 'exchange' in config ? config.exchange(preludes) : new Statement(config, preludes)
 }
 
@@ -24,6 +29,8 @@ export function outcomeOf<T>(result: QueryResult): T {
 /** The messages that an exchange can send. What is written together goes out together, with `flush`. */
 export interface Messages {
   readonly stream: Duplex
+  /** Bytes that have been written and have not left this process. */
+  readonly unsentBytes: number
   /** Parsers of values, as the pool has them. */
   readonly types: TypeParsers
   parse(text: string): void
@@ -44,16 +51,17 @@ export interface Messages {
  * All of it is one unit for the server, which skips everything up to the Sync once something has failed.
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
-export abstract class Exchange<Outcome> extends Statement {
+export abstract class Exchange<Outcome> extends Operation {
   readonly #preludes: readonly Prelude[]
   /** Preludes whose CommandComplete has not come yet. */
   #ahead: number
   #messages: Messages | undefined
   #isSynced = false
+  resolve: (result: QueryResult) => void = nothing
+  reject: (error: unknown) => void = nothing
 
   constructor(preludes: readonly Prelude[]) {
-    super({ text: '' })
-    this.queryMode = 'extended'
+    super()
     this.#preludes = preludes
     this.#ahead = preludes.length
   }
@@ -101,29 +109,37 @@ export abstract class Exchange<Outcome> extends Statement {
     return this.outcome as unknown as QueryResult
   }
 
-  override prepare(connection: WireConnection): void {
-    const messages = this.#messagesTo(connection)
+  override answer(error: unknown): void {
+    if (error === undefined) this.resolve(this.result)
+    else this.reject(error)
+  }
+
+  override write(wire: Wire): void {
+    const { outbox } = wire
+    const messages = this.#messagesTo(wire)
     this.#messages = messages
     for (const { text, values } of this.#preludes) {
-      connection.parse({ text })
-      connection.bind({ values })
-      connection.execute({})
+      outbox.parse('', text)
+      outbox.bind('', undefined, values)
+      outbox.execute('', 0)
     }
     this.begin(messages)
   }
 
-  override handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
+  override handleRowDescription({ fields }: RowDescriptionMessage): void {
     if (this.#ahead === 0) this.onRowDescription(fields)
   }
 
-  override handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
+  override handleDataRow(fields: readonly (string | null)[]): void {
     if (this.#ahead > 0) this.#preludes.at(-this.#ahead)?.onRow?.(fields)
     else this.onRow(fields)
   }
 
   override handleCommandComplete(message: CommandCompleteMessage): void {
-    if (this.#ahead > 0) this.#ahead -= 1
-    else this.onComplete(message)
+    if (this.#ahead > 0) {
+      this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
+      this.#ahead -= 1
+    } else this.onComplete(message)
   }
 
   override handleEmptyQuery(): void {
@@ -135,43 +151,53 @@ export abstract class Exchange<Outcome> extends Statement {
     if (this.#messages !== undefined) this.onCopyIn(this.#messages)
   }
 
-  override handleCopyData({ chunk }: { readonly chunk: Buffer }): void {
+  override handleCopyData(chunk: Buffer): void {
     this.onCopyData(chunk)
   }
 
-  override handleError(error: Error, connection: WireConnection): void {
+  override handleError(error: Error): void {
     this.onError(error)
-    if (!this.sent) super.handleError(error, connection)
-    else {
-      this.failure ??= error
-      this.#messages?.sync()
-    }
+    this.failure ??= error
+    this.#messages?.sync()
   }
 
   override interrupt(): void {
     this.onInterrupt()
   }
 
-  #messagesTo(connection: WireConnection): Messages {
-    const { stream } = connection
+  #messagesTo({ outbox, protocol, types }: Wire): Messages {
+    const { stream } = protocol
     return {
       stream,
-      types: this._result._types as TypeParsers,
-      parse: (text) => connection.parse({ text }),
-      bind: (values) => connection.bind({ values }),
-      describe: () => connection.describe({ type: 'P', name: '' }),
-      execute: () => connection.execute({}),
-      copyDone: () => connection.endCopyFrom(),
-      copyFail: (why) => connection.sendCopyFail(why),
+      types,
+      get unsentBytes() {
+        return stream.writableLength + outbox.length
+      },
+      parse: (text) => outbox.parse('', text),
+      bind: (values) => outbox.bind('', undefined, values),
+      describe: () => outbox.describePortal(''),
+      execute: () => outbox.execute('', 0),
+      copyDone: () => {
+        // Written by `pg`, past the outbox: what is in there goes first.
+        outbox.write()
+        protocol.endCopyFrom()
+      },
+      copyFail: (why) => {
+        outbox.write()
+        protocol.sendCopyFail(why)
+      },
       sync: () => {
         if (this.#isSynced) return
         this.#isSynced = true
-        connection.sync()
+        outbox.sync()
+        outbox.post()
       },
-      flush: () => undefined,
+      flush: () => outbox.write(),
     }
   }
 }
+
+const nothing = (): void => undefined
 
 /** The count at the end of a command tag; 0 where it has none. */
 export function countOf({ text }: CommandCompleteMessage): number {

@@ -1,5 +1,8 @@
+import type pg from 'pg'
+import { Operation, type Wire } from './operation.js'
 import type { WireConnection } from './pg-internals.js'
-import type { QueryResult, StatementConfig } from './statement.js'
+import type { QueryResult } from './query-result.js'
+import type { StatementConfig } from './statement.js'
 
 /**
  * Something of somebody else's that speaks the protocol by itself, as `pg` lets it: a cursor of pg-cursor, a stream of
@@ -20,23 +23,66 @@ export interface ForeignConfig extends StatementConfig {
 
 type Handler = (...args: unknown[]) => void
 
-/** Somebody's Submittable on its way over a connection: what the connection needs to know of it is kept beside it. */
-export class ForeignStatement {
+/** Somebody's Submittable on its way over a connection, which it has to itself. Its answers come from `pg`. */
+export class ForeignStatement extends Operation {
   readonly #inner: Submittable
+  readonly #ear: Ear
   #connection: WireConnection | undefined
-  sent = false
-  failure: Error | undefined
+  /** Set by the connection: called when it failed before a byte was sent, so that no answer will come. */
   onUnsent: ((error: Error) => void) | undefined
-  callback: unknown = nothing
+  resolve: (result: QueryResult) => void = nothing
+  reject: (error: unknown) => void = nothing
 
   constructor(inner: Submittable) {
+    super()
+    this.isGuest = true
     this.#inner = inner
+    this.#ear = new Ear(inner, (error, wasSent) => {
+      this.failure ??= error
+      if (!wasSent) this.onUnsent?.(error)
+    })
   }
 
-  /** There is none: who made the Submittable has it from there. */
-  get result(): QueryResult {
+  override get result(): QueryResult {
+    // Who made the Submittable has it from there.
     return { rows: [], rowCount: null, fields: [], command: '' }
   }
+
+  override answer(error: unknown): void {
+    if (error === undefined) this.resolve(this.result)
+    else this.reject(error)
+  }
+
+  override write({ outbox, client, protocol }: Wire): void {
+    // What is in the outbox goes first.
+    outbox.write()
+    this.#connection = protocol
+    client.query(this.#ear as unknown as pg.Submittable)
+  }
+
+  /** To be called when it has failed: tells it what it would not hear otherwise, so that nobody waits for it for ever. */
+  failed(error: unknown, isLost: boolean): void {
+    if (!this.sent && this.failure === undefined) tell(this.#inner, 'handleError', error)
+    const connection = this.#connection
+    // Cursors wait for this answer also when no answer can come any more, and streams over them do not end until then.
+    if (isLost && this.#ear.sent && connection !== undefined) {
+      process.nextTick(() => connection.emit('readyForQuery', { status: 'I' }))
+    }
+  }
+}
+
+/** What `pg` takes for the query: hands everything on, and notes what the connection needs to know. */
+class Ear {
+  readonly #inner: Submittable
+  readonly #failed: (error: Error, wasSent: boolean) => void
+  sent = false
+  callback: unknown = nothing
+
+  constructor(inner: Submittable, failed: (error: Error, wasSent: boolean) => void) {
+    this.#inner = inner
+    this.#failed = failed
+  }
+
   get name(): string | undefined {
     return this.#inner.name
   }
@@ -50,24 +96,14 @@ export class ForeignStatement {
 
   submit(connection: WireConnection): unknown {
     this.sent = true
-    this.#connection = connection
     const refused = this.#inner.submit(connection as never)
     if (refused instanceof Error) this.sent = false
     return refused
   }
 
-  /** To be called when it has failed: tells it what it would not hear otherwise, so that nobody waits for it for ever. */
-  failed(error: unknown, isLost: boolean): void {
-    if (!this.sent && this.failure === undefined) this.#tell('handleError', error)
-    const connection = this.#connection
-    // Cursors wait for this answer also when no answer can come any more, and streams over them do not end until then.
-    if (isLost && connection !== undefined) process.nextTick(() => connection.emit('readyForQuery', { status: 'I' }))
-  }
-
   handleError(error: Error, connection: WireConnection): void {
-    this.failure ??= error
     this.#tell('handleError', error, connection)
-    if (!this.sent) this.onUnsent?.(error)
+    this.#failed(error, this.sent)
   }
 
   handleReadyForQuery(connection: WireConnection): void {
@@ -96,9 +132,12 @@ export class ForeignStatement {
   }
 
   #tell(handler: string, ...args: unknown[]): void {
-    const inner = this.#inner as unknown as Readonly<Record<string, Handler | undefined>>
-    inner[handler]?.call(inner, ...args)
+    tell(this.#inner, handler, ...args)
   }
+}
+
+function tell(inner: Submittable, handler: string, ...args: unknown[]): void {
+  ;(inner as unknown as Readonly<Record<string, Handler | undefined>>)[handler]?.call(inner, ...args)
 }
 
 const nothing = (): void => undefined

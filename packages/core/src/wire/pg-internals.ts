@@ -41,11 +41,20 @@ export interface ClientInternals {
   readonly port: number
   readonly ssl: unknown
   readonly sslNegotiation: string
+  /** Its parsers of values: those of its configuration before those of `pg.types`. */
+  readonly _types: TypeParsers
 }
 
 /** Answers of the server, as `pg` parses them. */
 export interface CommandCompleteMessage {
   readonly text: string
+}
+
+export interface RowDescriptionMessage {
+  readonly fields: readonly Field[]
+}
+export interface DataRowMessage {
+  readonly fields: readonly (string | null)[]
 }
 
 /** The result that `pg` builds while rows come in. */
@@ -54,8 +63,11 @@ export interface ResultInternals {
   _types: TypeParsers | undefined
   command: string | null
   rowCount: number | null
+  oid: number | null
+  _parsers: ((value: string) => unknown)[] | undefined
+  _prebuiltEmptyResultObject: Readonly<Record<string, null>> | null
   readonly rows: unknown[]
-  readonly fields: readonly Field[]
+  fields: readonly Field[]
   addFields(fields: readonly Field[]): void
   addCommandComplete(message: CommandCompleteMessage): void
   parseRow(fields: readonly (string | null)[]): unknown
@@ -71,42 +83,6 @@ export interface Field {
   readonly dataTypeModifier: number
   readonly format: string
 }
-
-/** The base class that every query of `pg` is, and that a pipelining client insists on. */
-export interface QueryInternals {
-  text: string
-  values: readonly unknown[] | undefined
-  name: string | undefined
-  queryMode: 'extended' | undefined
-  _result: ResultInternals
-  _results: ResultInternals | ResultInternals[]
-  requiresPreparation(): boolean
-  prepare(connection: WireConnection): void
-  submit(connection: WireConnection): Error | null
-  handleRowDescription(message: { readonly fields: readonly Field[] }): void
-  handleDataRow(message: { readonly fields: readonly (string | null)[] }): void
-  handleCommandComplete(message: CommandCompleteMessage, connection: WireConnection): void
-  handleEmptyQuery(connection: WireConnection): void
-  handleError(error: Error, connection: WireConnection): void
-  handleReadyForQuery(connection: WireConnection): void
-  handlePortalSuspended(connection: WireConnection): void
-  handleCopyInResponse(connection: WireConnection): void
-  handleCopyData(message: { readonly chunk: Buffer }, connection: WireConnection): void
-}
-
-/** `pg.Query` with its private side, to be extended. */
-export const QueryBase = pg.Query as unknown as new (
-  config:
-    | string
-    | {
-        readonly text: string
-        readonly values?: readonly unknown[] | undefined
-        readonly name?: string | undefined
-        readonly rowMode?: 'array' | undefined
-        readonly types?: TypeParsers | undefined
-      },
-  values?: readonly unknown[],
-) => QueryInternals
 
 /** `pg.Result` with its private side. */
 export const ResultBase = (pg as unknown as { readonly Result: unknown }).Result as new (

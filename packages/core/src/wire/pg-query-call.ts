@@ -1,6 +1,7 @@
 import type { Submittable } from './foreign-statement.js'
 import { nativeQuery } from './pg-shapes.js'
-import type { QueryResult, StatementConfig } from './statement.js'
+import type { QueryResult } from './query-result.js'
+import type { StatementConfig } from './statement.js'
 
 /** What a callback of `pg` gets. */
 export type PgCallback = (error: unknown, result?: unknown) => void

@@ -1,4 +1,4 @@
-import type { Statement } from './statement.js'
+import type { Operation } from './operation.js'
 
 /** Told what becomes of the statements of a connection. */
 export interface StatementObserver<Connection> {
@@ -7,7 +7,7 @@ export interface StatementObserver<Connection> {
    *
    * @returns a mark, handed back with the answer
    */
-  asked(statement: Statement, connection: Connection): number
+  asked(statement: Operation, connection: Connection): number
   /**
    * Its caller has been answered.
    *
@@ -15,7 +15,7 @@ export interface StatementObserver<Connection> {
    * @param durationMs since it was written to the socket; undefined when it never was
    */
   answered(
-    statement: Statement,
+    statement: Operation,
     connection: Connection,
     mark: number,
     error: unknown,

@@ -1,11 +1,19 @@
+import { isNameTaken, isStalePlan } from '../errors/stale-plan.js'
+import { tagOf } from './command-tag.js'
+import { Operation, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
   type Field,
   prepareValue,
-  QueryBase,
+  ResultBase,
+  type ResultInternals,
+  type RowDescriptionMessage,
   type TypeParsers,
-  type WireConnection,
 } from './pg-internals.js'
+import type { QueryResult } from './query-result.js'
+import { applyShape, noColumns, shapeOf } from './row-shape.js'
+import type { PreparedStatement } from './statement-cache.js'
+import type { StatementText } from './statement-texts.js'
 
 /** A statement and its parameters, in the form that `pg` takes it too. */
 export interface StatementConfig {
@@ -40,21 +48,9 @@ export interface PortalConfig extends StatementConfig {
   readonly portal: PortalRequest
 }
 
-/** A statement that brings more than its transaction has for it ahead of itself, in the same round trip. */
+/** A statement that brings more ahead of itself, in the same round trip, than its transaction has for it. */
 export interface AheadConfig extends StatementConfig {
   readonly ahead: readonly Prelude[]
-}
-
-/** What a statement gave. The same object that `pg` gives. */
-export interface QueryResult<Row = Record<string, unknown>> {
-  /** The rows, in the order in which the server sent them. */
-  readonly rows: Row[]
-  /** Rows returned or changed; null for commands that have no such count. */
-  readonly rowCount: number | null
-  /** The columns. */
-  readonly fields: readonly Field[]
-  /** The command as the server names it: `SELECT`, `INSERT`, ... */
-  readonly command: string
 }
 
 /** A command that travels ahead of a statement in the same round trip: BEGIN, SAVEPOINT, set_config. */
@@ -73,130 +69,232 @@ export interface Prelude {
  * The preludes and the statement are Parse/Bind/Execute each, with ONE Sync behind them all: when a prelude fails, the
  * server skips the rest up to the Sync, so that a statement never runs outside of the transaction it was meant for.
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ *
+ * A text that comes again is prepared: then Parse is left out, and so is Describe once its columns are known.
  */
-export class Statement extends QueryBase {
+export class Statement extends Operation {
+  readonly #values: readonly unknown[] | undefined
+  readonly #name: string | undefined
+  readonly #rowMode: 'array' | undefined
+  readonly #types: TypeParsers | undefined
   readonly #preludes: readonly Prelude[]
   readonly #portal: PortalRequest | undefined
+  /** What the pool knows of the text; looked up when it is sent, unless it was before. */
+  known: StatementText | undefined
   /** Preludes whose CommandComplete has not come yet: what comes before it is theirs. */
   #ahead: number
-  /** Whether any byte of it was written. */
-  sent = false
-  /** The first thing that went wrong, if anything did. */
-  failure: Error | undefined
-  /** Why the host that serves it was chosen, where there was a choice; for events. */
-  why: string | undefined
-  /** Set by the connection: called when the statement failed before a byte was sent, so that no answer will come. */
-  onUnsent: ((error: Error) => void) | undefined
+  #prepared: PreparedStatement | undefined
+  /** Whether its Parse was sent with it, and Parse and Bind have been answered. */
+  #bringsParse = false
+  #isParsed = false
+  #isBound = false
+  #result: ResultInternals | undefined
+  /** All of them, once there are several. */
+  #results: ResultInternals[] | undefined
+  #parsers: TypeParsers | undefined
+  resolve: (result: QueryResult) => void = nothing
+  reject: (error: unknown) => void = nothing
 
-  constructor(config: StatementConfig | PortalConfig, preludes: readonly Prelude[] = []) {
-    const portal = 'portal' in config ? config.portal : undefined
-    const { text, values, name, rowMode, types } = config
-    // Text and values apart spare us the copy that `pg` makes of an object, property by property.
-    if (rowMode === undefined && types === undefined) super(text, values)
-    else super(config)
-    if (name !== undefined) this.name = name
-    // Behind preludes, or for a portal, the simple protocol will not do: it would end in a Sync of its own.
-    if (preludes.length > 0 || portal !== undefined) this.queryMode = 'extended'
-    this.#portal = portal
+  constructor(config: StatementConfig | PortalConfig, preludes: readonly Prelude[] = none) {
+    super(config.text)
+    this.#values = config.values
+    this.#name = config.name
+    this.#rowMode = config.rowMode
+    this.#types = config.types
+    this.#portal = 'portal' in config ? config.portal : undefined
     this.#preludes = preludes
     this.#ahead = preludes.length
   }
 
+  override get name(): string | undefined {
+    return this.#name
+  }
+
   /** The result; as in `pg` an array of them when the text held several statements. */
-  get result(): QueryResult {
-    return this._results as unknown as QueryResult
+  override get result(): QueryResult {
+    return (this.#results ?? this.#result) as unknown as QueryResult
   }
 
-  override submit(connection: WireConnection): Error | null {
-    // Set first: a value that cannot be sent fails in the middle of it, behind bytes that the server will answer.
-    this.sent = true
-    const refused = super.submit(connection)
-    if (refused !== null) this.sent = false
-    return refused
+  override answer(error: unknown): void {
+    if (error === undefined) this.resolve(this.result)
+    else this.reject(error)
   }
 
-  override prepare(connection: WireConnection): void {
-    for (const { text, values } of this.#preludes) {
-      connection.parse({ text })
-      connection.bind({ values })
-      connection.execute({})
+  override write(wire: Wire): void {
+    const { outbox, cache, types } = wire
+    const values = this.#values
+    if (!(values === undefined || values === null || Array.isArray(values)))
+      throw new Error('Query values must be an array')
+    this.#parsers = this.#types ?? types
+    this.#result = new ResultBase(this.#rowMode, this.#parsers)
+    this.known ??= cache.texts.of(this.text)
+    if (this.#isSimple()) {
+      outbox.query(this.text)
+      return
     }
-    if (this.#portal === undefined) super.prepare(connection)
-    else this.#fetch(connection, this.#portal)
+    for (const prelude of this.#preludes) {
+      outbox.parse('', prelude.text)
+      outbox.bind('', undefined, prelude.values)
+      outbox.execute('', 0)
+    }
+    if (this.#portal !== undefined) this.#fetch(wire, this.#portal)
+    else this.#execute(wire)
+    outbox.sync()
   }
 
-  #fetch(connection: WireConnection, { name, rows, fields }: PortalRequest): void {
-    try {
-      if (fields === undefined) {
-        const values = this.values === undefined ? undefined : prepared(this.values)
-        connection.parse({ text: this.text })
-        connection.bind({ portal: name, values })
-        connection.describe({ type: 'P', name })
-      } else this._result.addFields(fields)
-      connection.execute({ portal: name, rows })
-    } catch (error) {
-      // A value that cannot be sent. The Sync still goes, so that the connection gets an answer and goes on.
-      this.failure = error as Error
+  /** The protocol without parameters, which alone takes several statements, is used where nothing speaks for the other. */
+  #isSimple(): boolean {
+    if (this.#preludes.length > 0 || this.#portal !== undefined || this.#name) return false
+    if (this.#values !== undefined && this.#values !== null && this.#values.length > 0) return false
+    return this.known?.isPlain !== true || this.known.mayTakeValues
+  }
+
+  #execute({ outbox, cache, types }: Wire): void {
+    const values = this.#values ?? undefined
+    const prepared = this.#name ? cache.named(this.#name, this.text) : this.#automatic(cache)
+    this.#prepared = prepared
+    if (prepared === undefined) {
+      outbox.parse('', this.text)
+      outbox.bind('', undefined, values)
+      outbox.describePortal('')
+    } else {
+      const isNew = !prepared.isSent
+      try {
+        if (isNew) outbox.parse(prepared.name, prepared.text)
+        outbox.bind('', prepared.nameBytes, values)
+      } catch (error) {
+        // Nothing of it is sent, its Parse included.
+        if (isNew) cache.forget(prepared, false)
+        throw error
+      }
+      if (isNew) prepared.isSent = true
+      this.#bringsParse = isNew
+      const { shape } = prepared
+      if (shape === undefined) outbox.describePortal('')
+      else applyShape(this.#result as ResultInternals, shape, this.#types ?? types)
     }
-    connection.sync()
+    outbox.execute('', 0)
+  }
+
+  /** At the second rerun, whatever is wrong with prepared statements here, it goes without. */
+  #automatic(cache: Wire['cache']): PreparedStatement | undefined {
+    return this.known === undefined || this.reruns > 1 ? undefined : cache.automatic(this.known)
+  }
+
+  #fetch({ outbox }: Wire, { name, rows, fields }: PortalRequest): void {
+    if (fields === undefined) {
+      outbox.parse('', this.text)
+      outbox.bind(name, undefined, this.#values ?? undefined)
+      outbox.describePortal(name)
+    } else this.#result?.addFields(fields)
+    outbox.execute(name, rows)
+  }
+
+  override get isStale(): boolean {
+    const prepared = this.#prepared
+    if (prepared === undefined || this.#isBound) return false
+    return isStalePlan(this.failure) || (!prepared.isNamedByCaller && isNameTaken(this.failure))
+  }
+
+  override reset(): void {
+    super.reset()
+    this.#ahead = this.#preludes.length
+    this.#prepared = undefined
+    this.#bringsParse = false
+    this.#isParsed = false
+    this.#isBound = false
+    this.#results = undefined
+  }
+
+  override handleParseComplete({ cache }: Wire): void {
+    if (this.#ahead > 0 || this.#prepared === undefined) return
+    this.#isParsed = true
+    cache.parsed(this.#prepared)
+  }
+
+  override handleBindComplete(): void {
+    if (this.#ahead === 0) this.#isBound = true
+  }
+
+  override handleRowDescription({ fields }: RowDescriptionMessage): void {
+    this.#startResult()
+    const prepared = this.#prepared
+    if (prepared === undefined) this.#result?.addFields(fields)
+    else {
+      prepared.shape = shapeOf(fields)
+      applyShape(this.#result as ResultInternals, prepared.shape, this.#parsers as TypeParsers)
+    }
+  }
+
+  override handleNoData(): void {
+    if (this.#ahead === 0 && this.#prepared !== undefined) this.#prepared.shape = noColumns
   }
 
   override handlePortalSuspended(): void {
     if (this.#portal !== undefined) this.#portal.hasMore = true
   }
 
-  override handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
+  override handleDataRow(fields: readonly (string | null)[]): void {
     if (this.#ahead > 0) {
-      this.#preludes.at(-this.#ahead)?.onRow?.(message.fields)
+      this.#preludes.at(-this.#ahead)?.onRow?.(fields)
       return
     }
     if (this.failure !== undefined) return
     try {
-      const result = this._result
-      result.rows.push(result.parseRow(message.fields))
+      const result = this.#result as ResultInternals
+      result.rows.push(result.parseRow(fields))
     } catch (error) {
       // A type parser threw: the rest of the rows is read and dropped, and the caller gets the error.
       this.failure = error as Error
     }
   }
 
-  override handleCommandComplete(message: CommandCompleteMessage, connection: WireConnection): void {
+  override handleCommandComplete(message: CommandCompleteMessage, { cache }: Wire): void {
     if (this.#ahead > 0) {
       this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
       this.#ahead -= 1
-    } else super.handleCommandComplete(message, connection)
-  }
-
-  override handleError(error: Error, connection: WireConnection): void {
-    this.failure ??= error
-    if (this.sent && this.#ahead > 0 && this.name !== undefined) {
-      // The statement was skipped with its failing prelude: its Parse never happened.
-      delete connection.parsedStatements[this.name]
-      delete connection.submittedNamedStatements[this.name]
+      return
     }
-    if (!this.sent) this.onUnsent?.(error)
+    const { text } = message
+    this.#startResult()
+    const result = this.#result as ResultInternals
+    const tag = tagOf(text)
+    result.command = tag.command
+    result.oid = tag.oid
+    result.rowCount = tag.rowCount
+    if (text === 'DISCARD ALL' || text === 'DEALLOCATE ALL') cache.forgetAll()
   }
 
-  /** Its caller has given it up while it runs; the connection cancels it on the server besides. */
-  interrupt(_connection: WireConnection): void {
-    // A statement has nothing to do about that; a COPY does.
+  override handleError(error: Error, wire: Wire): void {
+    super.handleError(error, wire)
+    const prepared = this.#prepared
+    if (prepared === undefined || this.#isBound) return
+    // Its Parse failed, or was skipped with a failing prelude; or the statement is gone, or must be replaced.
+    if (this.#bringsParse && !this.#isParsed) {
+      wire.cache.forget(prepared, false)
+      // Only this text has that name, so somebody else has prepared it in this very session: a pooler shares it out.
+      if (!prepared.isNamedByCaller && isNameTaken(error)) wire.cache.texts.cacheSize = 0
+    } else if (isStalePlan(error)) wire.cache.forget(prepared, true)
   }
 
-  override handleReadyForQuery(): void {
-    // The connection settles every statement when it is ready again, failed ones too.
+  override handleCopyInResponse({ protocol }: Wire): void {
+    protocol.sendCopyFail('No source stream defined') // as `pg` does
+  }
+
+  /** A text of several statements gives several results. */
+  #startResult(): void {
+    const before = this.#result
+    if (before === undefined || before.command === null) return
+    this.#results ??= [before]
+    this.#result = new ResultBase(this.#rowMode, this.#parsers as TypeParsers)
+    this.#results.push(this.#result)
   }
 }
+
+const none: readonly Prelude[] = []
+const nothing = (): void => undefined
 
 /** What `pg` makes of values before they are sent. */
 export function prepared(values: readonly unknown[] | undefined): unknown[] {
   return values === undefined ? [] : values.map((value) => prepareValue(value))
-}
-
-/**
- * Whether a text could hold more than one statement. Only such a text needs the simple protocol; a semicolon in a
- * string costs no more than a round trip.
- */
-export function mayHoldSeveral(text: string): boolean {
-  const at = text.indexOf(';')
-  return at !== -1 && text.slice(at + 1).trim() !== ''
 }

@@ -1,4 +1,4 @@
-import { mayHoldSeveral } from './statement.js'
+import { mayHoldSeveral } from './statement-texts.js'
 
 /** What a text does to the transaction that is open on its session, if it does anything to it. */
 export type TransactionControl =

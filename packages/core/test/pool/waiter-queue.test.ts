@@ -4,7 +4,7 @@ import { WaiterQueue } from '../../src/pool/waiter-queue.js'
 
 function waiter(holder?: Holder): Waiter<string> {
   const nothing = (): void => undefined
-  return { resolve: nothing, reject: nothing, since: 0, holder, stack: undefined, stop: nothing }
+  return { resolve: nothing, reject: nothing, since: 0, holder, stack: undefined, isSharing: false, stop: nothing }
 }
 
 test('the queue keeps the order of arrival, also when somebody leaves from the middle', () => {

@@ -203,13 +203,13 @@ test('a deadline that ran out over a COMMIT that is proven undone says that noth
 
 test('a pool without a free place delays the proof, and does not prevent it', async () => {
   await using proxy = await startFaultProxy({ target: database.url })
-  const pool = testPool(proxy.url, { max: 1, acquireTimeoutMs: 150 })
+  const pool = testPool(proxy.url, { max: 1, acquireTimeoutMs: 1_000 })
   await pool.query('select 1')
   await proxy.rule({ statement: 'COMMIT', when: 'after', action: 'cut' })
   // Somebody else stands in line, has the only place when the connection is lost, and keeps it for longer than the
   // pool lets anybody wait.
   const gate = Promise.withResolvers<void>()
-  const other = gate.promise.then(() => pool.query('select pg_sleep(0.5)'))
+  const other = gate.promise.then(() => pool.query('select pg_sleep(1.5)'))
   const done = pool.withTransaction(
     async (tx) => {
       await tx.query("insert into entry values (1, 'kept')")

@@ -14,10 +14,10 @@ const oneSession = { max: 6, locks: { maxConnections: 1 } } as const
 describe('sharing', () => {
   test('a lock that is shared twice in a process is one lock to the server, and the heartbeat knows it', async () => {
     await using proxy = await startFaultProxy({ target: database.url })
-    const pool = testPool(proxy.url, { ...oneSession, locks: { maxConnections: 1, heartbeatMs: 20 } })
+    const pool = testPool(proxy.url, { ...oneSession, locks: { maxConnections: 1, heartbeatMs: 250 } })
     await using one = await pool.acquireLock('k', { mode: 'shared' })
     await using two = await pool.acquireLock('k', { mode: 'shared' })
-    const beats = async (): Promise<number> => (await proxy.stats()).messages.toServer['Query'] ?? 0
+    const beats = async (): Promise<number> => (await proxy.stats()).messages.toServer['Sync'] ?? 0
     const before = await beats()
     await eventually('the heart has beaten three times', async () => (await beats()) >= before + 3)
     expect([one.signal.aborted, two.signal.aborted]).toEqual([false, false])
@@ -51,17 +51,19 @@ describe('sharing', () => {
   test('a thousand locks and as many queries do not get in each other’s way', async () => {
     const pool = testPool(database.url, { max: 8 })
     const all = Promise.withResolvers<void>()
+    const counted = Promise.withResolvers<void>()
     let inside = 0
     const locks = Array.from({ length: 1_000 }, (_, i) =>
       pool.withLock(`lock ${i}`, async () => {
         inside += 1
         if (inside === 1_000) all.resolve()
-        await all.promise
+        await counted.promise
       }),
     )
     const queries = Array.from({ length: 500 }, () => pool.withTransaction((tx) => tx.query('select 1')))
     await all.promise
     expect(await watcher.held()).toBe(1_000)
+    counted.resolve()
     await Promise.all([...locks, ...queries])
     expect(pool.stats().active).toBe(0)
   })

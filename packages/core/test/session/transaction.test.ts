@@ -401,12 +401,18 @@ describe('a nested transaction', () => {
 describe('a retry', () => {
   test('runs the whole callback again after a serialization failure, and counts attempts', async () => {
     const attempts: number[] = []
+    // The first two have both read before either writes: one of them has to run again.
+    let read = 0
+    const bothHaveRead = Promise.withResolvers<void>()
     await Promise.all(
       Array.from({ length: 20 }, () =>
         pool.withTransaction(
           async (tx) => {
             attempts.push(tx.attempt)
             const { rows } = await tx.query<{ n: number }>('select n from counter where id = 1')
+            read += 1
+            if (read === 2) bothHaveRead.resolve()
+            if (read <= 2) await bothHaveRead.promise
             await tx.query('update counter set n = $1 where id = 1', [(rows[0]?.n ?? 0) + 1])
           },
           { isolation: 'serializable', retry: { attempts: 100 } },

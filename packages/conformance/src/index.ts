@@ -1,0 +1,7 @@
+export type { Case, CaseContext, Database, Opened, ReplicatedDatabase } from './case.js'
+export { allCases } from './cases/all-cases.js'
+export { type TogetherCase, togetherCases } from './cases/together.js'
+export { type Combination, combinations, faults, missing } from './matrix.js'
+export { type Environment, runCase, runTogether } from './runner.js'
+export { type Item, type ItemChanges, type Json, type NewItem, type Sample, schema } from './schema.js'
+export type { Handle, Statements, Subject } from './subject.js'

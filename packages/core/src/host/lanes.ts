@@ -1,0 +1,242 @@
+import type { Limit } from '../base/limit.js'
+import type { ResourcePool } from '../pool/resource-pool.js'
+import type { Slot } from '../pool/slot.js'
+import type { Holder } from '../pool/waiter.js'
+import type { Connection, LaneKeeper } from '../wire/connection.js'
+import type { Operation } from '../wire/operation.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { StatementConfig } from '../wire/statement.js'
+import type { StatementTexts } from '../wire/statement-texts.js'
+import type { ResolvedLaneOptions } from './lane-options.js'
+import { PooledStatement } from './pooled-statement.js'
+
+/**
+ * A lane that is never empty would keep its connection for ever: it takes nobody on after this time, so that it drains,
+ * and the connection goes through the pool, with all that the pool looks after.
+ */
+const longestMs = 1_000
+/** From this slowness on, a text gets a connection to itself. */
+const tooSlow = 0.2
+/** How much of its slowness a text keeps at each fast run. */
+const memory = 15 / 16
+/** What takes so many times `slowAfterMs` is wholly slow at once. */
+const whollySlow = 5
+/** Of the newest statement, in what is typical. */
+const weight = 1 / 16
+/** How fast the shortest round trip is forgotten, should the way have become longer. */
+const drift = 1.0005
+
+/** Where connections come from. */
+export interface LaneHost {
+  readonly pool: ResourcePool<Connection>
+  /** Whether statements may be sent on connections that others use: not to a host that fails. */
+  readonly mayShare: boolean
+  tryTake(holder: Holder | undefined): Slot<Connection> | undefined
+  request(
+    served: (slot: Slot<Connection>) => void,
+    refused: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing: boolean,
+  ): void
+}
+
+/**
+ * Single statements outside of transactions. Each takes an idle connection, or a new one while there may be more. When
+ * all are in use, statements that are known to be fast are sent on connections that other such statements use: the
+ * server then has the next one at hand when it has answered the one before.
+ *
+ * Callers that need a connection to themselves and those that share stand in ONE queue, first come, first served:
+ * while anybody waits, nobody is sent past them.
+ */
+export class Lanes {
+  readonly #host: LaneHost
+  readonly #pool: ResourcePool<Connection>
+  readonly #release: (slot: Slot<Connection>) => void
+  readonly #texts: StatementTexts
+  readonly #options: ResolvedLaneOptions | undefined
+  readonly #open: Lane[] = []
+  #shortestMs = Number.POSITIVE_INFINITY
+  /** How long a statement on a lane keeps the server busy, as a rule: what one more has to wait for. */
+  #typicalMs = 0
+  /** Statements that were sent behind others, since the pool was made. */
+  pipelined = 0
+
+  /** @param options undefined: nothing is ever shared */
+  constructor(
+    host: LaneHost,
+    release: (slot: Slot<Connection>) => void,
+    texts: StatementTexts,
+    options: ResolvedLaneOptions | undefined,
+  ) {
+    this.#host = host
+    this.#pool = host.pool
+    this.#release = release
+    this.#texts = texts
+    this.#options = options
+  }
+
+  /** Connections that statements may share now. */
+  get inUse(): number {
+    return this.#open.length
+  }
+
+  /** Runs one statement outside of any transaction. */
+  query(config: StatementConfig, limit: Limit, holder: Holder | undefined, why?: string): Promise<QueryResult> {
+    return new Promise((resolve, reject) => {
+      const statement = new PooledStatement(config, limit, holder, this)
+      statement.known = this.#texts.of(config.text)
+      statement.why = why
+      statement.resolve = resolve
+      statement.reject = reject
+      this.begin(statement)
+    })
+  }
+
+  /** Finds a connection for a statement of which nothing has been sent. */
+  begin(statement: PooledStatement): void {
+    const slot = this.#host.tryTake(statement.holder)
+    statement.isSharing = this.#options !== undefined && mayShare(statement)
+    if (slot !== undefined) this.#enter(slot, statement)
+    else {
+      const lane = statement.isSharing && this.#pool.isSaturated && this.#host.mayShare ? this.#leastBusy() : undefined
+      if (lane !== undefined) this.#join(lane, statement)
+      else {
+        const served = (given: Slot<Connection>): void => this.#enter(given, statement)
+        this.#host.request(served, statement.reject, statement.limit, statement.holder, statement.isSharing)
+      }
+    }
+  }
+
+  /** What the pool is to know of a connection that it opens. */
+  keep(connection: Connection): void {
+    connection.keeper = new Lane(this, connection)
+  }
+
+  /** @internal An operation on a lane has ended. */
+  moved(lane: Lane, operation: Operation | undefined, ranMs: number): void {
+    if (operation instanceof PooledStatement) this.#learn(operation, ranMs)
+    const { connection, slot } = lane
+    if (slot === undefined) throw new Error('bug: a lane moved without a slot')
+    if (connection.load > 0 && connection.isAlive) {
+      if (lane.isShared) this.#fill(lane)
+      return
+    }
+    this.#close(lane)
+    this.#release(slot)
+  }
+
+  #enter(slot: Slot<Connection>, statement: PooledStatement): void {
+    const lane = slot.resource.keeper as Lane
+    if (lane.slot !== undefined) {
+      this.#join(lane, statement)
+      return
+    }
+    lane.slot = slot
+    lane.isShared = statement.isSharing
+    if (statement.isSharing) {
+      lane.at = this.#open.length
+      this.#open.push(lane)
+    }
+    slot.resource.start(statement, statement.limit)
+    if (lane.isShared && lane.slot === slot) this.#fill(lane)
+  }
+
+  #join(lane: Lane, statement: PooledStatement): void {
+    this.pipelined += 1
+    lane.connection.start(statement, statement.limit)
+  }
+
+  /** Takes on who waits at the head of the queue, as far as there is room. */
+  #fill(lane: Lane): void {
+    if (this.#pool.waiting === 0 || lane.slot === undefined || lane.isFilling) return
+    // Who is taken on may end at once, and move the lane in turn.
+    lane.isFilling = true
+    while (lane.slot !== undefined && this.#hasRoom(lane)) {
+      if (this.#pool.joinSharing(lane.slot, 1) === 0) break
+    }
+    lane.isFilling = false
+  }
+
+  #close(lane: Lane): void {
+    if (lane.isShared) {
+      const last = this.#open.pop()
+      if (last !== undefined && last !== lane) {
+        this.#open[lane.at] = last
+        last.at = lane.at
+      }
+    }
+    lane.slot = undefined
+    lane.isShared = false
+  }
+
+  #leastBusy(): Lane | undefined {
+    let best: Lane | undefined
+    let least = Number.POSITIVE_INFINITY
+    for (const lane of this.#open) {
+      const { load } = lane.connection
+      if (load >= least || !this.#hasRoom(lane)) continue
+      best = lane
+      least = load
+    }
+    return best
+  }
+
+  #hasRoom({ connection, slot }: Lane): boolean {
+    const options = this.#options
+    if (options === undefined || slot === undefined) return false
+    return (
+      connection.load < options.maxDepth &&
+      // With statements that take long, who waits is better off in the queue, which serves and sheds in its order.
+      connection.load * this.#typicalMs < options.slowAfterMs &&
+      connection.bytesInFlight < options.maxBytes &&
+      connection.takesSharing &&
+      // A statement that takes longer than it should: who waits behind it would wait for long.
+      connection.headRanMs <= this.#shortestMs + options.slowAfterMs &&
+      this.#pool.heldMs(slot) <= longestMs &&
+      this.#pool.mayJoin(slot)
+    )
+  }
+
+  /** A text that was slow shall have nobody behind it for a while. The way to the server is not its fault. */
+  #learn(statement: PooledStatement, ranMs: number): void {
+    const { known } = statement
+    if (statement.wasAlone) this.#shortestMs = Math.min(ranMs, this.#shortestMs * drift)
+    if (known === undefined || this.#options === undefined) return
+    const busyMs = Math.max(0, statement.wasAlone ? ranMs - this.#shortestMs : ranMs)
+    this.#typicalMs += (busyMs - this.#typicalMs) * weight
+    const { slowAfterMs } = this.#options
+    const over = ranMs - this.#shortestMs - slowAfterMs
+    if (over <= 0) known.slowness = known.slowness === undefined ? 0 : known.slowness * memory
+    else {
+      const slowness = Math.min(1, (ranMs - this.#shortestMs) / (whollySlow * Math.max(slowAfterMs, 1)))
+      known.slowness = Math.max(slowness, known.slowness ?? 0)
+    }
+  }
+}
+
+/** One connection while statements outside of transactions use it. */
+class Lane implements LaneKeeper {
+  readonly #lanes: Lanes
+  readonly connection: Connection
+  /** Set while it is in use here. */
+  slot: Slot<Connection> | undefined
+  /** Whether others may join; then `at` is its place among those. */
+  isShared = false
+  at = 0
+  isFilling = false
+
+  constructor(lanes: Lanes, connection: Connection) {
+    this.#lanes = lanes
+    this.connection = connection
+  }
+
+  moved(operation: Operation | undefined, ranMs: number): void {
+    if (this.slot !== undefined) this.#lanes.moved(this, operation, ranMs)
+  }
+}
+
+/** Fast so far, as far as is known, and nothing but rows: a text that has never run is not known to be fast. */
+function mayShare({ known }: PooledStatement): boolean {
+  return known?.slowness !== undefined && known.isPlain && known.slowness < tooSlow
+}

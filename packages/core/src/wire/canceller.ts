@@ -1,0 +1,123 @@
+import type { Clock, Timer } from '../base/clock.js'
+import { cancelBackend } from './cancel.js'
+import type { Flight } from './flight.js'
+import type { Operation } from './operation.js'
+import type { ClientInternals } from './pg-internals.js'
+
+/** How long after a cancel request another one is sent, the first time; twice as long the next. */
+const cancelAgainMs = 50
+/** A connection whose cancelled statement does not end in this time is given up. */
+export const cancelBoundMs = 5_000
+/** How long a statement may still run that was given up before its turn came: most are done before a cancel arrives. */
+const patienceMs = 5
+
+/** What comes of cancelling. */
+export interface CancelOutcomes {
+  /** The cancel is over, and can hit nothing that is sent from now on. */
+  settled(): void
+  /** The statement goes on in spite of it. */
+  hopeless(): void
+}
+
+/**
+ * Cancels what runs on one backend. A cancel hits whatever runs there when it arrives, and not a statement that was
+ * meant: so only the one that is being answered is cancelled, and nothing is sent until both its answer and the end of
+ * the cancel request have been seen. What had been sent behind it is marked as exposed.
+ */
+export class Canceller {
+  readonly #client: ClientInternals
+  readonly #clock: Clock
+  readonly #flight: Flight
+  readonly #outcomes: CancelOutcomes
+  /** The operation that is being cancelled, until it has been answered. */
+  #target: Operation | undefined
+  /** Cancel requests that are on their way. */
+  #asking = 0
+  #bound: Timer | undefined
+  #patience: Timer | undefined
+
+  constructor(client: ClientInternals, clock: Clock, flight: Flight, outcomes: CancelOutcomes) {
+    this.#client = client
+    this.#clock = clock
+    this.#flight = flight
+    this.#outcomes = outcomes
+  }
+
+  /** Whether something that is sent now could be hit. */
+  get isBusy(): boolean {
+    return this.#asking > 0
+  }
+
+  /** The caller of an operation that is under way has given up. */
+  givenUp(operation: Operation): void {
+    if (this.#flight.head === operation) this.#begin(operation)
+  }
+
+  /** An operation has been answered, and another one may have come to its turn. */
+  headChanged(): void {
+    const { head } = this.#flight
+    if (this.#target !== undefined && head !== this.#target) {
+      this.#target = undefined
+      this.#clearBound()
+    }
+    if (head?.givenUp === undefined || this.#target !== undefined || this.#patience !== undefined) return
+    this.#patience = this.#clock.setTimer(
+      patienceMs,
+      () => {
+        this.#patience = undefined
+        const now = this.#flight.head
+        if (now?.givenUp !== undefined && this.#target === undefined) this.#begin(now)
+      },
+      true,
+    )
+  }
+
+  /** Stops what runs on a backend whose connection is torn down. */
+  stopBackend(): void {
+    if (this.#asking === 0) void cancelBackend(this.#client, this.#clock, cancelBoundMs)
+  }
+
+  /** The session has ended. */
+  stop(): void {
+    this.#target = undefined
+    this.#clearBound()
+    if (this.#patience !== undefined) this.#clock.clearTimer(this.#patience)
+    this.#patience = undefined
+  }
+
+  #begin(operation: Operation): void {
+    this.#target = operation
+    this.#clearBound()
+    this.#bound = this.#clock.setTimer(cancelBoundMs, () => this.#outcomes.hopeless(), true)
+    this.#ask(operation, cancelAgainMs)
+  }
+
+  /**
+   * Sends a cancel request, and another one when the statement goes on: a request that overtakes its statement on the
+   * way to the server finds the backend idle, and is lost.
+   */
+  #ask(operation: Operation, againMs: number): void {
+    this.#asking += 1
+    for (const one of this.#flight.all()) if (one !== operation) one.isExposed = true
+    void cancelBackend(this.#client, this.#clock, cancelBoundMs).then(() => {
+      this.#asking -= 1
+      if (this.#flight.head !== operation) {
+        this.#outcomes.settled()
+        this.headChanged()
+        return
+      }
+      this.#clock.setTimer(
+        againMs,
+        () => {
+          if (this.#flight.head === operation) this.#ask(operation, againMs * 2)
+        },
+        true,
+      )
+    })
+  }
+
+  #clearBound(): void {
+    if (this.#bound !== undefined) this.#clock.clearTimer(this.#bound)
+    this.#bound = undefined
+  }
+}

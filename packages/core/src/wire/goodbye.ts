@@ -1,0 +1,54 @@
+import type pg from 'pg'
+import type { Clock } from '../base/clock.js'
+import type { WireConnection } from './pg-internals.js'
+
+/** How long a goodbye may take. */
+const closeBoundMs = 1_000
+
+/** Ends a session in order. Settles when the server has closed its side; calls `late` and settles when it does not. */
+export function sayGoodbye(client: pg.Client, clock: Clock, late: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clock.clearTimer(timer)
+      resolve()
+    }
+    const timer = clock.setTimer(closeBoundMs, () => {
+      late()
+      done()
+    })
+    client.once('end', done)
+    void client.end()
+  })
+}
+
+/** Leaves a goodbye for the server to read, and waits for nothing; the socket is closed by force when it does not. */
+export function leave(connection: WireConnection, clock: Clock): void {
+  const { stream } = connection
+  const timer = clock.setTimer(closeBoundMs, () => stream.destroy(), true)
+  stream.once('close', () => clock.clearTimer(timer))
+  if (stream.destroyed) clock.clearTimer(timer)
+  else connection.end()
+}
+
+/** Settles when the socket is closed, or after a bound. */
+export function closed(stream: WireConnection['stream'], clock: Clock): Promise<void> {
+  if (stream.closed) return Promise.resolve()
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clock.clearTimer(timer)
+      stream.off('close', done)
+      resolve()
+    }
+    const timer = clock.setTimer(closeBoundMs, done, true)
+    stream.once('close', done)
+  })
+}
+
+/** Rejects when the signal aborts. */
+export function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = (): void => reject(signal.reason)
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+  })
+}

@@ -1,0 +1,141 @@
+import type pg from 'pg'
+import type { Timer } from '../base/clock.js'
+import type { LimitReason } from '../base/limit.js'
+import type { Outbox } from './outbox.js'
+import type { CommandCompleteMessage, RowDescriptionMessage, TypeParsers, WireConnection } from './pg-internals.js'
+import type { QueryResult } from './query-result.js'
+import type { StatementCache } from './statement-cache.js'
+
+/** What an operation needs of the connection that runs it. */
+export interface Wire {
+  readonly outbox: Outbox
+  readonly cache: StatementCache
+  readonly types: TypeParsers
+  readonly protocol: WireConnection
+  readonly client: pg.Client
+}
+
+/**
+ * Something that a connection does for somebody: one message exchange, up to the ReadyForQuery that ends it. One object
+ * for the question, its caller and its answer, as there is one for each statement that anybody runs.
+ */
+export abstract class Operation {
+  /** SQL, for events; empty for what is no single statement. */
+  readonly text: string
+  /** Why the host that serves it was chosen, where there was a choice; for events. */
+  why: string | undefined
+  /** What the observer of the connection wants to know again with the answer. */
+  mark = 0
+  /** When it was sent, on the connection's clock; only while somebody observes. */
+  sentAt = 0
+  /** Whether others may be under way on the same connection at the same time. */
+  isSharing = false
+  /** Whether nothing else was under way when it was sent. */
+  wasAlone = false
+  /** Whether its messages are written and read by `pg`. */
+  isGuest = false
+  /** Why its caller gave up, once it has. */
+  givenUp: LimitReason | undefined
+  /** Runs from then on, until the caller is told that the outcome is unknown. */
+  grace: Timer | undefined
+  /** Whether the caller has its answer. */
+  isAnswered = false
+  stopWatching: () => void = nothing
+  /** Whether any byte of it was written. */
+  sent = false
+  /** `Outbox.writes` at the time when it was put in there. */
+  postedAt = 0
+  /** The first thing that went wrong, if anything did. */
+  failure: Error | undefined
+  /** A cancel request that is meant for another operation may hit this one. */
+  isExposed = false
+  /** How often it was run again, because the server had undone it for no fault of its own. */
+  reruns = 0
+  /** Bytes that it takes on the way to the server. */
+  bytes = 0
+
+  constructor(text = '') {
+    this.text = text
+  }
+
+  /** What came of it, once it has succeeded. */
+  abstract get result(): QueryResult
+  /** The name of a prepared statement that its caller gave. */
+  get name(): string | undefined {
+    return undefined
+  }
+
+  /** Tells the caller: an error, or undefined when it has succeeded. Called once. */
+  abstract answer(error: unknown): void
+
+  /**
+   * Puts its messages into the outbox.
+   *
+   * @throws when it cannot be sent; then what it has put there is taken back
+   */
+  abstract write(wire: Wire): void
+
+  /** Whether it failed over a prepared statement that the server has no more, or not in this form: nothing has run. */
+  get isStale(): boolean {
+    return false
+  }
+  /** Forgets an answer, to be sent once more. */
+  reset(): void {
+    this.sent = false
+    this.failure = undefined
+    this.isExposed = false
+    this.isAnswered = false
+    this.reruns += 1
+  }
+
+  handleParseComplete(_wire: Wire): void {
+    // Of no interest here.
+  }
+
+  handleBindComplete(): void {
+    // Of no interest here.
+  }
+
+  handleRowDescription(_message: RowDescriptionMessage): void {
+    // Of no interest here.
+  }
+
+  handleNoData(): void {
+    // Of no interest here.
+  }
+
+  handleDataRow(_fields: readonly (string | null)[]): void {
+    // Of no interest here.
+  }
+
+  handleCommandComplete(_message: CommandCompleteMessage, _wire: Wire): void {
+    // Of no interest here.
+  }
+
+  handlePortalSuspended(): void {
+    // Of no interest here.
+  }
+
+  handleEmptyQuery(_wire: Wire): void {
+    // Of no interest here.
+  }
+
+  handleCopyData(_chunk: Buffer): void {
+    // Of no interest here.
+  }
+
+  /** Its caller has given it up while it runs; the connection cancels it on the server besides. */
+  interrupt(): void {
+    // A statement has nothing to do about that; a COPY does.
+  }
+
+  handleCopyInResponse(_wire: Wire): void {
+    // Of no interest here.
+  }
+
+  handleError(error: Error, _wire: Wire): void {
+    this.failure ??= error
+  }
+}
+
+const nothing = (): void => undefined

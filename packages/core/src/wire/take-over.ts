@@ -1,0 +1,56 @@
+import type { Operation, Wire } from './operation.js'
+import type { CommandCompleteMessage, DataRowMessage, RowDescriptionMessage, WireConnection } from './pg-internals.js'
+
+/** The transaction status that the server reports with every answer: idle, in a transaction, in a failed one. */
+export type TransactionStatus = 'I' | 'T' | 'E'
+
+/** Who gets the answers of the server. */
+export interface AnswerDesk {
+  /** The operation that is being answered; undefined for none, or while a guest has the connection. */
+  readonly head: Operation | undefined
+  readonly wire: Wire
+  ready(status: TransactionStatus): void
+}
+
+/** A piece of a COPY, a view into the parser's buffer. */
+interface CopyDataMessage {
+  readonly chunk: Buffer
+}
+
+type Listener = (message: never) => void
+
+/**
+ * Puts the operations of a connection in the place of `pg`'s queue of queries: their answers go straight to them. While
+ * there is none, `pg` gets the messages as before: its own queries, cursors and COPY streams work on the same client,
+ * and what the server says of its own accord is heard.
+ */
+export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
+  const { wire } = desk
+  const take = <M>(event: string, handle: (head: Operation, message: M) => void): void => {
+    const theirs = protocol.listeners(event) as Listener[]
+    protocol.removeAllListeners(event)
+    protocol.on(event, (message: M) => {
+      const { head } = desk
+      if (head !== undefined) handle(head, message)
+      else for (const listener of theirs) listener(message as never)
+    })
+  }
+  take('parseComplete', (head) => head.handleParseComplete(wire))
+  take('bindComplete', (head) => head.handleBindComplete())
+  take<RowDescriptionMessage>('rowDescription', (head, message) => head.handleRowDescription(message))
+  take('noData', (head) => head.handleNoData())
+  take<DataRowMessage>('dataRow', (head, { fields }) => head.handleDataRow(fields))
+  take<CommandCompleteMessage>('commandComplete', (head, message) => head.handleCommandComplete(message, wire))
+  take('emptyQuery', (head) => head.handleEmptyQuery(wire))
+  take('portalSuspended', (head) => head.handlePortalSuspended())
+  take('copyInResponse', (head) => head.handleCopyInResponse(wire))
+  take<CopyDataMessage>('copyData', (head, { chunk }) => head.handleCopyData(chunk))
+  take<Error>('errorMessage', (head, error) => head.handleError(error, wire))
+  const theirs = protocol.listeners('readyForQuery') as Listener[]
+  protocol.removeAllListeners('readyForQuery')
+  protocol.on('readyForQuery', (message: { readonly status: TransactionStatus }) => {
+    // A guest's answer ends at `pg` first, which can then take the next query of the guest.
+    if (desk.head === undefined) for (const listener of theirs) listener(message as never)
+    desk.ready(message.status)
+  })
+}
