@@ -1,40 +1,70 @@
 import { parseArgs } from 'node:util'
-import { allWays, type Way } from './all-ways.js'
+import { type DemoName, demoNames } from './demo-names.js'
+import { type Orm, orms } from './orm.js'
 import type { Crowd } from './sale.js'
+import { type WayName, wayNames } from './way-names.js'
 
-/** What the command line asks for. */
+/** What the ticket office is asked for. */
 export interface DemoOptions extends Crowd {
-  readonly ways: readonly Way[]
+  readonly ways: readonly WayName[]
+  /** Undefined for all ways through Kysely, and one of them through the others. */
+  readonly orm: Orm | undefined
   readonly runs: number
   readonly json: boolean
   /** Of the embedded server; undefined for a free one. */
   readonly port: number | undefined
 }
 
+/** What the command line asks for. */
+export interface CommandLine extends DemoOptions {
+  /** Undefined is the ticket office, which says at its end that there are others. */
+  readonly demo: DemoName | 'all' | undefined
+  /** Smaller numbers, where a demo has any. */
+  readonly short: boolean
+}
+
+const oversellOnly = ['buyers', 'tickets', 'way', 'runs', 'port'] as const
+
 /** The command line cannot be understood; the message is one line for the person who typed it. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-export const help = `The ticket office: many buyers want one of a few tickets, all at once, through Kysely on
-Lifeguard. Five ways to sell; one of them is wrong, as you will see.
+export const help = `What a pool has to get right, shown on a real PostgreSQL.
 
-  pnpm demo [options]
+  pnpm demo [name] [options]
 
+  oversell           500 buyers want one of 100 tickets; five ways to sell; this one without a name
+  mixed              one transaction over Kysely, Drizzle, Prisma and raw SQL
+  read-your-writes   a replica that lags, and requests that see what they wrote
+  failover           the primary is killed, a standby is promoted 2 s later
+  overload           ten times as much is asked as the pool can do
+  lost-lock          the session that holds a lock is killed
+  lost-commit        the connection is cut at COMMIT, and its answer is lost
+  stream-and-copy    a million rows streamed and copied, in constant memory
+  tenants            row-level security: no tenant sees what belongs to another
+  all                one after the other
+
+  --orm NAME     sql, kysely, drizzle or prisma       (those that the demo is written in)
+  --short        with smaller numbers, as the tests do it; not for oversell
+  --json         one JSON document for programs, see apps/example/README.md
+  -h, --help     this text
+
+For oversell:
   --buyers N     people who come at the same moment   (500)
   --tickets N    tickets there are, fewer than buyers (100)
   --way NAME     only this way; may be repeated       (all)
-                 ${allWays.map(({ name }) => name).join(', ')}
+                 ${wayNames.join(', ')}
   --runs N       sell it all so many times            (1)
-  --json         one JSON document for programs, see apps/example/README.md
   --port N       port of the embedded PostgreSQL      (a free one)
-  -h, --help     this text
 
-DATABASE_URL=postgres://user:password@host:5432/database uses your server in place of the embedded
-one: in a new schema with a random name, which is dropped at the end. NO_COLOR=1 for no colours.
+Everything runs on PostgreSQL servers from npm that are gone afterwards.
+DATABASE_URL=postgres://user:password@host:5432/database sells the tickets on your server in place
+of the embedded one: in a new schema with a random name, which is dropped at the end. The other
+demos kill servers, and always use their own. NO_COLOR=1 for no colours.
 
-Exit code: 0 when the naive way oversold and every other way sold exactly the tickets, in every
-run; 1 when not, or when there is no database; 2 when the options make no sense.
+Exit code: 0 when everything that a demo claims was seen to be so; 1 when not, or when there is no
+database; 2 when the options make no sense.
 `
 
 /**
@@ -42,18 +72,26 @@ run; 1 when not, or when there is no database; 2 when the options make no sense.
  *
  * @throws UsageError
  */
-export function parseOptions(args: readonly string[]): DemoOptions | 'help' {
+export function parseOptions(args: readonly string[]): CommandLine | 'help' {
   // pnpm hands `demo -- --json` on with the dashes.
-  const values = read(args[0] === '--' ? args.slice(1) : args)
+  const { values, positionals } = read(args[0] === '--' ? args.slice(1) : args)
   if (values.help === true) return 'help'
+  const demo = nameOf(positionals)
+  const misplaced = oversellOnly.find((option) => values[option] !== undefined)
+  if (misplaced !== undefined && demo !== undefined && demo !== 'oversell' && demo !== 'all') {
+    throw new UsageError(`--${misplaced} is for oversell, not for ${demo}`)
+  }
   const buyers = whole('--buyers', values.buyers, 2, 10_000) ?? 500
   const tickets = whole('--tickets', values.tickets, 1, 10_000) ?? 100
   if (buyers <= tickets) {
     throw new UsageError(`there must be more buyers than tickets to fight over, not ${buyers} for ${tickets}`)
   }
   return {
+    demo,
     buyers,
     tickets,
+    orm: ormOf(values.orm),
+    short: values.short === true,
     ways: waysOf(values.way ?? []),
     runs: whole('--runs', values.runs, 1, 1_000) ?? 1,
     json: values.json === true,
@@ -63,24 +101,41 @@ export function parseOptions(args: readonly string[]): DemoOptions | 'help' {
 
 function read(args: readonly string[]) {
   try {
-    const { values } = parseArgs({
+    return parseArgs({
       args: [...args],
+      allowPositionals: true,
       options: {
         buyers: { type: 'string' },
         tickets: { type: 'string' },
         way: { type: 'string', multiple: true },
         runs: { type: 'string' },
         json: { type: 'boolean' },
+        orm: { type: 'string' },
+        short: { type: 'boolean' },
         port: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     })
-    return values
   } catch (cause) {
     // The first sentence says what is wrong, the others how parseArgs itself could be used.
     const said = cause instanceof Error ? cause.message : String(cause)
     throw new UsageError(said.split(/\.\s/)[0], { cause })
   }
+}
+
+function nameOf(positionals: readonly string[]): CommandLine['demo'] {
+  const [name, ...more] = positionals
+  if (more.length > 0) throw new UsageError(`one demo or all, not '${positionals.join(' ')}'`)
+  if (name === undefined || name === 'all') return name
+  const demo = demoNames.find((known) => known === name)
+  if (demo === undefined) throw new UsageError(`the demo must be one of ${demoNames.join(', ')}, all, not '${name}'`)
+  return demo
+}
+
+function ormOf(name: string | undefined): Orm | undefined {
+  const orm = orms.find((known) => known === name)
+  if (name === undefined || orm !== undefined) return orm
+  throw new UsageError(`--orm must be one of ${orms.join(', ')}, not '${name}'`)
 }
 
 function whole(option: string, value: string | undefined, least: number, most: number): number | undefined {
@@ -90,10 +145,8 @@ function whole(option: string, value: string | undefined, least: number, most: n
   throw new UsageError(`${option} must be a whole number from ${least} to ${most}, not '${value}'`)
 }
 
-function waysOf(names: readonly string[]): readonly Way[] {
-  const unknown = names.find((name) => !allWays.some((way) => way.name === name))
-  if (unknown !== undefined) {
-    throw new UsageError(`--way must be one of ${allWays.map(({ name }) => name).join(', ')}, not '${unknown}'`)
-  }
-  return names.length === 0 ? allWays : allWays.filter(({ name }) => names.includes(name))
+function waysOf(names: readonly string[]): readonly WayName[] {
+  const unknown = names.find((name) => !wayNames.some((known) => known === name))
+  if (unknown !== undefined) throw new UsageError(`--way must be one of ${wayNames.join(', ')}, not '${unknown}'`)
+  return names.length === 0 ? wayNames : wayNames.filter((name) => names.includes(name))
 }

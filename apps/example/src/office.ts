@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { createPool, LifeguardDialect, type Pool } from '@pg-lifeguard/kysely'
+import { createPool, type Pool } from '@pg-lifeguard/core'
+import { LifeguardDialect } from '@pg-lifeguard/kysely'
 import { Kysely, sql } from 'kysely'
+import { type Clients, clientsOn } from './clients.js'
 import type { DatabaseServer } from './database-server.js'
-import type { OfficeDatabase } from './office-database.js'
+import type { Tables } from './schema/kysely-tables.js'
 import { TablesLeftError } from './tables-left-error.js'
 
 /** How many connections the buyers share, however many they are. */
@@ -14,10 +16,10 @@ export const connections = 10
  */
 export class Office implements AsyncDisposable {
   /** What the buyers use. */
-  readonly db: Kysely<OfficeDatabase>
+  readonly clients: Clients
   readonly pool: Pool
   readonly #inspectors: Pool
-  readonly #inspector: Kysely<OfficeDatabase>
+  readonly #inspector: Kysely<Tables>
   readonly #schema: string
   readonly #server: DatabaseServer
   #serverVersion = ''
@@ -31,14 +33,13 @@ export class Office implements AsyncDisposable {
       connectionString,
       name: this.#schema,
       max: connections,
+      settings: { search_path: this.#schema },
       // 500 people in front of 10 connections is the point: they may wait as long as it takes.
       acquireTimeoutMs: 120_000,
     })
-    this.db = new Kysely<OfficeDatabase>({ dialect: new LifeguardDialect(this.pool) }).withSchema(this.#schema)
+    this.clients = clientsOn(this.pool, this.#schema)
     this.#inspectors = createPool({ connectionString, name: 'lifeguard-ticket-inspector', max: 1 })
-    this.#inspector = new Kysely<OfficeDatabase>({ dialect: new LifeguardDialect(this.#inspectors) }).withSchema(
-      this.#schema,
-    )
+    this.#inspector = new Kysely<Tables>({ dialect: new LifeguardDialect(this.#inspectors) }).withSchema(this.#schema)
   }
 
   /** Connects, and makes the tables. */
@@ -92,6 +93,7 @@ export class Office implements AsyncDisposable {
   /** Removes the tables and closes every connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
+      await this.clients.prisma.$disconnect()
       await this.pool.end({ timeoutMs: 1_000 })
       // An embedded server takes everything along.
       if (this.#hasTables && this.#server.kind === 'DATABASE_URL') await this.#dropSchema()

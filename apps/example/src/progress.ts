@@ -25,6 +25,11 @@ export class Progress {
     this.#draw(`  ${title.padEnd(13)} ${bar} ${done} of ${all} answered${suffix}`)
   }
 
+  /** Leaves the line empty for what is printed now. */
+  clear(): void {
+    this.#stream?.write(clearLine)
+  }
+
   /** Leaves the line empty for what comes next, and shows nothing any more. */
   end(): void {
     this.#stream?.write(clearLine)

@@ -1,4 +1,4 @@
-import type { Way } from './all-ways.js'
+import type { Sell, Way } from './all-ways.js'
 import type { Office } from './office.js'
 import { connections } from './office.js'
 
@@ -37,7 +37,8 @@ export interface SaleResult {
  */
 export async function runSale(
   office: Office,
-  way: Way,
+  way: Pick<Way, 'oversells'>,
+  sell: Sell,
   { buyers, tickets }: Crowd,
   signal: AbortSignal,
   onAnswer: (answered: number) => void,
@@ -52,7 +53,7 @@ export async function runSale(
 
   const visit = async (buyer: number): Promise<void> => {
     try {
-      const { sold, attempts } = await way.buy(office.db, eventId, buyer)
+      const { sold, attempts } = await sell(office.clients, eventId, buyer)
       if (sold) toldSold.add(buyer)
       else turnedAway += 1
       retries += attempts - 1
@@ -91,7 +92,7 @@ export async function runSale(
 
 function problemsOf(
   figures: Omit<SaleResult, 'problems'>,
-  way: Way,
+  way: Pick<Way, 'oversells'>,
   tickets: number,
   sessions: number,
   firstError: unknown,

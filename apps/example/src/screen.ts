@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import Table from 'cli-table3'
 import { allWays } from './all-ways.js'
+import { ormNames } from './orm.js'
 import type { Report, WayReport } from './report.js'
 import type { SaleResult } from './sale.js'
 
@@ -12,18 +13,23 @@ const noBorders = {
   ...{ 'bottom-right': '', left: ' ', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '' },
 }
 const nameWidth = 17
+/** What else there is to see, at the end of the main one. */
+const others = [
+  'More: pnpm demo all, or one of mixed, read-your-writes, failover, overload, lost-lock,',
+  'lost-commit, stream-and-copy, tenants',
+]
 
 /** The report for a person: it fits one screen of 100 columns. */
 export function screen(report: Report, colours: boolean): string {
   const paint: Paint = (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text)
-  const { buyers, tickets, poolSize, runs, server } = report
+  const { buyers, tickets, poolSize, runs, server, orm } = report
   const where = server.kind === 'embedded' ? 'an embedded PostgreSQL' : 'the PostgreSQL of DATABASE_URL,'
   return [
     '',
     `  ${paint('bold', 'The ticket office')}: ${buyers} buyers want one of ${tickets} tickets, all at once, over ${poolSize} connections.`,
     paint(
       'dim',
-      `  Kysely on Lifeguard, ${where} ${server.version}.${runs === 1 ? '' : ` The figures are medians of ${runs} runs.`}`,
+      `  ${titled(ormNames[orm])} on Lifeguard, ${where} ${server.version}.${runs === 1 ? '' : ` The figures are medians of ${runs} runs.`}`,
     ),
     '',
     figures(report, paint),
@@ -47,17 +53,18 @@ function figures(report: Report, paint: Paint): string {
     colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'right'],
   })
   table.push(head.map((title) => paint('dim', title)))
-  for (const way of report.ways) table.push(row(way, report, paint))
+  for (const way of report.ways) table.push(row(way, way.name, report, paint))
+  for (const way of report.others) table.push(row(way, way.orm, report, paint))
   const [titles = '', ...rows] = table.toString().split('\n')
   return trimmed([titles, `  ${paint('dim', '─'.repeat(width - 2))}`, ...rows].join('\n'))
 }
 
-function row(way: WayReport, { tickets, runs }: Report, paint: Paint): string[] {
+function row(way: WayReport, title: string, { tickets, runs }: Report, paint: Paint): string[] {
   const of = (pick: (sale: SaleResult) => number): number => median(way.sales.map(pick))
   const sold = of((sale) => sale.sold)
   const oversold = of((sale) => sale.oversold)
   const cells = [
-    `${way.ok ? mark(way.oversells, paint) : paint('red', '!')} ${paint('bold', way.name)}`,
+    `${way.ok ? mark(way.oversells, paint) : paint('red', '!')} ${paint('bold', title)}`,
     paint(sold === tickets ? 'green' : ['red', 'bold'], count(sold)),
     oversold === 0 ? '0' : paint(['red', 'bold'], count(oversold)),
     count(of((sale) => sale.turnedAway)),
@@ -89,10 +96,22 @@ function lessons(report: Report, paint: Paint): string {
     })
     table.push([`${mark(oversells, paint)} ${paint('bold', name)}`, said])
   }
+  const [first] = report.others
+  if (first !== undefined) {
+    const names = report.others.map(({ orm }) => orm).join(', ')
+    table.push([
+      `  ${paint('bold', `${first.orm}, ...`)}`,
+      `the same ${first.name} through ${names}, on the same pool.`,
+    ])
+  }
   return trimmed(table.toString())
 }
 
-function conclusion({ ok, ways }: Report, paint: Paint): string {
+function titled(name: string): string {
+  return `${name.charAt(0).toUpperCase()}${name.slice(1)}`
+}
+
+function conclusion({ ok, ways, orm }: Report, paint: Paint): string {
   if (!ok) return `  ${paint(['red', 'bold'], 'This is not what was to happen:')} see the lines below.`
   const right = ways.some(({ oversells }) => !oversells)
   const lines = [
@@ -103,7 +122,8 @@ function conclusion({ ok, ways }: Report, paint: Paint): string {
           'the connections and the truth about every commit come with the pool, for any ORM on it.',
         ]
       : []),
-    paint('dim', 'The code, a small file each: apps/example/src/ways/    Options: pnpm demo --help'),
+    ...others.map((line) => paint('dim', line)),
+    paint('dim', `The code, a small file each: apps/example/src/ways/${orm}/    Options: pnpm demo --help`),
   ]
   return lines.map((line) => `  ${line}`).join('\n')
 }

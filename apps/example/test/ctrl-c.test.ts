@@ -28,13 +28,23 @@ function onlyFolderIn(folder: string): string {
   return path.join(folder, name ?? '')
 }
 
-/** The line of postmaster.pid that says that connections are accepted. */
-function expectReady(temporary: string): void {
+/** https://www.postgresql.org/docs/18/storage-file-layout.html: what a server says of itself, line by line. */
+function postmasterPid(temporary: string): string {
   const folder = onlyFolderIn(temporary)
   const [pidFile] = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
     (name) => path.basename(name) === 'postmaster.pid',
   )
-  expect(readFileSync(path.join(folder, pidFile ?? ''), 'utf8')).toContain('ready')
+  return readFileSync(path.join(folder, pidFile ?? ''), 'utf8')
+}
+
+/** The line of postmaster.pid that says that connections are accepted. */
+function expectReady(temporary: string): void {
+  expect(postmasterPid(temporary)).toContain('ready')
+}
+
+/** Its fourth line. */
+function portIn(temporary: string): string {
+  return postmasterPid(temporary).split('\n')[3] ?? ''
 }
 
 test.each([
@@ -60,6 +70,26 @@ test.each([
   },
   60_000,
 )
+
+test('Ctrl-C in a demo that has child processes leaves nothing either', async () => {
+  const temporary = ownTemporaryFolder()
+  const { child, outcome } = startDemo(['stream-and-copy', '--json'], { TMPDIR: temporary })
+  await vi.waitFor(() => expectReady(temporary), { timeout: 60_000, interval: 20 })
+  const port = portIn(temporary)
+  const workers = (): string[] => commandsWith('stream-and-copy/worker.js').filter((one) => one.includes(`:${port}/`))
+  await vi.waitFor(() => expect(workers()).not.toEqual([]), { timeout: 60_000, interval: 20 })
+  process.kill(-(child.pid ?? 0), 'SIGINT')
+  const { code, signal, stdout, stderr } = await outcome
+  expect({ code, signal, stdout, stderr }).toEqual({
+    code: null,
+    signal: 'SIGINT',
+    stdout: '',
+    stderr: 'lifeguard demo: interrupted, tidying up\n',
+  })
+  expect(readdirSync(temporary)).toEqual([])
+  expect(commandsWith(temporary)).toEqual([])
+  await vi.waitFor(() => expect(workers()).toEqual([]), { timeout: 10_000 })
+}, 120_000)
 
 test('success and failure leave no process and no folder', async () => {
   const temporary = ownTemporaryFolder()

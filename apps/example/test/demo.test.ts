@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
+import { demoNames } from '../src/demo-names.js'
 import type { Report } from '../src/report.js'
 import { runDemo } from './run-demo.js'
 
@@ -23,7 +24,8 @@ test('500 buyers and 100 tickets: the naive way oversells, every other way sells
     server: { kind: 'embedded' },
   })
   expect(report.ways.map(({ name }) => name)).toEqual(['naive', ...rightWays])
-  for (const { name, oversells, ok, sales } of report.ways) {
+  expect(report.others.map(({ orm }) => orm)).toEqual(['sql', 'drizzle', 'prisma'])
+  for (const { name, oversells, ok, sales } of [...report.ways, ...report.others]) {
     expect({ name, ok, sales: sales.length }).toEqual({ name, ok: true, sales: 1 })
     for (const sale of sales) {
       expect(sale).toMatchObject({ failed: 0, soldWithoutTicket: 0, ticketWithoutSold: 0, problems: [] })
@@ -62,18 +64,45 @@ test('a person gets a table without colours when there is no terminal, and it fi
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(stdout).not.toContain('\u001b')
   const lines = stdout.split('\n')
-  expect(lines.length).toBeLessThanOrEqual(30)
+  expect(lines.length).toBeLessThanOrEqual(36)
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100)
   for (const way of ['✗ naive', ...rightWays.map((name) => `✓ ${name}`)]) {
     expect(lines.filter((line) => line.includes(way))).toHaveLength(2)
   }
-  expect(stdout.match(/2\/2/g)).toHaveLength(5)
+  expect(stdout.match(/2\/2/g)).toHaveLength(8)
+  for (const orm of ['sql', 'drizzle', 'prisma'])
+    expect(lines.filter((line) => line.includes(`✓ ${orm}`))).toHaveLength(1)
+  for (const name of demoNames.slice(1)) expect(stdout).toContain(name)
 }, 60_000)
+
+test.each(['sql', 'drizzle', 'prisma'])(
+  'every way through %s',
+  async (orm) => {
+    const { code, stdout } = await runDemo(['oversell', '--json', '--orm', orm, '--buyers', '100', '--tickets', '20'])
+    expect(code).toBe(0)
+    const report = reportOf(stdout)
+    expect(report).toMatchObject({ ok: true, orm, others: [] })
+    expect(report.ways.map(({ name }) => name)).toEqual(['naive', ...rightWays])
+  },
+  60_000,
+)
 
 test('--help names every option', async () => {
   const { code, stdout, stderr } = await runDemo(['--help'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  for (const option of ['--buyers', '--tickets', '--way', '--runs', '--json', '--port', '--help', 'DATABASE_URL']) {
+  for (const option of [
+    '--buyers',
+    '--tickets',
+    '--way',
+    '--runs',
+    '--json',
+    '--port',
+    '--orm',
+    '--short',
+    '--help',
+    'DATABASE_URL',
+    ...demoNames,
+  ]) {
     expect(stdout).toContain(option)
   }
 })

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { describe, expect, test } from 'vitest'
+import { demoNames } from '../src/demo-names.js'
 import { runDemo } from './run-demo.js'
 
 /** One line on stderr, nothing else, no stack, no password. */
@@ -17,7 +18,10 @@ async function complaintOf(args: readonly string[], env: Readonly<Record<string,
 describe('options that make no sense', () => {
   test.each([
     [['--nope'], "Unknown option '--nope'"],
-    [['nope'], "Unexpected argument 'nope'"],
+    [['nope'], `the demo must be one of ${demoNames.join(', ')}, all, not 'nope'`],
+    [['mixed', 'tenants'], "one demo or all, not 'mixed tenants'"],
+    [['tenants', '--orm', 'knex'], "--orm must be one of sql, kysely, drizzle, prisma, not 'knex'"],
+    [['tenants', '--runs', '3'], '--runs is for oversell, not for tenants'],
     [['--buyers'], "Option '--buyers <value>' argument missing"],
     [['--buyers', 'many'], "--buyers must be a whole number from 2 to 10000, not 'many'"],
     [['--tickets', '0'], "--tickets must be a whole number from 1 to 10000, not '0'"],

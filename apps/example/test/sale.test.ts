@@ -1,6 +1,6 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { expect, test } from 'vitest'
-import type { Way } from '../src/all-ways.js'
+import type { KyselyDb } from '../src/clients.js'
 import { Office } from '../src/office.js'
 import { runSale, type SaleResult } from '../src/sale.js'
 import type { Buy } from '../src/ways/way.js'
@@ -8,14 +8,20 @@ import type { Buy } from '../src/ways/way.js'
 const database = useDatabase()
 
 /** What the checks say of a way that is wrong on purpose: 4 buyers, 2 tickets. */
-async function saleBy(buy: Buy, oversells = false): Promise<SaleResult> {
-  const way: Way = { name: 'wrong', buy, oversells, lesson: () => '' }
+async function saleBy(buy: Buy<KyselyDb>, oversells = false): Promise<SaleResult> {
   await using office = await Office.open({
     kind: 'DATABASE_URL',
     url: database.url,
     [Symbol.asyncDispose]: async () => undefined,
   })
-  return await runSale(office, way, { buyers: 4, tickets: 2 }, new AbortController().signal, () => undefined)
+  return await runSale(
+    office,
+    { oversells },
+    ({ kysely }, ...sale) => buy(kysely, ...sale),
+    { buyers: 4, tickets: 2 },
+    new AbortController().signal,
+    () => undefined,
+  )
 }
 
 test('a way that says sold and writes nothing is found out', async () => {

@@ -220,6 +220,9 @@ describe('withTransaction', () => {
   test('retries the whole callback, with a new transaction object', async () => {
     await pool.query("insert into item values (1, '0')")
     const attempts: number[] = []
+    // The first two have both read before either writes: one of them has to run again.
+    let read = 0
+    const bothHaveRead = Promise.withResolvers<void>()
     await Promise.all(
       Array.from({ length: 15 }, () =>
         withTransaction(
@@ -227,6 +230,9 @@ describe('withTransaction', () => {
           async (trx, tx) => {
             attempts.push(tx.attempt)
             const { name } = await trx.selectFrom('item').select('name').executeTakeFirstOrThrow()
+            read += 1
+            if (read === 2) bothHaveRead.resolve()
+            if (read <= 2) await bothHaveRead.promise
             await trx
               .updateTable('item')
               .set({ name: String(Number(name) + 1) })

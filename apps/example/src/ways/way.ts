@@ -1,6 +1,3 @@
-import type { Kysely } from 'kysely'
-import type { OfficeDatabase } from '../office-database.js'
-
 /** What a buyer is told. */
 export interface Answer {
   /** `false` is 'sold out'. */
@@ -9,5 +6,5 @@ export interface Answer {
   readonly attempts: number
 }
 
-/** One way to sell a ticket. */
-export type Buy = (db: Kysely<OfficeDatabase>, eventId: number, buyer: number) => Promise<Answer>
+/** One way to sell a ticket, on a pool or through the client of an ORM on it. */
+export type Buy<Db> = (db: Db, eventId: number, buyer: number) => Promise<Answer>

@@ -1,5 +1,6 @@
 import { withTransaction } from '@pg-lifeguard/kysely'
-import type { Buy } from './way.js'
+import type { KyselyDb } from '../../clients.js'
+import type { Buy } from '../way.js'
 
 /**
  * RIGHT. No lock at all: PostgreSQL watches what each transaction has read, and undoes one of two that could not have
@@ -9,7 +10,7 @@ import type { Buy } from './way.js'
  * The first choice when the rule spans many rows or tables. Every writer has to be serializable too.
  * `attempts` is high because here 500 buyers fight for one number; the default of 10 is plenty for most work.
  */
-export const buySerializable: Buy = (db, eventId, buyer) =>
+export const buySerializable: Buy<KyselyDb> = (db, eventId, buyer) =>
   withTransaction(
     db,
     async (trx, { attempt }) => {

@@ -1,5 +1,6 @@
 import { withLock } from '@pg-lifeguard/kysely'
-import type { Buy } from './way.js'
+import type { KyselyDb } from '../../clients.js'
+import type { Buy } from '../way.js'
 
 /**
  * RIGHT. An advisory lock has a name of your choice, needs no row, and holds over all processes that use the database.
@@ -8,7 +9,7 @@ import type { Buy } from './way.js'
  * The first choice when the work is more than SQL: call a payment service, write a file, send one mail. Hand `signal`
  * on to such work: it aborts if the lock is lost. Buyers that wait queue in the pool and take no connection each.
  */
-export const buyWithLock: Buy = (db, eventId, buyer) =>
+export const buyWithLock: Buy<KyselyDb> = (db, eventId, buyer) =>
   withLock(db, `event:${eventId}`, async ({ signal }) => {
     const { tickets } = await db
       .selectFrom('event')

@@ -1,5 +1,6 @@
 import { VersionConflictError, withOptimisticRetry, withTransaction } from '@pg-lifeguard/kysely'
-import type { Buy } from './way.js'
+import type { KyselyDb } from '../../clients.js'
+import type { Buy } from '../way.js'
 
 /**
  * RIGHT. Nobody waits for anybody: read the version, and write only if it is still the same; otherwise somebody was
@@ -9,7 +10,7 @@ import type { Buy } from './way.js'
  * The first choice when conflicts are rare, or when a person thinks between the read and the write (keep the version in
  * the form). Every writer has to check and raise the version. `attempts` is high because here everybody wants one row.
  */
-export const buyOptimistically: Buy = (db, eventId, buyer) =>
+export const buyOptimistically: Buy<KyselyDb> = (db, eventId, buyer) =>
   withOptimisticRetry(
     db,
     ({ attempt }) =>

@@ -1,4 +1,5 @@
-import type { Buy } from './way.js'
+import type { KyselyDb } from '../../clients.js'
+import type { Buy } from '../way.js'
 
 /**
  * WRONG. Reads, decides, writes, with nothing in between to stop the others: whoever counts before somebody else's
@@ -7,7 +8,7 @@ import type { Buy } from './way.js'
  * Wrapping it in a plain transaction does not help: at PostgreSQL's default, read committed, two transactions still
  * count the same tickets. https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
  */
-export const buyNaively: Buy = async (db, eventId, buyer) => {
+export const buyNaively: Buy<KyselyDb> = async (db, eventId, buyer) => {
   const { tickets } = await db.selectFrom('event').select('tickets').where('id', '=', eventId).executeTakeFirstOrThrow()
   const { sold } = await db
     .selectFrom('ticket')

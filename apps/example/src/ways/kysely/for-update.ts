@@ -1,5 +1,6 @@
 import { withTransaction } from '@pg-lifeguard/kysely'
-import type { Buy } from './way.js'
+import type { KyselyDb } from '../../clients.js'
+import type { Buy } from '../way.js'
 
 /**
  * RIGHT. FOR UPDATE locks the row of the event until the transaction ends, so buyers of one event go one by one, and
@@ -8,7 +9,7 @@ import type { Buy } from './way.js'
  *
  * The first choice when what has to be protected hangs on a row. Every buyer has to lock that same row first.
  */
-export const buyForUpdate: Buy = (db, eventId, buyer) =>
+export const buyForUpdate: Buy<KyselyDb> = (db, eventId, buyer) =>
   withTransaction(db, async (trx, { attempt }) => {
     const event = await trx
       .selectFrom('event')

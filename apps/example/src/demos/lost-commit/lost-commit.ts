@@ -1,0 +1,142 @@
+import { createPool } from '@pg-lifeguard/core'
+import { startFaultProxy } from '@pg-lifeguard/testing'
+import pg from 'pg'
+import { type Clients, openClients } from '../../clients.js'
+import { type Orm, ormNames } from '../../orm.js'
+import { type Claim, claim, type Demo } from '../demo.js'
+import * as drizzle from './drizzle.js'
+import * as kysely from './kysely.js'
+import { payNaively } from './naive.js'
+import * as prisma from './prisma.js'
+import * as sql from './sql.js'
+
+const pay: Readonly<Record<Orm, (clients: Clients, orderId: number, cents: number) => Promise<void>>> = {
+  sql: ({ pool }, ...order) => sql.pay(pool, ...order),
+  kysely: (clients, ...order) => kysely.pay(clients.kysely, ...order),
+  drizzle: (clients, ...order) => drizzle.pay(clients.drizzle, ...order),
+  prisma: (clients, ...order) => prisma.pay(clients.prisma, ...order),
+}
+
+/** What callers were told of payments whose COMMIT was cut, and what is true. */
+export interface CommitFigures {
+  readonly through: string
+  /** Where the connection was cut: behind COMMIT, so that the server did it; or before, so that it never heard of it. */
+  readonly cut: 'after' | 'before'
+  readonly payments: number
+  readonly toldDone: number
+  readonly toldFailed: number
+  /** Orders that are paid, in the database. */
+  readonly paid: number
+  readonly paidTwice: number
+  /** Callers that were told one thing while the other is true. */
+  readonly toldWrong: number
+}
+
+/** The connection is cut at COMMIT. */
+export const lostCommit: Demo = {
+  name: 'lost-commit',
+  title: 'the connection is cut at COMMIT, and its answer is lost',
+  about: [
+    'A proxy between pool and server cuts the connection at every COMMIT: right behind',
+    'it, so that the server does it and cannot say so; then right before it. A bare',
+    'pg.Pool throws the same error in both. withTransaction({ proveCommit: true })',
+    'asks the server, and returns, or runs the transaction again.',
+  ],
+  orms: ['sql', 'kysely', 'drizzle', 'prisma'],
+  code: 'demos/lost-commit/',
+  async run({ url, orms, size, show }) {
+    const payments = size === 'full' ? 10 : 3
+    await using inspector = createPool({ connectionString: url, max: 1 })
+    await inspector.query(
+      'create table payment (id int generated always as identity primary key, order_id int not null, cents int not null)',
+    )
+    await using proxy = await startFaultProxy({ target: url })
+    const figures: CommitFigures[] = []
+    const cutAll = async (
+      through: string,
+      cut: CommitFigures['cut'],
+      payOrder: (orderId: number) => Promise<void>,
+    ): Promise<void> => {
+      show(`${through}, cut ${cut} COMMIT`)
+      await inspector.query('truncate payment')
+      const told: boolean[] = []
+      for (let orderId = 0; orderId < payments; orderId++) {
+        const rule = await proxy.rule({ statement: 'COMMIT', when: cut, action: 'cut' })
+        told.push(
+          await payOrder(orderId).then(
+            () => true,
+            () => false,
+          ),
+        )
+        await rule.fired
+      }
+      const { rows } = await inspector.query<{ id: number; n: number }>(
+        'select order_id as id, count(*)::int as n from payment group by 1',
+      )
+      const paid = new Set(rows.map(({ id }) => id))
+      const toldDone = told.filter((isDone) => isDone).length
+      figures.push({
+        ...{ through, cut, payments, toldDone, toldFailed: payments - toldDone, paid: paid.size },
+        paidTwice: rows.filter(({ n }) => n > 1).length,
+        toldWrong: told.filter((isDone, orderId) => isDone !== paid.has(orderId)).length,
+      })
+    }
+
+    const bare = new pg.Pool({ connectionString: proxy.url, max: 2 })
+    bare.on('error', () => undefined)
+    try {
+      for (const cut of ['after', 'before'] as const) {
+        await cutAll('bare pg.Pool', cut, (orderId) => payNaively(bare, orderId, 1_900))
+      }
+    } finally {
+      await bare.end()
+    }
+    await using clients = openClients({ connectionString: proxy.url, max: 2 })
+    for (const orm of orms) {
+      for (const cut of ['after', 'before'] as const) {
+        await cutAll(ormNames[orm], cut, (orderId) => pay[orm](clients, orderId, 1_900))
+      }
+    }
+    return {
+      tables: [
+        {
+          head: ['', 'cut', 'payments', 'told done', 'told failed', 'paid', 'twice'],
+          rows: figures.map((each) => [
+            each.through,
+            each.cut,
+            ...[each.payments, each.toldDone, each.toldFailed, each.paid, each.paidTwice],
+          ]),
+        },
+      ],
+      claims: commitClaims(figures),
+    }
+  },
+}
+
+export function commitClaims(figures: readonly CommitFigures[]): Claim[] {
+  const ours = figures.filter(({ through }) => through !== 'bare pg.Pool')
+  const bare = figures.filter(({ through, cut }) => through === 'bare pg.Pool' && cut === 'after')
+  const listed = (some: readonly CommitFigures[]): string =>
+    some
+      .map(({ through, cut, paid, payments, paidTwice, toldWrong }) => {
+        return `${through}, cut ${cut}: ${paid} of ${payments} paid, ${paidTwice} twice, ${toldWrong} told wrong`
+      })
+      .join('; ')
+  return [
+    claim(
+      'proveCommit: every order is paid, and none twice',
+      ours.length > 0 && ours.every(({ paid, payments, paidTwice }) => paid === payments && paidTwice === 0),
+      listed(ours),
+    ),
+    claim(
+      'proveCommit: every caller is told the truth',
+      ours.every(({ toldWrong }) => toldWrong === 0),
+      listed(ours),
+    ),
+    claim(
+      'a bare pool reports payments as failed that were made',
+      bare.length > 0 && bare.every(({ paid, payments, toldFailed }) => paid === payments && toldFailed === payments),
+      listed(bare),
+    ),
+  ]
+}

@@ -1,0 +1,11 @@
+import { createPool, type Pool } from '@pg-lifeguard/core'
+
+/** Nothing to set up: who has waited too long in an overload is turned away at once, and the others are served in time. */
+export function openPool(connectionString: string, max: number): Pool {
+  return createPool({ connectionString, max })
+}
+
+/** A caller with little patience. */
+export async function ask(pool: Pool, queryMs: number, patienceMs: number): Promise<void> {
+  await pool.query('select pg_sleep($1)', [queryMs / 1_000], { timeoutMs: patienceMs })
+}
