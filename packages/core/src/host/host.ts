@@ -14,7 +14,7 @@ import { Statement, type StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
 import type { HostWatch } from './host-watch.js'
 import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
-import type { ResolvedLaneOptions } from './lane-options.js'
+import type { StatementOptions } from './lane-options.js'
 import { Lanes } from './lanes.js'
 import { watchForReturn } from './return-watch.js'
 
@@ -41,14 +41,6 @@ export interface HostRole {
 
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
-
-/** How statements outside of transactions are run. */
-export interface StatementOptions {
-  /** Statements that each connection keeps prepared; 0 for none. */
-  readonly cacheSize: number
-  /** How connections are shared; undefined for never. */
-  readonly lanes: ResolvedLaneOptions | undefined
-}
 
 /** One PostgreSQL server: the pool of connections to it, and the hygiene of what comes back. */
 export class Host {
@@ -296,10 +288,9 @@ export class Host {
   }
 
   async #check(connection: Connection): Promise<boolean> {
-    const { clock } = this.environment
-    const limit: Limit = { deadlineAt: clock.now() + checkBoundMs, timeoutMs: checkBoundMs, signal: undefined }
+    const deadlineAt = this.environment.clock.now() + checkBoundMs
     try {
-      await connection.run(new Statement({ text: '' }), limit)
+      await connection.run(new Statement({ text: '' }), { deadlineAt, timeoutMs: checkBoundMs, signal: undefined })
       return connection.isQuiet && connection.isAlive
     } catch {
       // Whatever was wrong, the answer is: not usable. The pool tears it down and tries the next one.

@@ -32,6 +32,9 @@ const cancelGraceMs = 40
 /** How often a statement is run again that the server has undone for no fault of its own. */
 const mostReruns = 3
 
+/** What somebody waits for as one. */
+export type Runnable = Statement | ForeignStatement | Exchange<unknown>
+
 /** Hears of what happens on a connection that it may be sharing out. */
 export interface LaneKeeper {
   /** An operation has ended after so long, or, undefined, was not sent at all; there may be room for others now. */
@@ -166,7 +169,7 @@ export class Connection implements AnswerDesk {
   }
 
   /** Runs a statement when those before it are done. */
-  run(statement: Statement | ForeignStatement | Exchange<unknown>, limit: Limit): Promise<QueryResult> {
+  run(statement: Runnable, limit: Limit): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       statement.resolve = resolve
       statement.reject = reject

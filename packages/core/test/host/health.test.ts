@@ -1,7 +1,7 @@
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { expect, test } from 'vitest'
-import { rejection, testPool } from '../support/test-pool.js'
+import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
 
@@ -32,6 +32,7 @@ test('down: within its bound, with the reason', async () => {
   await pool.query('select 1')
   await proxy.refuse()
   await proxy.cut()
+  await eventually('the pool has seen it', () => pool.stats().total === 0)
   expect(await pool.health()).toMatchObject({
     status: 'down',
     hosts: [{ status: 'down', error: { code: 'ECONNREFUSED' } }],

@@ -20,16 +20,6 @@ beforeEach(async () => {
 const insert = (id: number): StatementConfig => sql`insert into item values (${id}, ${`item ${id}`})`
 
 describe('a batch', () => {
-  test('a statement that cannot be sent, behind a part that has left, takes nothing with it but its connection', async () => {
-    const pool = testPool(database.url, { max: 1 })
-    const large = 'x'.repeat(10_000)
-    const statements = Array.from({ length: 40 }, (_, id) => sql`insert into item values (${id}, ${large})`)
-    const unsendable = { text: 'select 1', values: Array.from({ length: 65_536 }, () => 1) }
-    await rejection(pool.batch([...statements, unsendable]))
-    expect((await pool.query('select 2 as n')).rows).toEqual([{ n: 2 }])
-    expect(await empty()).toBe(0)
-  })
-
   test('is one round trip, with the result of each statement', async () => {
     await using proxy = await startFaultProxy({ target: database.url })
     const pool = testPool(proxy.urlFor(database.url), { max: 1 })
