@@ -1,5 +1,6 @@
 import { ConnectionLostError } from '../errors/pool-errors.js'
-import { Host, type StatementOptions } from '../host/host.js'
+import { Host } from '../host/host.js'
+import type { StatementOptions } from '../host/host-role.js'
 import { HostWatch, type HostWatchOptions } from '../host/host-watch.js'
 import type { ResetMode } from '../host/hygiene.js'
 import { PrimaryTrail } from '../policy/primary-trail.js'
