@@ -4,7 +4,7 @@ import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import type { Permit } from '../policy/circuit-breaker.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
-import { type BudgetShare, type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
+import { type PoolEnvironment, ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
 import type { Connection } from '../wire/connection.js'
@@ -12,9 +12,9 @@ import type { Destination } from '../wire/destination.js'
 import type { QueryResult } from '../wire/query-result.js'
 import { Statement, type StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
+import type { HostRole } from './host-role.js'
 import type { HostWatch } from './host-watch.js'
-import { defaultResetMode, Hygiene, type ResetMode } from './hygiene.js'
-import type { StatementOptions } from './lane-options.js'
+import { defaultResetMode, Hygiene } from './hygiene.js'
 import { Lanes } from './lanes.js'
 import { watchForReturn } from './return-watch.js'
 
@@ -22,22 +22,6 @@ import { watchForReturn } from './return-watch.js'
 const checkBoundMs = 1_000
 /** The pause before a caller who goes on waiting for a server asks again. */
 const turnMs = 20
-
-/** What a host is for, and how it keeps its connections. */
-export interface HostRole {
-  /** What is done to a connection that comes back. */
-  readonly resetMode?: ResetMode | undefined
-  /** What is prepared, and which connections are shared; nothing and none when left out. */
-  readonly statements?: StatementOptions | undefined
-  /** Opens a connection; without it the host's own configuration says where. */
-  readonly open?: ((signal?: AbortSignal) => Promise<Connection>) | undefined
-  /** Whether a failed attempt to open is told to whoever waits at once: there is another host to go to. */
-  readonly failsFast?: boolean | undefined
-  /** How long a caller waits for a server that is not there, when that is longer than for a busy pool; in milliseconds. */
-  readonly unavailableTimeoutMs?: number | undefined
-  /** The budget that its connections are taken from, shared with other pools. */
-  readonly share?: BudgetShare | undefined
-}
 
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
@@ -288,9 +272,10 @@ export class Host {
   }
 
   async #check(connection: Connection): Promise<boolean> {
-    const deadlineAt = this.environment.clock.now() + checkBoundMs
+    const { clock } = this.environment
+    const limit: Limit = { deadlineAt: clock.now() + checkBoundMs, timeoutMs: checkBoundMs, signal: undefined }
     try {
-      await connection.run(new Statement({ text: '' }), { deadlineAt, timeoutMs: checkBoundMs, signal: undefined })
+      await connection.run(new Statement({ text: '' }), limit)
       return connection.isQuiet && connection.isAlive
     } catch {
       // Whatever was wrong, the answer is: not usable. The pool tears it down and tries the next one.

@@ -32,11 +32,3 @@ export type ResolvedLaneOptions = {
 
 /** The defaults of {@link LaneOptions}. */
 export const defaultLanes: ResolvedLaneOptions = { maxDepth: 16, maxBytes: 1_048_576, slowAfterMs: 20 }
-
-/** How statements outside of transactions are run. */
-export interface StatementOptions {
-  /** Statements that each connection keeps prepared; 0 for none. */
-  readonly cacheSize: number
-  /** How connections are shared; undefined for never. */
-  readonly lanes: ResolvedLaneOptions | undefined
-}

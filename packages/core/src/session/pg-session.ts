@@ -7,7 +7,7 @@ import type { Submittable } from '../wire/foreign-statement.js'
 import type { QueryResult } from '../wire/query-result.js'
 import { Statement, type StatementConfig } from '../wire/statement.js'
 import { transactionControl } from '../wire/transaction-control.js'
-import { commitError } from './server-transaction.js'
+import { commitError } from './commit-error.js'
 
 /** What a client with the shape of pg's runs on. */
 export interface PgSession {

@@ -1,7 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '../base/limit.js'
 import type { CommitFollower } from '../cluster/commit-follower.js'
-import { provesAbort } from '../errors/classify.js'
 import { NotOnReplicaError } from '../errors/cluster-errors.js'
 import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
@@ -13,6 +12,7 @@ import type { ForeignConfig } from '../wire/foreign-statement.js'
 import type { QueryResult } from '../wire/query-result.js'
 import { type Prelude, Statement, type StatementConfig } from '../wire/statement.js'
 import { mayHoldSeveral } from '../wire/statement-texts.js'
+import { commitError } from './commit-error.js'
 import { commitOn } from './commit-position.js'
 import type { ConnectionSource } from './connection-source.js'
 import { type Sending, StatementLine } from './statement-line.js'
@@ -287,14 +287,6 @@ export class ServerTransaction {
     this.#stopListening = nothing
     this.#source.giveBack(slot)
   }
-}
-
-/** What an error in answer to COMMIT means: either it proves that nothing was committed, or nobody knows. */
-export function commitError(error: unknown): unknown {
-  if (error instanceof TransactionRolledBackError || provesAbort(error)) return error
-  // Not a byte of COMMIT was sent: the server rolls back when it sees that the session is gone.
-  if (error instanceof ConnectionLostError && !error.sent) return error
-  return new CommitUnknownError({ cause: error })
 }
 
 const nothing = (): void => undefined

@@ -177,6 +177,8 @@ test('a wait inside an open transaction is bounded by its own time, and leaves t
   const pool = testPool(database.url)
   await using _ = await testPool(database.url).acquireLock('taken')
   await pool.withTransaction(async (tx) => {
+    // The time of the lock is not to go into connecting.
+    await tx.query('select 1')
     const late = pool.withLock('taken', async () => undefined, { scope: 'transaction', timeoutMs: 40 })
     expect(await rejection(late)).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
     expect((await tx.query('select 1 as one')).rows).toEqual([{ one: 1 }])

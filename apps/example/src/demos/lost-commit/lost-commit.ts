@@ -4,6 +4,7 @@ import pg from 'pg'
 import { type Clients, openClients } from '../../clients.js'
 import { type Orm, ormNames } from '../../orm.js'
 import { type Claim, claim, type Demo } from '../demo.js'
+import { untilTrue } from '../until-true.js'
 import * as drizzle from './drizzle.js'
 import * as kysely from './kysely.js'
 import { payNaively } from './naive.js'
@@ -70,6 +71,13 @@ export const lostCommit: Demo = {
         )
         await rule.fired
       }
+      // The client of a cut connection hears of it at once; the server may still be at its COMMIT.
+      await untilTrue('the server is through with every COMMIT', async () => {
+        const { rows } = await inspector.query(
+          "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and state in ('active', 'idle in transaction')",
+        )
+        return rows.length === 0
+      })
       const { rows } = await inspector.query<{ id: number; n: number }>(
         'select order_id as id, count(*)::int as n from payment group by 1',
       )

@@ -1,0 +1,28 @@
+import type { BudgetShare } from '../pool/resource-pool.js'
+import type { Connection } from '../wire/connection.js'
+import type { ResetMode } from './hygiene.js'
+import type { ResolvedLaneOptions } from './lane-options.js'
+
+/** How statements outside of transactions are run. */
+export interface StatementOptions {
+  /** Statements that each connection keeps prepared; 0 for none. */
+  readonly cacheSize: number
+  /** How connections are shared; undefined for never. */
+  readonly lanes: ResolvedLaneOptions | undefined
+}
+
+/** What a host is for, and how it keeps its connections. */
+export interface HostRole {
+  /** What is done to a connection that comes back. */
+  readonly resetMode?: ResetMode | undefined
+  /** What is prepared, and which connections are shared; nothing and none when left out. */
+  readonly statements?: StatementOptions | undefined
+  /** Opens a connection; without it the host's own configuration says where. */
+  readonly open?: ((signal?: AbortSignal) => Promise<Connection>) | undefined
+  /** Whether a failed attempt to open is told to whoever waits at once: there is another host to go to. */
+  readonly failsFast?: boolean | undefined
+  /** How long a caller waits for a server that is not there, when that is longer than for a busy pool; in milliseconds. */
+  readonly unavailableTimeoutMs?: number | undefined
+  /** The budget that its connections are taken from, shared with other pools. */
+  readonly share?: BudgetShare | undefined
+}
