@@ -204,7 +204,8 @@ export class Lanes {
     if (statement.wasAlone) this.#shortestMs = Math.min(ranMs, this.#shortestMs * drift)
     if (known === undefined || this.#options === undefined) return
     const busyMs = Math.max(0, statement.wasAlone ? ranMs - this.#shortestMs : ranMs)
-    this.#typicalMs += (busyMs - this.#typicalMs) * weight
+    // One that took very long, or a pause of this process, says no more than that it was slow.
+    this.#typicalMs += (Math.min(busyMs, 2 * this.#options.slowAfterMs) - this.#typicalMs) * weight
     const { slowAfterMs } = this.#options
     const over = ranMs - this.#shortestMs - slowAfterMs
     if (over <= 0) known.slowness = known.slowness === undefined ? 0 : known.slowness * memory
