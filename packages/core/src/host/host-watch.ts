@@ -157,9 +157,8 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     mark: number,
     error: unknown,
     durationMs: number | undefined,
-    ranMs?: number,
   ): void {
-    if (durationMs !== undefined) this.breaker?.answered(connection, mark, error, ranMs ?? durationMs)
+    if (durationMs !== undefined) this.breaker?.answered(connection, mark, error, durationMs)
     this.#traces.settle(statement, error)
     // A sign of life that was asked for is nobody's statement; nor does one count that had no connection left to be
     // sent on: it goes to another one.

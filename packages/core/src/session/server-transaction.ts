@@ -6,9 +6,9 @@ import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
-import type { Connection, Runnable } from '../wire/connection.js'
-import { statementFrom } from '../wire/exchange.js'
-import type { ForeignConfig } from '../wire/foreign-statement.js'
+import type { Connection } from '../wire/connection.js'
+import { type Exchange, statementFrom } from '../wire/exchange.js'
+import type { ForeignConfig, ForeignStatement } from '../wire/foreign-statement.js'
 import type { QueryResult } from '../wire/query-result.js'
 import { type Prelude, Statement, type StatementConfig } from '../wire/statement.js'
 import { mayHoldSeveral } from '../wire/statement-texts.js'
@@ -198,7 +198,11 @@ export class ServerTransaction {
     }
   }
 
-  async #run(connection: Connection, statement: Runnable, sending: Sending): Promise<QueryResult> {
+  async #run(
+    connection: Connection,
+    statement: Statement | ForeignStatement | Exchange<unknown>,
+    sending: Sending,
+  ): Promise<QueryResult> {
     try {
       return await connection.run(statement, sending.limit)
     } finally {

@@ -32,9 +32,6 @@ const cancelGraceMs = 40
 /** How often a statement is run again that the server has undone for no fault of its own. */
 const mostReruns = 3
 
-/** What somebody waits for as one. */
-export type Runnable = Statement | ForeignStatement | Exchange<unknown>
-
 /** Hears of what happens on a connection that it may be sharing out. */
 export interface LaneKeeper {
   /** An operation has ended after so long, or, undefined, was not sent at all; there may be room for others now. */
@@ -169,7 +166,7 @@ export class Connection implements AnswerDesk {
   }
 
   /** Runs a statement when those before it are done. */
-  run(statement: Runnable, limit: Limit): Promise<QueryResult> {
+  run(statement: Statement | ForeignStatement | Exchange<unknown>, limit: Limit): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       statement.resolve = resolve
       statement.reject = reject
@@ -298,17 +295,13 @@ export class Connection implements AnswerDesk {
     const start = outbox.length
     // As it is before: what is written in parts may be on its way already when all of its beginning is there.
     const { writes } = outbox
-    if (this.observer !== undefined && operation.reruns === 0) operation.sentAt = this.#clock.now()
+    if (this.observer !== undefined) operation.sentAt = this.#clock.now()
     try {
       operation.write(wire)
     } catch (error) {
+      outbox.cutTo(start)
       this.#answer(operation, error)
-      // A part of it has left: the server waits for the rest, and would take what comes next for it.
-      if (outbox.writes !== writes) this.destroy()
-      else {
-        outbox.cutTo(start)
-        this.keeper?.moved(undefined, 0)
-      }
+      this.keeper?.moved(undefined, 0)
       return
     }
     if (operation instanceof ForeignStatement) operation.onUnsent = (error) => this.#refused(operation, error)
@@ -335,7 +328,6 @@ export class Connection implements AnswerDesk {
     const operation = this.#flight.head
     if (operation === undefined) return
     const ranMs = this.#flight.shift()
-    operation.ranMs = ranMs
     this.#settle(operation)
     this.#canceller.headChanged()
     this.#next()
@@ -360,8 +352,8 @@ export class Connection implements AnswerDesk {
 
   /** Whether the server has undone it through no fault of its own, so that it is run again: outside of a transaction only. */
   #isUndoneForNothing(operation: Operation, failure: Error): boolean {
-    if (operation.isAnswered || !operation.mayRunAgain || operation.reruns >= mostReruns || this.#status !== 'I')
-      return false
+    if (operation.isAnswered || operation.reruns >= mostReruns || this.#status !== 'I') return false
+    if (!operation.mayRunAgain) return false
     return operation.isStale || (operation.isExposed && classify(failure) === 'cancelled')
   }
 
@@ -372,7 +364,7 @@ export class Connection implements AnswerDesk {
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
     if (this.observer !== undefined && !operation.isGuest) {
       const durationMs = operation.sent ? this.#clock.now() - operation.sentAt : undefined
-      this.observer.answered(operation, this, operation.mark, error, durationMs, operation.ranMs)
+      this.observer.answered(operation, this, operation.mark, error, durationMs)
     }
     operation.answer(error)
   }

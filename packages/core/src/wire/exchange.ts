@@ -109,10 +109,6 @@ export abstract class Exchange<Outcome> extends Operation {
     return this.outcome as unknown as QueryResult
   }
 
-  override get mayRunAgain(): boolean {
-    return false
-  }
-
   override answer(error: unknown): void {
     if (error === undefined) this.resolve(this.result)
     else this.reject(error)
@@ -122,17 +118,12 @@ export abstract class Exchange<Outcome> extends Operation {
     const { outbox } = wire
     const messages = this.#messagesTo(wire)
     this.#messages = messages
-    try {
-      for (const { text, values } of this.#preludes) {
-        outbox.parse('', text)
-        outbox.bind('', undefined, values)
-        outbox.execute('', 0)
-      }
-      this.begin(messages)
-    } catch (error) {
-      this.onError(error as Error)
-      throw error
+    for (const { text, values } of this.#preludes) {
+      outbox.parse('', text)
+      outbox.bind('', undefined, values)
+      outbox.execute('', 0)
     }
+    this.begin(messages)
   }
 
   override handleRowDescription({ fields }: RowDescriptionMessage): void {

@@ -51,8 +51,6 @@ export abstract class Operation {
   isExposed = false
   /** How often it was run again, because the server had undone it for no fault of its own. */
   reruns = 0
-  /** How long the server was at it, without the wait behind others, once it has answered. */
-  ranMs: number | undefined
   /** Bytes that it takes on the way to the server. */
   bytes = 0
 
@@ -81,7 +79,7 @@ export abstract class Operation {
   get isStale(): boolean {
     return false
   }
-  /** Whether nothing else has been done with it: what goes ahead of a statement, COMMIT say, stays done when that fails. */
+  /** Whether nothing else has been done with it: a COMMIT that goes ahead of a statement stays done when that fails. */
   get mayRunAgain(): boolean {
     return true
   }
@@ -91,7 +89,6 @@ export abstract class Operation {
     this.failure = undefined
     this.isExposed = false
     this.isAnswered = false
-    this.ranMs = undefined
     this.reruns += 1
   }
 

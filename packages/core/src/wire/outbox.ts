@@ -56,8 +56,7 @@ export class Outbox {
 
   /** Takes back everything from this place on. */
   cutTo(length: number): void {
-    // What has left since cannot be taken back.
-    if (length < this.#length) this.#length = length
+    this.#length = length
   }
 
   parse(name: string, text: string): void {

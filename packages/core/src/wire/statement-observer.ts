@@ -12,8 +12,7 @@ export interface StatementObserver<Connection> {
    * Its caller has been answered.
    *
    * @param error undefined when it succeeded
-   * @param durationMs since it was sent, the wait behind others on the connection included; undefined when it never was
-   * @param ranMs how long the server was at it, without that wait; undefined when it has not answered
+   * @param durationMs since it was written to the socket; undefined when it never was
    */
   answered(
     statement: Operation,
@@ -21,7 +20,6 @@ export interface StatementObserver<Connection> {
     mark: number,
     error: unknown,
     durationMs: number | undefined,
-    ranMs?: number,
   ): void
   /** The server answered a statement whose caller had given up before. */
   answeredLate(): void

@@ -4,6 +4,7 @@ import { Operation, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
   type Field,
+  prepareValue,
   ResultBase,
   type ResultInternals,
   type RowDescriptionMessage,
@@ -196,7 +197,8 @@ export class Statement extends Operation {
   }
 
   override get mayRunAgain(): boolean {
-    return this.#preludes.length === 0
+    for (const { onComplete } of this.#preludes) if (onComplete !== undefined) return false
+    return true
   }
 
   override reset(): void {
@@ -296,3 +298,8 @@ export class Statement extends Operation {
 
 const none: readonly Prelude[] = []
 const nothing = (): void => undefined
+
+/** What `pg` makes of values before they are sent. */
+export function prepared(values: readonly unknown[] | undefined): unknown[] {
+  return values === undefined ? [] : values.map((value) => prepareValue(value))
+}

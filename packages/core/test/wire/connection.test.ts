@@ -2,11 +2,7 @@ import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import fc from 'fast-check'
 import pg from 'pg'
 import { expect, test } from 'vitest'
-import { systemClock } from '../../src/base/clock.js'
-import { unlimited } from '../../src/base/limit.js'
 import { ConnectionLostError, OperationAbortedError, OperationTimeoutError, sqlStateOf } from '../../src/index.js'
-import { BatchExchange } from '../../src/wire/batch.js'
-import { Connection } from '../../src/wire/connection.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table item (id int primary key, name text)' })
@@ -219,21 +215,4 @@ test('settings, statement timeout and application name hold on every connection'
     "select current_setting('work_mem') as mem, current_setting('app.motto') as motto, current_setting('statement_timeout') as timeout, current_setting('application_name') as name",
   )
   expect(rows).toEqual([{ mem: '7MB', motto: 'a b\\c', timeout: '1234ms', name: 'shop' }])
-})
-
-test('what cannot be sent to its end, behind a part that has left, ends the connection: the server waits for the rest', async () => {
-  const connection = await Connection.open({ connectionString: database.url }, systemClock)
-  const large = 'x'.repeat(10_000)
-  const statements = Array.from({ length: 40 }, (_, id) => ({
-    text: 'insert into item values ($1, $2)',
-    values: [id, large],
-  }))
-  const unsendable = { text: 'select 1', values: Array.from({ length: 65_536 }, () => 1) }
-  const failed = connection.run(new BatchExchange([...statements, unsendable], []), unlimited)
-  expect(await rejection(failed)).toBeInstanceOf(RangeError)
-  expect(connection.isAlive).toBe(false)
-  await connection.gone()
-  expect((await testPool(database.url).query('select from item where id < 40 and length(name) = 10000')).rows).toEqual(
-    [],
-  )
 })
