@@ -1,7 +1,8 @@
 import { Exchange, type Messages } from './exchange.js'
 import { type CommandCompleteMessage, type Field, ResultBase, type ResultInternals } from './pg-internals.js'
+import { prepared } from './prepared-values.js'
 import type { QueryResult } from './query-result.js'
-import { type Prelude, prepared, type StatementConfig } from './statement.js'
+import type { Prelude, StatementConfig } from './statement.js'
 
 /** As much is handed to the socket before what is there has gone out. */
 const mostUnsentBytes = 65_536

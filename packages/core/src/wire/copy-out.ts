@@ -3,7 +3,8 @@ import { CopyFrames } from './copy-frames.js'
 import type { CopyResult } from './copy-in.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
 import type { CommandCompleteMessage } from './pg-internals.js'
-import { type Prelude, prepared } from './statement.js'
+import { prepared } from './prepared-values.js'
+import type { Prelude } from './statement.js'
 
 /** Where the bytes of a COPY go. */
 export interface CopySink {

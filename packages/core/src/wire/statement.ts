@@ -4,7 +4,6 @@ import { Operation, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
   type Field,
-  prepareValue,
   ResultBase,
   type ResultInternals,
   type RowDescriptionMessage,
@@ -298,8 +297,3 @@ export class Statement extends Operation {
 
 const none: readonly Prelude[] = []
 const nothing = (): void => undefined
-
-/** What `pg` makes of values before they are sent. */
-export function prepared(values: readonly unknown[] | undefined): unknown[] {
-  return values === undefined ? [] : values.map((value) => prepareValue(value))
-}
