@@ -13,7 +13,7 @@ export async function runExclusive(
   holder: Holder | undefined,
 ): Promise<QueryResult> {
   for (;;) {
-    const slot = host.pool.tryAcquire() ?? (await host.pool.acquire(limit, holder))
+    const slot = host.tryTake(holder) ?? (await host.take(limit, holder))
     try {
       return await slot.resource.run(statementFrom(config, []), limit)
     } catch (error) {

@@ -16,15 +16,15 @@ type GateState =
 /** What the gate says to a wish for one more connection. */
 export type GateAnswer = { readonly go: true } | { readonly go: false; readonly retryInMs: number | undefined }
 
-/** Quick enough that a server which is back is found within a tenth of a second. */
-const quickProbeMs = 75
-const quickSpread = 0.1
+/** Quick enough that a server which is back is found within a tenth of a second, whatever the jitter. */
+const quickProbeMs = 72
+const quickSpread = 0.05
 const quickProbingForMs = 10_000
 const slowProbeMs = 100
 const slowSpread = 0.2
 const slowestProbeMs = 5_000
 /** Attempts within one second, probes and the ramp together, for as long as one of them has failed in that second. */
-const mostPerSecond = 15
+const mostPerSecond = 14
 const secondMs = 1_000
 const go: GateAnswer = { go: true }
 const later: GateAnswer = { go: false, retryInMs: undefined }
@@ -114,6 +114,8 @@ export class ConnectGate {
   #unlessTooMany(now: number): GateAnswer {
     if (now - this.#failedAt >= secondMs) return go
     const oldest = this.#startedAt[this.#starts % mostPerSecond] ?? Number.NEGATIVE_INFINITY
-    return now - oldest >= secondMs ? go : { go: false, retryInMs: oldest + secondMs - now }
+    const retryInMs = oldest + secondMs - now
+    // Whole milliseconds, as timers count: a rest as small as the precision of `now` would never pass.
+    return retryInMs <= 0 ? go : { go: false, retryInMs: Math.ceil(retryInMs) }
   }
 }
