@@ -55,8 +55,9 @@ function parseUrl(rest: string): ParsedConnectionString {
   addHosts(authority.slice(at + 1), parameters)
   add('dbname', path)
   addQuery(query, parameters)
-  // A colon with nothing behind it is where a password with a ? was cut.
-  return { parameters, mayShow: query?.includes('@') !== true && !(at === -1 && authority.endsWith(':')) }
+  // A colon with nothing behind it, or an @ without a host, is where a password with a ? was cut.
+  const mayBeCut = at === -1 ? authority.endsWith(':') : password !== undefined && authority.endsWith('@')
+  return { parameters, mayShow: query?.includes('@') !== true && !mayBeCut }
 }
 
 function addHosts(list: string, parameters: GivenParameter[]): void {

@@ -215,7 +215,7 @@ describe('connections kept warm', () => {
       factory.failWith = refused
     })
     await bench.clock.advance(999)
-    expect(bench.factory.attempts).toBe(15)
+    expect(bench.factory.attempts).toBe(14)
     expect(bench.clock.foregroundTimers).toBe(0)
     bench.factory.failWith = undefined
     await bench.clock.advance(200)
