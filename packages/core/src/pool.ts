@@ -46,7 +46,8 @@ import { type MigrationLockOptions, withMigrationLock } from './session/lock/wit
 import { type SemaphoreOptions, withSemaphore } from './session/lock/with-semaphore.js'
 import { notify, type Operable } from './session/operations.js'
 import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
-import { rowsOf, type StreamArguments, type StreamOptions } from './session/portal.js'
+import { type StreamArguments, type StreamOptions } from './session/portal.js'
+import { RowStream } from './session/row-stream.js'
 import { type QueryArguments, query, statementOf, withCallersStack } from './session/queryable.js'
 import { type ReadOptions, read } from './session/read.js'
 import type { SessionEvents } from './session/session-events.js'
@@ -227,7 +228,7 @@ export class Pool implements Operable, AsyncDisposable {
   stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
   stream<Row>(...args: StreamArguments): AsyncGenerator<Row, void, undefined> {
     const { config, options } = statementOf(args)
-    return rowsOf(this.streamBatches<Row>(config, options))
+    return new RowStream(this.streamBatches<Row>(config, options))
   }
 
   /** The same rows in batches of `batchSize`, for code that handles many at a time. */

@@ -9,8 +9,9 @@ import { type Batchable, type BatchResults, batch } from './batch.js'
 import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './copy/copy-from.js'
 import { type CopyOrigin, type CopyToOptions, copyTo } from './copy/copy-to.js'
 import { channelsOf } from './listen/subscription.js'
-import { batchesIn, rowsOf, type StreamArguments, type Streamable, type StreamOptions } from './portal.js'
+import { batchesIn, type StreamArguments, type Streamable, type StreamOptions } from './portal.js'
 import { type Bounds, type Executor, type QueryArguments, type Queryable, query, statementOf } from './queryable.js'
+import { RowStream } from './row-stream.js'
 import type { Sql } from './sql/sql-statement.js'
 
 /** Anything that copies rows in and out in bulk. */
@@ -74,7 +75,7 @@ export abstract class Operations implements Operable, Executor {
   stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
   stream<Row>(...args: StreamArguments): AsyncGenerator<Row, void, undefined> {
     const { config, options } = statementOf(args)
-    return rowsOf(this.streamBatches<Row>(config, options))
+    return new RowStream(this.streamBatches<Row>(config, options))
   }
 
   streamBatches<Row = Record<string, unknown>>(

@@ -76,10 +76,3 @@ export async function* batchesIn<Row>(
     if (isOpen) await executor.execute({ text: `close ${name}` }, unlimited)
   }
 }
-
-/** One row at a time out of batches. */
-export async function* rowsOf<Row>(
-  batches: AsyncGenerator<Row[], void, undefined>,
-): AsyncGenerator<Row, void, undefined> {
-  for await (const batch of batches) yield* batch
-}
