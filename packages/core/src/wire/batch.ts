@@ -69,7 +69,12 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     }
     stream.once('drain', () => {
       // What has not been written when a statement fails is never sent: the server would only skip it.
-      if (!this.isSynced) this.#write(messages)
+      if (this.isSynced) return
+      try {
+        this.#write(messages)
+      } catch (error) {
+        messages.breakOff(error)
+      }
     })
   }
 

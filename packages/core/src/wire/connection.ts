@@ -263,7 +263,8 @@ export class Connection implements AnswerDesk {
     const protocol = this.#internals.connection
     const outbox = new Outbox(protocol.stream, () => this.#next())
     const cache = new StatementCache(new StatementTexts(0), protocol)
-    this.#wire = { outbox, cache, types: this.#internals._types, protocol, client: this.client }
+    const tearDown = (): void => this.destroy()
+    this.#wire = { outbox, cache, types: this.#internals._types, protocol, client: this.client, tearDown }
     takeOver(protocol, this)
   }
 
@@ -299,9 +300,18 @@ export class Connection implements AnswerDesk {
     try {
       operation.write(wire)
     } catch (error) {
-      outbox.cutTo(start)
-      this.#answer(operation, error)
-      this.keeper?.moved(undefined, 0)
+      if (outbox.writes === writes) {
+        outbox.cutTo(start)
+        this.#answer(operation, error)
+        this.keeper?.moved(undefined, 0)
+      } else {
+        // Its beginning has left: no end of it could undo that. Without a Sync the server does nothing of it.
+        operation.sent = true
+        operation.postedAt = -1
+        operation.failure ??= error as Error
+        this.#flight.add(operation)
+        this.destroy()
+      }
       return
     }
     if (operation instanceof ForeignStatement) operation.onUnsent = (error) => this.#refused(operation, error)

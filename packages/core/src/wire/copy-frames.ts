@@ -112,12 +112,12 @@ export class CopyFrames {
 }
 
 /**
- * Whether these are the first bytes of a message, and not of the rest of one: ParseComplete, or a notice, setting,
+ * Whether these are the first bytes of a message, and not of the rest of one: ParseComplete, CloseComplete; a notice, setting,
  * notification or error of a plausible length. Lengths begin with zero bytes, which the texts in such a rest do not have.
  */
 function isAligned(header: Buffer): boolean {
   const code = String.fromCharCode(header[0] as number)
   const length = header.readUInt32BE(1)
-  if (code === '1') return length === 4
+  if (code === '1' || code === '3') return length === 4
   return 'NSAE'.includes(code) && length > 4 && length < 65_536
 }

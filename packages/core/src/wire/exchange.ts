@@ -43,6 +43,8 @@ export interface Messages {
   /** Ends the exchange: sent once, whatever calls for it, as each one is answered by a ReadyForQuery of its own. */
   sync(): void
   flush(): void
+  /** For what cannot be sent to its end: the caller gets this error, and the session ends, so that nothing is done. */
+  breakOff(error: unknown): void
 }
 
 /**
@@ -118,12 +120,22 @@ export abstract class Exchange<Outcome> extends Operation {
     const { outbox } = wire
     const messages = this.#messagesTo(wire)
     this.#messages = messages
-    for (const { text, values } of this.#preludes) {
-      outbox.parse('', text)
-      outbox.bind('', undefined, values)
-      outbox.execute('', 0)
+    try {
+      for (const { text, values } of this.#preludes) {
+        outbox.parse('', text)
+        outbox.bind('', undefined, values)
+        outbox.execute('', 0)
+      }
+      this.begin(messages)
+    } catch (error) {
+      this.onError(error as Error)
+      throw error
     }
-    this.begin(messages)
+  }
+
+  /** What it takes from its source, or gives to its sink, is gone. */
+  override get mayRunAgain(): boolean {
+    return false
   }
 
   override handleRowDescription({ fields }: RowDescriptionMessage): void {
@@ -165,7 +177,7 @@ export abstract class Exchange<Outcome> extends Operation {
     this.onInterrupt()
   }
 
-  #messagesTo({ outbox, protocol, types }: Wire): Messages {
+  #messagesTo({ outbox, protocol, types, tearDown }: Wire): Messages {
     const { stream } = protocol
     return {
       stream,
@@ -193,6 +205,10 @@ export abstract class Exchange<Outcome> extends Operation {
         outbox.post()
       },
       flush: () => outbox.write(),
+      breakOff: (error) => {
+        this.failure ??= error as Error
+        tearDown()
+      },
     }
   }
 }

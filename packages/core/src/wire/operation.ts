@@ -13,6 +13,8 @@ export interface Wire {
   readonly types: TypeParsers
   readonly protocol: WireConnection
   readonly client: pg.Client
+  /** Ends the session: for what has left in part and cannot be sent to its end. */
+  tearDown(): void
 }
 
 /**

@@ -377,6 +377,14 @@ describe('copyTo', () => {
     expect(bytes.toString('latin1').replaceAll('x', '')).toBe('\t1\n\t2\n\t3\n\t4\n')
   })
 
+  test('large values come in pieces, also behind a statement that is closed with the same message', async () => {
+    const pool = testPool(database.url, { max: 1, statementCacheSize: 1 })
+    for (const text of ['select 1 as n', 'select 1 as n', 'select 2 as n', 'select 2 as n']) await pool.query(text)
+    let most = 0
+    for await (const chunk of pool.copyTo(sql`select repeat('x', 5000000)`)) most = Math.max(most, chunk.length)
+    expect(most).toBeLessThan(1_000_000)
+  })
+
   test('leaving early cancels on the server, and frees the connection', async () => {
     const pool = testPool(database.url, { max: 1 })
     for await (const chunk of pool.copyTo(sql`select repeat('x', 1000) from generate_series(1, 100000000)`)) {
