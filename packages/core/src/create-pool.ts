@@ -90,9 +90,7 @@ export function createPool(given: PoolOptions = {}): Pool {
     ? { host: new Host(destination, limits, environment, watch, { resetMode, statements, share }), cluster: undefined }
     : createCluster(plan)
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
-  // Locks leave at least half of the pool to the work that is done under them.
-  const most = Math.max(1, Math.min(maxConnections, Math.floor(limits.max / 2)))
-  const sessions = new LockSessions(host, most, {
+  const sessions = new LockSessions(host, maxConnections, {
     everyMs: heartbeatMs,
     boundMs: heartbeatMs,
   })

@@ -28,6 +28,22 @@ describe('sharing', () => {
     await Promise.all(['a', 'b'].map((key) => pool.withLock(key, () => pool.query('select 1'))))
   })
 
+  test('half of the pool is left to other work, also when it has been resized', async () => {
+    const pool = testPool(database.url, { max: 2, locks: { maxConnections: 3 } })
+    const sessionsOfSix = async (): Promise<number> => {
+      const locks = await Promise.all(Array.from({ length: 6 }, (_, n) => pool.acquireLock(`lock ${n}`)))
+      const sessions = pool.stats().active
+      await Promise.all(locks.map((lock) => lock.release()))
+      return sessions
+    }
+    const seen: number[] = []
+    for (const max of [2, 4, 20, 3]) {
+      pool.resize({ max })
+      seen.push(await sessionsOfSix())
+    }
+    expect(seen).toEqual([1, 2, 3, 1])
+  })
+
   test('locks that come and go at the same moment are each held by a session, and leave none', async () => {
     const pool = testPool(database.url, { max: 4, locks: { maxConnections: 1 } })
     const line = async (who: number): Promise<void> => {
@@ -180,7 +196,7 @@ describe('a session that is lost', () => {
     'to a silent partition %s is noticed by the heartbeat',
     async (when) => {
       await using proxy = await startFaultProxy({ target: database.url })
-      const pool = testPool(proxy.url, { max: 3, connectTimeoutMs: 200, locks: { heartbeatMs: 60 } })
+      const pool = testPool(proxy.url, { max: 3, connectTimeoutMs: 1_000, locks: { heartbeatMs: 60 } })
       const lock = await pool.acquireLock('k')
       const aborted = new Promise<void>((resolve) => lock.signal.addEventListener('abort', () => resolve()))
       const begun = Promise.withResolvers<void>()

@@ -18,10 +18,16 @@ export class LockSessions {
   readonly #shared = new Set<LockSession>()
   readonly #opening = new Set<Promise<LockSession>>()
 
+  /** @param most the most sessions that locks share */
   constructor(host: Host, most: number, times: HeartbeatTimes) {
     this.#host = host
     this.#most = most
     this.#times = times
+  }
+
+  /** Half of the pool at least, as large as it is now, is left to the work that is done under locks. */
+  get #mostNow(): number {
+    return Math.max(1, Math.min(this.#most, Math.floor(this.#host.pool.max / 2)))
   }
 
   /**
@@ -32,11 +38,11 @@ export class LockSessions {
     for (;;) {
       const best = this.#leastLoaded()
       const sessions = this.#shared.size + this.#opening.size
-      if (best !== undefined && (best.load === 0 || sessions >= this.#most)) {
+      if (best !== undefined && (best.load === 0 || sessions >= this.#mostNow)) {
         best.keep()
         return best
       }
-      if (sessions < this.#most) return await this.#openShared(limit, holder)
+      if (sessions < this.#mostNow) return await this.#openShared(limit, holder)
       if (this.#opening.size === 0) return await this.open(limit, holder)
       // Whoever opens it may give up first: then the next round looks again.
       const opened = Promise.race(this.#opening).then(nothing, nothing)
