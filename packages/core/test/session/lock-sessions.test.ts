@@ -81,7 +81,8 @@ describe('sharing', () => {
     expect(await watcher.held()).toBe(1_000)
     counted.resolve()
     await Promise.all([...locks, ...queries])
-    expect(pool.stats().active).toBe(0)
+    // A sign of life may still be under way.
+    await eventually('all sessions are back', () => pool.stats().active === 0)
   })
 
   test('locks that share sessions take two round trips each, however many they are', async () => {
@@ -232,18 +233,18 @@ test('options of the pool about statements do not cut a wait short, and several 
   const others = testPool(database.url)
   const [a, b]: Lock[] = [await others.acquireLock(['1']), await others.acquireLock(['2'])]
   const patient = pool.withLock(['1', '2'], async () => 'patient')
-  const hasty = rejection(testPool(database.url).withLock(['1', '2'], async () => undefined, { waitMs: 400 }))
+  const hasty = rejection(testPool(database.url).withLock(['1', '2'], async () => undefined, { waitMs: 1_500 }))
   const first = (await others.locks()).filter(({ granted }) => granted)
   expect(first).toHaveLength(2)
   await eventually('both have waited for a while', async () => {
     const waits = (await others.locks()).filter(({ granted }) => !granted)
-    return waits.length === 2 && waits.every(({ waitingMs }) => (waitingMs ?? 0) > 250)
+    return waits.length === 2 && waits.every(({ waitingMs }) => (waitingMs ?? 0) > 700)
   })
   const [low] = first
   await (low?.name === '1' ? a : b)?.release()
   const error = await hasty
   expect(error).toMatchObject({ code: 'LIFEGUARD_LOCK_TIMEOUT' })
-  expect((error as unknown as { waitedMs: number }).waitedMs).toBeLessThan(650)
+  expect((error as unknown as { waitedMs: number }).waitedMs).toBeLessThan(2_150)
   await Promise.all([a?.release(), b?.release()])
   expect(await patient).toBe('patient')
 })

@@ -1,9 +1,8 @@
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
-import { afterAll, afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import {
   advisoryLockKey,
-  createPool,
   DeadlockError,
   InvalidOptionError,
   type LockHandle,
@@ -11,25 +10,13 @@ import {
   LockTimeoutError,
   type Pool,
 } from '../../src/index.js'
+import { watchLocks } from '../support/lock-watch.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
 
-let watcher: Pool | undefined
-afterAll(() => watcher?.end())
-
-/** What a lock test must leave behind: nothing. */
-async function heldLocks(): Promise<number> {
-  watcher ??= createPool({ connectionString: database.url, max: 1 })
-  const { rows } = await watcher.query<{ n: number }>(
-    "select count(*)::int as n from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())",
-  )
-  return rows[0]?.n ?? -1
-}
-
-afterEach(async () => {
-  await eventually('no lock is left', async () => (await heldLocks()) === 0)
-})
+const watcher = watchLocks(database)
+const heldLocks = (): Promise<number> => watcher.held()
 
 test('holds the documented key in pg_locks while the callback runs, and gives it back', async () => {
   const pool = testPool(database.url)

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, expect } from 'vitest'
 import { createPool, type Pool } from '../../src/index.js'
-import { eventually } from './test-pool.js'
+import { endPools, eventually } from './test-pool.js'
 
 /** A second view on the database, by a pool that takes no locks itself. */
 export interface LockWatcher {
@@ -33,8 +33,13 @@ export function watchLocks(database: { readonly url: string }): LockWatcher {
     waiting: () => count(false),
   }
   afterEach(async () => {
-    await eventually('no lock is left', async () => (await watcher.held()) === 0)
-    expect(unhandled).toEqual([])
+    try {
+      await eventually('no lock is left', async () => (await watcher.held()) === 0)
+      expect(unhandled).toEqual([])
+    } finally {
+      // Else the locks of a test that failed would be those of the next one, too.
+      await endPools()
+    }
   })
   afterAll(async () => {
     process.off('unhandledRejection', note)

@@ -10,9 +10,12 @@ export function testPool(connectionString: string, options: Omit<PoolOptions, 'c
   return pool
 }
 
-afterEach(async () => {
+/** Ends the pools of the test now, and not when all other hooks behind it have succeeded. */
+export async function endPools(): Promise<void> {
   await Promise.all(open.splice(0).map((pool) => pool.end({ timeoutMs: 5_000 })))
-})
+}
+
+afterEach(endPools)
 
 /** Waits until `condition` gives something other than false or undefined; fails loudly after ten seconds. */
 export async function eventually<T>(what: string, condition: () => T | Promise<T>): Promise<NonNullable<T>> {
