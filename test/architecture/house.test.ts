@@ -17,9 +17,6 @@ import { parseSource, type SourceFile } from './source-file.js'
 const longForAReason: Readonly<Record<string, string>> = {
   'packages/core/src/wire/connection.ts':
     'one state machine: what may be sent, who is answered and what a loss means follow from the same few fields',
-  'packages/core/src/pool/resource-pool.ts':
-    'one state machine: every way to change what is idle, open or awaited ends in the one method that matches them',
-  'packages/core/src/pool.ts': 'the public face: every method with its documentation, and no decisions',
 }
 
 const house = packages()

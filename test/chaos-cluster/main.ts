@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
-import { runProgram, UsageError, wholeNumber } from '../support/usage.js'
+import { runProgram, seedFrom, wholeNumber } from '../support/usage.js'
 import { chaosCluster } from './chaos-cluster.js'
 import { table, violations } from './report.js'
 
@@ -15,13 +14,10 @@ when a promise was broken.
   --help        this text
 `
 
-await runProgram(async (args) => {
-  const { values } = parse(args)
-  if (values.help === true) {
-    process.stdout.write(help)
-    return
-  }
-  const seed = wholeNumber('--seed', values.seed ?? String(Math.floor(Math.random() * 2 ** 31)), 0, 2 ** 32 - 1)
+const options = { seed: { type: 'string' }, pairs: { type: 'string' }, json: { type: 'boolean' } } as const
+
+await runProgram({ help, options }, async ({ values }) => {
+  const seed = seedFrom(values.seed)
   const pairs = wholeNumber('--pairs', values.pairs ?? '10000', 1, 1_000_000)
   // First of all, so that it is known whatever happens.
   process.stderr.write(`seed ${seed}\n`)
@@ -44,20 +40,3 @@ await runProgram(async (args) => {
   )
   if (found.length > 0) process.exitCode = 1
 })
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      // `pnpm chaos:cluster -- --json` hands the dashes on.
-      args: args[0] === '--' ? args.slice(1) : [...args],
-      options: {
-        seed: { type: 'string' },
-        pairs: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split('. ')[0]}; --help lists the options`)
-  }
-}

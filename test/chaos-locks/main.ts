@@ -1,17 +1,24 @@
-import { randomInt } from 'node:crypto'
-import { parseArgs } from 'node:util'
 import { createPool } from '@pg-lifeguard/core'
 import { startCluster } from '@pg-lifeguard/testing'
+import { runProgram, seedFrom, wholeNumber } from '../support/usage.js'
 import { chaosLocks } from './chaos-locks.js'
 import { table, violations } from './report.js'
 import { setup } from './storm.js'
 
-const help = `pnpm chaos:locks [--seed S] [--seconds N] [--json]
+const help = `pnpm chaos:locks [options]
 
 Locks under processes that are killed, stopped, disconnected and cut off. Exits with 1 when a promise was broken.
-`
 
-async function run(seed: number, seconds: number, asJson: boolean): Promise<void> {
+  --seconds N   how long, 1 to 86400 (default 60)
+  --seed S      a whole number: the same one gives the same faults (default: by chance, printed)
+  --json        the result as JSON on standard output
+  --help        this text
+`
+const options = { seconds: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } } as const
+
+await runProgram({ help, options }, async ({ values }) => {
+  const seed = seedFrom(values.seed)
+  const seconds = wholeNumber('--seconds', values.seconds ?? '60', 1, 86_400)
   process.stderr.write(`seed ${seed}, ${seconds} s\n`)
   await using cluster = await startCluster({ handleSignals: true, settings: { max_connections: '200' } })
   await using database = await cluster.createDatabase()
@@ -26,30 +33,9 @@ async function run(seed: number, seconds: number, asJson: boolean): Promise<void
   const result = await chaosLocks({ url: database.url, seed, seconds, kills: 50, progress })
   progress('')
   process.stdout.write(
-    asJson ? `${JSON.stringify({ ...result, violations: violations(result) }, undefined, 2)}\n` : table(result),
+    values.json === true
+      ? `${JSON.stringify({ ...result, violations: violations(result) }, undefined, 2)}\n`
+      : table(result),
   )
   if (violations(result).length > 0) process.exitCode = 1
-}
-
-try {
-  const { values } = parseArgs({
-    args: process.argv.slice(2).filter((argument) => argument !== '--'),
-    options: {
-      seed: { type: 'string' },
-      seconds: { type: 'string' },
-      json: { type: 'boolean' },
-      help: { type: 'boolean' },
-    },
-  })
-  const seed = Number(values.seed ?? randomInt(2 ** 31))
-  const seconds = Number(values.seconds ?? 60)
-  if (!Number.isSafeInteger(seed)) throw new TypeError(`--seed ${values.seed} is not a whole number`)
-  if (!(seconds > 0 && Number.isFinite(seconds)))
-    throw new TypeError(`--seconds ${values.seconds} is not a number above 0`)
-  if (values.help === true) process.stdout.write(help)
-  else await run(seed, seconds, values.json === true)
-} catch (error) {
-  if (!(error instanceof TypeError)) throw error
-  process.stderr.write(`${error.message}\n\n${help}`)
-  process.exitCode = 2
-}
+})

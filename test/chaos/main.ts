@@ -1,5 +1,4 @@
-import { parseArgs } from 'node:util'
-import { runProgram, UsageError, wholeNumber } from '../support/usage.js'
+import { runProgram, seedFrom, wholeNumber } from '../support/usage.js'
 import { runChaos } from './chaos.js'
 import { summarise, text } from './report.js'
 
@@ -14,14 +13,10 @@ sum must be what it was, no transfer may have been made twice, and what each wor
   --help        this text
 `
 
-await runProgram(async (args) => {
-  const { values } = parse(args)
-  if (values.help === true) {
-    process.stdout.write(help)
-    return
-  }
-  const chance = String(Math.floor(Math.random() * 2 ** 31))
-  const seed = wholeNumber('--seed', values.seed ?? chance, 0, 2 ** 32 - 1)
+const options = { seconds: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } } as const
+
+await runProgram({ help, options }, async ({ values }) => {
+  const seed = seedFrom(values.seed)
   const seconds = wholeNumber('--seconds', values.seconds ?? '60', 1, 86_400)
   // First of all, so that it is known whatever happens.
   process.stderr.write(`seed ${seed}\n`)
@@ -33,20 +28,3 @@ await runProgram(async (args) => {
   process.stdout.write(values.json === true ? `${JSON.stringify(summary, undefined, 2)}\n` : text(summary))
   if (summary.violations.length > 0) process.exitCode = 1
 })
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      // `pnpm chaos -- --json` hands the dashes on.
-      args: args[0] === '--' ? args.slice(1) : [...args],
-      options: {
-        seconds: { type: 'string' },
-        seed: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split('. ')[0]}; --help lists the options`)
-  }
-}

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { startCluster } from '@pg-lifeguard/testing'
 import { runProgram, wholeNumber } from '../support/usage.js'
 import { measure } from './measure.js'
@@ -14,21 +13,14 @@ Streams rows, and copies large binary values out and in, each in a process of it
   --help           this text
 `
 
-await runProgram(async (args) => {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      rows: { type: 'string', default: '10000000' },
-      megabytes: { type: 'string', default: '5000' },
-      'value-bytes': { type: 'string', default: '10000000' },
-      slow: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) {
-    process.stdout.write(help)
-    return
-  }
+const options = {
+  rows: { type: 'string', default: '10000000' },
+  megabytes: { type: 'string', default: '5000' },
+  'value-bytes': { type: 'string', default: '10000000' },
+  slow: { type: 'boolean', default: false },
+} as const
+
+await runProgram({ help, options }, async ({ values }) => {
   const rows = wholeNumber('--rows', values.rows, 1, 1_000_000_000)
   const megabytes = wholeNumber('--megabytes', values.megabytes, 1, 1_000_000)
   const valueBytes = wholeNumber('--value-bytes', values['value-bytes'], 1, 500_000_000)

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { runProgram, UsageError } from '../support/usage.js'
 import { runScenario } from './run-scenario.js'
 import { scenarios } from './scenarios.js'
@@ -18,12 +17,9 @@ ${scenarios.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join('\n')
 `
 const promised = 'lifeguard'
 
-await runProgram(async (args) => {
-  const { values, positionals } = parse(args)
-  if (values.help === true) {
-    process.stdout.write(help)
-    return
-  }
+const options = { only: { type: 'string' }, json: { type: 'boolean' } } as const
+
+await runProgram({ help, options, allowPositionals: true }, async ({ values, positionals }) => {
   const unknown = positionals.find((name) => !scenarios.some((one) => one.name === name))
   if (unknown !== undefined) throw new UsageError(`${unknown}: no such scenario; --help lists them`)
   const chosen = positionals.length === 0 ? scenarios : scenarios.filter(({ name }) => positionals.includes(name))
@@ -50,16 +46,3 @@ await runProgram(async (args) => {
   for (const line of wrong) process.stderr.write(`${line}\n`)
   if (wrong.length > 0) process.exitCode = 1
 })
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      // `pnpm outages -- --json` hands the dashes on.
-      args: args[0] === '--' ? args.slice(1) : [...args],
-      allowPositionals: true,
-      options: { only: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean' } },
-    })
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split('. ')[0]}; --help lists the options`)
-  }
-}

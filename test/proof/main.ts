@@ -3,17 +3,13 @@ import { join } from 'node:path'
 import { runProgram } from '../support/usage.js'
 import { type Cell, moments, outcomesOf, untruths } from './cell.js'
 import { faultNames } from './faults.js'
-import { help, parseOptions } from './options.js'
+import { optionsFrom, usage } from './options.js'
 import { page } from './page.js'
 import { runFault } from './runner.js'
 import { markdown, text, withTable } from './table.js'
 
-await runProgram(async (args) => {
-  const options = parseOptions(args)
-  if (options.help) {
-    process.stdout.write(help)
-    return
-  }
+await runProgram(usage, async ({ values }) => {
+  const options = optionsFrom(values)
   const cells: Cell[] = []
   for (const fault of options.faults) {
     await runFault(fault, options.moments, options.trials, (cell) => {

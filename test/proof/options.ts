@@ -1,5 +1,4 @@
-import { parseArgs } from 'node:util'
-import { UsageError, wholeNumber } from '../support/usage.js'
+import { type Given, readArguments, UsageError, wholeNumber } from '../support/usage.js'
 import { type Moment, moments } from './cell.js'
 import { type FaultName, faultNames } from './faults.js'
 
@@ -9,10 +8,9 @@ export interface Options {
   readonly moments: readonly Moment[]
   readonly trials: number
   readonly json: boolean
-  readonly help: boolean
 }
 
-export const help = `pnpm proof [options]
+const help = `pnpm proof [options]
 
 Brings transactions to a moment of their life, lets a fault strike them, and compares what their callers were told with
 what the server did. A run of all cells writes its table into docs/what-happened-to-my-transaction.md.
@@ -26,10 +24,19 @@ Faults: ${faultNames.join(', ')}
 Moments: ${moments.join(', ')}
 `
 
+/** What the command takes. */
+export const usage = {
+  help,
+  options: { trials: { type: 'string' }, cell: { type: 'string' }, json: { type: 'boolean' } },
+} as const
+
 /** @throws UsageError */
 export function parseOptions(args: readonly string[]): Options {
-  const { values } = parse(args)
-  const { json = false, help: wantsHelp = false, cell, trials = '30' } = values
+  return optionsFrom(readArguments(args, usage).values)
+}
+
+/** @throws UsageError */
+export function optionsFrom({ json = false, cell, trials = '30' }: Given<typeof usage>['values']): Options {
   const [fault, moment] = cell?.split('/') ?? []
   if (fault !== undefined && !faultNames.some((name) => name === fault)) {
     throw new UsageError(`--cell ${cell}: no such fault; there are ${faultNames.join(', ')}`)
@@ -42,23 +49,5 @@ export function parseOptions(args: readonly string[]): Options {
     moments: moments.filter((name) => moment === undefined || name === moment),
     trials: wholeNumber('--trials', trials, 1, 100),
     json,
-    help: wantsHelp,
-  }
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      // `pnpm proof -- --json` hands the dashes on.
-      args: args[0] === '--' ? args.slice(1) : [...args],
-      options: {
-        trials: { type: 'string' },
-        cell: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split('. ')[0]}; --help lists the options`)
   }
 }

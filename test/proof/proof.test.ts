@@ -59,7 +59,7 @@ test('the table has a row for each moment, and its counts are no part of its str
 })
 
 test('options are checked', () => {
-  expect(parseOptions([])).toEqual({ faults: faultNames, moments, trials: 30, json: false, help: false })
+  expect(parseOptions([])).toEqual({ faults: faultNames, moments, trials: 30, json: false })
   expect(parseOptions(['--', '--cell', 'cut/before COMMIT', '--trials', '3', '--json'])).toMatchObject({
     faults: ['cut'],
     moments: ['before COMMIT'],

@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util'
 import { startCluster } from '@pg-lifeguard/testing'
-import { runProgram, UsageError, wholeNumber } from '../support/usage.js'
+import { runProgram, seedFrom, wholeNumber } from '../support/usage.js'
 import { text } from './report.js'
 import { runStress } from './stress.js'
 
@@ -16,14 +15,10 @@ be left over.
   --help          this text
 `
 
-await runProgram(async (args) => {
-  const { values } = parse(args)
-  if (values.help === true) {
-    process.stdout.write(help)
-    return
-  }
-  const chance = String(Math.floor(Math.random() * 2 ** 31))
-  const seed = wholeNumber('--seed', values.seed ?? chance, 0, 2 ** 32 - 1)
+const options = { operations: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } } as const
+
+await runProgram({ help, options }, async ({ values }) => {
+  const seed = seedFrom(values.seed)
   const operations = wholeNumber('--operations', values.operations ?? '100000', 1, 10_000_000)
   // First of all, so that it is known whatever happens.
   process.stderr.write(`seed ${seed}\n`)
@@ -41,20 +36,3 @@ await runProgram(async (args) => {
   process.stdout.write(values.json === true ? `${JSON.stringify(report, undefined, 2)}\n` : text(report))
   if (report.violations.length > 0) process.exitCode = 1
 })
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      // `pnpm stress -- --json` hands the dashes on.
-      args: args[0] === '--' ? args.slice(1) : [...args],
-      options: {
-        operations: { type: 'string' },
-        seed: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean' },
-      },
-    })
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split('. ')[0]}; --help lists the options`)
-  }
-}
