@@ -6,10 +6,13 @@ import { summaryOf } from './errors/error-summary.js'
 import { Host } from './host/host.js'
 import { HostWatch } from './host/host-watch.js'
 import { defaultResetMode } from './host/hygiene.js'
+import { LifeguardPool } from './lifeguard-pool.js'
 import { RetryBudget } from './policy/retry-budget.js'
+import type { BudgetShare } from './pool/budget.js'
+import type { PoolEnvironment } from './pool/pool-environment.js'
 import type { LeakReport } from './pool/resource-factory.js'
-import type { BudgetShare, PoolEnvironment } from './pool/resource-pool.js'
-import { Pool, type PoolEvents } from './pool.js'
+import type { Pool } from './pool.js'
+import type { PoolEvents } from './pool-events.js'
 import { defaultListen, defaultPoolLocks, type PoolOptions, resolveOptions, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
 import { Listeners } from './session/listen/listeners.js'
@@ -109,7 +112,7 @@ export function createPool(given: PoolOptions = {}): Pool {
     heartbeatMs: options.listen?.heartbeatMs ?? defaultListen.heartbeatMs,
     startTimeoutMs: limits.acquireTimeoutMs,
   })
-  return new Pool(name, session, listeners)
+  return new LifeguardPool(name, session, listeners)
 }
 
 function warnOfLeak(name: string): (leak: LeakReport) => void {

@@ -3,10 +3,11 @@ import { createBudget } from './create-budget.js'
 import { createPool } from './create-pool.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import type { Budget, BudgetOptions } from './pool/budget.js'
-import type { FlushMode } from './pool/resource-pool.js'
-import type { Pool, PoolStats } from './pool.js'
+import type { FlushMode } from './pool/flush-mode.js'
+import type { Pool } from './pool.js'
 import type { EndOptions } from './pool-end.js'
 import type { PoolOptions } from './pool-options.js'
+import type { PoolStats } from './pool-stats.js'
 
 /** What can be done to several pools at once. */
 export interface PoolGroup<Name extends string = string> extends AsyncDisposable {

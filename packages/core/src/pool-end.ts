@@ -1,3 +1,8 @@
+import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { operationLimit } from './errors/operation-limit.js'
+import type { Listeners } from './session/listen/listeners.js'
+import type { SessionEnvironment } from './session/session-environment.js'
+
 /**
  * How a pool is ended.
  *
@@ -21,4 +26,34 @@ export type EndOptions =
   | { readonly mode: 'fast'; readonly timeoutMs?: never }
 
 /** How long `end` waits where nobody says how long. */
-export const defaultEndMs = 10_000
+const defaultEndMs = 10_000
+
+/** The body of `pool.end`. */
+export async function endPool(
+  environment: SessionEnvironment,
+  listeners: Listeners,
+  options: EndOptions = {},
+): Promise<void> {
+  const { mode = 'gracefully', timeoutMs = defaultEndMs } = options
+  if (mode !== 'gracefully' && mode !== 'fast') {
+    throw new InvalidOptionError('mode', String(mode), 'gracefully, fast')
+  }
+  const { cluster, host } = environment
+  const { clock } = host.environment
+  // Checked before anything is begun.
+  operationLimit({ timeoutMs }, clock)
+  const endNow = (): void => {
+    host.pool.endNow()
+    cluster?.endNow()
+  }
+  if (mode === 'fast') endNow()
+  // The replicas' pools go on until the primary's has ended, which can be undone until then.
+  const ended = host.pool.end().then(() => cluster?.end())
+  const timer = clock.setTimer(timeoutMs, endNow)
+  try {
+    await ended
+    await listeners.end()
+  } finally {
+    clock.clearTimer(timer)
+  }
+}

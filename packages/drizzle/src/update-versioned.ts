@@ -1,4 +1,4 @@
-import { InvalidOptionError, VersionConflictError } from '@pg-lifeguard/core'
+import { InvalidOptionError, versionedUpdate } from '@pg-lifeguard/core'
 import { and, eq, getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import type { AnyDatabase } from './pool-of.js'
@@ -40,28 +40,19 @@ export async function updateVersioned<Table extends PgTable>(
   const columns = getTableColumns(table)
   const { version } = columns
   if (version === undefined) throw new InvalidOptionError('table', getTableName(table), 'one with a column `version`')
-  const keys = Object.entries(key)
-  if (key.version === undefined || keys.length < 2) {
-    throw new InvalidOptionError(
-      'key',
-      keys.map(([name]) => name).join(', '),
-      'the key columns and the version that was read',
-    )
-  }
-  const allowed = 'one column or more of the table, without version: it counts itself up'
-  const changed = Object.keys(changes)
-  if (changed.length === 0 || 'version' in changes) throw new InvalidOptionError('changes', changed.join(', '), allowed)
-  const conditions = keys.map(([name, value]) => {
-    const column = columns[name]
-    if (column === undefined) throw new InvalidOptionError('key', name, Object.keys(columns).join(', '))
-    return eq(column, value)
+  if (Object.keys(changes).length === 0) throw new InvalidOptionError('changes', 'empty', 'one column or more')
+  const row = `the row of ${getTableName(table)}`
+  return await versionedUpdate({ key, changes, changesName: 'changes', version: 'version', row }, async () => {
+    const conditions = Object.entries(key).map(([name, value]) => {
+      const column = columns[name]
+      if (column === undefined) throw new InvalidOptionError('key', name, Object.keys(columns).join(', '))
+      return eq(column, value)
+    })
+    const rows = await (db as unknown as Updating)
+      .update(table)
+      .set({ ...changes, version: sql`${version} + 1` })
+      .where(and(...conditions))
+      .returning()
+    return rows as InferSelectModel<Table>[]
   })
-  const rows = await (db as unknown as Updating)
-    .update(table)
-    .set({ ...changes, version: sql`${version} + 1` })
-    .where(and(...conditions))
-    .returning()
-  const [row] = rows
-  if (row === undefined) throw new VersionConflictError(`the row of ${getTableName(table)} that was read`)
-  return row as InferSelectModel<Table>
 }

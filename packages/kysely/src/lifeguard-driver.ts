@@ -1,7 +1,6 @@
 import { type BeginOptions, InvalidOptionError, type IsolationLevel, type Pool } from '@pg-lifeguard/core'
 import type { DatabaseConnection, Driver, QueryCompiler, TransactionSettings } from 'kysely'
 import { IdentifierNode, RawNode } from 'kysely'
-import { takeAdopted } from './adopted-transaction.js'
 import { LifeguardConnection } from './lifeguard-connection.js'
 
 /**
@@ -26,7 +25,7 @@ export class LifeguardDriver implements Driver {
   }
 
   async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
-    const adopted = takeAdopted(this.#pool)
+    const adopted = this.#pool.takeAdopted()
     if (adopted !== undefined) own(connection).adopt(adopted)
     else await own(connection).begin(beginOptions(settings))
   }

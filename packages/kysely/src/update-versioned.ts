@@ -1,4 +1,4 @@
-import { InvalidOptionError, type OperationOptions, VersionConflictError } from '@pg-lifeguard/core'
+import { InvalidOptionError, type OperationOptions, versionedUpdate } from '@pg-lifeguard/core'
 import { type Kysely, type Selectable, sql, type Updateable } from 'kysely'
 import { poolOf } from './pool-of.js'
 
@@ -40,27 +40,18 @@ export async function updateVersioned<DB, Table extends keyof DB & string>(
   options: UpdateVersionedOptions = {},
 ): Promise<Selectable<DB[Table]>> {
   const { versionColumn = 'version', ...limits } = options
-  const keys = Object.entries(key)
-  if (!(versionColumn in key)) {
-    throw new InvalidOptionError('key', `without ${versionColumn}`, `the key and the ${versionColumn} that was read`)
-  }
-  if (keys.length < 2) {
-    throw new InvalidOptionError('key', `only ${versionColumn}`, 'the columns that name one row, and its version')
-  }
   if (Object.keys(changes).length === 0) throw new InvalidOptionError('changes', 'empty', 'one column or more')
-  if (versionColumn in changes) {
-    throw new InvalidOptionError('changes', `with ${versionColumn}`, 'other columns: the version counts itself up')
-  }
-  // Of a table that is known by a type parameter only, Kysely's builder can say nothing: what is given was checked above.
-  const update = (db as unknown as Kysely<AnyTable>)
-    .updateTable(table as unknown as 'any')
-    .set({ ...changes, [versionColumn]: sql`${sql.ref(versionColumn)} + 1` })
-    .where((eb) => eb.and(Object.fromEntries(keys)))
-    .returningAll()
-  const pool = poolOf(db)
-  const isLimited = limits.signal !== undefined || limits.timeoutMs !== undefined
-  const run = (): Promise<unknown> => update.executeTakeFirst()
-  const row = isLimited ? (await pool.fanOut({ run }, limits)).run : await run()
-  if (row === undefined) throw new VersionConflictError(`the row of ${table} that was read`)
-  return row as Selectable<DB[Table]>
+  const versioned = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
+  return await versionedUpdate(versioned, async () => {
+    // Of a table that is known by a type parameter only, Kysely's builder can say nothing: what is given was checked.
+    const update = (db as unknown as Kysely<AnyTable>)
+      .updateTable(table as unknown as 'any')
+      .set({ ...changes, [versionColumn]: sql`${sql.ref(versionColumn)} + 1` })
+      .where((eb) => eb.and({ ...key }))
+      .returningAll()
+    const run = (): Promise<unknown[]> => update.execute()
+    const isLimited = limits.signal !== undefined || limits.timeoutMs !== undefined
+    const rows = isLimited ? (await poolOf(db).fanOut({ run }, limits)).run : await run()
+    return rows as Selectable<DB[Table]>[]
+  })
 }

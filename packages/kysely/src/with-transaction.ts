@@ -1,6 +1,5 @@
 import type { Transaction as CoreTransaction, TransactionOptions } from '@pg-lifeguard/core'
 import type { Kysely, Transaction } from 'kysely'
-import { adopting } from './adopted-transaction.js'
 import { poolOf } from './pool-of.js'
 
 /**
@@ -41,7 +40,7 @@ export async function withTransaction<DB, T>(
       // Inside of Kysely's own transaction object a nested one is the same object: its queries go to the innermost level.
       db.isTransaction
         ? fn(db as Transaction<DB>, tx)
-        : adopting(pool, tx, () => db.transaction().execute((trx) => fn(trx, tx))),
+        : pool.adopting(tx, () => db.transaction().execute((trx) => fn(trx, tx))),
     options,
   )
 }

@@ -27,6 +27,15 @@ export function asDriverError(error: unknown): unknown {
   return new DriverAdapterError(Object.assign(mapped, { originalCode: state, originalMessage, severity, routine }))
 }
 
+/** Runs `fn`; what it throws comes out as a driver error. */
+export async function withDriverErrors<T>(fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn()
+  } catch (error) {
+    throw asDriverError(error)
+  }
+}
+
 /** The pool's own error behind one that came out of Prisma's client; any other error as it is. */
 export function poolsOwnError(error: unknown): unknown {
   const { meta } = (error ?? {}) as { readonly meta?: { readonly driverAdapterError?: Note } }

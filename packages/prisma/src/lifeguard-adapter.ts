@@ -9,8 +9,7 @@ import {
   type SqlResultSet,
   type Transaction,
 } from '@prisma/driver-adapter-utils'
-import { takeAdopted } from './adopted-transaction.js'
-import { asDriverError } from './driver-error.js'
+import { withDriverErrors } from './driver-error.js'
 import { LifeguardTransaction } from './lifeguard-transaction.js'
 import { executeRaw, queryRaw } from './run-statement.js'
 
@@ -93,25 +92,19 @@ class LifeguardAdapter implements SqlDriverAdapter {
 
   /** As one text, in which the server finds the statements: a semicolon may stand in a string or a function. */
   async executeScript(script: string): Promise<void> {
-    try {
-      await this.#pool().query(script)
-    } catch (error) {
-      throw asDriverError(error)
-    }
+    await withDriverErrors(() => this.#pool().query(script))
   }
 
   /** Inside the ambient transaction a savepoint. BEGIN or SAVEPOINT travels with the first statement. */
   async startTransaction(level?: PrismaIsolationLevel): Promise<Transaction> {
     const pool = this.#pool()
-    const adopted = takeAdopted(pool)
+    const adopted = pool.takeAdopted()
     if (adopted !== undefined) return new LifeguardTransaction(adopted)
-    try {
+    return await withDriverErrors(async () => {
       const { proveCommit } = this.#options
       const own = await pool.beginTransaction({ isolation: isolation(level), proveCommit })
       return new LifeguardTransaction(own, own)
-    } catch (error) {
-      throw asDriverError(error)
-    }
+    })
   }
 
   getConnectionInfo(): ConnectionInfo {

@@ -1,6 +1,6 @@
 import type { ControlledTransaction, Queryable } from '@pg-lifeguard/core'
 import type { SqlQuery, SqlResultSet, Transaction, TransactionOptions } from '@prisma/driver-adapter-utils'
-import { asDriverError } from './driver-error.js'
+import { withDriverErrors } from './driver-error.js'
 import { executeRaw, queryRaw } from './run-statement.js'
 
 /**
@@ -31,11 +31,7 @@ export class LifeguardTransaction implements Transaction {
   }
 
   async commit(): Promise<void> {
-    try {
-      await this.#own?.commit()
-    } catch (error) {
-      throw asDriverError(error)
-    }
+    await withDriverErrors(async () => this.#own?.commit())
   }
 
   /** What runs is cancelled on the server first: nobody waits for it any more. */

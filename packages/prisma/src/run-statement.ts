@@ -1,7 +1,7 @@
 import type { OperationOptions, Queryable, QueryResult } from '@pg-lifeguard/core'
 import { type ColumnType, DriverAdapterError, type SqlQuery, type SqlResultSet } from '@prisma/driver-adapter-utils'
 import { columnType, nameOfUnsupported } from './column-types.js'
-import { asDriverError } from './driver-error.js'
+import { withDriverErrors } from './driver-error.js'
 import { prismaTypes } from './values-from-server.js'
 import { toServer } from './values-to-server.js'
 
@@ -28,9 +28,7 @@ async function run(
   options: OperationOptions | undefined,
 ): Promise<QueryResult<unknown[]>> {
   const values = args.map((value, index) => toServer(value, argTypes[index]))
-  try {
-    return await on.query<unknown[]>({ text: sql, values, rowMode: 'array', types: prismaTypes }, options)
-  } catch (error) {
-    throw asDriverError(error)
-  }
+  return await withDriverErrors(() =>
+    on.query<unknown[]>({ text: sql, values, rowMode: 'array', types: prismaTypes }, options),
+  )
 }

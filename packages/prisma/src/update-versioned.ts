@@ -1,4 +1,4 @@
-import { InvalidOptionError, type OperationOptions, type Pool, VersionConflictError } from '@pg-lifeguard/core'
+import { InvalidOptionError, type OperationOptions, type Pool, versionedUpdate } from '@pg-lifeguard/core'
 import type { Types } from '@prisma/client/runtime/client'
 import { adapterOf } from './pool-of.js'
 
@@ -47,23 +47,14 @@ export async function updateVersioned<Model extends VersionedModel>(
 ): Promise<RowOf<Model>> {
   const { versionField = 'version', ...limits } = options
   const { $name, $parent, updateManyAndReturn } = model as unknown as Delegate
-  const given = Object.keys(key)
-  if (!given.includes(versionField)) {
-    throw new InvalidOptionError('key', `without ${versionField}`, `the key and the ${versionField} that was read`)
-  }
-  if (given.length < 2) {
-    throw new InvalidOptionError('key', `only ${versionField}`, 'the fields that name one row, and its version')
-  }
-  const changes = data as Readonly<Record<string, unknown>>
-  if (versionField in changes) {
-    throw new InvalidOptionError('data', `with ${versionField}`, 'other fields: the version counts itself up')
-  }
-  const update = (): Promise<unknown[]> =>
-    Promise.resolve(updateManyAndReturn({ where: key, data: { ...changes, [versionField]: { increment: 1 } } }))
-  const isLimited = limits.signal !== undefined || limits.timeoutMs !== undefined
-  const rows = isLimited ? (await poolBehind($parent).fanOut({ update }, limits)).update : await update()
-  if (rows.length === 0) throw new VersionConflictError(`the ${$name} that was read`)
-  return rows[0] as RowOf<Model>
+  const versioned = { key, changes: data as object, changesName: 'data', version: versionField, row: `the ${$name}` }
+  return await versionedUpdate(versioned, async () => {
+    const update = (): Promise<unknown[]> =>
+      Promise.resolve(updateManyAndReturn({ where: key, data: { ...data, [versionField]: { increment: 1 } } }))
+    const isLimited = limits.signal !== undefined || limits.timeoutMs !== undefined
+    const rows = isLimited ? (await poolBehind($parent).fanOut({ update }, limits)).update : await update()
+    return rows as RowOf<Model>[]
+  })
 }
 
 /** The client that a model names as its own is the one below the extension, which has no `$pool`. */

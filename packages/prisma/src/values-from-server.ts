@@ -1,5 +1,4 @@
-import type { TypeParsers } from '@pg-lifeguard/core'
-import { readArray } from './array-text.js'
+import { readArray, type TypeParsers } from '@pg-lifeguard/core'
 
 type Reader = (text: string) => unknown
 

@@ -4,7 +4,6 @@ import {
   type Pool,
   type TransactionOptions,
 } from '@pg-lifeguard/core'
-import { adopting } from './adopted-transaction.js'
 import { poolOf } from './pool-of.js'
 
 /** Members of a client that one inside of a transaction does not have. */
@@ -60,7 +59,7 @@ export async function withTransaction<Client extends { readonly $pool: Pool }, T
       // Inside of its own transaction client a nested one is the same: its queries go to the innermost level.
       isInTransaction || $transaction === undefined
         ? fn(prisma, tx)
-        : adopting(pool, tx, () =>
+        : pool.adopting(tx, () =>
             $transaction.call<Client, [(client: never) => Promise<T>, typeof unbounded], Promise<T>>(
               prisma,
               (client) => fn(client, tx),

@@ -1,4 +1,4 @@
-import type { BudgetShare } from '../pool/resource-pool.js'
+import type { BudgetShare } from '../pool/budget.js'
 import type { Connection } from '../wire/connection.js'
 import type { ResetMode } from './hygiene.js'
 import type { ResolvedLaneOptions } from './lane-options.js'

@@ -230,3 +230,12 @@ function sum(shares: Iterable<Share>, of: (share: Share) => number): number {
   for (const share of shares) total += of(share)
   return total
 }
+
+/** The budget that a pool shares with others, and what its connections count for there. */
+export interface BudgetShare {
+  readonly budget: Budget
+  /** The database, with its server. */
+  readonly database: string
+  /** The user, with its server. */
+  readonly user: string
+}

@@ -91,3 +91,11 @@ export const defaultPoolLimits: ResolvedPoolLimits = {
   leakDetectionMs: 0,
   overload: defaultOverload,
 }
+
+/** New sizes of a pool; what is left out stays. */
+export interface PoolSize {
+  /** Most connections, `1` or more. */
+  readonly max?: number | undefined
+  /** Connections kept open although nobody uses them, `0` to `max`. */
+  readonly min?: number | undefined
+}

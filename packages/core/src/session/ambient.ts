@@ -29,6 +29,12 @@ export interface OpenTransaction extends Transaction {
   isWithin(other: OpenTransaction): boolean
 }
 
+/** A transaction that the next one of an ORM in this context is to be, in place of a new one. */
+export interface Adoption {
+  readonly transaction: Transaction
+  taken: boolean
+}
+
 /**
  * What is open around the code that runs now: a transaction that queries join, locks that are already held, and the
  * number of connections that this line of work has taken out of the pool.
@@ -44,6 +50,8 @@ export interface AmbientContext {
   readonly causality: Causality | undefined
   /** How far behind reads may be in here; undefined where everything belongs to the primary. */
   readonly reading: ReadScope | undefined
+  /** What an ORM is to take for the transaction that it begins in here. */
+  readonly adoption: Adoption | undefined
   /** Where statements are taken to instead of to a server, while a batch is being put together. */
   readonly collecting: StatementCollector | undefined
 }
@@ -82,6 +90,7 @@ export class Ambient {
       holder: current?.holder,
       causality: current?.causality,
       reading: current?.reading,
+      adoption: current?.adoption,
       collecting: current?.collecting,
       ...change,
     }

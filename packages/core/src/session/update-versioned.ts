@@ -1,8 +1,8 @@
 import type { OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import { VersionConflictError } from '../errors/version-conflict-error.js'
 import type { Queryable } from './queryable.js'
 import { quoteIdentifier, quoteName } from './quote-name.js'
+import { versionedUpdate } from './versioned-update.js'
 
 /** How a versioned update finds its version. */
 export interface UpdateVersionedOptions extends OperationOptions {
@@ -24,27 +24,16 @@ export async function updateVersioned<Row = Record<string, unknown>>(
   options: UpdateVersionedOptions = {},
 ): Promise<Row> {
   const { versionColumn = 'version', ...limits } = options
-  const keys = Object.entries(key)
-  const sets = Object.entries(changes)
-  if (!(versionColumn in key))
-    throw new InvalidOptionError(
-      'key',
-      `without ${versionColumn}`,
-      `the key columns and the ${versionColumn} that was read`,
-    )
-  if (keys.length < 2)
-    throw new InvalidOptionError('key', `only ${versionColumn}`, 'the columns that name one row, and its version')
-  if (sets.length === 0) throw new InvalidOptionError('changes', 'empty', 'one column or more')
-  if (versionColumn in changes)
-    throw new InvalidOptionError('changes', `with ${versionColumn}`, 'other columns: the version counts itself up')
-  const values: unknown[] = []
-  const placeholder = (value: unknown): string => `$${values.push(value)}`
-  const version = quoteIdentifier(versionColumn)
-  const assignments = sets.map(([name, value]) => `${quoteIdentifier(name)} = ${placeholder(value)}`)
-  const conditions = keys.map(([name, value]) => `${quoteIdentifier(name)} = ${placeholder(value)}`)
-  const text = `update ${quoteName(table)} set ${assignments.join(', ')}, ${version} = ${version} + 1 where ${conditions.join(' and ')} returning *`
-  const { rows } = await on.query<Row>(text, values, limits)
-  const [row] = rows
-  if (row === undefined) throw new VersionConflictError(`the row of ${table} that was read`)
-  return row
+  if (Object.keys(changes).length === 0) throw new InvalidOptionError('changes', 'empty', 'one column or more')
+  const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
+  return await versionedUpdate(update, async () => {
+    const values: unknown[] = []
+    const equalities = (pairs: object): string[] =>
+      Object.entries(pairs).map(([name, value]) => `${quoteIdentifier(name)} = $${values.push(value)}`)
+    const version = quoteIdentifier(versionColumn)
+    const assignments = [...equalities(changes), `${version} = ${version} + 1`].join(', ')
+    const conditions = equalities(key).join(' and ')
+    const text = `update ${quoteName(table)} set ${assignments} where ${conditions} returning *`
+    return (await on.query<Row>(text, values, limits)).rows
+  })
 }

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { readArray } from './array-text.js'
 import type { TypeParsers } from './pg-internals.js'
 
 /**
@@ -97,7 +98,7 @@ export function typeParsers(types: TypeParsers | TypeChoices): TypeParsers {
     if (parser === undefined) continue
     for (const [oid, arrayOid] of oids) {
       chosen.set(oid, parser)
-      chosen.set(arrayOid, (text) => arrayOf(text, parser))
+      chosen.set(arrayOid, (text) => readArray(text, parser))
     }
   }
   for (const [oid, parser] of Object.entries(types.parsers ?? {})) {
@@ -114,13 +115,4 @@ export function typeParsers(types: TypeParsers | TypeChoices): TypeParsers {
     getTypeParser: (oid, format) =>
       (format === 'binary' ? undefined : chosen.get(oid)) ?? (pg.types.getTypeParser(oid, format) as Parser),
   }
-}
-
-/** `pg`'s own reader of arrays, which its types do not show. */
-const { arrayParser } = pg.types as unknown as {
-  readonly arrayParser: { create(text: string, parser: Parser): { parse(): unknown[] } }
-}
-
-function arrayOf(text: string, parser: Parser): unknown[] {
-  return arrayParser.create(text, (entry) => (entry === null ? null : parser(entry))).parse()
 }

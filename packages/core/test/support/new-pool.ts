@@ -1,6 +1,7 @@
 import { type Limit, limitOf, unlimited } from '../../src/base/limit.js'
+import type { BudgetShare } from '../../src/pool/budget.js'
 import { defaultPoolLimits, type ResolvedPoolLimits } from '../../src/pool/pool-limits.js'
-import { type BudgetShare, ResourcePool } from '../../src/pool/resource-pool.js'
+import { ResourcePool } from '../../src/pool/resource-pool.js'
 import type { Slot } from '../../src/pool/slot.js'
 import type { Holder } from '../../src/pool/waiter.js'
 import { FakeClock } from './fake-clock.js'

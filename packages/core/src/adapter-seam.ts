@@ -1,0 +1,32 @@
+import type { Limit } from './base/limit.js'
+import type { Transaction } from './session/transaction.js'
+import type { ExchangeConfig } from './wire/exchange.js'
+import type { QueryResult } from './wire/query-result.js'
+import type { StatementConfig } from './wire/statement.js'
+
+/** What adapters of ORMs need of a pool beyond what everybody does. */
+export interface AdapterSeam {
+  /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. @internal */
+  execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult>
+
+  /**
+   * Stands for what is open around the code that runs now, transaction, deadline and all; undefined outside of any. For
+   * adapters of ORMs that collect calls: those of two contexts must never be sent as one. @internal
+   */
+  readonly context: object | undefined
+
+  /**
+   * Whether a text is one statement that only reads, by the rule of this pool: it needs nothing of its session, leaves
+   * nothing there, and may go to a replica inside `read`. For adapters. @internal
+   */
+  isReadOnly(text: string): boolean
+
+  /**
+   * Runs `fn`, in which one transaction that an ORM begins stands for `transaction`, which the core begins, retries and
+   * commits. @internal
+   */
+  adopting<T>(transaction: Transaction, fn: () => Promise<T>): Promise<T>
+
+  /** The transaction to adopt, once; undefined when the ORM is to begin one of its own. @internal */
+  takeAdopted(): Transaction | undefined
+}

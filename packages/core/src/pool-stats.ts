@@ -1,0 +1,66 @@
+import type { HostStats } from './cluster/cluster-events.js'
+import type { BreakerStats } from './host/host-breaker.js'
+import type { HostCounts } from './host/host-counts.js'
+import type { PoolCounts } from './pool/pool-counts.js'
+import type { SessionEnvironment } from './session/session-environment.js'
+
+/** The pool at one moment, in numbers. */
+export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
+  readonly name: string
+  /** Whether it serves callers now, and if not, why. */
+  readonly state: 'open' | 'overloaded' | 'paused' | 'ending'
+  /** The most connections that it may have. */
+  readonly max: number
+  /** Connections that it keeps although nobody uses them. */
+  readonly min: number
+  /** Connections that it has now, those on their way out included. */
+  readonly total: number
+  /** Of them, in use. */
+  readonly active: number
+  /** Of them, ready to be used. */
+  readonly idle: number
+  /** Connections being opened. */
+  readonly connecting: number
+  /** Callers that wait for a connection. */
+  readonly waiting: number
+  /** How long the first of them has waited, in milliseconds. */
+  readonly longestWaitMs: number
+  /** Connections on which statements outside of transactions run now, that others may join. */
+  readonly lanes: number
+  /** Statements that were sent on a connection while others were under way on it, since the pool was made. */
+  readonly pipelined: number
+  /** How often work was done again, by `withTransaction` and `withOptimisticRetry`. */
+  readonly retries: number
+  /** Retries that the budget would still allow at once. */
+  readonly retryBudget: number
+  /** Each host of a pool with several of them, with its role and lag; empty otherwise. The figures above are the primary's. */
+  readonly hosts: readonly HostStats[]
+  /** The circuit breaker of the server; undefined when it is off. */
+  readonly breaker: BreakerStats | undefined
+}
+
+/** Reads them off the parts of a pool. */
+export function poolStats(name: string, environment: SessionEnvironment): PoolStats {
+  const { cluster, host, retryBudget, counts } = environment
+  const { pool } = host
+  return {
+    name,
+    max: pool.max,
+    min: pool.min,
+    state: pool.isEnding ? 'ending' : pool.isPaused ? 'paused' : pool.isOverloaded ? 'overloaded' : 'open',
+    total: pool.total,
+    active: pool.active,
+    idle: pool.idle,
+    connecting: pool.connecting,
+    waiting: pool.waiting,
+    longestWaitMs: pool.longestWaitMs,
+    lanes: host.lanes.inUse,
+    pipelined: host.lanes.pipelined,
+    retries: counts.retries,
+    retryBudget: retryBudget.available,
+    hosts: cluster?.stats() ?? [],
+    breaker: host.watch.breaker?.stats(),
+    ...host.watch.tally.snapshot(),
+    ...pool.counts,
+  }
+}

@@ -1,0 +1,40 @@
+import type { Limit } from '../base/limit.js'
+import type { Asking } from '../cluster/cluster-parts.js'
+import { runExclusive } from '../host/run-exclusive.js'
+import type { ExchangeConfig } from '../wire/exchange.js'
+import type { QueryResult } from '../wire/query-result.js'
+import type { StatementConfig } from '../wire/statement.js'
+import type { AmbientContext } from './ambient.js'
+import type { SessionEnvironment } from './session-environment.js'
+
+/**
+ * Takes a statement to where it belongs: into the batch that is being put together around the call, into the transaction
+ * that is open around it, or else to a host.
+ */
+export function executeJoined(
+  environment: SessionEnvironment,
+  config: StatementConfig | ExchangeConfig,
+  limit: Limit,
+): Promise<QueryResult> {
+  const { ambient, cluster, host } = environment
+  const context = ambient.current
+  if (context?.collecting !== undefined) return context.collecting.add(config as StatementConfig)
+  if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
+  if ('exchange' in config) {
+    const done = runExclusive(host, config, limit, context?.holder)
+    // What it writes is seen by the reads behind it.
+    const causality = cluster === undefined ? undefined : context?.causality
+    return causality === undefined ? done : done.finally(() => causality.noteUnknown())
+  }
+  if (cluster === undefined) return host.query(config, limit, context?.holder)
+  return cluster.execute(config, limit, askingOf(context))
+}
+
+/** What a statement may do here, and what it must see. */
+function askingOf(context: AmbientContext | undefined): Asking {
+  if (context === undefined) return asksForNothing
+  const { reading, causality, locks, holder } = context
+  return { reading, causality, isUnderLock: locks.size > 0, holder }
+}
+
+const asksForNothing: Asking = { reading: undefined, causality: undefined, isUnderLock: false, holder: undefined }
