@@ -156,17 +156,26 @@ export class TransactionScope extends Operations implements OpenTransaction {
    * behind: a nested transaction costs no round trip of its own, unless it fails.
    */
   async #nest<T>(fn: (tx: Transaction) => Promise<T>, limit: Limit): Promise<T> {
-    const over = Promise.withResolvers<void>()
-    this.#child = over.promise
     const savepoint = this.#openSavepoint(limit)
     const { scope } = savepoint
-    this.#below = savepoint
-    try {
+    return await this.#endingBelow(savepoint, async () => {
       const value = await this.#ambient.run({ transaction: scope }, () =>
         within(run(fn, scope), limit, this.#clock, 'cancelled'),
       )
       await this.#release(savepoint)
       return value
+    })
+  }
+
+  /**
+   * Runs `fn`, behind which the savepoint is over; undone, if it throws. What is asked of this level meanwhile is no part
+   * of the savepoint, and waits.
+   */
+  async #endingBelow<T>(savepoint: Savepoint, fn: () => Promise<T>): Promise<T> {
+    const over = Promise.withResolvers<void>()
+    this.#child = over.promise
+    try {
+      return await fn()
     } catch (error) {
       await this.#undo(savepoint)
       throw error
@@ -191,23 +200,10 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const savepoint = this.#openSavepoint(limit)
     const { scope } = savepoint
     this.#manual = scope
-    this.#below = savepoint
     const end = async (how: (savepoint: Savepoint) => Promise<void>): Promise<void> => {
       if (this.#manual !== scope) return
-      // What is asked of this level from here on is no part of the savepoint, and waits until it is over.
-      const over = Promise.withResolvers<void>()
-      this.#child = over.promise
       this.#manual = undefined
-      try {
-        await how(savepoint)
-      } catch (error) {
-        await this.#undo(savepoint)
-        throw error
-      } finally {
-        this.#child = undefined
-        this.#below = undefined
-        over.resolve()
-      }
+      await this.#endingBelow(savepoint, () => how(savepoint))
     }
     const rollback = (): Promise<void> => end((ended) => this.#undo(ended))
     const commit = async (): Promise<void> => {
@@ -221,12 +217,15 @@ export class TransactionScope extends Operations implements OpenTransaction {
     })
   }
 
+  /** The next savepoint below this level. SAVEPOINT travels with the first statement in it. */
   #openSavepoint(limit: Limit): Savepoint {
     const { server } = this
     const name = `lifeguard_${this.depth + 1}_${++this.#savepoints}`
     const scope = new TransactionScope(server, this.#ambient, this.#clock, this.retries, this.begun, this, limit)
     const failureBefore = server.firstFailure
-    return { scope, name, failureBefore, takeBack: server.sendAhead({ text: `savepoint ${name}` }) }
+    const savepoint = { scope, name, failureBefore, takeBack: server.sendAhead({ text: `savepoint ${name}` }) }
+    this.#below = savepoint
+    return savepoint
   }
 
   async #release({ scope, name, takeBack }: Savepoint): Promise<void> {

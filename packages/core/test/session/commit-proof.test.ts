@@ -1,6 +1,12 @@
 import { type Cluster, type FaultProxy, startCluster, startFaultProxy, type TestDatabase } from '@pg-lifeguard/testing'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type AmbiguousCommitEvent, CommitUnknownError, OperationTimeoutError } from '../../src/index.js'
+import {
+  type AmbiguousCommitEvent,
+  type CommitProofOptions,
+  CommitUnknownError,
+  OperationTimeoutError,
+  type Pool,
+} from '../../src/index.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 let cluster: Cluster
@@ -34,6 +40,36 @@ async function crash(proxy: FaultProxy): Promise<void> {
   await cluster.primary.start()
 }
 
+/** COMMIT itself does not arrive, or its answer does not. */
+const commitLost = { statement: 'COMMIT', when: 'before', action: 'stall' } as const
+const answerLost = {
+  direction: 'to-client',
+  message: 'CommandComplete',
+  text: 'COMMIT',
+  when: 'before',
+  action: 'stall',
+} as const
+
+/** A pool that is connected through a proxy; `fired` settles when what `fault` says has struck. */
+async function stageWith(fault: typeof commitLost | typeof answerLost) {
+  const proxy = await startFaultProxy({ target: database.url })
+  const pool = testPool(proxy.url, { max: 2, acquireTimeoutMs: 20_000 })
+  await pool.query('select 1')
+  const { fired } = await proxy.rule(fault)
+  return { proxy, pool, fired, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() }
+}
+
+/** Inserts in a transaction of which the outcome is found out; tells how often that was tried. */
+function insertProven(pool: Pool, note: string, proof: CommitProofOptions = {}): Promise<number> {
+  return pool.withTransaction(
+    async (tx) => {
+      await tx.query('insert into entry values (1, $1)', [note])
+      return tx.attempt
+    },
+    { proveCommit: { timeoutMs: 20_000, ...proof } },
+  )
+}
+
 /** Other transactions that commit, and so take the ids that the crash made free again. */
 async function useUpIds(): Promise<void> {
   const pool = testPool(database.url, { max: 1 })
@@ -46,12 +82,10 @@ describe('a crash between COMMIT and its answer', () => {
     ['others have used the ids again', true, false],
     ['others have used the ids again, and a checkpoint has passed', true, true],
   ])('that lost the transaction is not taken for a commit when %s', async (_, reused, checkpoint) => {
-    await using proxy = await startFaultProxy({ target: database.url })
-    const pool = testPool(proxy.url, { max: 2, acquireTimeoutMs: 20_000 })
+    await using stage = await stageWith(commitLost)
+    const { proxy, pool, fired } = stage
     const heard: AmbiguousCommitEvent[] = []
     pool.on('ambiguous-commit', (event) => heard.push(event))
-    await pool.query('select 1')
-    const held = await proxy.rule({ statement: 'COMMIT', when: 'before', action: 'stall' })
     const done = pool
       .withTransaction((tx) => tx.query("insert into entry values (1, 'lost')"), {
         proveCommit: { timeoutMs: 20_000 },
@@ -61,7 +95,7 @@ describe('a crash between COMMIT and its answer', () => {
         () => 'committed',
         (error: unknown) => error,
       )
-    await held.fired
+    await fired
     await crash(proxy)
     if (reused) await useUpIds()
     if (checkpoint) await testPool(database.url, { max: 1 }).query('checkpoint')
@@ -75,10 +109,8 @@ describe('a crash between COMMIT and its answer', () => {
   })
 
   test('never ends the session of a stranger that was given the same id', async () => {
-    await using proxy = await startFaultProxy({ target: database.url })
-    const pool = testPool(proxy.url, { max: 2, acquireTimeoutMs: 20_000 })
-    await pool.query('select 1')
-    const held = await proxy.rule({ statement: 'COMMIT', when: 'before', action: 'stall' })
+    await using stage = await stageWith(commitLost)
+    const { proxy, pool, fired } = stage
     let xid = ''
     const done = rejection(
       pool.withTransaction(
@@ -89,7 +121,7 @@ describe('a crash between COMMIT and its answer', () => {
         { proveCommit: { timeoutMs: 20_000 }, retry: false },
       ),
     )
-    await held.fired
+    await fired
     await crash(proxy)
     const stranger = testPool(database.url, { max: 1 })
     const sameId = await eventually('a stranger has the same id', async () => {
@@ -107,24 +139,10 @@ describe('a crash between COMMIT and its answer', () => {
   })
 
   test.each([false, true])('that kept the transaction is a commit; others have committed since: %s', async (reused) => {
-    await using proxy = await startFaultProxy({ target: database.url })
-    const pool = testPool(proxy.url, { max: 2, acquireTimeoutMs: 20_000 })
-    await pool.query('select 1')
-    const held = await proxy.rule({
-      direction: 'to-client',
-      message: 'CommandComplete',
-      text: 'COMMIT',
-      when: 'before',
-      action: 'stall',
-    })
-    const done = pool.withTransaction(
-      async (tx) => {
-        await tx.query("insert into entry values (1, 'kept')")
-        return tx.attempt
-      },
-      { proveCommit: { timeoutMs: 20_000 } },
-    )
-    await held.fired
+    await using stage = await stageWith(answerLost)
+    const { proxy, pool, fired } = stage
+    const done = insertProven(pool, 'kept')
+    await fired
     await crash(proxy)
     if (reused) await useUpIds()
     await proxy.accept()
@@ -133,18 +151,10 @@ describe('a crash between COMMIT and its answer', () => {
   })
 
   test('is decided by the marker row where there is one, checkpoint or not', async () => {
-    await using proxy = await startFaultProxy({ target: database.url })
-    const pool = testPool(proxy.url, { max: 2, acquireTimeoutMs: 20_000 })
-    await pool.query('select 1')
-    const held = await proxy.rule({ statement: 'COMMIT', when: 'before', action: 'stall' })
-    const done = pool.withTransaction(
-      async (tx) => {
-        await tx.query("insert into entry values (1, 'again')")
-        return tx.attempt
-      },
-      { proveCommit: { timeoutMs: 20_000, markerTable: 'lifeguard_commit' } },
-    )
-    await held.fired
+    await using stage = await stageWith(commitLost)
+    const { proxy, pool, fired } = stage
+    const done = insertProven(pool, 'again', { markerTable: 'lifeguard_commit' })
+    await fired
     await crash(proxy)
     await useUpIds()
     await testPool(database.url, { max: 1 }).query('checkpoint')
@@ -155,24 +165,10 @@ describe('a crash between COMMIT and its answer', () => {
 })
 
 test('a clean restart between COMMIT and its answer does not blur the outcome', async () => {
-  await using proxy = await startFaultProxy({ target: database.url })
-  const pool = testPool(proxy.url, { max: 2, acquireTimeoutMs: 20_000 })
-  await pool.query('select 1')
-  const held = await proxy.rule({
-    direction: 'to-client',
-    message: 'CommandComplete',
-    text: 'COMMIT',
-    when: 'before',
-    action: 'stall',
-  })
-  const done = pool.withTransaction(
-    async (tx) => {
-      await tx.query("insert into entry values (1, 'kept')")
-      return tx.attempt
-    },
-    { proveCommit: { timeoutMs: 20_000 } },
-  )
-  await held.fired
+  await using stage = await stageWith(answerLost)
+  const { proxy, pool, fired } = stage
+  const done = insertProven(pool, 'kept')
+  await fired
   await proxy.refuse()
   await cluster.primary.stop({ mode: 'fast' })
   await proxy.cut()
