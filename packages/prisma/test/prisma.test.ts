@@ -428,6 +428,14 @@ describe('locks and versions', () => {
     expect((await rejection(wrong)).name).toBe('PrismaClientValidationError')
     expect(await rejection(updateVersioned(prisma.item, { id: 1 }, { name: 'c' }))).toBeInstanceOf(InvalidOptionError)
     expect(await rejection(updateVersioned(prisma.item, { version: 1 }, {}))).toBeInstanceOf(InvalidOptionError)
+    // Prisma would take either for no condition at all.
+    for (const key of [
+      { id: 1, version: undefined },
+      { id: undefined, version: 2 },
+    ]) {
+      const error = await rejection(updateVersioned(prisma.item, key as { id: number; version: number }, { name: 'c' }))
+      expect(error).toBeInstanceOf(InvalidOptionError)
+    }
     await withTransaction(prisma, (tx) => updateVersioned(tx.item, { id: 1, version: 2 }, { name: 'd' }))
     expect(await names()).toEqual(['d'])
   })
