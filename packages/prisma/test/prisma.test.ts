@@ -433,7 +433,7 @@ describe('locks and versions', () => {
       { id: 1, version: undefined },
       { id: undefined, version: 2 },
     ]) {
-      const error = await rejection(updateVersioned(prisma.item, key as { id: number; version: number }, { name: 'c' }))
+      const error = await rejection(updateVersioned(prisma.item, key as never, { name: 'c' }))
       expect(error).toBeInstanceOf(InvalidOptionError)
     }
     await withTransaction(prisma, (tx) => updateVersioned(tx.item, { id: 1, version: 2 }, { name: 'd' }))
