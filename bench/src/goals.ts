@@ -1,5 +1,4 @@
 import type { Row } from './harness.js'
-import { subject } from './peers.js'
 
 /** What Lifeguard is to reach against a peer in a case, or against itself in another case. */
 interface Goal {
@@ -34,7 +33,7 @@ export function goalLines(rows: readonly Row[]): string {
     const reached =
       'peer' in than
         ? row.ratios[than.peer]
-        : (row.results[subject] ?? Number.NaN) / (other?.results[subject] ?? Number.NaN)
+        : (row.results[row.lineUp.subject] ?? Number.NaN) / (other?.results[row.lineUp.subject] ?? Number.NaN)
     if (reached === undefined) return []
     const what = 'peer' in than ? than.peer : than.case
     const verdict = reached >= goal.atLeast ? 'reached' : 'missed '
