@@ -12,6 +12,7 @@ export const increments: readonly Case[] = [
     unit: 'ms',
     better: 'lower',
     needs: ['increment'],
+    slow: true,
     connections: 10,
     roundTripMs: 0,
     async read(session, { ms, readCounter }) {

@@ -8,13 +8,17 @@ const busy = { callers: 64, connections: 8, roundTripMs: 0 }
 const remote = { callers: 64, connections: 4, roundTripMs: 2 }
 
 /** A row by its primary key through the query builder of each ORM, on Lifeguard and on its stock driver. */
-const selected = [alone, busy, remote].flatMap((size) => forEachOrm((lineUp) => select(lineUp, size)))
+const selected = [alone, busy, remote].flatMap((size) =>
+  forEachOrm((lineUp) => ({ ...select(lineUp, size), slow: size !== busy })),
+)
 
 /**
  * The same by findFirst: the 64 callers of findUnique ask in the same tick, so that Prisma makes one query of them, and
  * there is nothing left for a pool to do better. Callers who do not ask in step are like these.
  */
-const selectedFirst = [alone, busy, remote].map((size) => named(select(orms.prisma, size, 'selectFirst'), 'prisma'))
+const selectedFirst = [alone, busy, remote].map((size) =>
+  named({ ...select(orms.prisma, size, 'selectFirst'), slow: true }, 'prisma'),
+)
 
 /** What one costs the process that asks. */
 const costs = [...forEachOrm((lineUp) => cpu(lineUp, busy)), named(cpu(orms.prisma, busy, 'selectFirst'), 'prisma')]

@@ -60,14 +60,15 @@ async function selectOne(session: Session, words: Words, n: number): Promise<voi
   if (note !== noteOf(id)) throw new Error(`wrong answer: ${note} is not the note of item ${id}`)
 }
 
-const on8 = [0, 2].flatMap((roundTripMs) =>
-  [1, 16, 64, 256].map((callers): Case => {
-    // A first look does without what lies between, and beyond.
-    const slow = callers === 16 || callers === 256
-    return { ...select(pools, { callers, connections: 8, roundTripMs }), slow }
-  }),
-)
-const on4 = [0, 2].map((roundTripMs) => select(pools, { callers: 64, connections: 4, roundTripMs }))
+const near = [1, 16, 64, 256].map((callers): Case => {
+  return { ...select(pools, { callers, connections: 8, roundTripMs: 0 }), slow: callers === 16 || callers === 256 }
+})
+const far = [1, 64, 256].map((callers): Case => {
+  return { ...select(pools, { callers, connections: 8, roundTripMs: 2 }), slow: true }
+})
+const onFewer = [0, 2].map((roundTripMs): Case => {
+  return { ...select(pools, { callers: 64, connections: 4, roundTripMs }), slow: roundTripMs === 0 }
+})
 
 /** The same work on a fifth of the connections. */
 const fewer: Case = {
@@ -78,9 +79,9 @@ const fewer: Case = {
 }
 
 export const selects: readonly Case[] = [
-  ...on8,
-  ...on4,
+  ...near,
+  ...far,
+  ...onFewer,
   cpu(pools, { callers: 64, connections: 8, roundTripMs: 0 }),
-  cpu(pools, { callers: 64, connections: 4, roundTripMs: 0 }),
   fewer,
 ]

@@ -10,6 +10,7 @@ function transaction(statements: number): Case {
     unit: 'round trips',
     better: 'lower',
     needs: ['transaction'],
+    slow: statements > 1,
     connections: 4,
     roundTripMs: 2,
     async read(session, { ms, measureRoundTrip }) {

@@ -1,5 +1,5 @@
 import type { LineUp } from '../line-up.js'
-import type { Peer } from '../peer.js'
+import type { Peer, Session } from '../peer.js'
 import { lifeguard } from '../peers/lifeguard.js'
 
 /** What the file of an ORM in peers/ has. */
@@ -25,11 +25,17 @@ function lineUp(load: () => Promise<Orm>): LineUp {
       { name: subject, open: async (url, connections) => (await load()).onLifeguard(url, connections) },
       { name: yardstick, open: async (url, connections) => (await load()).onStockDriver(url, connections) },
       { name: 'ORM alone', open: async (url, connections) => (await load()).alone(url, connections) },
-      { ...lifeguard, name: 'no ORM' },
+      { name: 'no ORM', open: openWithoutOrm },
     ],
     subject,
     yardstick,
   }
+}
+
+/** The pool alone has but one way to ask. */
+async function openWithoutOrm(url: string, connections: number): Promise<Session> {
+  const session = await lifeguard.open(url, connections)
+  return session.select === undefined ? session : { ...session, selectFirst: session.select }
 }
 
 /** Each ORM by the name that its cases end with. A new one is a file in peers/ and a line here. */
