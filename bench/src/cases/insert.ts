@@ -39,14 +39,14 @@ function inserts(network: 'loopback' | '2ms'): Case[] {
       ...common,
       name: `insert-each-${network}`,
       needs: ['insert'],
-      slow: network === 'loopback',
+      slow: true,
       read: (session, bench) => rate(bench, 1, async (n) => session.insert?.(row(n))),
     },
     {
       ...common,
       name: `insert-batch-${network}`,
       needs: ['insertBatch'],
-      slow: network === 'loopback',
+      slow: true,
       read: (session, bench) => rate(bench, batchSize, async () => session.insertBatch?.([...rows(batchSize)])),
     },
   ]

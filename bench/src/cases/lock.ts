@@ -10,6 +10,7 @@ export const locks: readonly Case[] = [
     unit: 'round trips',
     better: 'lower',
     needs: ['lock'],
+    slow: true,
     connections: 4,
     roundTripMs: 2,
     async read(session, { ms, measureRoundTrip }) {
