@@ -1,3 +1,4 @@
+import type { LineUp } from './line-up.js'
 import type { Ability, Session } from './peer.js'
 
 /** What a reading may use. */
@@ -19,6 +20,8 @@ export interface Case {
   readonly unit: 'ops/s' | 'rows/s' | 'ns' | 'us' | 'ms' | 'MB' | 'round trips'
   /** Which way is good. */
   readonly better: 'higher' | 'lower'
+  /** Whom it compares. */
+  readonly lineUp: LineUp
   /** Peers that cannot do it are left out of the row. */
   readonly needs: readonly Ability[]
   readonly connections: number
@@ -28,8 +31,10 @@ export interface Case {
   readonly roundTripMs: number
   /** Left out of `--quick`. */
   readonly slow?: boolean
-  /** One reading is the whole of it, however long: it is not led in by a shorter one. */
+  /** One reading is the whole of it, however long: nothing shorter warms up or leads in. */
   readonly readsWhole?: boolean
+  /** One reading takes so long that more rounds than these are not worth it. */
+  readonly mostRounds?: number
   /** One reading, in the case's unit. */
   read(session: Session, bench: Bench): Promise<number>
 }

@@ -4,6 +4,7 @@ import { firstQueries } from './cases/first-query.js'
 import { increments } from './cases/increments.js'
 import { insertions } from './cases/insert.js'
 import { locks } from './cases/lock.js'
+import { ormCases } from './cases/orm.js'
 import { selects } from './cases/select.js'
 import { streams } from './cases/stream.js'
 import { transactions } from './cases/transaction.js'
@@ -18,4 +19,5 @@ export const cases: readonly Case[] = [
   ...firstQueries,
   ...locks,
   ...increments,
+  ...ormCases,
 ]

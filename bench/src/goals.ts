@@ -1,15 +1,15 @@
 import type { Row } from './harness.js'
-import { subject } from './peers.js'
+import { orms } from './line-ups/orms.js'
 
 /** What Lifeguard is to reach against a peer in a case, or against itself in another case. */
-interface Goal {
+export interface Goal {
   readonly case: string
   readonly atLeast: number
   readonly than: { readonly peer: string } | { readonly case: string }
 }
 
 /** What is promised; a ratio is a median of one run, above 1 Lifeguard is better, or a case against another one. */
-const goals: readonly Goal[] = [
+export const goals: readonly Goal[] = [
   { case: 'select-64-on-8-loopback', atLeast: 2.5, than: { peer: 'pg.Pool' } },
   { case: 'select-64-on-8-loopback', atLeast: 1.3, than: { peer: 'pg.Pool named' } },
   { case: 'select-64-on-8-loopback', atLeast: 1.5, than: { peer: 'postgres.js' } },
@@ -22,7 +22,19 @@ const goals: readonly Goal[] = [
   { case: 'insert-batch-2ms', atLeast: 20, than: { case: 'insert-each-2ms' } },
   { case: 'insert-copy-loopback', atLeast: 15, than: { case: 'insert-each-loopback' } },
   { case: 'acquire-each', atLeast: 1, than: { peer: 'pg.Pool' } },
+  ...Object.entries(orms).flatMap(([orm, lineUp]) => ormGoals('orm-select', orm, lineUp.yardstick)),
+  ...ormGoals('orm-select-first', 'prisma', orms.prisma.yardstick),
 ]
+
+/** One caller loses nothing; where there are many, the pool pays. */
+function ormGoals(name: string, orm: string, yardstick: string): Goal[] {
+  const than = { peer: yardstick }
+  return [
+    { case: `${name}-1-on-8-loopback-${orm}`, atLeast: 1, than },
+    { case: `${name}-64-on-8-loopback-${orm}`, atLeast: 1.3, than },
+    { case: `${name}-64-on-4-2ms-${orm}`, atLeast: 5, than },
+  ]
+}
 
 /** One line for each goal whose cases were measured. */
 export function goalLines(rows: readonly Row[]): string {
@@ -34,7 +46,7 @@ export function goalLines(rows: readonly Row[]): string {
     const reached =
       'peer' in than
         ? row.ratios[than.peer]
-        : (row.results[subject] ?? Number.NaN) / (other?.results[subject] ?? Number.NaN)
+        : (row.results[row.lineUp.subject] ?? Number.NaN) / (other?.results[row.lineUp.subject] ?? Number.NaN)
     if (reached === undefined) return []
     const what = 'peer' in than ? than.peer : than.case
     const verdict = reached >= goal.atLeast ? 'reached' : 'missed '

@@ -1,9 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { Case } from './case.js'
+import type { LineUp } from './line-up.js'
 import { median } from './load.js'
 import type { Peer } from './peer.js'
-import { peers, subject, yardstick } from './peers.js'
+import type { Progress } from './progress.js'
 import type { WorkerAnswer, WorkerOrder } from './worker-protocol.js'
 
 /** How much is measured. */
@@ -19,36 +20,48 @@ export interface Pace {
 export interface Row {
   readonly case: string
   readonly unit: Case['unit']
+  /** Whom it compares. */
+  readonly lineUp: LineUp
+  /** How often each was measured. */
+  readonly rounds: number
   /** The median of the rounds, for each peer that can do it. */
   readonly results: Readonly<Record<string, number>>
-  /** How many times as good Lifeguard is as pg.Pool: the median of the rounds' own ratios; above 1 it is better. */
+  /** How many times as good the subject of the line-up is as its yardstick: the median of the rounds' own ratios; above 1 it is better. */
   readonly ratio: number
   /** The same against each of the peers. */
   readonly ratios: Readonly<Record<string, number>>
 }
 
 /** Measures one case: all peers once a round, one after the other, so that whatever disturbs the machine meets all. */
-export async function measure(testCase: Case, url: string, pace: Pace): Promise<Row> {
+export async function measure(testCase: Case, url: string, pace: Pace, progress: Progress): Promise<Row> {
+  const { lineUp } = testCase
+  const rounds = Math.min(pace.rounds, testCase.mostRounds ?? pace.rounds)
   const readings = new Map<string, number[]>()
-  const workers = await Promise.all(peers.map((peer) => Worker.start(peer, testCase, url)))
+  const workers = await Promise.all(lineUp.peers.map((peer) => Worker.start(peer, testCase, url)))
   try {
     const able = workers.filter((worker) => worker.able)
-    for (const worker of able) {
-      await worker.read(pace.warmUpMs)
-      readings.set(worker.peer, [])
+    for (const worker of able) readings.set(worker.peer, [])
+    if (testCase.readsWhole !== true) {
+      progress.step('warm-up,')
+      for (const worker of able) await worker.read(pace.warmUpMs)
     }
-    for (let round = 0; round < pace.rounds; round++) {
+    for (let round = 1; round <= rounds; round++) {
+      progress.step(`round ${round} of ${rounds}${round === rounds ? '' : ','}`)
       for (const worker of able) readings.get(worker.peer)?.push(await worker.read(pace.roundMs))
     }
   } finally {
     await Promise.all(workers.map((worker) => worker.end()))
   }
   const results = Object.fromEntries([...readings].map(([peer, values]) => [peer, median(values)]))
-  const ratios = ratiosOf(readings, testCase.better)
-  return { case: testCase.name, unit: testCase.unit, results, ratio: ratios[yardstick] ?? Number.NaN, ratios }
+  const ratios = ratiosOf(readings, testCase)
+  const { name, unit } = testCase
+  return { case: name, unit, lineUp, rounds, results, ratio: ratios[lineUp.yardstick] ?? Number.NaN, ratios }
 }
 
-function ratiosOf(readings: ReadonlyMap<string, readonly number[]>, better: Case['better']): Record<string, number> {
+function ratiosOf(
+  readings: ReadonlyMap<string, readonly number[]>,
+  { better, lineUp: { subject } }: Case,
+): Record<string, number> {
   const mine = readings.get(subject)
   if (mine === undefined) throw new Error(`bug: no readings of ${subject}`)
   const ratios: Record<string, number> = {}

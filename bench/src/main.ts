@@ -6,6 +6,7 @@ import { goalLines } from './goals.js'
 import { measure, type Row } from './harness.js'
 import { describeMachine } from './machine.js'
 import { help, type Options, parseOptions, UsageError } from './options.js'
+import { progressOn } from './progress.js'
 import { setup } from './sql.js'
 import { json, table } from './table.js'
 
@@ -19,16 +20,20 @@ async function run({ cases, pace, json: asJson, svg }: Options): Promise<void> {
   await client.end()
   const machine = await describeMachine(database.url)
   const rows: Row[] = []
-  for (const testCase of cases) {
-    // Standard output is for the result alone.
-    process.stderr.write(`${testCase.name}\n`)
-    if (testCase.roundTripMs === 0) rows.push(await measure(testCase, database.url, pace))
-    else {
-      await using proxy = await startFaultProxy({ target: database.url, roundTripMs: testCase.roundTripMs })
-      rows.push(await measure(testCase, proxy.url, pace))
+  const progress = progressOn(process.stderr, cases.length)
+  for (const [index, testCase] of cases.entries()) {
+    progress.start(testCase.name, index + 1)
+    try {
+      if (testCase.roundTripMs === 0) rows.push(await measure(testCase, database.url, pace, progress))
+      else {
+        await using proxy = await startFaultProxy({ target: database.url, roundTripMs: testCase.roundTripMs })
+        rows.push(await measure(testCase, proxy.url, pace, progress))
+      }
+    } finally {
+      progress.end()
     }
   }
-  process.stdout.write((asJson ? json : table)(rows, machine, pace.rounds))
+  process.stdout.write(asJson ? json(rows, machine) : table(rows, machine, pace.rounds))
   if (!asJson) process.stdout.write(goalLines(rows))
   if (svg !== undefined) await writeFile(svg, chart(rows, machine, pace.rounds))
 }

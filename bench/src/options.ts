@@ -15,10 +15,10 @@ export interface Options {
 
 export const help = `pnpm bench [options]
 
-  --quick         a smaller choice of cases and shorter readings: under a minute, good for a first look only
+  --quick         a smaller choice of cases and shorter readings: under a minute, for a first look only
   --case NAME     this case, or those whose name begins with NAME-; can be given several times
   --rounds N      readings of each peer in each case, 1 to 1000 (default 5; with --quick 3)
-  --json          [{ case, unit, results, ratio, ratios, rounds, machine }] on standard output
+  --json          [{ case, unit, rounds, results, ratio, ratios, subject, yardstick, machine }] on standard output
   --svg FILE      the same as a picture
   --help          this text
 
@@ -46,7 +46,7 @@ export function parseOptions(args: readonly string[]): Options {
     names.length > 0
       ? cases.filter((one) => names.some((name) => matches(one, name)))
       : cases.filter((one) => !(quick && one.slow === true))
-  const pace = quick ? { rounds, roundMs: 80, warmUpMs: 150 } : { rounds, roundMs: 400, warmUpMs: 800 }
+  const pace = quick ? { rounds, roundMs: 80, warmUpMs: 150 } : { rounds, roundMs: 400, warmUpMs: 500 }
   return { cases: chosen, pace, json, svg: values.svg, help: wantsHelp }
 }
 

@@ -7,7 +7,12 @@ export interface Session {
   acquireRelease?(): Promise<unknown>
   /** One row of `item` by its primary key; resolves with the value of `note`. */
   select?(id: number): Promise<unknown>
-  /** A transaction with so many updates in it, each awaited before the next is asked for where the peer allows it. */
+  /** The same in the words of an ORM that merges the selects of one tick into one query, but not these. */
+  selectFirst?(id: number): Promise<unknown>
+  /**
+   * A transaction with so many updates in it, which leave each note as it was. Each is awaited before the next is asked
+   * for where the peer allows it.
+   */
   transaction?(statements: number): Promise<unknown>
   /** Takes an exclusive advisory lock on a session and gives it back. */
   lock?(): Promise<unknown>

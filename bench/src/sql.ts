@@ -10,6 +10,9 @@ export const setup: readonly string[] = [
   'vacuum analyze item, counter',
 ]
 
+/** The note of the item with this id. */
+export const noteOf = (id: unknown): string => `note ${id}`
+
 export const selectItem = 'select id, note from item where id = $1'
 export const updateItem = 'update item set note = $2 where id = $1'
 export const readCounter = 'select value from counter where id = $1'

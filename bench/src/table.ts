@@ -1,30 +1,39 @@
 import type { Row } from './harness.js'
+import type { LineUp } from './line-up.js'
 import type { Machine } from './machine.js'
-import { peers, subject, yardstick } from './peers.js'
 
-const titles = ['case', 'unit', ...peers.map(({ name }) => name), 'ratio']
-
-/** The rows as text, in columns. */
+/** The rows as text, in columns: one table for the pools, one for the ORMs. */
 export function table(rows: readonly Row[], machine: Machine, rounds: number): string {
-  const lines = [titles, ...rows.map(cells)]
-  const widths = titles.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
+  const groups = Map.groupBy(rows, ({ lineUp }) => lineUp.name)
+  return [
+    `${machine.cores} cores of ${machine.cpu}, Node ${machine.node}, PostgreSQL ${machine.postgresql}`,
+    `medians of ${rounds} rounds; a ratio above 1.00 is better`,
+    ...[...groups.values()].flatMap(group),
+    '',
+  ].join('\n')
+}
+
+function group(rows: readonly Row[]): string[] {
+  const lineUp = rows[0]?.lineUp
+  if (lineUp === undefined) return []
+  const lines = [['case', 'unit', ...lineUp.peers.map(({ name }) => name), 'ratio'], ...rows.map(cells)]
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
   const text = lines.map((line) =>
     line
       .map((cell, column) => (column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
       .join('  '),
   )
   text.splice(1, 0, widths.map((width) => '-'.repeat(width)).join('  '))
-  return [
-    `${machine.cores} cores of ${machine.cpu}, Node ${machine.node}, PostgreSQL ${machine.postgresql}`,
-    `medians of ${rounds} rounds; ratio: ${subject} against ${yardstick}, above 1.00 it is better`,
-    '',
-    ...text,
-    '',
-  ].join('\n')
+  return ['', heading(lineUp), '', ...text]
+}
+
+function heading({ name, subject, yardstick }: LineUp): string {
+  return `${name}; ratio: ${subject} against ${yardstick}`
 }
 
 function cells(row: Row): string[] {
-  return [row.case, row.unit, ...peers.map(({ name }) => show(row.results[name], row.unit)), row.ratio.toFixed(2)]
+  const columns = row.lineUp.peers.map(({ name }) => show(row.results[name], row.unit))
+  return [row.case, row.unit, ...columns, row.ratio.toFixed(2)]
 }
 
 function show(value: number | undefined, unit: Row['unit']): string {
@@ -34,11 +43,8 @@ function show(value: number | undefined, unit: Row['unit']): string {
   return Math.round(value).toLocaleString('en')
 }
 
-/** The same for programs: one array, each row with what it was measured on. */
-export function json(rows: readonly Row[], machine: Machine, rounds: number): string {
-  return `${JSON.stringify(
-    rows.map((row) => ({ ...row, rounds, machine })),
-    undefined,
-    2,
-  )}\n`
+/** The same for programs: one array, each row with the two that its ratio is between and what it was measured on. */
+export function json(rows: readonly Row[], machine: Machine): string {
+  const all = rows.map(({ lineUp: { subject, yardstick }, ...row }) => ({ ...row, subject, yardstick, machine }))
+  return `${JSON.stringify(all, undefined, 2)}\n`
 }

@@ -2,7 +2,6 @@ import pg from 'pg'
 import type { Bench } from './case.js'
 import { cases } from './cases.js'
 import { median } from './load.js'
-import { peers } from './peers.js'
 import { countSink, emptySink, readCounter } from './sql.js'
 import type { WorkerAnswer, WorkerOrder } from './worker-protocol.js'
 
@@ -16,8 +15,8 @@ const leadInMs = 25
 const roundTrips = 9
 
 const [peerName, caseName, url] = process.argv.slice(2)
-const peer = peers.find(({ name }) => name === peerName)
 const testCase = cases.find(({ name }) => name === caseName)
+const peer = testCase?.lineUp.peers.find(({ name }) => name === peerName)
 if (peer === undefined || testCase === undefined || url === undefined || process.send === undefined) {
   throw new Error('bug: a worker is started by the harness alone')
 }

@@ -52,23 +52,37 @@ async function untilEmpty(list: () => string[]): Promise<string[]> {
 }
 
 describe('the bench', () => {
-  test('measures every peer in turn, says so in JSON, and leaves nothing behind', { timeout: 60_000 }, async () => {
+  test('measures every peer in turn, says so in JSON, and leaves nothing behind', { timeout: 150_000 }, async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'bench-test-'))
     chmodSync(folder, 0o755)
     const mark = `bench-test-${randomUUID()}`
     try {
-      const args = ['--quick', '--rounds', '1', '--json', '--case', 'acquire-each', '--case', 'transaction-1-2ms']
+      const names = ['acquire-each', 'transaction-1-2ms', 'orm-select-64-on-8-loopback']
+      const args = ['--quick', '--rounds', '2', '--json', ...names.flatMap((name) => ['--case', name])]
       const { code, stdout, stderr } = await bench(args, { TMPDIR: folder, LIFEGUARD_BENCH_MARK: mark })
-      expect({ code, stderr }).toEqual({ code: 0, stderr: 'acquire-each\ntransaction-1-2ms\n' })
+      const steps = 'warm-up, round 1 of 2, round 2 of 2'
+      expect({ code, stderr }).toEqual({
+        code: 0,
+        stderr: [
+          `[1/5] acquire-each: ${steps}`,
+          `[2/5] transaction-1-2ms: ${steps}`,
+          `[3/5] orm-select-64-on-8-loopback-kysely: ${steps}`,
+          `[4/5] orm-select-64-on-8-loopback-drizzle: ${steps}`,
+          `[5/5] orm-select-64-on-8-loopback-prisma: ${steps}`,
+          '',
+        ].join('\n'),
+      })
       const number = expect.any(Number)
       const common = {
         ratio: number,
-        rounds: 1,
+        rounds: 2,
         machine: { cpu: expect.any(String), cores: number, node: expect.any(String), postgresql: expect.any(String) },
       }
+      const ofPools = { subject: 'lifeguard', yardstick: 'pg.Pool' }
       expect(JSON.parse(stdout)).toEqual([
         {
           ...common,
+          ...ofPools,
           case: 'acquire-each',
           unit: 'ns',
           results: { lifeguard: number, 'pg.Pool': number, 'postgres.js': number, slonik: number },
@@ -76,6 +90,7 @@ describe('the bench', () => {
         },
         {
           ...common,
+          ...ofPools,
           case: 'transaction-1-2ms',
           unit: 'round trips',
           results: {
@@ -88,6 +103,15 @@ describe('the bench', () => {
           },
           ratios: expect.objectContaining({ 'pg.Pool': number, 'pg pipelined': number }),
         },
+        ...['kysely', 'drizzle', 'prisma'].map((orm) => ({
+          ...common,
+          subject: 'ORM on lifeguard',
+          yardstick: 'ORM on pg.Pool',
+          case: `orm-select-64-on-8-loopback-${orm}`,
+          unit: 'ops/s',
+          results: { 'ORM on lifeguard': number, 'ORM on pg.Pool': number, 'ORM alone': number, 'no ORM': number },
+          ratios: { 'ORM on pg.Pool': number, 'ORM alone': number, 'no ORM': number },
+        })),
       ])
       expect(await untilEmpty(() => readdirSync(folder))).toEqual([])
       expect(await untilEmpty(() => descendants(mark))).toEqual([])

@@ -34,7 +34,7 @@ export function packages(): Package[] {
 
 /** Paths below the root that match, with `/` on every platform, sorted. Installed and generated files are left out. */
 export function files(...patterns: string[]): string[] {
-  const leftOut = (path: string): boolean => /(^|[\\/])(node_modules|\.turbo|\.git)([\\/]|$)/.test(path)
+  const leftOut = (path: string): boolean => /(^|[\\/])(node_modules|generated|\.turbo|\.git)([\\/]|$)/.test(path)
   return [...new Set(patterns.flatMap((pattern) => globSync(pattern, { cwd: root, exclude: leftOut })))]
     .map((path) => path.replaceAll('\\', '/'))
     .sort()

@@ -1,11 +1,12 @@
 import type { Case } from '../case.js'
+import { pools } from '../line-ups/pools.js'
 import { type Load, repeat } from '../load.js'
 import type { Session } from '../peer.js'
 
 const measure = (session: Session, ms: number): Promise<Load> =>
   repeat(ms, () => session.acquireRelease?.() ?? Promise.reject(new Error('bug: cannot acquire')))
 
-const common = { needs: ['acquireRelease'], connections: 10, roundTripMs: 0 } as const
+const common = { lineUp: pools, needs: ['acquireRelease'], connections: 10, roundTripMs: 0 } as const
 
 /** One caller takes a connection that is idle and gives it back: what the pool itself costs. */
 export const acquire: readonly Case[] = [

@@ -1,7 +1,8 @@
 import type { Case } from '../case.js'
+import { pools } from '../line-ups/pools.js'
 import { median } from '../load.js'
 
-const common = { unit: 'ms', better: 'lower', connections: 10, roundTripMs: 2 } as const
+const common = { lineUp: pools, unit: 'ms', better: 'lower', connections: 10, roundTripMs: 2 } as const
 
 /** One query: the first of a pool that was just made, and one of a pool whose connections are open. */
 export const firstQueries: readonly Case[] = [

@@ -1,4 +1,5 @@
 import type { Case } from '../case.js'
+import { pools } from '../line-ups/pools.js'
 import { median } from '../load.js'
 
 const callers = 50
@@ -7,9 +8,11 @@ const callers = 50
 export const increments: readonly Case[] = [
   {
     name: `increments-${callers}-serializable`,
+    lineUp: pools,
     unit: 'ms',
     better: 'lower',
     needs: ['increment'],
+    slow: true,
     connections: 10,
     roundTripMs: 0,
     async read(session, { ms, readCounter }) {

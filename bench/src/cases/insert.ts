@@ -1,4 +1,5 @@
 import type { Bench, Case } from '../case.js'
+import { pools } from '../line-ups/pools.js'
 import { keepBusy } from '../load.js'
 import type { SinkRow } from '../peer.js'
 
@@ -26,20 +27,26 @@ async function rate(
 }
 
 function inserts(network: 'loopback' | '2ms'): Case[] {
-  const common = { unit: 'rows/s', better: 'higher', connections: 4, roundTripMs: network === '2ms' ? 2 : 0 } as const
+  const common = {
+    lineUp: pools,
+    unit: 'rows/s',
+    better: 'higher',
+    connections: 4,
+    roundTripMs: network === '2ms' ? 2 : 0,
+  } as const
   return [
     {
       ...common,
       name: `insert-each-${network}`,
       needs: ['insert'],
-      slow: network === 'loopback',
+      slow: true,
       read: (session, bench) => rate(bench, 1, async (n) => session.insert?.(row(n))),
     },
     {
       ...common,
       name: `insert-batch-${network}`,
       needs: ['insertBatch'],
-      slow: network === 'loopback',
+      slow: true,
       read: (session, bench) => rate(bench, batchSize, async () => session.insertBatch?.([...rows(batchSize)])),
     },
   ]
@@ -51,6 +58,7 @@ export const insertions: readonly Case[] = [
   ...inserts('loopback'),
   {
     name: 'insert-copy-loopback',
+    lineUp: pools,
     unit: 'rows/s',
     better: 'higher',
     needs: ['copyIn'],

@@ -1,64 +1,87 @@
 import type { Case } from '../case.js'
+import type { LineUp } from '../line-up.js'
+import { pools } from '../line-ups/pools.js'
 import { keepBusy } from '../load.js'
 import type { Session } from '../peer.js'
-import { items } from '../sql.js'
+import { items, noteOf } from '../sql.js'
 
-/** A row by its primary key, for so many callers at once on so many connections. */
-function select(callers: number, connections: number, roundTripMs: number): Case {
-  const network = roundTripMs === 0 ? 'loopback' : `${roundTripMs}ms`
+/** In which words of the peers the row is asked for. */
+type Words = 'select' | 'selectFirst'
+
+/** So many callers at once, on so many connections, behind so many milliseconds. */
+interface Size {
+  readonly callers: number
+  readonly connections: number
+  readonly roundTripMs: number
+}
+
+/** A row by its primary key: rows a second. */
+export function select(lineUp: LineUp, size: Size, words: Words = 'select'): Case {
   return {
-    name: `select-${callers}-on-${connections}-${network}`,
+    ...common(lineUp, size, words),
+    name: `select-${sizeName(size, words)}`,
     unit: 'ops/s',
     better: 'higher',
-    needs: ['select'],
-    connections,
-    roundTripMs,
-    slow: connections === 4 || callers === 16,
     async read(session, { ms }) {
-      const { operations, elapsedMs } = await keepBusy(callers, ms, (n) => selectOne(session, n))
+      const { operations, elapsedMs } = await keepBusy(size.callers, ms, (n) => selectOne(session, words, n))
       return (operations / elapsedMs) * 1_000
     },
   }
 }
 
-async function selectOne(session: Session, n: number): Promise<void> {
-  const id = (n % items) + 1
-  const note = await session.select?.(id)
-  if (note !== `note ${id}`) throw new Error(`wrong answer: ${note} is not the note of item ${id}`)
-}
-
-/** What a row by its primary key costs the process that asks, in CPU time: does not depend on how busy the machine is. */
-function cpu(callers: number, connections: number): Case {
+/** What it costs the process that asks, in CPU time: does not depend on how busy the machine is. */
+export function cpu(lineUp: LineUp, size: Size, words: Words = 'select'): Case {
   return {
-    name: `cpu-${callers}-on-${connections}-loopback`,
+    ...common(lineUp, size, words),
+    name: `cpu-${sizeName(size, words)}`,
     unit: 'us',
     better: 'lower',
-    needs: ['select'],
-    connections,
-    roundTripMs: 0,
     slow: true,
     async read(session, { ms }) {
       const before = process.cpuUsage()
-      const { operations } = await keepBusy(callers, ms, (n) => selectOne(session, n))
+      const { operations } = await keepBusy(size.callers, ms, (n) => selectOne(session, words, n))
       const { user, system } = process.cpuUsage(before)
       return (user + system) / operations
     },
   }
 }
 
+function common(lineUp: LineUp, { connections, roundTripMs }: Size, words: Words) {
+  return { lineUp, needs: [words], connections, roundTripMs } as const
+}
+
+function sizeName({ callers, connections, roundTripMs }: Size, words: Words): string {
+  return `${words === 'selectFirst' ? 'first-' : ''}${callers}-on-${connections}-${roundTripMs === 0 ? 'loopback' : `${roundTripMs}ms`}`
+}
+
+async function selectOne(session: Session, words: Words, n: number): Promise<void> {
+  const id = (n % items) + 1
+  const note = await session[words]?.(id)
+  if (note !== noteOf(id)) throw new Error(`wrong answer: ${note} is not the note of item ${id}`)
+}
+
+const near = [1, 16, 64, 256].map((callers): Case => {
+  return { ...select(pools, { callers, connections: 8, roundTripMs: 0 }), slow: callers === 16 || callers === 256 }
+})
+const far = [1, 64, 256].map((callers): Case => {
+  return { ...select(pools, { callers, connections: 8, roundTripMs: 2 }), slow: true }
+})
+const onFewer = [0, 2].map((roundTripMs): Case => {
+  return { ...select(pools, { callers: 64, connections: 4, roundTripMs }), slow: roundTripMs === 0 }
+})
+
 /** The same work on a fifth of the connections. */
 const fewer: Case = {
-  ...select(64, 4, 2),
+  ...select(pools, { callers: 64, connections: 4, roundTripMs: 2 }),
   name: 'select-64-on-4-of-20-2ms',
   connectionsOf: { 'pg.Pool': 20, 'pg.Pool named': 20 },
   slow: true,
 }
 
 export const selects: readonly Case[] = [
-  ...[0, 2].flatMap((roundTripMs) =>
-    [8, 4].flatMap((connections) => [1, 16, 64, 256].map((callers) => select(callers, connections, roundTripMs))),
-  ),
-  cpu(64, 8),
-  cpu(64, 4),
+  ...near,
+  ...far,
+  ...onFewer,
+  cpu(pools, { callers: 64, connections: 8, roundTripMs: 0 }),
   fewer,
 ]

@@ -1,4 +1,5 @@
 import type { Case } from '../case.js'
+import { pools } from '../line-ups/pools.js'
 
 const streamed = 1_000_000
 
@@ -7,11 +8,13 @@ export const streams: readonly Case[] = (['rows', 'memory'] as const).map((what)
   name: `stream-1M-${what}`,
   unit: what === 'rows' ? 'rows/s' : 'MB',
   better: what === 'rows' ? 'higher' : 'lower',
+  lineUp: pools,
   needs: ['stream'],
   connections: 1,
   roundTripMs: 0,
   slow: true,
   readsWhole: true,
+  mostRounds: 3,
   async read(session) {
     const start = performance.now()
     const sum = await session.stream?.(streamed)

@@ -1,13 +1,16 @@
 import type { Case } from '../case.js'
+import { pools } from '../line-ups/pools.js'
 import { keepBusy } from '../load.js'
 
 /** How many round trips a transaction of one caller takes: its time over that of one statement. */
 function transaction(statements: number): Case {
   return {
     name: `transaction-${statements}-2ms`,
+    lineUp: pools,
     unit: 'round trips',
     better: 'lower',
     needs: ['transaction'],
+    slow: statements > 1,
     connections: 4,
     roundTripMs: 2,
     async read(session, { ms, measureRoundTrip }) {

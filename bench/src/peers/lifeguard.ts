@@ -1,6 +1,6 @@
 import { createPool } from '@pg-lifeguard/core'
 import type { Peer } from '../peer.js'
-import { insertRow, lockKey, manyRows, readCounter, selectItem, updateItem, writeCounter } from '../sql.js'
+import { insertRow, lockKey, manyRows, noteOf, readCounter, selectItem, updateItem, writeCounter } from '../sql.js'
 
 export const lifeguard: Peer = {
   name: 'lifeguard',
@@ -18,7 +18,7 @@ export const lifeguard: Peer = {
       },
       transaction: (statements) =>
         pool.withTransaction(async (tx) => {
-          for (let id = 1; id <= statements; id++) await tx.query(updateItem, [id, 'new'])
+          for (let id = 1; id <= statements; id++) await tx.query(updateItem, [id, noteOf(id)])
         }),
       insert: (row) => pool.query(insertRow, row),
       insertBatch: (rows) => pool.batch(rows.map((row) => ({ text: insertRow, values: row }))),

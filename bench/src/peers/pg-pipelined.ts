@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { Peer } from '../peer.js'
-import { lock, lockKey, selectItem, unlock, updateItem } from '../sql.js'
+import { lock, lockKey, noteOf, selectItem, unlock, updateItem } from '../sql.js'
 
 /**
  * The limit of the driver: bare clients, named statements, nothing waits for an answer, and every connection belongs to
@@ -32,7 +32,7 @@ export const pgPipelined: Peer = {
         const client = next()
         const answers = [client.query('begin')]
         for (let id = 1; id <= statements; id++) {
-          answers.push(client.query({ name: 'update', text: updateItem, values: [id, 'new'] }))
+          answers.push(client.query({ name: 'update', text: updateItem, values: [id, noteOf(id)] }))
         }
         await Promise.all([...answers, client.query('commit')])
       },

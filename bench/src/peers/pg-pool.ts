@@ -12,6 +12,7 @@ import {
   lock,
   lockKey,
   manyRows,
+  noteOf,
   readCounter,
   selectItem,
   unlock,
@@ -66,7 +67,7 @@ function sessionOn(url: string, max: number, named: boolean): Session {
     },
     transaction: (statements) =>
       inTransaction('begin', async (client) => {
-        for (let id = 1; id <= statements; id++) await run(client, updateItem, [id, 'new'])
+        for (let id = 1; id <= statements; id++) await run(client, updateItem, [id, noteOf(id)])
       }),
     insert: (row) => run(pool, insertRow, [...row]),
     // It has no batches: what people write is a transaction.

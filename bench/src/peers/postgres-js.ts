@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import postgres from 'postgres'
 import { copyLines } from '../copy-lines.js'
 import type { Peer } from '../peer.js'
-import { isConflict, lockKey } from '../sql.js'
+import { isConflict, lockKey, noteOf } from '../sql.js'
 
 /** Prepares every statement, and pipelines on its connections when all are busy. */
 export const postgresJs: Peer = {
@@ -22,7 +22,7 @@ export const postgresJs: Peer = {
       },
       transaction: (statements) =>
         sql.begin(async (tx) => {
-          for (let id = 1; id <= statements; id++) await tx`update item set note = ${'new'} where id = ${id}`
+          for (let id = 1; id <= statements; id++) await tx`update item set note = ${noteOf(id)} where id = ${id}`
         }),
       insert: ([id, body]) => sql`insert into sink (id, body) values (${id}, ${body})`,
       // Its statements in a transaction may be sent without waiting for each other.

@@ -1,6 +1,6 @@
 import { createPool, sql } from 'slonik'
 import type { Peer } from '../peer.js'
-import { lockKey } from '../sql.js'
+import { lockKey, noteOf } from '../sql.js'
 
 /** With its defaults, but for the size; it resets each connection behind every use and prepares nothing. */
 export const slonik: Peer = {
@@ -14,7 +14,7 @@ export const slonik: Peer = {
       transaction: (statements) =>
         pool.transaction(async (tx) => {
           for (let id = 1; id <= statements; id++)
-            await tx.query(sql.unsafe`update item set note = ${'new'} where id = ${id}`)
+            await tx.query(sql.unsafe`update item set note = ${noteOf(id)} where id = ${id}`)
         }),
       insert: ([id, body]) => pool.query(sql.unsafe`insert into sink (id, body) values (${id}, ${body})`),
       async stream(count) {

@@ -1,6 +1,6 @@
 import type { Transaction as CoreTransaction, Pool, TransactionOptions } from '@pg-lifeguard/core'
 import { Prisma } from '@prisma/client/extension'
-import { poolsOwnError } from './driver-error.js'
+import { passOwnErrors } from './own-errors.js'
 import { separateBatches } from './separate-batches.js'
 import { type TransactionClient, withTransaction } from './with-transaction.js'
 
@@ -50,21 +50,13 @@ export type LifeguardExtension = (client: object) => {
 export function lifeguard(pool: Pool): LifeguardExtension {
   const extension = Prisma.defineExtension((client) => {
     separateBatches(client, pool)
+    passOwnErrors(client)
     return client.$extends({
       name: 'lifeguard',
       client: {
         $pool: pool,
         $withTransaction(fn: never, options?: TransactionOptions) {
           return withTransaction(Prisma.getExtensionContext(this) as never, fn, options)
-        },
-      },
-      query: {
-        async $allOperations({ args, query }) {
-          try {
-            return await query(args)
-          } catch (error) {
-            throw poolsOwnError(error)
-          }
         },
       },
     })

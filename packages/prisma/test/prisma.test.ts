@@ -504,6 +504,17 @@ describe('the client', () => {
     await other.end()
   })
 
+  test('is refused by a client that works in another way inside', () => {
+    const extend = lifeguard(pool)
+    const client = (handler: object) => ({
+      _engineConfig: { adapter: lifeguardAdapter(pool) },
+      _requestHandler: handler,
+    })
+    const dataloader = { request: async () => undefined, options: { batchLoader: async () => [] } }
+    expect(() => extend(client({ handleAndLogRequestError: () => undefined }))).toThrow(/collects requests in another/)
+    expect(() => extend(client({ dataloader }))).toThrow(/makes its errors in another way/)
+  })
+
   test('leaves the pool alone when it disconnects, unless asked to end it', async () => {
     const one = make(database.url)
     expect(await one.prisma.item.count()).toBe(0)
