@@ -22,7 +22,6 @@ export class Office implements AsyncDisposable {
   readonly #inspector: Kysely<Tables>
   readonly #schema: string
   readonly #server: DatabaseServer
-  #serverVersion = ''
   #hasTables = false
 
   private constructor(server: DatabaseServer) {
@@ -52,11 +51,6 @@ export class Office implements AsyncDisposable {
       await office[Symbol.asyncDispose]()
       throw error
     }
-  }
-
-  /** Of the server, such as `18.4`. */
-  get serverVersion(): string {
-    return this.#serverVersion
   }
 
   /** A new event with this many tickets, and nothing else. */
@@ -103,8 +97,6 @@ export class Office implements AsyncDisposable {
   }
 
   async #setUp(): Promise<void> {
-    const { rows } = await sql<{ server_version: string }>`show server_version`.execute(this.#inspector)
-    this.#serverVersion = rows[0]?.server_version.split(' ')[0] ?? ''
     await this.#inspectors.withTransaction(async () => {
       const { schema } = this.#inspector
       await schema.createSchema(this.#schema).execute()

@@ -54,7 +54,7 @@ test.each([
   'Ctrl-C %s leaves no process and no folder',
   async (_when, reached) => {
     const temporary = ownTemporaryFolder()
-    const { child, outcome } = startDemo(['--runs', '1000'], { TMPDIR: temporary })
+    const { child, outcome } = startDemo(['oversell', '--json', '--runs', '1000'], { TMPDIR: temporary })
     await vi.waitFor(() => reached(temporary), { timeout: 20_000, interval: 2 })
     // As a terminal does it: the whole process group hears of it.
     process.kill(-(child.pid ?? 0), 'SIGINT')
@@ -93,7 +93,7 @@ test('Ctrl-C in a demo that has child processes leaves nothing either', async ()
 
 test('success and failure leave no process and no folder', async () => {
   const temporary = ownTemporaryFolder()
-  const crowd = ['--buyers', '40', '--tickets', '10', '--way', 'lock']
+  const crowd = ['oversell', '--buyers', '40', '--tickets', '10', '--way', 'lock']
   expect((await startDemo(crowd, { TMPDIR: temporary }).outcome).code).toBe(0)
   expect(readdirSync(temporary)).toEqual([])
   await using taken = createServer().listen(0, '127.0.0.1')
