@@ -21,7 +21,14 @@ export async function reachServer(
   signal?: AbortSignal,
 ): Promise<DatabaseServer> {
   try {
-    await using pool = createPool({ connectionString: url, name: 'lifeguard-ticket-inspector', max: 1 })
+    // A server that is not there is not waited for: nobody is restarting it.
+    const acquireTimeoutMs = 3_000
+    await using pool = createPool({
+      connectionString: url,
+      name: 'lifeguard-ticket-inspector',
+      max: 1,
+      acquireTimeoutMs,
+    })
     const { rows } = await pool.query<{ server_version: string }>('show server_version', [], { signal })
     return { kind, url, version: rows[0]?.server_version.split(' ')[0] ?? '' }
   } catch (cause) {

@@ -66,6 +66,8 @@ async function show(
   const own = place?.kind === 'DATABASE_URL' ? await reachServer(place.kind, place.url, signal) : undefined
   const replicas = names.some((name) => demosOnReplicas.includes(name)) ? 1 : 0
   await using servers = new Servers({ replicas, port, signal })
+  // So is a port that is taken.
+  if (port !== undefined) await servers.cluster()
   const isAllOnOwn = own !== undefined && names.length === 1
   // The servers take as long to start as the ORMs to load.
   const [{ runDemos }] = await Promise.all([import('./demos/run-demos.js'), isAllOnOwn ? undefined : servers.cluster()])

@@ -47,14 +47,17 @@ function portIn(temporary: string): string {
   return postmasterPid(temporary).split('\n')[3] ?? ''
 }
 
+const endlessSale = ['oversell', '--json', '--runs', '1000']
+
 test.each([
-  ['as soon as there is something to remove', onlyFolderIn],
-  ['when the server is up and the sale begins', expectReady],
+  ['as soon as there is something to remove', endlessSale, onlyFolderIn],
+  ['when the server is up and the sale begins', endlessSale, expectReady],
+  ['when the servers of all demos are up', ['--json'], expectReady],
 ])(
   'Ctrl-C %s leaves no process and no folder',
-  async (_when, reached) => {
+  async (_when, args, reached) => {
     const temporary = ownTemporaryFolder()
-    const { child, outcome } = startDemo(['oversell', '--json', '--runs', '1000'], { TMPDIR: temporary })
+    const { child, outcome } = startDemo(args, { TMPDIR: temporary })
     await vi.waitFor(() => reached(temporary), { timeout: 20_000, interval: 2 })
     // As a terminal does it: the whole process group hears of it.
     process.kill(-(child.pid ?? 0), 'SIGINT')

@@ -58,7 +58,7 @@ test('DATABASE_URL: a user who may not create schemas is told so', async () => {
     const url = new URL(database.url)
     url.username = 'ticket_guest'
     url.password = 'sekret'
-    const { code, stdout, stderr } = await runDemo(['oversell'], { DATABASE_URL: url.href })
+    const { code, stdout, stderr } = await runDemo(['oversell', '--json'], { DATABASE_URL: url.href })
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/^lifeguard demo: DATABASE_URL cannot be used: permission denied for database [^\n]+\n$/)
   } finally {
