@@ -35,6 +35,7 @@ export class Office implements AsyncDisposable {
       settings: { search_path: this.#schema },
       // 500 people in front of 10 connections is the point: they may wait as long as it takes.
       acquireTimeoutMs: 120_000,
+      overload: false,
     })
     this.clients = clientsOn(this.pool, this.#schema)
     this.#inspectors = createPool({ connectionString, name: 'lifeguard-ticket-inspector', max: 1 })

@@ -37,7 +37,9 @@ export const mixed: Demo = {
   code: 'demos/mixed/order.ts',
   async run({ url, size, show }) {
     const orders = size === 'full' ? 20 : 4
-    await using clients = openClients({ connectionString: url, max: 4 })
+    // All come at once, and may wait as long as it takes, also on a machine that is busy.
+    const patient = { acquireTimeoutMs: 60_000, overload: false } as const
+    await using clients = openClients({ connectionString: url, max: 4, ...patient })
     await using inspector = createPool({ connectionString: url, max: 1 })
     await inspector.query(setUp)
 

@@ -76,6 +76,7 @@ export const readYourWrites: Demo = {
       replicas: [...replicaUrls],
       maxLagMs,
       causalityWaitMs: 300,
+      overload: false,
     })
     const { pool } = clients
     let fromReplica = 0

@@ -77,7 +77,9 @@ export const tenants: Demo = {
       await bare.end()
     }
 
-    await using clients = openClients({ connectionString: url, max: connections })
+    // All come at once, and may wait as long as it takes, also on a machine that is busy.
+    const patient = { acquireTimeoutMs: 60_000, overload: false } as const
+    await using clients = openClients({ connectionString: url, max: connections, ...patient })
     for (const orm of orms) {
       show(ormNames[orm])
       const seen = await askAll((id) => contactsOf[orm](clients, id), calls)
