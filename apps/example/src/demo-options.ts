@@ -34,7 +34,7 @@ export const help = `What a pool has to get right, shown on a real PostgreSQL.
 
   pnpm demo                    every demo in short, about a minute
   pnpm demo NAME [options]     one of them in full
-  pnpm demo all [options]      every demo in full, about two minutes
+  pnpm demo all [options]      every demo in full, two to four minutes
 
   oversell           500 buyers want one of 100 tickets; five ways to sell
   mixed              one transaction over Kysely, Drizzle, Prisma and raw SQL
