@@ -50,7 +50,7 @@ export const allWays: readonly Way[] = [
     },
     oversells: true,
     lesson: ({ oversold }) =>
-      `counted, then inserted: ${count(oversold, 'person', 'people')} bought a ticket that does not exist.`,
+      `counted, then inserted: ${count(oversold, 'ticket that does', 'tickets that do')} not exist.`,
   },
   {
     name: 'for-update',
@@ -72,7 +72,7 @@ export const allWays: readonly Way[] = [
       prisma: ({ prisma }, ...sale) => prismaWithLock(prisma, ...sale),
     },
     oversells: false,
-    lesson: () => 'an advisory lock by name: guards payments, mails and files as well as SQL.',
+    lesson: () => 'an advisory lock by name: guards payments and mails, too.',
   },
   {
     name: 'serializable',
@@ -83,8 +83,7 @@ export const allWays: readonly Way[] = [
       prisma: ({ prisma }, ...sale) => prismaSerializable(prisma, ...sale),
     },
     oversells: false,
-    lesson: ({ retries }) =>
-      `PostgreSQL undid ${count(retries, 'collision', 'collisions')}, and Lifeguard ran each again by itself.`,
+    lesson: ({ retries }) => `PostgreSQL undid ${count(retries, 'collision', 'collisions')}; Lifeguard ran them again.`,
   },
   {
     name: 'optimistic',
@@ -95,8 +94,7 @@ export const allWays: readonly Way[] = [
       prisma: ({ prisma }, ...sale) => prismaOptimistically(prisma, ...sale),
     },
     oversells: false,
-    lesson: ({ retries }) =>
-      `a version column caught ${count(retries, 'collision', 'collisions')}, and Lifeguard tried each again.`,
+    lesson: ({ retries }) => `a version column caught ${count(retries, 'collision', 'collisions')}; tried again.`,
   },
 ]
 

@@ -1,34 +1,39 @@
-import { EmbeddedPostgresUnavailableError, startCluster } from '@pg-lifeguard/testing'
+import { createPool } from '@pg-lifeguard/core'
+import type { DatabasePlace } from './database-place.js'
+import { errorLine } from './error-lines.js'
 
-/** The PostgreSQL that the demo runs on. */
-export interface DatabaseServer extends AsyncDisposable {
-  readonly kind: 'embedded' | 'DATABASE_URL'
+/** A PostgreSQL that the tickets can be sold on: it has been asked, and has answered. */
+export interface DatabaseServer {
+  readonly kind: DatabasePlace['kind']
   readonly url: string
+  /** Such as `18.4`. */
+  readonly version: string
 }
 
 /**
- * The server that DATABASE_URL names, or else an embedded one, which takes everything that was in it along when it is
- * disposed.
+ * Asks the server for its version.
+ *
+ * @throws Error that says in one line why it cannot be used
  */
-export async function databaseServer(url: string | undefined, port: number | undefined): Promise<DatabaseServer> {
-  if (url === undefined || url === '') return await embeddedServer(port)
-  if (port !== undefined) throw new Error('--port is for the embedded PostgreSQL, and DATABASE_URL is set')
-  // Whatever it is, it may hold a password: it is not shown.
-  if (!/^postgres(ql)?:\/\//.test(url)) {
-    throw new Error('DATABASE_URL is not a URL of PostgreSQL, such as postgres://user:password@host:5432/database')
-  }
-  return { kind: 'DATABASE_URL', url, [Symbol.asyncDispose]: async () => undefined }
-}
-
-async function embeddedServer(port: number | undefined): Promise<DatabaseServer> {
+export async function reachServer(
+  kind: DatabaseServer['kind'],
+  url: string,
+  signal?: AbortSignal,
+): Promise<DatabaseServer> {
   try {
-    const cluster = await startCluster({ handleSignals: true, ...(port === undefined ? {} : { port }) })
-    return { kind: 'embedded', url: cluster.url, [Symbol.asyncDispose]: () => cluster.stop() }
-  } catch (cause) {
-    if (!(cause instanceof EmbeddedPostgresUnavailableError)) throw cause
-    const [reason] = cause.message.split(';')
-    throw new Error(`${reason}; set DATABASE_URL=postgres://user:password@host:5432/database to use your own`, {
-      cause,
+    // A server that is not there is not waited for: nobody is restarting it.
+    const acquireTimeoutMs = 3_000
+    await using pool = createPool({
+      connectionString: url,
+      name: 'lifeguard-ticket-inspector',
+      max: 1,
+      acquireTimeoutMs,
     })
+    const { rows } = await pool.query<{ server_version: string }>('show server_version', [], { signal })
+    return { kind, url, version: rows[0]?.server_version.split(' ')[0] ?? '' }
+  } catch (cause) {
+    signal?.throwIfAborted()
+    if (kind === 'embedded') throw cause
+    throw new Error(`DATABASE_URL cannot be used: ${errorLine(cause)}`, { cause })
   }
 }

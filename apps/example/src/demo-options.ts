@@ -5,25 +5,25 @@ import type { Crowd } from './sale.js'
 import { type WayName, wayNames } from './way-names.js'
 
 /** What the ticket office is asked for. */
-export interface DemoOptions extends Crowd {
+export interface OversellOptions extends Crowd {
   readonly ways: readonly WayName[]
   /** Undefined for all ways through Kysely, and one of them through the others. */
   readonly orm: Orm | undefined
   readonly runs: number
-  readonly json: boolean
-  /** Of the embedded server; undefined for a free one. */
-  readonly port: number | undefined
 }
 
 /** What the command line asks for. */
-export interface CommandLine extends DemoOptions {
-  /** Undefined is the ticket office, which says at its end that there are others. */
-  readonly demo: DemoName | 'all' | undefined
-  /** Smaller numbers, where a demo has any. */
-  readonly short: boolean
+export interface CommandLine extends OversellOptions {
+  /** In the order in which they are shown, at least one. */
+  readonly names: readonly DemoName[]
+  readonly size: 'full' | 'short'
+  readonly json: boolean
+  /** Of the embedded primary; undefined for a free one. */
+  readonly port: number | undefined
 }
 
-const oversellOnly = ['buyers', 'tickets', 'way', 'runs', 'port'] as const
+const crowds = { full: { buyers: 500, tickets: 100 }, short: { buyers: 150, tickets: 30 } } as const
+const oversellOnly = ['buyers', 'tickets', 'way', 'runs'] as const
 
 /** The command line cannot be understood; the message is one line for the person who typed it. */
 export class UsageError extends Error {
@@ -32,39 +32,41 @@ export class UsageError extends Error {
 
 export const help = `What a pool has to get right, shown on a real PostgreSQL.
 
-  pnpm demo [name] [options]
+  pnpm demo                    every demo in short, about a minute
+  pnpm demo NAME [options]     one of them in full
+  pnpm demo all [options]      every demo in full, two to four minutes
 
-  oversell           500 buyers want one of 100 tickets; five ways to sell; this one without a name
+  oversell           500 buyers want one of 100 tickets; five ways to sell
   mixed              one transaction over Kysely, Drizzle, Prisma and raw SQL
-  read-your-writes   a replica that lags, and requests that see what they wrote
-  failover           the primary is killed, a standby is promoted 2 s later
-  overload           ten times as much is asked as the pool can do
+  tenants            row-level security: no tenant sees what is another's
   lost-lock          the session that holds a lock is killed
   lost-commit        the connection is cut at COMMIT, and its answer is lost
+  overload           ten times as much is asked as the pool can do
   stream-and-copy    a million rows streamed and copied, in constant memory
-  tenants            row-level security: no tenant sees what belongs to another
-  all                one after the other
+  read-your-writes   a replica that lags, and requests that see what they wrote
+  failover           the primary is killed, a standby is promoted 2 s later
 
-  --orm NAME     sql, kysely, drizzle or prisma       (those that the demo is written in)
-  --short        with smaller numbers, as the tests do it; not for oversell
+  --orm NAME     sql, kysely, drizzle or prisma       (those it is written in)
+  --short        with smaller numbers
   --json         one JSON document for programs, see apps/example/README.md
+  --port N       port of the embedded PostgreSQL      (a free one)
   -h, --help     this text
 
-For oversell:
+For oversell and all:
   --buyers N     people who come at the same moment   (500)
   --tickets N    tickets there are, fewer than buyers (100)
   --way NAME     only this way; may be repeated       (all)
                  ${wayNames.join(', ')}
   --runs N       sell it all so many times            (1)
-  --port N       port of the embedded PostgreSQL      (a free one)
 
 Everything runs on PostgreSQL servers from npm that are gone afterwards.
-DATABASE_URL=postgres://user:password@host:5432/database sells the tickets on your server in place
-of the embedded one: in a new schema with a random name, which is dropped at the end. The other
-demos kill servers, and always use their own. NO_COLOR=1 for no colours.
+DATABASE_URL=postgres://user:password@host:5432/database sells the tickets on
+your server: in a new schema with a random name, which is dropped at the end.
+The other demos kill servers, and always use their own. NO_COLOR=1 for no
+colours.
 
-Exit code: 0 when everything that a demo claims was seen to be so; 1 when not, or when there is no
-database; 2 when the options make no sense.
+Exit code: 0 when everything that a demo claims was seen to be so; 1 when not,
+or when there is no database; 2 when the options make no sense.
 `
 
 /**
@@ -76,22 +78,25 @@ export function parseOptions(args: readonly string[]): CommandLine | 'help' {
   // pnpm hands `demo -- --json` on with the dashes.
   const { values, positionals } = read(args[0] === '--' ? args.slice(1) : args)
   if (values.help === true) return 'help'
-  const demo = nameOf(positionals)
+  const asked = nameOf(positionals)
   const misplaced = oversellOnly.find((option) => values[option] !== undefined)
-  if (misplaced !== undefined && demo !== undefined && demo !== 'oversell' && demo !== 'all') {
-    throw new UsageError(`--${misplaced} is for oversell, not for ${demo}`)
+  if (misplaced !== undefined && asked !== 'oversell' && asked !== 'all') {
+    const instead = asked === undefined ? `: pnpm demo oversell --${misplaced}` : `, not for ${asked}`
+    throw new UsageError(`--${misplaced} is for oversell${instead}`)
   }
-  const buyers = whole('--buyers', values.buyers, 2, 10_000) ?? 500
-  const tickets = whole('--tickets', values.tickets, 1, 10_000) ?? 100
+  // Without a name it is a tour, and nobody wants to wait for long.
+  const size = values.short === true || asked === undefined ? 'short' : 'full'
+  const buyers = whole('--buyers', values.buyers, 2, 10_000) ?? crowds[size].buyers
+  const tickets = whole('--tickets', values.tickets, 1, 10_000) ?? crowds[size].tickets
   if (buyers <= tickets) {
     throw new UsageError(`there must be more buyers than tickets to fight over, not ${buyers} for ${tickets}`)
   }
   return {
-    demo,
+    names: asked === undefined || asked === 'all' ? demoNames : [asked],
+    size,
     buyers,
     tickets,
     orm: ormOf(values.orm),
-    short: values.short === true,
     ways: waysOf(values.way ?? []),
     runs: whole('--runs', values.runs, 1, 1_000) ?? 1,
     json: values.json === true,
@@ -123,7 +128,7 @@ function read(args: readonly string[]) {
   }
 }
 
-function nameOf(positionals: readonly string[]): CommandLine['demo'] {
+function nameOf(positionals: readonly string[]): DemoName | 'all' | undefined {
   const [name, ...more] = positionals
   if (more.length > 0) throw new UsageError(`one demo or all, not '${positionals.join(' ')}'`)
   if (name === undefined || name === 'all') return name

@@ -22,7 +22,6 @@ export class Office implements AsyncDisposable {
   readonly #inspector: Kysely<Tables>
   readonly #schema: string
   readonly #server: DatabaseServer
-  #serverVersion = ''
   #hasTables = false
 
   private constructor(server: DatabaseServer) {
@@ -36,6 +35,7 @@ export class Office implements AsyncDisposable {
       settings: { search_path: this.#schema },
       // 500 people in front of 10 connections is the point: they may wait as long as it takes.
       acquireTimeoutMs: 120_000,
+      overload: false,
     })
     this.clients = clientsOn(this.pool, this.#schema)
     this.#inspectors = createPool({ connectionString, name: 'lifeguard-ticket-inspector', max: 1 })
@@ -52,11 +52,6 @@ export class Office implements AsyncDisposable {
       await office[Symbol.asyncDispose]()
       throw error
     }
-  }
-
-  /** Of the server, such as `18.4`. */
-  get serverVersion(): string {
-    return this.#serverVersion
   }
 
   /** A new event with this many tickets, and nothing else. */
@@ -103,8 +98,6 @@ export class Office implements AsyncDisposable {
   }
 
   async #setUp(): Promise<void> {
-    const { rows } = await sql<{ server_version: string }>`show server_version`.execute(this.#inspector)
-    this.#serverVersion = rows[0]?.server_version.split(' ')[0] ?? ''
     await this.#inspectors.withTransaction(async () => {
       const { schema } = this.#inspector
       await schema.createSchema(this.#schema).execute()

@@ -1,4 +1,8 @@
+import { databasePlace } from './database-place.js'
+import { reachServer } from './database-server.js'
+import { demosOnReplicas } from './demo-names.js'
 import { type CommandLine, help, parseOptions } from './demo-options.js'
+import { Servers } from './demos/servers.js'
 import { errorLine, errorsIn } from './error-lines.js'
 import { Interruption } from './interruption.js'
 import { Progress } from './progress.js'
@@ -51,26 +55,23 @@ async function show(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const { demo: name, json } = options
-  const colours = hasColours(env)
+  const { names, port } = options
   const print = (text: string): void => {
     progress.clear()
     process.stdout.write(text)
   }
-  // Here, so that a slip of the pen in the options is answered before all the ORMs are loaded.
-  const { demo } = await import('./demo.js')
-  const oversell = () => demo(options, env['DATABASE_URL'], progress, signal)
-  if (name !== undefined && name !== 'oversell') {
-    const { runDemos } = await import('./demos/run-demos.js')
-    return await runDemos(options, oversell, { colours, progress, print, signal })
-  }
-  const [{ screen }, { problemLines }, report] = await Promise.all([
-    import('./screen.js'),
-    import('./report.js'),
-    oversell(),
-  ])
-  print(json ? `${JSON.stringify(report, null, 2)}\n` : screen(report, colours))
-  return problemLines(report)
+  progress.show('starting PostgreSQL')
+  // Here, so that a database that cannot be used is said before all the ORMs are loaded.
+  const place = names.includes('oversell') ? databasePlace(env['DATABASE_URL'], port) : undefined
+  const own = place?.kind === 'DATABASE_URL' ? await reachServer(place.kind, place.url, signal) : undefined
+  const replicas = names.some((name) => demosOnReplicas.includes(name)) ? 1 : 0
+  await using servers = new Servers({ replicas, port, signal })
+  // So is a port that is taken.
+  if (port !== undefined) await servers.cluster()
+  const isAllOnOwn = own !== undefined && names.length === 1
+  // The servers take as long to start as the ORMs to load.
+  const [{ runDemos }] = await Promise.all([import('./demos/run-demos.js'), isAllOnOwn ? undefined : servers.cluster()])
+  return await runDemos(options, own, servers, { colours: hasColours(env), progress, print, signal })
 }
 
 function hasColours(env: NodeJS.ProcessEnv): boolean {

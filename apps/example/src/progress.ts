@@ -1,6 +1,6 @@
 import type { WriteStream } from 'node:tty'
 
-const barWidth = 30
+const barWidth = 16
 /** A person sees no more than this, and the terminal has better things to do. */
 const redrawEveryMs = 30
 const clearLine = '\r\u001b[2K'
@@ -9,20 +9,26 @@ const clearLine = '\r\u001b[2K'
 export class Progress {
   #stream: WriteStream | undefined
   #drawnAt = Number.NEGATIVE_INFINITY
+  #chapter = ''
 
   constructor(stream: WriteStream) {
     this.#stream = stream.isTTY ? stream : undefined
   }
 
+  /** What all that follows belongs to, such as `3 of 9, tenants`. */
+  begin(chapter: string): void {
+    this.#chapter = `${chapter}: `
+  }
+
   show(text: string): void {
-    this.#draw(`  ${text} ...`)
+    this.#draw(`  ${this.#chapter}${text} ...`)
   }
 
   bar(title: string, done: number, all: number, suffix: string): void {
     if (performance.now() - this.#drawnAt < redrawEveryMs) return
     const filled = Math.round((done / all) * barWidth)
     const bar = '█'.repeat(filled) + '░'.repeat(barWidth - filled)
-    this.#draw(`  ${title.padEnd(13)} ${bar} ${done} of ${all} answered${suffix}`)
+    this.#draw(`  ${this.#chapter}${title.padEnd(13)} ${bar} ${done} of ${all}${suffix}`)
   }
 
   /** Leaves the line empty for what is printed now. */

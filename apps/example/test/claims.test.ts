@@ -61,13 +61,13 @@ test('overload', () => {
 
 describe('lost-lock', () => {
   const naive: LockFigures = {
-    ...{ through: 'bare pg.Pool', noticedMs: undefined, told: 'done', stored: 'from the first holder, late' },
+    ...{ through: 'bare pg.Pool', noticedMs: undefined, told: 'done', stored: 'by the first, late' },
   }
-  const good: LockFigures = { through: 'Kysely', noticedMs: 3, told: 'LOCK_LOST', stored: 'from the second holder' }
+  const good: LockFigures = { through: 'Kysely', noticedMs: 3, told: 'LOCK_LOST', stored: 'by the second' }
   test.each<[string, Partial<LockFigures>, number[]]>([
     ['all is well', {}, []],
     ['the signal never aborts', { noticedMs: undefined }, [0]],
-    ['the stale writer gets in', { stored: 'from the first holder, late' }, [1]],
+    ['the stale writer gets in', { stored: 'by the first, late' }, [1]],
     ['the holder believes that all is well', { told: 'done' }, [2]],
   ])('%s', (_, change, expected) => expect(broken(lockClaims([naive, { ...good, ...change }]))).toEqual(expected))
   test('the naive lock does no harm', () => {

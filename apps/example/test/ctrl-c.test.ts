@@ -47,14 +47,17 @@ function portIn(temporary: string): string {
   return postmasterPid(temporary).split('\n')[3] ?? ''
 }
 
+const endlessSale = ['oversell', '--json', '--runs', '1000']
+
 test.each([
-  ['as soon as there is something to remove', onlyFolderIn],
-  ['when the server is up and the sale begins', expectReady],
+  ['as soon as there is something to remove', endlessSale, onlyFolderIn],
+  ['when the server is up and the sale begins', endlessSale, expectReady],
+  ['when the servers of all demos are up', ['--json'], expectReady],
 ])(
   'Ctrl-C %s leaves no process and no folder',
-  async (_when, reached) => {
+  async (_when, args, reached) => {
     const temporary = ownTemporaryFolder()
-    const { child, outcome } = startDemo(['--runs', '1000'], { TMPDIR: temporary })
+    const { child, outcome } = startDemo(args, { TMPDIR: temporary })
     await vi.waitFor(() => reached(temporary), { timeout: 20_000, interval: 2 })
     // As a terminal does it: the whole process group hears of it.
     process.kill(-(child.pid ?? 0), 'SIGINT')
@@ -93,7 +96,7 @@ test('Ctrl-C in a demo that has child processes leaves nothing either', async ()
 
 test('success and failure leave no process and no folder', async () => {
   const temporary = ownTemporaryFolder()
-  const crowd = ['--buyers', '40', '--tickets', '10', '--way', 'lock']
+  const crowd = ['oversell', '--buyers', '40', '--tickets', '10', '--way', 'lock']
   expect((await startDemo(crowd, { TMPDIR: temporary }).outcome).code).toBe(0)
   expect(readdirSync(temporary)).toEqual([])
   await using taken = createServer().listen(0, '127.0.0.1')

@@ -1,9 +1,12 @@
 import { readFile } from 'node:fs/promises'
+import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { expect, test } from 'vitest'
 import { demoNames } from '../src/demo-names.js'
 import type { Report } from '../src/report.js'
 import { runDemo } from './run-demo.js'
 
+/** For all that is not about the embedded server: it is there already. */
+const database = useDatabase()
 const rightWays = ['for-update', 'lock', 'serializable', 'optimistic']
 
 function reportOf(stdout: string): Report {
@@ -11,7 +14,7 @@ function reportOf(stdout: string): Report {
 }
 
 test('500 buyers and 100 tickets: the naive way oversells, every other way sells exactly the tickets', async () => {
-  const { code, stdout, stderr } = await runDemo(['--json'])
+  const { code, stdout, stderr } = await runDemo(['oversell', '--json'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   const report = reportOf(stdout)
   expect(report).toMatchObject({
@@ -40,6 +43,7 @@ test('500 buyers and 100 tickets: the naive way oversells, every other way sells
 test('several runs of some ways, with the dashes that pnpm hands on', async () => {
   const args = [
     '--',
+    'oversell',
     '--json',
     '--buyers',
     '60',
@@ -52,7 +56,7 @@ test('several runs of some ways, with the dashes that pnpm hands on', async () =
     '--way',
     'lock',
   ]
-  const { code, stdout } = await runDemo(args)
+  const { code, stdout } = await runDemo(args, { DATABASE_URL: database.url })
   expect(code).toBe(0)
   const report = reportOf(stdout)
   expect(report.ways.map(({ name }) => name)).toEqual(['lock', 'optimistic'])
@@ -60,25 +64,28 @@ test('several runs of some ways, with the dashes that pnpm hands on', async () =
 }, 60_000)
 
 test('a person gets a table without colours when there is no terminal, and it fits one screen', async () => {
-  const { code, stdout, stderr } = await runDemo(['--buyers', '100', '--tickets', '20', '--runs', '2'])
+  const { code, stdout, stderr } = await runDemo(['oversell', '--buyers', '100', '--tickets', '20', '--runs', '2'], {
+    DATABASE_URL: database.url,
+  })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(stdout).not.toContain('\u001b')
   const lines = stdout.split('\n')
   expect(lines.length).toBeLessThanOrEqual(36)
-  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100)
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80)
   for (const way of ['✗ naive', ...rightWays.map((name) => `✓ ${name}`)]) {
-    expect(lines.filter((line) => line.includes(way))).toHaveLength(2)
+    expect(lines.filter((line) => line.includes(`${way} `))).toHaveLength(2)
   }
-  expect(stdout.match(/2\/2/g)).toHaveLength(8)
+  expect(stdout.match(/2 of 2/g)).toHaveLength(8)
   for (const orm of ['sql', 'drizzle', 'prisma'])
-    expect(lines.filter((line) => line.includes(`✓ ${orm}`))).toHaveLength(1)
-  for (const name of demoNames.slice(1)) expect(stdout).toContain(name)
+    expect(lines.filter((line) => line.includes(`✓ lock, ${orm}`))).toHaveLength(1)
 }, 60_000)
 
 test.each(['sql', 'drizzle', 'prisma'])(
   'every way through %s',
   async (orm) => {
-    const { code, stdout } = await runDemo(['oversell', '--json', '--orm', orm, '--buyers', '100', '--tickets', '20'])
+    const { code, stdout } = await runDemo(['oversell', '--json', '--orm', orm, '--buyers', '100', '--tickets', '20'], {
+      DATABASE_URL: database.url,
+    })
     expect(code).toBe(0)
     const report = reportOf(stdout)
     expect(report).toMatchObject({ ok: true, orm, others: [] })
@@ -108,7 +115,9 @@ test('--help names every option', async () => {
 })
 
 test('the README says what every field of the JSON document means', async () => {
-  const { stdout } = await runDemo(['--json', '--buyers', '12', '--tickets', '3', '--way', 'lock'])
+  const { stdout } = await runDemo(['oversell', '--json', '--buyers', '12', '--tickets', '3', '--way', 'lock'], {
+    DATABASE_URL: database.url,
+  })
   const { ways, ...report } = reportOf(stdout)
   const [way] = ways
   const [sale] = way?.sales ?? []

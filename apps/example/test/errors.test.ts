@@ -22,13 +22,17 @@ describe('options that make no sense', () => {
     [['mixed', 'tenants'], "one demo or all, not 'mixed tenants'"],
     [['tenants', '--orm', 'knex'], "--orm must be one of sql, kysely, drizzle, prisma, not 'knex'"],
     [['tenants', '--runs', '3'], '--runs is for oversell, not for tenants'],
+    [['--runs', '3'], '--runs is for oversell: pnpm demo oversell --runs'],
     [['--buyers'], "Option '--buyers <value>' argument missing"],
-    [['--buyers', 'many'], "--buyers must be a whole number from 2 to 10000, not 'many'"],
-    [['--tickets', '0'], "--tickets must be a whole number from 1 to 10000, not '0'"],
-    [['--runs', '1.5'], "--runs must be a whole number from 1 to 1000, not '1.5'"],
+    [['oversell', '--buyers', 'many'], "--buyers must be a whole number from 2 to 10000, not 'many'"],
+    [['oversell', '--tickets', '0'], "--tickets must be a whole number from 1 to 10000, not '0'"],
+    [['all', '--runs', '1.5'], "--runs must be a whole number from 1 to 1000, not '1.5'"],
     [['--port', '65536'], "--port must be a whole number from 1 to 65535, not '65536'"],
-    [['--buyers', '100'], 'there must be more buyers than tickets to fight over, not 100 for 100'],
-    [['--way', 'hope'], "--way must be one of naive, for-update, lock, serializable, optimistic, not 'hope'"],
+    [['oversell', '--buyers', '100'], 'there must be more buyers than tickets to fight over, not 100 for 100'],
+    [
+      ['oversell', '--way', 'hope'],
+      "--way must be one of naive, for-update, lock, serializable, optimistic, not 'hope'",
+    ],
   ])('%j', async (args, said) => {
     expect(await complaintOf(args)).toEqual({ code: 2, said: `${said} (--help lists the options)` })
   })
@@ -44,12 +48,12 @@ describe('a DATABASE_URL that cannot be used', () => {
 
   test('is not a URL of PostgreSQL', async () => {
     for (const url of ['sekret', 'mysql://me:sekret@localhost/shop']) {
-      expect(await complaintOf([], { DATABASE_URL: url })).toEqual({
+      expect(await complaintOf(['oversell'], { DATABASE_URL: url })).toEqual({
         code: 1,
         said: 'DATABASE_URL is not a URL of PostgreSQL, such as postgres://user:password@host:5432/database',
       })
     }
-    const { code, said } = await complaintOf([], { DATABASE_URL: 'postgres://me:sekret@localhost:port/shop' })
+    const { code, said } = await complaintOf(['oversell'], { DATABASE_URL: 'postgres://me:sekret@localhost:port/shop' })
     expect({ code, said }).toEqual({
       code: 1,
       said: expect.stringContaining(
@@ -60,7 +64,9 @@ describe('a DATABASE_URL that cannot be used', () => {
 
   test('leads to no server', async () => {
     const free = await freePort()
-    const { code, said } = await complaintOf([], { DATABASE_URL: `postgres://me:sekret@127.0.0.1:${free}/shop` })
+    const { code, said } = await complaintOf(['oversell'], {
+      DATABASE_URL: `postgres://me:sekret@127.0.0.1:${free}/shop`,
+    })
     expect(code).toBe(1)
     expect(said).toContain(`DATABASE_URL cannot be used: cannot connect to 127.0.0.1:${free}: connect ECONNREFUSED`)
   })
@@ -69,7 +75,7 @@ describe('a DATABASE_URL that cannot be used', () => {
     const url = changed((url) => {
       url.password = 'sekret'
     })
-    const { code, said } = await complaintOf([], { DATABASE_URL: url })
+    const { code, said } = await complaintOf(['oversell'], { DATABASE_URL: url })
     expect(code).toBe(1)
     expect(said).toContain('password authentication failed')
   })
@@ -78,7 +84,7 @@ describe('a DATABASE_URL that cannot be used', () => {
     const url = changed((url) => {
       url.pathname = '/no_such_database'
     })
-    const { code, said } = await complaintOf([], { DATABASE_URL: url })
+    const { code, said } = await complaintOf(['oversell'], { DATABASE_URL: url })
     expect(code).toBe(1)
     expect(said).toContain('database "no_such_database" does not exist')
     expect(said).not.toContain(new URL(database.url).password)

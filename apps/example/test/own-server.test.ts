@@ -16,7 +16,7 @@ test('DATABASE_URL: runs in a schema of its own, and leaves the database as it w
   await using pool = createPool({ connectionString: database.url })
   await pool.query('create table ticket (mine text)')
   await pool.query(`insert into ticket values ('untouched')`)
-  const { code, stdout, stderr } = await runDemo(['--json', '--buyers', '80', '--tickets', '20'], {
+  const { code, stdout, stderr } = await runDemo(['oversell', '--json', '--buyers', '80', '--tickets', '20'], {
     DATABASE_URL: database.url,
   })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -31,7 +31,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
   'DATABASE_URL: %s in the middle drops the schema',
   async (signal) => {
     await using pool = createPool({ connectionString: database.url })
-    const { child, outcome } = startDemo(['--runs', '1000'], { DATABASE_URL: database.url })
+    const { child, outcome } = startDemo(['oversell', '--json', '--runs', '1000'], { DATABASE_URL: database.url })
     await vi.waitFor(
       async () => {
         const [schema] = await schemasIn(pool)
@@ -58,10 +58,41 @@ test('DATABASE_URL: a user who may not create schemas is told so', async () => {
     const url = new URL(database.url)
     url.username = 'ticket_guest'
     url.password = 'sekret'
-    const { code, stdout, stderr } = await runDemo([], { DATABASE_URL: url.href })
+    const { code, stdout, stderr } = await runDemo(['oversell', '--json'], { DATABASE_URL: url.href })
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/^lifeguard demo: DATABASE_URL cannot be used: permission denied for database [^\n]+\n$/)
   } finally {
     await pool.query('drop role ticket_guest')
   }
 })
+
+test('what does not hold ends with exit code 1 and is said on stderr, in one line each', async () => {
+  await using pool = createPool({ connectionString: database.url })
+  // A table that takes tickets and keeps none.
+  await pool.query(`create function forget_tickets() returns event_trigger language plpgsql as $$
+    declare made record;
+    begin
+      for made in select object_identity as name from pg_event_trigger_ddl_commands() where command_tag = 'CREATE TABLE' loop
+        if made.name like '%.ticket' then
+          execute format('create rule forget as on insert to %s do instead nothing', made.name);
+        end if;
+      end loop;
+    end $$`)
+  await pool.query('create event trigger forget_tickets on ddl_command_end execute function forget_tickets()')
+  try {
+    const { code, stdout, stderr } = await runDemo(
+      ['oversell', '--way', 'for-update', '--buyers', '20', '--tickets', '5', '--orm', 'sql'],
+      { DATABASE_URL: database.url },
+    )
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr:
+        'lifeguard demo: oversell: for-update: it sold 0 tickets, and 5 were to be sold\n' +
+        "lifeguard demo: oversell: for-update: 20 buyer(s) were told 'sold' and have no ticket\n",
+    })
+    expect(stdout).toContain('✗ the right ways sell exactly 5, each to a buyer who is told so')
+    expect(await schemasIn(pool)).toEqual([])
+  } finally {
+    await pool.query('drop event trigger forget_tickets')
+  }
+}, 60_000)

@@ -12,7 +12,7 @@ async function saleBy(buy: Buy<KyselyDb>, oversells = false): Promise<SaleResult
   await using office = await Office.open({
     kind: 'DATABASE_URL',
     url: database.url,
-    [Symbol.asyncDispose]: async () => undefined,
+    version: '18',
   })
   return await runSale(
     office,

@@ -1,18 +1,19 @@
-import type { Cluster, SettingValue } from '@pg-lifeguard/testing'
+import type { Cluster } from '@pg-lifeguard/testing'
 import type { DemoName } from '../demo-names.js'
 import type { Orm } from '../orm.js'
+import type { FigureTable } from '../screen-parts.js'
 
 /** What a demo is given. */
 export interface Stage {
-  /** Servers of its own: it may do to them whatever it likes. */
+  /** It may do to them whatever it likes, if it undoes it; whoever comes behind a killed primary gets new ones. */
   readonly cluster: Cluster
   /** Of an empty database on the primary. */
   readonly url: string
-  /** Of the same database on the replicas. */
+  /** Of the same database on the replicas; none unless the demo is one of `demosOnReplicas`. */
   readonly replicaUrls: readonly string[]
   /** What to show it in: some of the demo's own, at least one. */
   readonly orms: readonly Orm[]
-  /** `short` says the same with smaller numbers, for tests. */
+  /** `short` claims the same of smaller numbers. */
   readonly size: 'full' | 'short'
   /** Tells the person who watches what is going on. */
   show(text: string): void
@@ -25,31 +26,29 @@ export interface Claim {
   readonly seen: string
 }
 
-/** Figures for a person: the first column is the row's name. */
-export interface FigureTable {
-  readonly head: readonly string[]
-  readonly rows: readonly (readonly (string | number)[])[]
-}
-
 /** What came of a demo. */
 export interface Findings {
   readonly tables: readonly FigureTable[]
   readonly claims: readonly Claim[]
 }
 
-/** One demo: what it says about itself, and what it does. */
-export interface Demo {
+/** What a demo says about itself. */
+export interface DemoDescription {
   readonly name: DemoName
   /** In one line. */
   readonly title: string
-  /** What happens, in a few lines. */
+  /** What happens and why it matters, in two or three lines. */
   readonly about: readonly string[]
+  /** What it claims, in the few words that a table has room for. */
+  readonly gist: string
+}
+
+/** One demo: what it says about itself, and what it does. */
+export interface Demo extends DemoDescription {
   /** What it is written in; one file each in the demo's folder. */
   readonly orms: readonly Orm[]
   /** Why it is not written in all of them; undefined when it is. */
   readonly whyNotAll?: string
-  readonly replicas?: number
-  readonly replicaSettings?: Readonly<Record<string, SettingValue>>
   /** Where the code to copy is, below apps/example/src/. */
   readonly code: string
   run(stage: Stage): Promise<Findings>

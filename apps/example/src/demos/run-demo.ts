@@ -1,7 +1,8 @@
-import { EmbeddedPostgresUnavailableError, startCluster } from '@pg-lifeguard/testing'
+import { errorLine } from '../error-lines.js'
 import type { Orm } from '../orm.js'
 import type { Progress } from '../progress.js'
 import type { Demo, Findings, Stage } from './demo.js'
+import type { Servers } from './servers.js'
 
 /** What one demo came to; `--json` prints it as it is. Described in README.md. */
 export interface DemoReport extends Findings {
@@ -10,7 +11,7 @@ export interface DemoReport extends Findings {
   readonly ok: boolean
   readonly title: string
   readonly orms: readonly Orm[]
-  /** Servers included. */
+  /** Without the start of the servers. */
   readonly seconds: number
 }
 
@@ -21,29 +22,41 @@ export interface Wish {
 }
 
 /**
- * Runs a demo on servers of its own, which are gone when this settles. An abort ends it at once: its connections go with
- * the servers, and whatever it still does fails unheard.
+ * Runs a demo in a new database. An abort ends it at once: its connections go with the servers, and whatever it still
+ * does fails unheard.
  *
- * @throws the signal's reason; whatever the demo itself could not do
+ * @throws the signal's reason; whatever the demo itself could not do, with its name in front
  */
-export async function runDemo(demo: Demo, wish: Wish, progress: Progress, signal: AbortSignal): Promise<DemoReport> {
+export async function runDemo(
+  demo: Demo,
+  wish: Wish,
+  servers: Servers,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<DemoReport> {
+  progress.show('starting PostgreSQL')
+  const cluster = await servers.cluster()
   const since = performance.now()
-  progress.show(`${demo.name}: starting PostgreSQL`)
-  await using cluster = await start(demo, signal)
-  const database = await cluster.createDatabase()
   const orms = ormsOf(demo, wish.orm)
-  const stage: Stage = {
-    cluster,
-    url: database.url,
-    replicaUrls: cluster.replicas.map((replica) => database.urlOn(replica)),
-    orms,
-    size: wish.size,
-    show: (text) => progress.show(`${demo.name}: ${text}`),
+  const run = async (): Promise<Findings> => {
+    const database = await cluster.createDatabase()
+    const replicaUrls = cluster.replicas.map((replica) => database.urlOn(replica))
+    return await demo.run({
+      ...{ cluster, url: database.url, replicaUrls, orms, size: wish.size },
+      show: (text) => progress.show(text),
+    })
   }
-  const findings = await unlessAborted(demo.run(stage), signal)
-  const seconds = Math.round((performance.now() - since) / 100) / 10
+  const findings = await unlessAborted(run(), signal).catch((cause: unknown) => {
+    signal.throwIfAborted()
+    throw new Error(`${demo.name} could not be shown to its end: ${errorLine(cause)}`, { cause })
+  })
   const ok = findings.claims.length > 0 && findings.claims.every(({ holds }) => holds)
-  return { demo: demo.name, ok, title: demo.title, orms, seconds, ...findings }
+  return { demo: demo.name, ok, title: demo.title, orms, seconds: secondsSince(since), ...findings }
+}
+
+/** With one decimal. */
+export function secondsSince(since: number): number {
+  return Math.round((performance.now() - since) / 100) / 10
 }
 
 /** The one that was asked for, if the demo has it; else all it has. */
@@ -57,15 +70,6 @@ export function failedClaims({ demo, claims }: Pick<DemoReport, 'demo' | 'claims
   return claims
     .filter(({ holds }) => !holds)
     .map(({ claim, seen }) => `${demo}: the claim '${claim}' does not hold: ${seen}`)
-}
-
-async function start({ replicas = 0, replicaSettings = {} }: Demo, signal: AbortSignal) {
-  try {
-    return await startCluster({ replicas, replicaSettings, handleSignals: true, signal })
-  } catch (cause) {
-    if (!(cause instanceof EmbeddedPostgresUnavailableError)) throw cause
-    throw new Error(`${cause.message.split(';')[0]}; this demo needs servers that it may kill`, { cause })
-  }
 }
 
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

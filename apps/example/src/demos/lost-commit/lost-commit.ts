@@ -38,11 +38,11 @@ export const lostCommit: Demo = {
   name: 'lost-commit',
   title: 'the connection is cut at COMMIT, and its answer is lost',
   about: [
-    'A proxy between pool and server cuts the connection at every COMMIT: right behind',
-    'it, so that the server does it and cannot say so; then right before it. A bare',
-    'pg.Pool throws the same error in both. withTransaction({ proveCommit: true })',
-    'asks the server, and returns, or runs the transaction again.',
+    'Was the customer charged? When the network breaks at COMMIT, a bare pg.Pool throws',
+    'the same error whether it was or not: pay again, and it may be twice. proveCommit',
+    'asks the server, and runs again only what did not happen.',
   ],
+  gist: 'paid once, told the truth',
   orms: ['sql', 'kysely', 'drizzle', 'prisma'],
   code: 'demos/lost-commit/',
   async run({ url, orms, size, show }) {
@@ -108,10 +108,10 @@ export const lostCommit: Demo = {
     return {
       tables: [
         {
-          head: ['', 'cut', 'payments', 'told done', 'told failed', 'paid', 'twice'],
+          head: ['', 'the cut', 'payments', 'told paid', 'told failed', 'is paid', 'twice'],
           rows: figures.map((each) => [
             each.through,
-            each.cut,
+            `${each.cut} COMMIT`,
             ...[each.payments, each.toldDone, each.toldFailed, each.paid, each.paidTwice],
           ]),
         },

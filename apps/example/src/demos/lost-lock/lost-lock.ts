@@ -22,8 +22,8 @@ const setUp = `
   create table report (name text primary key, body text not null, timeline int not null, xid bigint not null);
   insert into report values ('report', 'empty', 0, 0)`
 /** What the holder whose lock is lost writes in the end, and what the next one writes before that. */
-const late = 'from the first holder, late'
-const next = 'from the second holder'
+const late = 'by the first, late'
+const next = 'by the second'
 
 /** What became of a holder whose lock was lost. */
 export interface LockFigures {
@@ -41,11 +41,11 @@ export const lostLock: Demo = {
   name: 'lost-lock',
   title: 'the session that holds a lock is killed',
   about: [
-    'The first holder is at work under a lock when the backend of the lock is killed.',
-    'The server gives the lock to a second holder, which writes. Then the first one',
-    'comes to its end and writes, too: it has been stuck and looked at nothing.',
-    'Beside it an advisory lock as one writes it on a bare pg.Pool.',
+    'A worker with a lock is stuck, and its session is killed. A second one gets the',
+    'lock and writes. Then the first wakes up and writes, too. With an ordinary advisory',
+    'lock its old work wins, and nobody hears of it.',
   ],
+  gist: 'a stale holder is kept out',
   orms: ['sql', 'kysely', 'drizzle', 'prisma'],
   code: 'demos/lost-lock/',
   async run({ url, orms, show }) {
@@ -82,7 +82,7 @@ export const lostLock: Demo = {
     return {
       tables: [
         {
-          head: ['', 'first hears', 'is told', 'stored in the end'],
+          head: ['', 'first worker hears', 'is told', 'stored in the end'],
           rows: figures.map(({ through, noticedMs, told, stored }) => [
             through,
             noticedMs === undefined ? 'never' : `after ${noticedMs} ms`,
@@ -111,12 +111,12 @@ export function lockClaims([naive, ...ours]: readonly LockFigures[]): Claim[] {
       told(({ stored }) => stored),
     ),
     claim(
-      'the holder is told that its lock was lost',
+      'its holder is told, and not that all is well',
       ours.every(({ told }) => told === 'LOCK_LOST'),
       told(({ told }) => told),
     ),
     claim(
-      'a naive lock lets it overwrite the second holder, and tells nobody',
+      'on a bare pg.Pool it overwrites the second worker, and nobody is told',
       naive?.stored === late && naive.noticedMs === undefined && naive.told === 'done',
       `${naive?.stored}, told ${naive?.told}`,
     ),

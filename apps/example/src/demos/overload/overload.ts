@@ -4,24 +4,25 @@ import { askBarePool, openBarePool } from './naive.js'
 import { ask, openPool } from './sql.js'
 
 const connections = 5
-const queryMs = 20
+const queryMs = 50
 const capacity = (connections * 1_000) / queryMs
-const patienceMs = 1_000
+const patienceMs = 500
 
 /** Ten times as much is asked as the pool can do. */
 export const overload: Demo = {
   name: 'overload',
   title: 'ten times as much is asked as the pool can do',
   about: [
-    `${connections} connections and queries of ${queryMs} ms make ${capacity} answers a second; ${capacity * 10} are`,
-    `asked for. Nobody waits longer than ${patienceMs} ms: an answer that comes later is of no`,
-    'use to anybody. A queue that lets all of them wait answers hardly any in time.',
+    `${connections} connections and queries of ${queryMs} ms make ${capacity} answers a second; ${(capacity * 10).toLocaleString('en')} are asked`,
+    `for, and callers leave after ${patienceMs} ms. A plain queue serves those who have waited`,
+    'longest and are about to leave: always busy, of use to nobody.',
   ],
+  gist: 'answers come in time',
   orms: ['sql'],
   whyNotAll: 'In raw SQL only: who is served is decided by the pool, below every ORM.',
   code: 'demos/overload/sql.ts',
   async run({ url, size, show }) {
-    const load = { perSecond: capacity * 10, loadMs: size === 'full' ? 3_000 : 1_500, patienceMs }
+    const load = { perSecond: capacity * 10, loadMs: size === 'full' ? 4_000 : 2_000, patienceMs }
 
     show('a bare pg.Pool')
     const bare = openBarePool(url, connections, patienceMs)
@@ -46,7 +47,7 @@ export const overload: Demo = {
     return {
       tables: [
         {
-          head: ['', 'calls', 'useful/s', 'of capacity', 'p99', 'turned away', 'after'],
+          head: ['', 'calls', 'in time/s', 'of capacity', 'p99', 'turned away', 'after'],
           rows: [row('bare pg.Pool', bareFigures), row('Lifeguard', figures)],
         },
       ],
@@ -59,7 +60,7 @@ export const overload: Demo = {
 export function overloadClaims(ours: LoadFigures, bare: LoadFigures): Claim[] {
   return [
     claim(
-      'more useful answers a second than a bare pg.Pool',
+      'more answers in time than a bare pg.Pool',
       ours.usefulPerSecond > bare.usefulPerSecond,
       `${ours.usefulPerSecond} and ${bare.usefulPerSecond} of the bare pool`,
     ),

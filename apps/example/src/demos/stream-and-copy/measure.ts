@@ -2,11 +2,18 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** What one work took, in a process that did nothing else. */
+/** What one work is done on. */
+export interface Load {
+  readonly url: string
+  /** Rows that are there, or are to be made. */
+  readonly count: number
+}
+
+/** What one work took on one load, in a process that does nothing else. */
 export interface WorkerFigures {
   readonly rows: number
   readonly total: number
-  /** The most memory that the process had at any time, all of Node.js included. */
+  /** The most memory that the process has had so far, all of Node.js included. */
   readonly peakMb: number
   /** The most of its JavaScript memory that was still in use when garbage had just been collected. */
   readonly keptMb: number
@@ -22,19 +29,19 @@ const worker = fileURLToPath(
 )
 
 /**
- * Runs one of the works in a process of its own.
+ * Does one of the works on some loads, one after the other in a process of its own; gives the figures of each.
  *
  * @throws with what that process said, when it did not come to an end
  */
-export async function measure(name: string, url: string, count: number): Promise<WorkerFigures> {
-  const child = fork(worker, [name, url, String(count)], {
+export async function measure(name: string, loads: readonly Load[]): Promise<readonly WorkerFigures[]> {
+  const child = fork(worker, [name, JSON.stringify(loads)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     execArgv: ['--expose-gc'],
   })
-  let figures: WorkerFigures | undefined
+  let figures: readonly WorkerFigures[] | undefined
   let said = ''
   child.on('message', (message) => {
-    figures = message as WorkerFigures
+    figures = message as readonly WorkerFigures[]
   })
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said += text

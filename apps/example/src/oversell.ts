@@ -1,6 +1,6 @@
 import { allWays, type Way } from './all-ways.js'
-import { type DatabaseServer, databaseServer } from './database-server.js'
-import type { DemoOptions } from './demo-options.js'
+import type { DatabaseServer } from './database-server.js'
+import type { OversellOptions } from './demo-options.js'
 import { errorLine } from './error-lines.js'
 import { connections, Office } from './office.js'
 import { type Orm, orms } from './orm.js'
@@ -14,16 +14,14 @@ const mainOrm: Orm = 'kysely'
 const sharedWay = 'lock'
 
 /** Opens the office, sells everything in every way, and closes it; nothing is left behind, however it ends. */
-export async function demo(
-  options: DemoOptions,
-  databaseUrl: string | undefined,
+export async function oversell(
+  options: OversellOptions,
+  server: DatabaseServer,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Report> {
   const { buyers, tickets, runs } = options
   const main = options.orm ?? mainOrm
-  progress.show('starting PostgreSQL')
-  await using server = await databaseServer(databaseUrl, options.port)
   signal.throwIfAborted()
   progress.show('opening the ticket office')
   await using office = await open(server)
@@ -34,7 +32,7 @@ export async function demo(
   const plan = planOf(options)
   // A rehearsal, so that the first way does not pay for what the others find warm.
   for (const { way, orm } of plan) {
-    await runSale(office, way, way.buy[orm], { buyers: 50, tickets: 10 }, signal, () => undefined)
+    await runSale(office, way, way.buy[orm], { buyers: 20, tickets: 5 }, signal, () => undefined)
   }
 
   const reports = plan.map(({ way, orm }) => ({ way, orm, sales: [] as SaleResult[] }))
@@ -61,14 +59,20 @@ export async function demo(
     tickets,
     runs,
     poolSize: connections,
-    server: { kind: server.kind, version: office.serverVersion },
+    server: { kind: server.kind, version: server.version },
     ways: all.filter(({ orm }) => orm === main),
     others: all.filter(({ orm }) => orm !== main),
   }
 }
 
+/** What the ticket office is shown in. */
+export function ormsOfOversell(options: OversellOptions): readonly Orm[] {
+  const used = new Set(planOf(options).map(({ orm }) => orm))
+  return orms.filter((orm) => used.has(orm))
+}
+
 /** Every way through the one that was asked for; without a wish through Kysely, and one right way through the others. */
-function planOf({ ways: names, orm: wanted }: DemoOptions): { readonly way: Way; readonly orm: Orm }[] {
+function planOf({ ways: names, orm: wanted }: OversellOptions): { readonly way: Way; readonly orm: Orm }[] {
   const main = wanted ?? mainOrm
   const ways = allWays.filter(({ name }) => names.includes(name))
   const asked = ways.map((way) => ({ way, orm: main }))
