@@ -29,7 +29,10 @@ export const defaultOverload: ResolvedOverload = { targetMs: 50, intervalMs: 2_0
 
 /** Of those that left the queue, the share that must have left it in vain for it to count as overload: one in so many. */
 const lostOneIn = 20
-/** A queue has grown when it is longer by this share: less is the ebb and flow of callers who come back. */
+/**
+ * A queue has grown when it is longer by this share than it ever was in the interval before: less, or less than the
+ * longest, is the ebb and flow of callers who come back.
+ */
 const growth = 1.25
 /** With fewer callers served than this, how fast the pool serves is a guess. */
 const fewestServed = 10
@@ -43,7 +46,7 @@ const fewestServed = 10
  * hundred workers on ten connections, wait for long and lose nothing. So the delay must be above the target, and
  *
  * - at the end of an interval, callers were lost: one in twenty gave up waiting; or
- * - at any time, they are about to be: the queue grows, and at the rate at which the pool serves it would take longer
+ * - at any time, they are about to be: the queue grows beyond what it was, and at the rate at which the pool serves it would take longer
  *   than an interval to be through with it. To wait for the end of the interval would only tell what is known already.
  *
  * Pure: time comes in as arguments.
@@ -53,13 +56,17 @@ export class Codel {
   readonly #intervalMs: number
   #isSlow = false
   #lastServed = 0
-  /** The interval: when it began and with how many waiting, the shortest wait in it, and who left the queue. */
+  /** The interval: when it began, the longest that the queue has been in it, the shortest wait, and who left the queue. */
   #since = 0
-  #lengthThen = 0
+  #longest = 0
   #delay = 0
   #served = 0
   #gaveUp = 0
-  /** The interval before it, for the rate. */
+  /**
+   * The interval before it: the longest that the queue was, for the growth, and the rate. A queue that has just formed has
+   * no length to grow from: what comes at once is a burst, and growth is what comes on top of it.
+   */
+  #longestBefore: number | undefined
   #servedBefore = 0
   #lastedBefore = 0
   /** The short period in which growth is seen. */
@@ -88,17 +95,18 @@ export class Codel {
   /** The first caller has to wait. */
   formed(now: number): void {
     // Emptied by turning callers away, a moment ago: the load is still there.
-    if (!this.#isSlow || now - this.#lastServed > this.boundMs) this.restart(now, 0)
+    if (!this.#isSlow || now - this.#lastServed > this.boundMs) this.restart(now)
   }
 
   /** The queue stands for a reason that is not load, or did until now: what has been seen of it says nothing. */
-  restart(now: number, waiting: number): void {
+  restart(now: number, waiting?: number): void {
     this.#isSlow = false
     this.#servedBefore = 0
     this.#lastedBefore = 0
-    this.#begin(now, waiting)
+    this.#longestBefore = waiting
+    this.#begin(now)
     this.#delay = 0
-    this.#beginPeriod(now, waiting)
+    this.#beginPeriod(now, waiting ?? 0)
     this.#periodDelay = 0
   }
 
@@ -125,29 +133,33 @@ export class Codel {
     if (delay > this.#targetMs && waiting > this.#periodLength && this.#cannotBeServed(now, waiting)) {
       this.#isSlow = true
     }
+    this.#longestBefore ??= waiting
+    if (waiting > this.#longest) this.#longest = waiting
     this.#beginPeriod(now, waiting)
-    if (now - this.#since >= this.#intervalMs) this.#endInterval(now, waiting, oldestMs)
+    if (now - this.#since >= this.#intervalMs) this.#endInterval(now, oldestMs)
   }
 
   #cannotBeServed(now: number, waiting: number): boolean {
     const served = this.#servedBefore + this.#served
-    if (served < fewestServed || waiting < growth * this.#lengthThen) return false
+    const before = this.#longestBefore
+    if (served < fewestServed || before === undefined || waiting < growth * before) return false
     const perMs = served / (this.#lastedBefore + now - this.#since)
     return waiting / perMs > this.#intervalMs
   }
 
-  #endInterval(now: number, waiting: number, oldestMs: number): void {
+  #endInterval(now: number, oldestMs: number): void {
     const delay = this.#delay === Number.POSITIVE_INFINITY ? oldestMs : this.#delay
     const losing = this.#gaveUp > 0 && this.#gaveUp * lostOneIn >= this.#gaveUp + this.#served
     this.#isSlow = delay > this.#targetMs && (this.#isSlow || losing)
     this.#servedBefore = this.#served
     this.#lastedBefore = now - this.#since
-    this.#begin(now, waiting)
+    this.#longestBefore = this.#longest
+    this.#begin(now)
   }
 
-  #begin(now: number, waiting: number): void {
+  #begin(now: number): void {
     this.#since = now
-    this.#lengthThen = waiting
+    this.#longest = 0
     this.#delay = Number.POSITIVE_INFINITY
     this.#served = 0
     this.#gaveUp = 0

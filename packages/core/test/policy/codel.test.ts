@@ -17,18 +17,22 @@ function simulate(options: {
   readonly deadlineMs: number
   readonly arrivals: (ms: number) => number
   readonly forMs: number
-  /** Each caller asks again once it was answered. */
-  readonly again?: boolean
+  /** Each caller asks again so long after it was answered, 1 ms or more. */
+  readonly againAfterMs?: number
 }): { readonly calls: Call[]; readonly longestQueue: number } {
   const codel = new Codel(options.overload ?? { targetMs: 50, intervalMs: 2_000 })
   const queue: number[] = []
   const busyUntil: number[] = Array.from({ length: options.places }, () => -1)
   const calls: Call[] = []
   let longestQueue = 0
-  let back = 0
+  const back = new Map<number, number>()
+  const answered = (now: number): void => {
+    if (options.againAfterMs === undefined) return
+    const at = now + options.againAfterMs
+    back.set(at, (back.get(at) ?? 0) + 1)
+  }
   for (let now = 0; now < options.forMs; now++) {
-    const coming = options.arrivals(now) + back
-    back = 0
+    const coming = options.arrivals(now) + (back.get(now) ?? 0)
     for (let one = 0; one < coming; one++) {
       if (queue.length === 0) codel.formed(now)
       queue.push(now)
@@ -37,12 +41,12 @@ function simulate(options: {
       calls.push({ askedAt: queue[0], how: 'late', waitedMs: now - queue[0] })
       queue.shift()
       codel.gaveUp()
-      if (options.again === true) back += 1
+      answered(now)
     }
     codel.look(now, queue.length, now - (queue[0] ?? now))
     for (const [place, until] of busyUntil.entries()) {
       if (until > now) continue
-      if (until === now && options.again === true) back += 1
+      if (until === now) answered(now)
       while (codel.isSlow && queue[0] !== undefined && now - queue[0] > codel.boundMs) {
         calls.push({ askedAt: queue[0], how: 'shed', waitedMs: now - queue[0] })
         queue.shift()
@@ -103,13 +107,21 @@ describe('what is overload', () => {
   })
 
   test.each([
-    ['100 workers on 10 places', 100, 100],
-    ['25 workers on 10 places of two seconds', 25, 2_000],
-  ])('%s is not, however long they wait: they come back and lose nothing', (_, workers, workMs) => {
-    const arrivals = (ms: number): number => (ms < workers * 10 && ms % 10 === 0 ? 1 : 0)
-    const { calls } = simulate({ places: 10, workMs, deadlineMs: 5_000, arrivals, forMs: 20_000, again: true })
-    expect([count(calls, 'shed'), count(calls, 'late')]).toEqual([0, 0])
-  })
+    ['100 workers on 10 places', 100, 10, 100, 10, 1],
+    ['25 workers on 10 places of two seconds', 25, 10, 2_000, 10, 1],
+    ['20 workers at once on 4 slow places, who pause between two calls', 20, 4, 600, 0, 90],
+    ['200 workers at once on 50 slow places, who pause between two calls', 200, 50, 700, 0, 130],
+  ])(
+    '%s is not, however long they wait: they come back and lose nothing',
+    (_, workers, places, workMs, apart, againAfterMs) => {
+      const arrivals = (ms: number): number => {
+        if (apart === 0) return ms === 0 ? workers : 0
+        return ms < workers * apart && ms % apart === 0 ? 1 : 0
+      }
+      const { calls } = simulate({ places, workMs, deadlineMs: 5_000, arrivals, forMs: 20_000, againAfterMs })
+      expect([count(calls, 'shed'), count(calls, 'late')]).toEqual([0, 0])
+    },
+  )
 
   test('is over when the load is: the next burst is served', () => {
     const arrivals = (ms: number): number => (ms < 3_000 ? 5 : ms === 3_500 ? 200 : 0)
@@ -137,7 +149,9 @@ class Reference {
   isSlow = false
   #at = 0
   #period = 0
-  #length = 0
+  /** How long the queue was at each look, by interval; and before the first of them. */
+  readonly #lengths: { readonly interval: number; readonly waiting: number }[] = []
+  #length: number | undefined = 0
   #periodLength = 0
   #before: { readonly from: number; readonly until: number } | undefined
   #fresh = true
@@ -151,19 +165,20 @@ class Reference {
     this.#options = options
   }
 
-  restart(now: number, waiting: number): void {
+  restart(now: number, waiting: number | undefined): void {
     this.isSlow = false
     this.#before = undefined
     this.#intervals += 2
     this.#periods += 1
     this.#at = this.#period = now
-    this.#length = this.#periodLength = waiting
+    this.#length = waiting
+    this.#periodLength = waiting ?? 0
     this.#fresh = this.#freshPeriod = true
   }
 
   formed(now: number): void {
     const lastServed = this.#log.findLast(({ waitedMs }) => waitedMs !== undefined)?.at ?? 0
-    if (!(this.isSlow && now - lastServed <= 2 * this.#options.targetMs)) this.restart(now, 0)
+    if (!(this.isSlow && now - lastServed <= 2 * this.#options.targetMs)) this.restart(now, undefined)
   }
 
   left(at: number, waitedMs: number | undefined): void {
@@ -183,9 +198,11 @@ class Reference {
     const period = this.#log.filter((one) => one.period === this.#periods)
     const served = [...interval, ...earlier].filter(({ waitedMs }) => waitedMs !== undefined).length
     const span = now - this.#at + (this.#before === undefined ? 0 : this.#before.until - this.#before.from)
-    const grows = waiting > this.#periodLength && waiting >= 1.25 * this.#length
+    const grows = waiting > this.#periodLength && this.#length !== undefined && waiting >= 1.25 * this.#length
     const foreseen = served >= 10 && grows && waiting / (served / span) > intervalMs
     if (waits(period, this.#freshPeriod) > targetMs && foreseen) this.isSlow = true
+    this.#length ??= waiting
+    this.#lengths.push({ interval: this.#intervals, waiting })
     this.#periods += 1
     this.#period = now
     this.#periodLength = waiting
@@ -197,7 +214,9 @@ class Reference {
     this.#before = { from: this.#at, until: now }
     this.#intervals += 1
     this.#at = now
-    this.#length = waiting
+    this.#length = Math.max(
+      ...this.#lengths.filter((one) => one.interval === this.#intervals - 1).map((one) => one.waiting),
+    )
     this.#fresh = false
   }
 }
