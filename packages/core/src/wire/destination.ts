@@ -60,7 +60,10 @@ export class Destination {
     const attempts = tlsAttempts(this.#settings.tls, endpoint)
     for (const [at, ssl] of attempts.entries()) {
       try {
-        return await this.#openWith(clientConfig(this.#settings, this.#poolName, endpoint, ssl), signal)
+        const connection = await this.#openWith(clientConfig(this.#settings, this.#poolName, endpoint, ssl), signal)
+        // As it was given: what was connected to may be its address.
+        connection.where = endpointText(endpoint)
+        return connection
       } catch (error) {
         // The other way is worth a try when the server, or TLS, has refused this one; not when nobody answers.
         if (at === attempts.length - 1 || signal?.aborted === true || !isAboutEncryption(error)) throw error
