@@ -72,8 +72,9 @@ export class Cluster {
     limit: Limit,
     holder: Holder,
   ): Promise<TakenReader | undefined> {
-    if (!(await this.#isSettled(context.causality, limit))) {
-      this.#tell(undefined, 'causality', undefined)
+    const unsettled = await this.#settle(context.causality, limit)
+    if (unsettled !== undefined) {
+      this.#tell(undefined, unsettled, undefined)
       return undefined
     }
     for (;;) {
@@ -104,7 +105,14 @@ export class Cluster {
 
   /** Something was written in this line of work; its position follows, and its reads wait for that. */
   wrote(causality: Causality): void {
-    causality.noteSoon(this.#parts.positions.next())
+    if (this.isMute) causality.noteUnknown()
+    else causality.noteSoon(this.#parts.positions.next())
+  }
+
+  /** Whether the primary is known not to tell where it has written: then whoever has written reads there. */
+  get isMute(): boolean {
+    const { sighting } = this.#parts.topology.writer ?? {}
+    return sighting !== undefined && sighting.lsn === undefined
   }
 
   /** Where the primary is now: at or behind everything that has been committed. */
@@ -135,8 +143,8 @@ export class Cluster {
 
   /** Each host in numbers. */
   stats(): HostStats[] {
-    const { members, topology, trail } = this.#parts
-    return hostStats(members, topology, trail, this.#clock.now())
+    const { members, topology, trail, primary } = this.#parts
+    return hostStats(members, topology, trail, this.#clock.now(), primary.watch.breaker?.stats())
   }
 
   /** As for the primary's pool. */
@@ -169,9 +177,8 @@ export class Cluster {
   async #read(config: StatementConfig, limit: Limit, asking: Asking, context: ReadContext): Promise<QueryResult> {
     const { router, rule } = this.#parts
     const excluded = new Set<Member>()
-    if (!(await this.#isSettled(context.causality, limit))) {
-      return await this.#onPrimary(config, limit, asking, 'causality')
-    }
+    const unsettled = await this.#settle(context.causality, limit)
+    if (unsettled !== undefined) return await this.#onPrimary(config, limit, asking, unsettled)
     for (;;) {
       const route = await router.route(context, excluded, limit)
       if (route.kind === 'primary') return await this.#onPrimary(config, limit, asking, route.reason)
@@ -222,7 +229,7 @@ export class Cluster {
     for (let attempt = 1; ; attempt += 1) {
       const { writer } = topology
       try {
-        const result = await primary.query(config, limit, holder)
+        const result = await primary.query(config, limit, holder, reason)
         if (causality !== undefined && !this.allows(config.text)) this.wrote(causality)
         return result
       } catch (error) {
@@ -241,21 +248,23 @@ export class Cluster {
   }
 
   /**
-   * Sees to it that the position of all that was written before is known, so that a replica can be held against it. False
-   * when it could not be found out in time: then only the primary will do.
+   * Sees to it that the position of all that was written before is known, so that a replica can be held against it. Gives
+   * the reason when it is not, or could not be found out in time: then only the primary will do.
    */
-  async #isSettled(causality: Causality | undefined, limit: Limit): Promise<boolean> {
-    if (causality === undefined || (!causality.isPending && !causality.isUnknown)) return true
+  async #settle(causality: Causality | undefined, limit: Limit): Promise<RouteReason | undefined> {
+    if (causality === undefined || (!causality.isPending && !causality.isUnknown)) return undefined
+    if (this.isMute) return 'no-position'
     const over = Promise.withResolvers<false>()
     const timer = this.#clock.setTimer(Math.max(leastWaitMs, this.#parts.causalityWaitMs), () => over.resolve(false))
     try {
-      return await within(Promise.race([this.#settle(causality), over.promise]), limit, this.#clock)
+      const isSettled = await within(Promise.race([this.#findOut(causality), over.promise]), limit, this.#clock)
+      return isSettled ? undefined : 'causality'
     } finally {
       this.#clock.clearTimer(timer)
     }
   }
 
-  async #settle(causality: Causality): Promise<boolean> {
+  async #findOut(causality: Causality): Promise<boolean> {
     await causality.settled()
     if (!causality.isUnknown) return true
     const { unknowns } = causality
