@@ -87,7 +87,7 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
   const host = new Host(plan.destination, plan.limits, environment, watch, {
     resetMode: plan.resetMode,
     statements: plan.statements,
-    open: (signal) => servers.topology.openWriter(signal),
+    open: async (signal) => plan.destination.fitting(await servers.topology.openWriter(signal)),
     unavailableTimeoutMs: options.failoverTimeoutMs,
     share: plan.share,
   })

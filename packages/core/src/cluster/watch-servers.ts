@@ -27,13 +27,15 @@ export function watchServers(
 ): ServersInSight {
   const { clock, random } = environment
   const trail = new PrimaryTrail()
+  const note = ({ sighting }: Member): void => {
+    if (sighting?.standby === false && sighting.lsn !== undefined) trail.add(sighting.askedAt, sighting.lsn)
+  }
   const members = places.map(
     (place) =>
       new Member(place, clock, {
         seen: (member, sighting) => {
           topology.seen(member, sighting)
-          const isPrimary = member === topology.writer && !topology.isLost
-          if (isPrimary && sighting.lsn !== undefined) trail.add(sighting.askedAt, sighting.lsn)
+          if (member === topology.writer && !topology.isLost) note(member)
         },
         failed: (member, error) => topology.failed(member, error),
       }),
@@ -41,6 +43,7 @@ export function watchServers(
   const topology = new Topology(members, clock, random, {
     found: (member, from, timeline) => {
       if (member !== from) trail.restart()
+      note(member)
       news.found(member, from, timeline)
     },
     lost: (member, error) => {

@@ -78,6 +78,19 @@ export class Destination {
     return misfit(connection.reports, this.targetSessionAttrs) === undefined
   }
 
+  /** Whether a session must take writes. */
+  get wantsWriter(): boolean {
+    return this.targetSessionAttrs === 'read-write' || this.targetSessionAttrs === 'primary'
+  }
+
+  /** A connection that was opened by other means, if its session is what was asked for; else it is torn down. */
+  fitting(connection: Connection): Connection {
+    const why = misfit(connection.reports, this.targetSessionAttrs)
+    if (why === undefined) return connection
+    connection.destroy()
+    throw new Error(`${connection.where} ${why}, and ${this.targetSessionAttrs} is wanted`)
+  }
+
   /** What `pg` would be given for the first endpoint; for those who ask a `pg.Pool` for its options. */
   pgConfig(): ClientConfig {
     const [first] = this.endpoints

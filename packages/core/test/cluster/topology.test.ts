@@ -39,6 +39,8 @@ describe('who takes the writes', () => {
     the(second).standby = false
     expect(await openWriter(cluster)).toBe(second)
     expect(cluster.news).toEqual([{ to: 'db1:5432', timeline: 1 }])
+    // What was heard of it on the way is what lags are measured by.
+    expect(cluster.sight.trail.lsn).toBe(1_000n)
   })
 
   test('of two that say so, the one on the later timeline, whoever answers first', async () => {
