@@ -65,22 +65,25 @@ export class Cluster {
   /**
    * A connection to a replica for a transaction that only reads; undefined when there is none that will do: then it is the
    * primary's. Each member that is tried in vain joins `excluded`.
+   *
+   * @param text what is to be told of: the statement that the transaction is there for, if it is for one alone
    */
   async takeReader(
     context: ReadContext,
     excluded: Set<Member>,
     limit: Limit,
     holder: Holder,
+    text?: string,
   ): Promise<TakenReader | undefined> {
     const unsettled = await this.#settle(context.causality, limit)
     if (unsettled !== undefined) {
-      this.#tell(undefined, unsettled, undefined)
+      this.#tell(undefined, unsettled, text)
       return undefined
     }
     for (;;) {
       const route = await this.#parts.router.route(context, excluded, limit)
       if (route.kind === 'primary') {
-        this.#tell(undefined, route.reason, undefined)
+        this.#tell(undefined, route.reason, text)
         return undefined
       }
       const { member, reason } = route
@@ -88,7 +91,7 @@ export class Cluster {
         const slot = await member.reader.take(limit, holder)
         member.reads += 1
         member.inFlight += 1
-        this.#tell(member, reason, undefined)
+        this.#tell(member, reason, text)
         return { member, slot }
       } catch (error) {
         if (limitReached(limit, this.#clock) !== undefined || !this.#failed(member, error)) throw error
@@ -101,6 +104,17 @@ export class Cluster {
   giveBackReader({ member, slot }: TakenReader): void {
     member.inFlight -= 1
     member.reader.release(slot)
+  }
+
+  /**
+   * A read that a replica was given has failed. Takes note of what that says of the replica, or of the text; tells whether
+   * the same may be read elsewhere.
+   */
+  readAgain({ member }: TakenReader, text: string, error: unknown): boolean {
+    if (classify(error) !== 'topology') return this.#failed(member, error)
+    this.#parts.rule.refuse(text)
+    this.#tell(undefined, 'refused', text)
+    return true
   }
 
   /** Something was written in this line of work; its position follows, and its reads wait for that. */
