@@ -2,14 +2,13 @@ import type { Clock } from '../base/clock.js'
 import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify, isReadAgain } from '../errors/classify.js'
-import { givenUp, within } from '../errors/given-up.js'
+import { givenUp } from '../errors/given-up.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
 import type { FlushMode } from '../pool/flush-mode.js'
 import type { Holder } from '../pool/waiter.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
-import type { CausalToken } from './causal-token.js'
-import type { Causality } from './causality.js'
+import type { CausalWrites } from './causal-writes.js'
 import type { HostStats, RouteReason } from './cluster-events.js'
 import type { Asking, ClusterParts } from './cluster-parts.js'
 import { hostStats } from './host-stats.js'
@@ -20,8 +19,6 @@ import type { ReadContext, ReadScope } from './read-scope.js'
 const againMs = 50
 /** How often a read that its connection was lost under is sent again, on the primary. */
 const mostReadsAgain = 10
-/** The position of a write is worth a round trip, even to reads that do not wait for a replica. */
-const leastWaitMs = 50
 
 /** How often every host is looked at while there are writes alone. */
 const everyMs = 1_000
@@ -46,6 +43,11 @@ export class Cluster {
   /** How far a read may be behind that says nothing of its own. */
   get scope(): ReadScope {
     return this.#parts.scope
+  }
+
+  /** What is known of where lines of work have written. */
+  get writes(): CausalWrites {
+    return this.#parts.writes
   }
 
   /** Whether the text is one statement that only reads. */
@@ -75,7 +77,7 @@ export class Cluster {
     holder: Holder,
     text?: string,
   ): Promise<TakenReader | undefined> {
-    const unsettled = await this.#settle(context.causality, limit)
+    const unsettled = await this.writes.settle(context.causality, limit)
     if (unsettled !== undefined) {
       this.#tell(undefined, unsettled, text)
       return undefined
@@ -115,23 +117,6 @@ export class Cluster {
     this.#parts.rule.refuse(text)
     this.#tell(undefined, 'refused', text)
     return true
-  }
-
-  /** Something was written in this line of work; its position follows, and its reads wait for that. */
-  wrote(causality: Causality): void {
-    if (this.isMute) causality.noteUnknown()
-    else causality.noteSoon(this.#parts.positions.next())
-  }
-
-  /** Whether the primary is known not to tell where it has written: then whoever has written reads there. */
-  get isMute(): boolean {
-    const { sighting } = this.#parts.topology.writer ?? {}
-    return sighting !== undefined && sighting.lsn === undefined
-  }
-
-  /** Where the primary is now: at or behind everything that has been committed. */
-  position(): Promise<CausalToken> {
-    return this.#parts.positions.next()
   }
 
   /**
@@ -191,7 +176,7 @@ export class Cluster {
   async #read(config: StatementConfig, limit: Limit, asking: Asking, context: ReadContext): Promise<QueryResult> {
     const { router, rule } = this.#parts
     const excluded = new Set<Member>()
-    const unsettled = await this.#settle(context.causality, limit)
+    const unsettled = await this.writes.settle(context.causality, limit)
     if (unsettled !== undefined) return await this.#onPrimary(config, limit, asking, unsettled)
     for (;;) {
       const route = await router.route(context, excluded, limit)
@@ -244,7 +229,7 @@ export class Cluster {
       const { writer } = topology
       try {
         const result = await primary.query(config, limit, holder, reason)
-        if (causality !== undefined && !this.allows(config.text)) this.wrote(causality)
+        if (causality !== undefined && !this.allows(config.text)) this.writes.wrote(causality)
         return result
       } catch (error) {
         const kind = classify(error)
@@ -258,35 +243,6 @@ export class Cluster {
         const reached = await sleep(attempt === 1 ? 0 : againMs, this.#clock, limit)
         if (reached !== undefined) throw givenUp(reached, 'cancelled', error)
       }
-    }
-  }
-
-  /**
-   * Sees to it that the position of all that was written before is known, so that a replica can be held against it. Gives
-   * the reason when it is not, or could not be found out in time: then only the primary will do.
-   */
-  async #settle(causality: Causality | undefined, limit: Limit): Promise<RouteReason | undefined> {
-    if (causality === undefined || (!causality.isPending && !causality.isUnknown)) return undefined
-    if (this.isMute) return 'no-position'
-    const over = Promise.withResolvers<false>()
-    const timer = this.#clock.setTimer(Math.max(leastWaitMs, this.#parts.causalityWaitMs), () => over.resolve(false))
-    try {
-      const isSettled = await within(Promise.race([this.#findOut(causality), over.promise]), limit, this.#clock)
-      return isSettled ? undefined : 'causality'
-    } finally {
-      this.#clock.clearTimer(timer)
-    }
-  }
-
-  async #findOut(causality: Causality): Promise<boolean> {
-    await causality.settled()
-    if (!causality.isUnknown) return true
-    const { unknowns } = causality
-    try {
-      causality.settleUnknown(await this.position(), unknowns)
-      return true
-    } catch {
-      return false // the primary, which the read then goes to, says itself what is wrong with it
     }
   }
 

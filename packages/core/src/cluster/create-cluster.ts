@@ -7,6 +7,7 @@ import type { BudgetShare } from '../pool/budget.js'
 import type { PoolEnvironment } from '../pool/pool-environment.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import type { Destination } from '../wire/destination.js'
+import { CausalWrites } from './causal-writes.js'
 import { Cluster } from './cluster.js'
 import type { ClusterVoice } from './cluster-events.js'
 import type { ResolvedClusterOptions } from './cluster-options.js'
@@ -51,6 +52,7 @@ export interface ClusterPlan {
 /** Puts a cluster together: the host that everything but reads goes to, which follows the primary, and the rest. */
 export function createCluster(plan: ClusterPlan): { readonly host: Host; readonly cluster: Cluster } {
   const { environment, watch, watching, events, options } = plan
+  const { clock } = environment
   const places = plan.places.map(({ where, destination, limits, weight, share }, at) => {
     const watched = new HostWatch(where, { ...watching, role: 'replica', why: 'a read' }, environment)
     const reader = new Host(destination, limits, environment, watched, {
@@ -96,10 +98,9 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
     primary: host,
     ...servers,
     rule: new ReadRule(options),
-    positions: new WritePositions(host),
+    writes: new CausalWrites(new WritePositions(host), servers.topology, clock, causalityWaitMs),
     events,
     failoverTimeoutMs,
-    causalityWaitMs,
     scope: { maxLagMs, maxLagBytes },
   })
   return { host, cluster }

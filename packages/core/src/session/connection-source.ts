@@ -1,10 +1,10 @@
 import type { Limit } from '../base/limit.js'
 import type { Cluster, TakenReader } from '../cluster/cluster.js'
+import type { Asking } from '../cluster/cluster-parts.js'
 import type { Member } from '../cluster/member.js'
 import type { ReadContext } from '../cluster/read-scope.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
 import type { Holder } from '../pool/waiter.js'
-import type { SessionEnvironment } from './session-environment.js'
 
 /** Where a transaction gets its connection from, and what becomes of it after. */
 export interface ConnectionSource {
@@ -47,18 +47,19 @@ export interface ReadSource extends ConnectionSource {
 }
 
 /**
- * Where the line of work around the call reads from, if it asked for replicas and they may be asked.
+ * Where a line of work reads from, if it asked for replicas and they may be asked.
  *
  * @param text the one statement that the connection is for; it has to be allowed on a replica
  */
 export function sourceOfReads(
-  { ambient, cluster, host }: SessionEnvironment,
+  cluster: Cluster | undefined,
+  host: Host,
+  { reading, causality, isUnderLock }: Asking,
   holder: Holder,
   text?: string,
 ): ReadSource | undefined {
-  const context = ambient.current
-  if (cluster === undefined || context?.reading === undefined || context.locks.size > 0) return undefined
-  return fromReplicas(cluster, host, holder, { scope: context.reading, causality: context.causality }, text)
+  if (cluster === undefined || reading === undefined || isUnderLock) return undefined
+  return fromReplicas(cluster, host, holder, { scope: reading, causality }, text)
 }
 
 /**

@@ -9,7 +9,7 @@ export function commitFollower(
 ): CommitFollower | undefined {
   const causality = ambient.current?.causality
   if (cluster === undefined || causality === undefined || readOnly === true) return undefined
-  if (cluster.isMute) {
+  if (cluster.writes.isMute) {
     causality.noteUnknown()
     return undefined
   }

@@ -1,5 +1,6 @@
 import { limitReached } from '../base/limit.js'
 import type { StatementConfig } from '../wire/statement.js'
+import { askingOf } from './asking.js'
 import { sourceOfReads } from './connection-source.js'
 import { beginAlone, beginOn } from './controlled-transaction.js'
 import { batchesIn, type StreamOptions } from './portal.js'
@@ -26,7 +27,8 @@ export async function* streamBatches<Row>(
   const limit = ambient.limitFor(options)
   // One limit for all attempts.
   const bounds: Bounds = { limitFor: () => limit }
-  const reads = sourceOfReads(environment, { held: 0, parent: ambient.current?.holder }, config.text)
+  const asking = askingOf(ambient.current)
+  const reads = sourceOfReads(cluster, host, asking, { held: 0, parent: asking.holder }, config.text)
   for (;;) {
     // Asked anew: what a replica has refused is a mere read no more.
     const isRead = reads !== undefined && cluster?.allows(config.text) === true

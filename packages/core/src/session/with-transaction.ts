@@ -6,6 +6,7 @@ import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { CommitUnknownError } from '../errors/transaction-errors.js'
 import { fullJitter } from '../policy/backoff.js'
 import type { Holder } from '../pool/waiter.js'
+import { askingOf } from './asking.js'
 import { type ConnectionSource, fromPool, sourceOfReads } from './connection-source.js'
 import { endedError } from './ended-transaction.js'
 import { commitFollower } from './follow-commit.js'
@@ -188,8 +189,9 @@ function isAllowed(reason: ErrorClass, retries: readonly RetryReason[], attempts
 
 /** Only where somebody asked for replicas, and only for what can do nothing but read. */
 function sourceOf(environment: SessionEnvironment, options: TransactionOptions, holder: Holder): ConnectionSource {
-  const reads = fitsReplica(options) ? sourceOfReads(environment, holder) : undefined
-  return reads ?? fromPool(environment.host, holder, environment.cluster)
+  const { ambient, cluster, host } = environment
+  const reads = fitsReplica(options) ? sourceOfReads(cluster, host, askingOf(ambient.current), holder) : undefined
+  return reads ?? fromPool(host, holder, cluster)
 }
 
 /** https://www.postgresql.org/docs/18/hot-standby.html#HOT-STANDBY-USERS */
