@@ -179,7 +179,13 @@ describe('what must be shown', () => {
   test('a token of a later timeline is shown by nobody who is on an earlier one, wherever that stands', async () => {
     const cluster = await watch(2)
     two(cluster)[1].reach(9_000n)
+    // A server that can wait knows places alone: it would say at once that it is there.
+    Object.assign(two(cluster)[1], { waits: 'yes' })
+    const before = two(cluster)[1].asked.length
     expect(await route(cluster, { lsn: 1n, timeline: 2 })).toBe('primary causality')
+    const asked = two(cluster)[1].asked.slice(before)
+    expect(asked.filter((text) => text.startsWith('wait'))).toEqual([])
+    expect(asked.length).toBeLessThan(30)
   })
 
   test('the limit of the caller ends the wait', async () => {

@@ -137,6 +137,28 @@ describe('a failover', () => {
     expect(await openWriter(cluster)).toBe(first)
   })
 
+  test('an old state that was put in the place of the primary itself is not written to', async () => {
+    const cluster = watch(2)
+    const [first] = cluster.servers
+    the(first).timeline = 2
+    expect(await openWriter(cluster)).toBe(first)
+    the(first).timeline = 1
+    const error = await rejection(cluster.run(cluster.sight.topology.openWriter(), 25))
+    expect(error.message).toContain('it was replaced: its timeline is 1, and 2 was seen')
+  })
+
+  test('an old primary that answers quickly does not cut short the wait for the new one', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    await openWriter(cluster)
+    the(first).isUp = false
+    Object.assign(the(second), { standby: false, timeline: 2 })
+    expect(await openWriter(cluster)).toBe(second)
+    the(first).isUp = true
+    the(second).delayMs = 500
+    expect((await cluster.run(cluster.sight.topology.find(), 25))?.where).toBe('db1:5432')
+  })
+
   test('a host that is silent holds nobody up for longer than the others are given', async () => {
     const cluster = watch(3)
     const [, , third] = cluster.servers

@@ -18,6 +18,8 @@ export class FakeServer {
   isUp = true
   /** It takes connections, and never says a word. */
   isSilent = false
+  /** How long each answer takes. */
+  delayMs = 0
   standby: boolean
   timeline = 1
   lsn = 1_000n
@@ -70,6 +72,7 @@ export class FakeServer {
   async #answer(text: string, limit: Limit): Promise<unknown[]> {
     this.asked.push(text)
     await settle()
+    if (this.delayMs > 0) await new Promise<void>((resolve) => this.#clock.setTimer(this.delayMs, resolve))
     if (this.isSilent) {
       await new Promise<void>((resolve) => this.#clock.setTimer(limit.deadlineAt - this.#clock.now(), resolve))
       throw Object.assign(new Error('read ETIMEDOUT'), { code: 'ETIMEDOUT' })
