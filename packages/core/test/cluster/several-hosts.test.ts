@@ -135,8 +135,8 @@ describe('the others of several hosts', () => {
     const { cluster } = bench()
     const pool = poolOn(bench(), [cluster.primary, ...cluster.replicas], {
       settings: { default_transaction_read_only: true },
-      acquireTimeoutMs: 200,
-      failoverTimeoutMs: 400,
+      acquireTimeoutMs: 2_000,
+      failoverTimeoutMs: 2_000,
     })
     const error = await rejection(pool.query('insert into entry values (1)'))
     expect(error.code).toBe('LIFEGUARD_SERVER_UNAVAILABLE')
