@@ -73,8 +73,9 @@ export function createPool(given: PoolOptions = {}): Pool {
       return placesOf(replica.connect, { limits: { ...limits, max, min }, weight })
     }),
   ]
-  const alone = replicas.length === 0
-  const why = alone ? 'the only host' : 'the primary'
+  // Of several hosts one that takes writes is wanted: which one that is can change, and is looked for in one way only.
+  const isCluster = replicas.length > 0 || (connect.endpoints.length > 1 && destination.wantsWriter)
+  const why = isCluster ? 'the primary' : connect.endpoints.length > 1 ? 'the first host that fits' : 'the only host'
   const watch = new HostWatch(destination.where, { ...watching, role: 'primary', why }, environment)
   const plan = {
     destination,
@@ -89,9 +90,9 @@ export function createPool(given: PoolOptions = {}): Pool {
     options: clusterOptions,
     places,
   }
-  const { host, cluster } = alone
-    ? { host: new Host(destination, limits, environment, watch, { resetMode, statements, share }), cluster: undefined }
-    : createCluster(plan)
+  const { host, cluster } = isCluster
+    ? createCluster(plan)
+    : { host: new Host(destination, limits, environment, watch, { resetMode, statements, share }), cluster: undefined }
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   const sessions = new LockSessions(host, maxConnections, {
     everyMs: heartbeatMs,

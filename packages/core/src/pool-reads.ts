@@ -5,8 +5,8 @@ import type { FallbackOptions, FallbackResult } from './session/with-fallback.js
 export interface PoolReads {
   /**
    * Runs `fn`; what it reads on this pool may come from a replica that is no further behind the primary than `maxLagMs`
-   * (or `maxLagBytes`). What writes, locks, or is not known to do neither goes to the primary, and so do transactions,
-   * except those with `readOnly: true`. What is written inside is seen by the reads behind it. Without replicas it is
+   * (or `maxLagBytes`), streams included. What writes, locks, or is not known to do neither goes to the primary, and so
+   * do transactions, except those with `readOnly: true`. What is written inside is seen by the reads behind it. Without replicas it is
    * `fn` alone.
    *
    * @throws what `fn` threw; OperationTimeoutError, OperationAbortedError

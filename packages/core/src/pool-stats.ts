@@ -33,7 +33,10 @@ export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
   readonly retries: number
   /** Retries that the budget would still allow at once. */
   readonly retryBudget: number
-  /** Each host of a pool with several of them, with its role and lag; empty otherwise. The figures above are the primary's. */
+  /**
+   * Each host of a pool with replicas, or with several hosts of which the writer is wanted; empty otherwise. The figures
+   * above are the primary's.
+   */
   readonly hosts: readonly HostStats[]
   /** The circuit breaker of the server; undefined when it is off. */
   readonly breaker: BreakerStats | undefined

@@ -1,4 +1,5 @@
 import type { Emitter } from '../base/emitter.js'
+import type { BreakerStats } from '../host/host-breaker.js'
 
 /**
  * Why a statement went where it went.
@@ -14,6 +15,7 @@ import type { Emitter } from '../base/emitter.js'
  * - `under-lock`: the line of work holds an advisory lock, and must see what the last holder wrote.
  * - `no-replica`: there is none, or none could be reached.
  * - `lag`: none is within the allowed lag.
+ * - `no-position`: none tells what it shows, as on Amazon Aurora, or the primary does not tell where it has written.
  * - `causality`: none showed in time what the line of work has written.
  * - `replicas-failed`: those that were asked failed.
  * - `refused`: a replica refused the statement because it writes.
@@ -27,6 +29,7 @@ export type RouteReason =
   | 'under-lock'
   | 'no-replica'
   | 'lag'
+  | 'no-position'
   | 'causality'
   | 'replicas-failed'
   | 'refused'
@@ -46,7 +49,8 @@ export interface FailoverEvent {
   /** The host that took them before. */
   readonly from: string
   readonly to: string
-  readonly timeline: number
+  /** Undefined when the servers do not tell. */
+  readonly timeline: number | undefined
 }
 
 /** The primary is out of reach, or is none any more. */
@@ -90,6 +94,8 @@ export interface HostStats {
   readonly share: number
   /** Whether it is left out for a while because it failed. */
   readonly ejected: boolean
+  /** Its circuit breaker: the pool's own for the primary, that of its reads for any other; undefined when it is off. */
+  readonly breaker: BreakerStats | undefined
   /** Why it could not be reached at the last look; undefined when it could. */
   readonly lastError: string | undefined
   /** Connections for reads: open, in use. Those of the primary are the pool's own. */

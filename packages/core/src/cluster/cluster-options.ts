@@ -18,14 +18,16 @@ export interface ReplicaOptions {
 export interface ClusterOptions extends ReadRuleOptions {
   /**
    * Servers that follow the primary: reads inside `pool.read()` may go to them, and one of them is found when it takes the
-   * primary's place. Their connections are opened with the first read, beside the pool's `max`.
+   * primary's place. Their connections are opened with the first read, beside the pool's `max`. Of several hosts of the pool
+   * itself those that are not the primary are replicas, too.
    *
    * @default [] (everything goes to the primary)
    */
   readonly replicas?: readonly (string | ReplicaOptions)[] | undefined
   /**
    * How far a replica may be behind the primary to be read from, in milliseconds; `0` or more. `pool.read()` can ask for
-   * another value. Below about 20 hardly any replica can show that it is fresh enough.
+   * another value. Below about 20 hardly any replica can show that it is fresh enough. `Infinity` takes data of any age,
+   * also from servers that do not tell how old theirs is, such as those of Amazon Aurora.
    *
    * @default 1000
    */
@@ -38,8 +40,8 @@ export interface ClusterOptions extends ReadRuleOptions {
   readonly maxLagBytes?: number | undefined
   /**
    * How long a write waits for a server that takes writes when the primary is lost, in milliseconds; at least
-   * `acquireTimeoutMs`. A caller's own `timeoutMs` can only shorten it. Without replicas, and with one host, nobody is
-   * waited for: then `acquireTimeoutMs` holds.
+   * `acquireTimeoutMs`. A caller's own `timeoutMs` can only shorten it. It holds with `replicas`, and with several hosts of
+   * which `targetSessionAttrs` wants the writer; with one host nobody is waited for, and `acquireTimeoutMs` holds.
    *
    * @default 30000
    */

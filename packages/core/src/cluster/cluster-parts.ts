@@ -1,27 +1,19 @@
 import type { Host } from '../host/host.js'
-import type { PrimaryTrail } from '../policy/primary-trail.js'
 import type { Holder } from '../pool/waiter.js'
+import type { CausalWrites } from './causal-writes.js'
 import type { Causality } from './causality.js'
 import type { ClusterVoice } from './cluster-events.js'
-import type { Member } from './member.js'
 import type { ReadRule } from './read-rule.js'
 import type { ReadScope } from './read-scope.js'
-import type { Router } from './router.js'
-import type { Topology } from './topology.js'
-import type { WritePositions } from './write-positions.js'
+import type { ServersInSight } from './watch-servers.js'
 
 /** What a cluster is made of; create-pool.ts puts it together. */
-export interface ClusterParts {
+export interface ClusterParts extends ServersInSight {
   readonly primary: Host
-  readonly members: readonly Member[]
-  readonly topology: Topology
-  readonly router: Router
-  readonly trail: PrimaryTrail
   readonly rule: ReadRule
-  readonly positions: WritePositions
+  readonly writes: CausalWrites
   readonly events: ClusterVoice
   readonly failoverTimeoutMs: number
-  readonly causalityWaitMs: number
   /** The bounds of a read that says nothing of its own. */
   readonly scope: ReadScope
 }

@@ -2,14 +2,13 @@ import type { Clock } from '../base/clock.js'
 import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify, isReadAgain } from '../errors/classify.js'
-import { givenUp, within } from '../errors/given-up.js'
+import { givenUp } from '../errors/given-up.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
 import type { FlushMode } from '../pool/flush-mode.js'
 import type { Holder } from '../pool/waiter.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
-import type { CausalToken } from './causal-token.js'
-import type { Causality } from './causality.js'
+import type { CausalWrites } from './causal-writes.js'
 import type { HostStats, RouteReason } from './cluster-events.js'
 import type { Asking, ClusterParts } from './cluster-parts.js'
 import { hostStats } from './host-stats.js'
@@ -20,8 +19,6 @@ import type { ReadContext, ReadScope } from './read-scope.js'
 const againMs = 50
 /** How often a read that its connection was lost under is sent again, on the primary. */
 const mostReadsAgain = 10
-/** The position of a write is worth a round trip, even to reads that do not wait for a replica. */
-const leastWaitMs = 50
 
 /** How often every host is looked at while there are writes alone. */
 const everyMs = 1_000
@@ -48,6 +45,11 @@ export class Cluster {
     return this.#parts.scope
   }
 
+  /** What is known of where lines of work have written. */
+  get writes(): CausalWrites {
+    return this.#parts.writes
+  }
+
   /** Whether the text is one statement that only reads. */
   allows(text: string): boolean {
     return this.#parts.rule.allows(text)
@@ -65,21 +67,25 @@ export class Cluster {
   /**
    * A connection to a replica for a transaction that only reads; undefined when there is none that will do: then it is the
    * primary's. Each member that is tried in vain joins `excluded`.
+   *
+   * @param text what is to be told of: the statement that the transaction is there for, if it is for one alone
    */
   async takeReader(
     context: ReadContext,
     excluded: Set<Member>,
     limit: Limit,
     holder: Holder,
+    text?: string,
   ): Promise<TakenReader | undefined> {
-    if (!(await this.#isSettled(context.causality, limit))) {
-      this.#tell(undefined, 'causality', undefined)
+    const unsettled = await this.writes.settle(context.causality, limit)
+    if (unsettled !== undefined) {
+      this.#tell(undefined, unsettled, text)
       return undefined
     }
     for (;;) {
       const route = await this.#parts.router.route(context, excluded, limit)
       if (route.kind === 'primary') {
-        this.#tell(undefined, route.reason, undefined)
+        this.#tell(undefined, route.reason, text)
         return undefined
       }
       const { member, reason } = route
@@ -87,7 +93,7 @@ export class Cluster {
         const slot = await member.reader.take(limit, holder)
         member.reads += 1
         member.inFlight += 1
-        this.#tell(member, reason, undefined)
+        this.#tell(member, reason, text)
         return { member, slot }
       } catch (error) {
         if (limitReached(limit, this.#clock) !== undefined || !this.#failed(member, error)) throw error
@@ -102,14 +108,15 @@ export class Cluster {
     member.reader.release(slot)
   }
 
-  /** Something was written in this line of work; its position follows, and its reads wait for that. */
-  wrote(causality: Causality): void {
-    causality.noteSoon(this.#parts.positions.next())
-  }
-
-  /** Where the primary is now: at or behind everything that has been committed. */
-  position(): Promise<CausalToken> {
-    return this.#parts.positions.next()
+  /**
+   * A read that a replica was given has failed. Takes note of what that says of the replica, or of the text; tells whether
+   * the same may be read elsewhere.
+   */
+  readAgain({ member }: TakenReader, text: string, error: unknown): boolean {
+    if (classify(error) !== 'topology') return this.#failed(member, error)
+    this.#parts.rule.refuse(text)
+    this.#tell(undefined, 'refused', text)
+    return true
   }
 
   /**
@@ -135,8 +142,8 @@ export class Cluster {
 
   /** Each host in numbers. */
   stats(): HostStats[] {
-    const { members, topology, trail } = this.#parts
-    return hostStats(members, topology, trail, this.#clock.now())
+    const { members, topology, trail, primary } = this.#parts
+    return hostStats(members, topology, trail, this.#clock.now(), primary.watch.breaker?.stats())
   }
 
   /** As for the primary's pool. */
@@ -169,9 +176,8 @@ export class Cluster {
   async #read(config: StatementConfig, limit: Limit, asking: Asking, context: ReadContext): Promise<QueryResult> {
     const { router, rule } = this.#parts
     const excluded = new Set<Member>()
-    if (!(await this.#isSettled(context.causality, limit))) {
-      return await this.#onPrimary(config, limit, asking, 'causality')
-    }
+    const unsettled = await this.writes.settle(context.causality, limit)
+    if (unsettled !== undefined) return await this.#onPrimary(config, limit, asking, unsettled)
     for (;;) {
       const route = await router.route(context, excluded, limit)
       if (route.kind === 'primary') return await this.#onPrimary(config, limit, asking, route.reason)
@@ -222,8 +228,8 @@ export class Cluster {
     for (let attempt = 1; ; attempt += 1) {
       const { writer } = topology
       try {
-        const result = await primary.query(config, limit, holder)
-        if (causality !== undefined && !this.allows(config.text)) this.wrote(causality)
+        const result = await primary.query(config, limit, holder, reason)
+        if (causality !== undefined && !this.allows(config.text)) this.writes.wrote(causality)
         return result
       } catch (error) {
         const kind = classify(error)
@@ -237,33 +243,6 @@ export class Cluster {
         const reached = await sleep(attempt === 1 ? 0 : againMs, this.#clock, limit)
         if (reached !== undefined) throw givenUp(reached, 'cancelled', error)
       }
-    }
-  }
-
-  /**
-   * Sees to it that the position of all that was written before is known, so that a replica can be held against it. False
-   * when it could not be found out in time: then only the primary will do.
-   */
-  async #isSettled(causality: Causality | undefined, limit: Limit): Promise<boolean> {
-    if (causality === undefined || (!causality.isPending && !causality.isUnknown)) return true
-    const over = Promise.withResolvers<false>()
-    const timer = this.#clock.setTimer(Math.max(leastWaitMs, this.#parts.causalityWaitMs), () => over.resolve(false))
-    try {
-      return await within(Promise.race([this.#settle(causality), over.promise]), limit, this.#clock)
-    } finally {
-      this.#clock.clearTimer(timer)
-    }
-  }
-
-  async #settle(causality: Causality): Promise<boolean> {
-    await causality.settled()
-    if (!causality.isUnknown) return true
-    const { unknowns } = causality
-    try {
-      causality.settleUnknown(await this.position(), unknowns)
-      return true
-    } catch {
-      return false // the primary, which the read then goes to, says itself what is wrong with it
     }
   }
 

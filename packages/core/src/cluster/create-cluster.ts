@@ -3,18 +3,16 @@ import { Host } from '../host/host.js'
 import type { StatementOptions } from '../host/host-role.js'
 import { HostWatch, type HostWatchOptions } from '../host/host-watch.js'
 import type { ResetMode } from '../host/hygiene.js'
-import { PrimaryTrail } from '../policy/primary-trail.js'
 import type { BudgetShare } from '../pool/budget.js'
 import type { PoolEnvironment } from '../pool/pool-environment.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
 import type { Destination } from '../wire/destination.js'
+import { CausalWrites } from './causal-writes.js'
 import { Cluster } from './cluster.js'
 import type { ClusterVoice } from './cluster-events.js'
 import type { ResolvedClusterOptions } from './cluster-options.js'
-import { Member } from './member.js'
 import { ReadRule } from './read-rule.js'
-import { Router } from './router.js'
-import { Topology } from './topology.js'
+import { watchServers } from './watch-servers.js'
 import { WritePositions } from './write-positions.js'
 
 /** A server, and the pool of connections to it while it is a replica. */
@@ -54,9 +52,8 @@ export interface ClusterPlan {
 /** Puts a cluster together: the host that everything but reads goes to, which follows the primary, and the rest. */
 export function createCluster(plan: ClusterPlan): { readonly host: Host; readonly cluster: Cluster } {
   const { environment, watch, watching, events, options } = plan
-  const { clock, random } = environment
-  const trail = new PrimaryTrail()
-  const members = plan.places.map(({ where, destination, limits, weight, share }) => {
+  const { clock } = environment
+  const places = plan.places.map(({ where, destination, limits, weight, share }, at) => {
     const watched = new HostWatch(where, { ...watching, role: 'replica', why: 'a read' }, environment)
     const reader = new Host(destination, limits, environment, watched, {
       resetMode: plan.resetMode,
@@ -68,7 +65,7 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
         destination.open(signal).then(
           (connection) => {
             // Promoted: it says so with its next answer, and its place in the cluster is another one. Noted by the member.
-            connection.reports.onChange(() => void member.monitor.look().catch(() => undefined))
+            connection.reports.onChange(() => void servers.members[at]?.monitor.look().catch(() => undefined))
             return connection
           },
           (cause: unknown) => {
@@ -76,49 +73,34 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
           },
         ),
     })
-    const place = { where, open: (signal?: AbortSignal) => destination.open(signal), reader, weight }
-    const member = new Member(place, clock, {
-      seen: (member, sighting) => {
-        topology.seen(member, sighting)
-        if (member === topology.writer && !topology.isLost) trail.add(sighting.askedAt, sighting.lsn)
-      },
-      failed: (member, error) => topology.failed(member, error),
-    })
-    return member
+    return { where, open: (signal?: AbortSignal) => destination.open(signal), reader, weight }
   })
-  const topology = new Topology(members, clock, random, {
+  const servers = watchServers(places, environment, options.causalityWaitMs, {
     found: (member, from, timeline) => {
-      if (member !== from) trail.restart()
+      watch.where = member.where
       // Whatever was held against the old one does not count for the new one.
       watch.breaker?.hostAnswers()
       host.pool.hurry()
       if (member === from || from === undefined) return
       events.emit('failover', () => ({ from: from.where, to: member.where, timeline }))
     },
-    lost: (member, error) => {
-      trail.freeze()
-      events.emit('primary-lost', () => ({ host: member.where, error }))
-    },
+    lost: (member, error) => events.emit('primary-lost', () => ({ host: member.where, error })),
   })
   const host = new Host(plan.destination, plan.limits, environment, watch, {
     resetMode: plan.resetMode,
     statements: plan.statements,
-    open: (signal) => topology.openWriter(signal),
+    open: async (signal) => plan.destination.fitting(await servers.topology.openWriter(signal)),
     unavailableTimeoutMs: options.failoverTimeoutMs,
     share: plan.share,
   })
   const { maxLagMs, maxLagBytes, failoverTimeoutMs, causalityWaitMs } = options
   const cluster = new Cluster({
     primary: host,
-    members,
-    topology,
-    router: new Router(members, topology, trail, environment, causalityWaitMs),
-    trail,
+    ...servers,
     rule: new ReadRule(options),
-    positions: new WritePositions(host),
+    writes: new CausalWrites(new WritePositions(host), servers.topology, clock, causalityWaitMs),
     events,
     failoverTimeoutMs,
-    causalityWaitMs,
     scope: { maxLagMs, maxLagBytes },
   })
   return { host, cluster }

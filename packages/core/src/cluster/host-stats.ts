@@ -1,15 +1,21 @@
+import type { BreakerStats } from '../host/host-breaker.js'
 import type { PrimaryTrail } from '../policy/primary-trail.js'
 import type { HostStats } from './cluster-events.js'
 import type { Member } from './member.js'
 import type { Sighting } from './sighting.js'
 import type { Topology } from './topology.js'
 
-/** Each host of a cluster in numbers, as it stands at `now`. */
+/**
+ * Each host of a cluster in numbers, as it stands at `now`.
+ *
+ * @param breaker that of the pool to the primary, which follows it
+ */
 export function hostStats(
   members: readonly Member[],
   topology: Topology,
   trail: PrimaryTrail,
   now: number,
+  breaker: BreakerStats | undefined,
 ): HostStats[] {
   const all = members.reduce((sum, { reads }) => sum + reads, 0)
   return members.map((member) => {
@@ -17,7 +23,7 @@ export function hostStats(
     const replays = sighting?.standby === true ? sighting.lsn : undefined
     const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
     const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
-    const isPrimary = member === topology.writer && !topology.isLost && topology.timeline > 0
+    const isPrimary = member === topology.writer && !topology.isLost && topology.isKnown
     return {
       host: member.where,
       role: isPrimary ? 'primary' : roleOf(sighting),
@@ -29,6 +35,7 @@ export function hostStats(
       reads: member.reads,
       share: all === 0 ? 0 : member.reads / all,
       ejected: member.isEjected,
+      breaker: member === topology.writer ? breaker : reader.watch.breaker?.stats(),
       lastError: lastError instanceof Error ? lastError.message : undefined,
       total: reader.pool.total,
       active: reader.pool.active,

@@ -1,31 +1,40 @@
 import type { Clock, Timer } from '../base/clock.js'
 import type { Limit } from '../base/limit.js'
+import type { Lsn } from '../base/lsn.js'
 import { within } from '../errors/given-up.js'
 import type { Connection } from '../wire/connection.js'
-import { look, type Sighting } from './sighting.js'
+import { Scout } from './scout.js'
+import type { Sighting } from './sighting.js'
 
 /** How long a look may take, connecting included; a server that takes longer is as good as lost. */
 const boundMs = 1_000
 /** A connection that nobody has looked through for this long is closed. */
 const idleMs = 10_000
 
+/** What a look waits for, and how long at most. */
+interface Awaited {
+  readonly lsn: Lsn
+  readonly ms: number
+}
+
 /**
  * Looks at one server, through a connection of its own beside every pool: what has to be known while a pool is exhausted
  * or its server gone must not wait in that pool. One look at a time; who asks meanwhile gets the same one.
  */
 export class Monitor {
-  readonly #open: () => Promise<Connection>
+  readonly #open: (signal: AbortSignal) => Promise<Connection>
   readonly #clock: Clock
   readonly #onSeen: (sighting: Sighting) => void
   readonly #onFailed: (error: unknown) => void
   #connection: Connection | undefined
+  #scout: Scout | undefined
   #looking: Promise<Sighting> | undefined
   #idleTimer: Timer | undefined
   #askedAt = Number.NEGATIVE_INFINITY
   #ended = false
 
   constructor(
-    open: () => Promise<Connection>,
+    open: (signal: AbortSignal) => Promise<Connection>,
     clock: Clock,
     onSeen: (sighting: Sighting) => void,
     onFailed: (error: unknown) => void,
@@ -46,10 +55,24 @@ export class Monitor {
     return this.#looking !== undefined
   }
 
+  /** Whether the server can wait until it has replayed something; undefined while that is not known. */
+  get waits(): boolean | undefined {
+    return this.#scout?.waits
+  }
+
   /** Looks now, or joins the look that is under way; rejects when the server does not answer in time. */
   look(): Promise<Sighting> {
+    return this.#join(undefined)
+  }
+
+  /** Looks when the server has replayed up to `lsn`, or after `ms` milliseconds; at once when it cannot wait. */
+  lookAfter(lsn: Lsn, ms: number): Promise<Sighting> {
+    return this.#join({ lsn, ms })
+  }
+
+  #join(awaited: Awaited | undefined): Promise<Sighting> {
     if (this.#ended) return Promise.reject(new Error('the pool has ended'))
-    this.#looking ??= this.#look().finally(() => {
+    this.#looking ??= this.#look(awaited).finally(() => {
       this.#looking = undefined
       this.#closeWhenIdle()
     })
@@ -64,13 +87,17 @@ export class Monitor {
     await this.#close()
   }
 
-  async #look(): Promise<Sighting> {
-    const askedAt = this.#clock.now()
-    this.#askedAt = askedAt
-    const limit: Limit = { deadlineAt: askedAt + boundMs, timeoutMs: boundMs, signal: undefined }
+  async #look(awaited: Awaited | undefined): Promise<Sighting> {
+    this.#askedAt = this.#clock.now()
+    const timeoutMs = boundMs + (awaited?.ms ?? 0)
+    const limit: Limit = { deadlineAt: this.#askedAt + timeoutMs, timeoutMs, signal: undefined }
     try {
-      const connection = await this.#connected(limit)
-      const sighting = await look(connection, limit, askedAt)
+      const scout = await this.#connected(limit)
+      if (awaited !== undefined) {
+        await scout.waitForReplay(awaited.lsn, awaited.ms, limit)
+        this.#askedAt = this.#clock.now()
+      }
+      const sighting = await scout.look(limit, this.#askedAt)
       this.#onSeen(sighting)
       return sighting
     } catch (error) {
@@ -81,13 +108,17 @@ export class Monitor {
     }
   }
 
-  async #connected(limit: Limit): Promise<Connection> {
-    if (this.#connection?.isAlive === true) return this.#connection
-    const opening = this.#open()
+  async #connected(limit: Limit): Promise<Scout> {
+    if (this.#connection?.isAlive === true && this.#scout !== undefined) return this.#scout
+    const attempt = new AbortController()
+    const opening = this.#open(attempt.signal)
     try {
       this.#connection = await within(opening, limit, this.#clock)
-      return this.#connection
+      // What the server can do is found out anew: it may have been replaced by another version.
+      this.#scout = new Scout(this.#connection)
+      return this.#scout
     } catch (error) {
+      attempt.abort()
       // One that opens after all has nobody to look through it any more; a failure has been told.
       opening.then(
         (late) => late.destroy(),

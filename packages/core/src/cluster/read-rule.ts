@@ -21,7 +21,8 @@ export interface ReadRuleOptions {
 
 /** Words that stand in a statement that changes something, wherever it is; or, harmlessly, for a column of that name. */
 const changing: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge', 'into'])
-const beginnings: ReadonlySet<string> = new Set(['select', 'values', 'table', 'with', 'show'])
+/** `close` ends a stream: it neither reads nor changes anything. */
+const beginnings: ReadonlySet<string> = new Set(['select', 'values', 'table', 'with', 'show', 'close'])
 const locking: ReadonlySet<string> = new Set(['update', 'share', 'no', 'key'])
 
 /** How many texts are remembered, and how long one may be that is looked at: a longer one is not worth the time. */

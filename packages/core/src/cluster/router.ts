@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.js'
-import { type Limit, limitReached } from '../base/limit.js'
+import type { Limit } from '../base/limit.js'
 import type { Random } from '../base/random.js'
 import { sleep } from '../base/sleep.js'
 import { givenUp, within } from '../errors/given-up.js'
@@ -20,6 +20,11 @@ const looksPerLag = 4
 /** Pauses between looks while a read waits for a replica, in milliseconds. */
 const firstPauseMs = 1
 const longestPauseMs = 8
+/**
+ * How long a server that can wait by itself is left to it. Looks at it stand in line meanwhile, and so do waits for an
+ * earlier place, which may be there already.
+ */
+const longestWaitMs = 25
 
 /** Where a read is to go. */
 export type Route =
@@ -82,15 +87,15 @@ export class Router {
     if (replicas.length === 0) return { kind: 'primary', reason: excluded.size > 0 ? 'replicas-failed' : 'no-replica' }
     const now = this.#clock.now()
     const fresh = replicas.filter(({ sighting }) => {
+      // What it shows is not known: enough only for who takes data of any age.
+      if (sighting?.lsn === undefined) return scope.maxLagMs === Number.POSITIVE_INFINITY
       // One that has not followed a promotion is behind by all that came after, whatever the numbers say.
-      if (sighting === undefined || sighting.timeline < this.#topology.timeline) return false
+      if ((sighting.timeline ?? 0) < this.#topology.timeline) return false
       return isFreshEnough(this.#trail, sighting.lsn, scope, now)
     })
-    if (fresh.length === 0) return { kind: 'primary', reason: 'lag' }
-    const able = fresh.filter(
-      ({ sighting }) => token === undefined || (sighting !== undefined && shows(sighting, token)),
-    )
-    if (able.length === 0) return { kind: 'primary', reason: 'causality' }
+    if (fresh.length === 0) return { kind: 'primary', reason: replicas.some(tellsPlace) ? 'lag' : 'no-position' }
+    const able = fresh.filter((member) => token === undefined || showsAll(member, token))
+    if (able.length === 0) return { kind: 'primary', reason: fresh.some(tellsPlace) ? 'causality' : 'no-position' }
     const { hosts, panic } = inUse(able, (member) => member.isEjected)
     const member = pickOfTwo(hosts, this.#random)
     if (member === undefined) throw new Error('bug: no member was picked out of several')
@@ -107,9 +112,7 @@ export class Router {
       if (route.kind === 'replica' || route.reason !== 'causality') return route
       const left = until - this.#clock.now()
       if (left <= 0) return route
-      const reached = limitReached(limit, this.#clock) ?? (await sleep(Math.min(pauseMs, left), this.#clock, limit))
-      if (reached !== undefined) throw givenUp(reached, 'not-sent')
-      const looks = this.#others(excluded).map(({ monitor }) => monitor.look())
+      const looks = this.#others(excluded).map((member) => this.#lookAgain(member, token, pauseMs, left, limit))
       // The first to answer may be the one; those that do not answer are not waited for. All failing is no error here.
       await within(
         Promise.any(looks).catch(() => undefined),
@@ -117,6 +120,25 @@ export class Router {
         this.#clock,
       )
     }
+  }
+
+  /** Looks at a replica when it may show more: when it says so itself, or, where it cannot, after a pause. */
+  async #lookAgain(
+    { monitor, sighting }: Member,
+    token: CausalToken,
+    pauseMs: number,
+    left: number,
+    limit: Limit,
+  ): Promise<void> {
+    // The server knows places, and no timelines.
+    const lacksReplayAlone = sighting?.standby === true && (sighting.timeline ?? 0) >= token.timeline
+    if (lacksReplayAlone && monitor.waits !== false) {
+      await monitor.lookAfter(token.lsn, Math.min(longestWaitMs, left))
+      return
+    }
+    const reached = await sleep(Math.min(pauseMs, left), this.#clock, limit)
+    if (reached !== undefined) throw givenUp(reached, 'not-sent')
+    await monitor.look()
   }
 
   /** Looks at every host of which too little is known by now, in the background. */
@@ -128,4 +150,13 @@ export class Router {
       monitor.look().catch(() => undefined) // noted by the member
     }
   }
+}
+
+function tellsPlace({ sighting }: Member): boolean {
+  return sighting?.lsn !== undefined
+}
+
+function showsAll({ sighting }: Member, token: CausalToken): boolean {
+  if (sighting?.timeline === undefined || sighting.lsn === undefined) return false
+  return shows({ timeline: sighting.timeline, lsn: sighting.lsn }, token)
 }

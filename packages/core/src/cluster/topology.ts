@@ -4,7 +4,8 @@ import { classify } from '../errors/classify.js'
 import { type HostReport, NoPrimaryError } from '../errors/cluster-errors.js'
 import type { Connection } from '../wire/connection.js'
 import type { Member } from './member.js'
-import { look, type Sighting } from './sighting.js'
+import { Scout } from './scout.js'
+import type { Sighting } from './sighting.js'
 
 /** Between two rounds of questions while there is no primary, in milliseconds. */
 const roundMs = 100
@@ -15,8 +16,8 @@ const lookBoundMs = 2_000
 
 /** What the topology tells. */
 export interface TopologyNews {
-  /** This member takes writes from here on; `from` did before. */
-  found(member: Member, from: Member | undefined, timeline: number): void
+  /** This member takes writes from here on; `from` did before, undefined when none is known. */
+  found(member: Member, from: Member | undefined, timeline: number | undefined): void
   /** The member that took writes does so no more, or cannot be reached. */
   lost(member: Member, error: unknown): void
 }
@@ -34,7 +35,9 @@ export class Topology {
   #writer: Member | undefined
   #isLost = false
   #lostAt = 0
+  /** The latest timeline that was seen; 0 while none was, as on a server that does not tell. */
   #timeline = 0
+  #isKnown = false
   #finding: Promise<Member | undefined> | undefined
   #isWatching = false
   #ended = false
@@ -58,7 +61,11 @@ export class Topology {
   get isLost(): boolean {
     return this.#isLost
   }
-  /** The latest timeline that was seen; 0 before anything was. */
+  /** Whether a primary was seen yet, and not only taken for granted. */
+  get isKnown(): boolean {
+    return this.#isKnown
+  }
+  /** The latest timeline that was seen; 0 while none was. */
   get timeline(): number {
     return this.#timeline
   }
@@ -69,9 +76,10 @@ export class Topology {
     const tried = new Set<Member>()
     for (;;) {
       // Before anything was seen nobody is believed: the first of the list may have been replaced long ago.
-      const isSure = this.#timeline > 0 && !this.#isLost && tried.size === 0
+      const isSure = this.#isKnown && !this.#isLost && tried.size === 0
       const member = isSure ? this.#writer : await this.find()
-      if (member === undefined || tried.has(member)) throw failure ?? this.#refusal() ?? this.#noPrimary()
+      if (member === undefined) throw this.#refusal() ?? this.#noPrimary()
+      if (tried.has(member)) throw failure
       tried.add(member)
       try {
         return await this.#openAt(member, signal)
@@ -93,14 +101,16 @@ export class Topology {
   }
 
   /** Something was seen of a member, whoever asked. */
-  seen(member: Member, { standby, timeline }: Sighting): void {
+  seen(member: Member, sighting: Sighting): void {
+    const { standby } = sighting
+    const timeline = timelineOf(sighting)
     if (standby) {
       if (member === this.#writer) this.#lose(member, new Error('it follows another server'))
       return
     }
     if (timeline < this.#timeline) {
       if (member === this.#writer) this.#lose(member, new Error(oldTimeline(member, timeline, this.#timeline)))
-    } else if (member === this.#writer || (timeline > this.#timeline && this.#timeline > 0)) {
+    } else if (member === this.#writer || (timeline > this.#timeline && this.#isKnown)) {
       this.#found(member, timeline)
     }
   }
@@ -119,10 +129,11 @@ export class Topology {
     try {
       const now = this.#clock.now()
       const limit = { deadlineAt: now + lookBoundMs, timeoutMs: lookBoundMs, signal: undefined }
-      const sighting = await look(connection, limit, now)
+      const sighting = await new Scout(connection).look(limit, now)
       if (sighting.standby) throw new Error(`${member.where} follows another server`)
-      if (sighting.timeline < this.#timeline) throw new Error(oldTimeline(member, sighting.timeline, this.#timeline))
-      this.#found(member, sighting.timeline)
+      const timeline = timelineOf(sighting)
+      if (timeline < this.#timeline) throw new Error(oldTimeline(member, timeline, this.#timeline))
+      this.#found(member, timeline)
     } catch (error) {
       connection.destroy()
       throw error
@@ -134,11 +145,12 @@ export class Topology {
   }
 
   async #round(): Promise<Member | undefined> {
-    const answers: { readonly member: Member; readonly sighting: Sighting }[] = []
+    const answers: { readonly member: Member; readonly timeline: number }[] = []
     const asked = this.#members.map((member) =>
       member.monitor.look().then(
         (sighting) => {
-          if (!sighting.standby && sighting.timeline >= this.#timeline) answers.push({ member, sighting })
+          const timeline = timelineOf(sighting)
+          if (!sighting.standby && timeline >= this.#timeline) answers.push({ member, timeline })
           if (answers.length > 0) enough.resolve()
         },
         () => undefined, // noted by the member, and named should no other be found
@@ -150,10 +162,9 @@ export class Topology {
     // Another one may have a later timeline: the first to answer may be the one that was replaced.
     await this.#atMost(othersMs, all)
     let best = answers.find(({ member }) => member === this.#writer) ?? answers[0]
-    for (const answer of answers)
-      if (best !== undefined && answer.sighting.timeline > best.sighting.timeline) best = answer
-    if (best === undefined || best.sighting.timeline < this.#timeline) return undefined
-    this.#found(best.member, best.sighting.timeline)
+    for (const answer of answers) if (best !== undefined && answer.timeline > best.timeline) best = answer
+    if (best === undefined || best.timeline < this.#timeline) return undefined
+    this.#found(best.member, best.timeline)
     return best.member
   }
 
@@ -165,9 +176,10 @@ export class Topology {
   }
 
   #found(member: Member, timeline: number): void {
-    const from = this.#writer
+    const from = this.#isKnown ? this.#writer : undefined
     const isNews = member !== from || this.#isLost || timeline > this.#timeline
     this.#timeline = Math.max(this.#timeline, timeline)
+    this.#isKnown = true
     this.#writer = member
     this.#isLost = false
     if (!isNews) return
@@ -177,7 +189,7 @@ export class Topology {
       this.#connections.delete(connection)
       connection.destroy()
     }
-    this.#news.found(member, from, timeline)
+    this.#news.found(member, from, timeline === 0 ? undefined : timeline)
   }
 
   #lose(member: Member, error: unknown): void {
@@ -185,7 +197,8 @@ export class Topology {
     if (!this.#isLost) {
       this.#isLost = true
       this.#lostAt = this.#clock.now()
-      this.#news.lost(member, error)
+      // The first of the list may never have been the primary: then it is no loss.
+      if (this.#isKnown || member.sighting?.standby !== true) this.#news.lost(member, error)
     }
     if (!this.#isWatching) void this.#watch()
   }
@@ -220,8 +233,13 @@ export class Topology {
     if (sighting === undefined)
       return lastError instanceof Error ? lastError.message || lastError.name : 'no answer yet'
     if (sighting.standby) return 'it follows another server'
-    return `it was replaced: its timeline is ${sighting.timeline}, and ${this.#timeline} was seen`
+    return `it was replaced: its timeline is ${timelineOf(sighting)}, and ${this.#timeline} was seen`
   }
+}
+
+/** That of a server that does not tell is older than any: where others tell, it is no safe place to write to. */
+function timelineOf({ timeline = 0 }: Sighting): number {
+  return timeline
 }
 
 function oldTimeline(member: Member, its: number, seen: number): string {

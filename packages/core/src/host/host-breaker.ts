@@ -19,6 +19,8 @@ export interface BreakerStats extends BreakerFigures {
   readonly state: BreakerState
   /** Why it last changed; undefined while it never has. */
   readonly reason: BreakerTransition['reason'] | undefined
+  /** How long it has been in this state, in milliseconds. */
+  readonly sinceMs: number
   /** How long until calls are let through again, in milliseconds; `0` unless open. */
   readonly retryAfterMs: number
   /** How often it has opened since the pool was made. */
@@ -33,7 +35,7 @@ export interface BreakerStats extends BreakerFigures {
  * them for callers who are content to wait, and a restart that all of them survive is no reason to send anybody away.
  */
 export class HostBreaker<Key extends object> {
-  readonly #where: string
+  readonly #where: () => string
   readonly #clock: Clock
   readonly #slowAfterMs: number
   readonly #breaker: CircuitBreaker
@@ -44,20 +46,26 @@ export class HostBreaker<Key extends object> {
   /** A statement's time was up and the host did not even answer to that; and no sign of life since. */
   #isSilent = false
   #lastReason: BreakerTransition['reason'] | undefined
+  #changedAt: number
   #opened = 0
 
-  /** @param changed called after each change of state */
+  /**
+   * @param where which host it is at the moment, for messages
+   * @param changed called after each change of state
+   */
   constructor(
-    where: string,
+    where: () => string,
     options: ResolvedBreakerOptions,
     environment: { readonly clock: Clock; readonly random: Random },
     changed: (transition: BreakerTransition, lastFailure: unknown) => void,
   ) {
     this.#where = where
     this.#clock = environment.clock
+    this.#changedAt = environment.clock.now()
     this.#slowAfterMs = options.slowAfterMs
     this.#breaker = new CircuitBreaker(options, environment.random, (transition) => {
       this.#lastReason = transition.reason
+      this.#changedAt = this.#clock.now()
       if (transition.to === 'open') this.#opened += 1
       changed(transition, this.#lastFailure)
     })
@@ -77,6 +85,7 @@ export class HostBreaker<Key extends object> {
     return {
       state: this.#breaker.state,
       reason: this.#lastReason,
+      sinceMs: now - this.#changedAt,
       retryAfterMs: this.#breaker.retryAfterMs(now),
       opened: this.#opened,
       ...this.#breaker.figures(now),
@@ -108,7 +117,7 @@ export class HostBreaker<Key extends object> {
     const cause = this.#lastFailure
     const figures = this.#breaker.figures(now)
     const options = cause === undefined ? undefined : { cause }
-    return new BreakerOpenError(this.#where, this.#breaker.retryAfterMs(now), figures, options)
+    return new BreakerOpenError(this.#where(), this.#breaker.retryAfterMs(now), figures, options)
   }
 
   /** An admitted caller got this connection. What is run on it says how the probe went. */

@@ -1,7 +1,7 @@
 import type { Limit } from '../base/limit.js'
 import { OperationAbortedError } from '../errors/operation-errors.js'
 import type { PoolFigures } from '../errors/pool-errors.js'
-import type { QueryResult } from '../wire/query-result.js'
+import type { Connection } from '../wire/connection.js'
 import { Statement } from '../wire/statement.js'
 import type { Host } from './host.js'
 import type { BreakerStats } from './host-breaker.js'
@@ -33,8 +33,8 @@ export interface HostHealth {
 export async function healthOf(host: Host, limit: Limit): Promise<HostHealth> {
   const { clock } = host.environment
   const since = clock.now()
-  const found = (role: HostRole, status: 'up' | 'down'): HostHealth => ({
-    where: host.where,
+  const found = (where: string, role: HostRole, status: 'up' | 'down'): HostHealth => ({
+    where,
     role,
     status,
     latencyMs: clock.now() - since,
@@ -42,23 +42,34 @@ export async function healthOf(host: Host, limit: Limit): Promise<HostHealth> {
     figures: host.pool.figures(),
   })
   try {
-    const { rows } = await ask(host, limit)
-    const [row] = rows as { readonly standby: boolean }[]
-    return found(row?.standby === true ? 'replica' : 'primary', 'up')
+    const { where, role } = await ask(host, limit)
+    return found(where, role, 'up')
   } catch (error) {
     if (error instanceof OperationAbortedError) throw error
-    return { ...found(host.watch.role, 'down'), error }
+    return { ...found(host.where, host.watch.role, 'down'), error }
   }
 }
 
 const text = 'select pg_is_in_recovery() as standby'
 
-async function ask(host: Host, limit: Limit): Promise<QueryResult> {
+/** Which server answered, and what it is. */
+interface Answer {
+  readonly where: string
+  readonly role: HostRole
+}
+
+async function ask(host: Host, limit: Limit): Promise<Answer> {
   const slot = host.pool.tryAcquire()
-  if (slot === undefined) return await host.aside((connection) => connection.run(new Statement({ text }), limit), limit)
+  if (slot === undefined) return await host.aside((connection) => askOn(connection, limit), limit)
   try {
-    return await slot.resource.run(new Statement({ text }), limit)
+    return await askOn(slot.resource, limit)
   } finally {
     host.release(slot)
   }
+}
+
+async function askOn(connection: Connection, limit: Limit): Promise<Answer> {
+  const { rows } = await connection.run(new Statement({ text }), limit)
+  const [row] = rows as { readonly standby: boolean }[]
+  return { where: connection.where, role: row?.standby === true ? 'replica' : 'primary' }
 }

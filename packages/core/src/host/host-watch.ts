@@ -38,13 +38,13 @@ export interface HostWatchOptions {
 export class HostWatch implements PoolObserver<Connection>, StatementObserver<Connection> {
   readonly tally = new HostTally()
   readonly breaker: HostBreaker<Connection> | undefined
-  /** What the host is at the moment; changes with a promotion. */
-  role: HostRole
+  /** Which server it is at the moment, for what is about no connection; changes when another one takes its place. */
+  where: string
+  readonly role: HostRole
   /** Called when the breaker has opened; set by the host. */
   whenOpened: () => void = () => undefined
   /** How many callers wait; set by the host. */
   waiting: () => number = () => 0
-  readonly #where: string
   readonly #options: HostWatchOptions
   readonly #environment: PoolEnvironment
   readonly #events: Announcer<HostEvents>
@@ -57,7 +57,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   constructor(where: string, options: HostWatchOptions, environment: PoolEnvironment) {
     const { events, breaker, role } = options
     this.role = role
-    this.#where = where
+    this.where = where
     this.#options = options
     this.#environment = environment
     this.#events = events
@@ -68,7 +68,12 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     this.breaker =
       breaker === undefined
         ? undefined
-        : new HostBreaker(where, breaker, environment, (transition, error) => this.#breakerChanged(transition, error))
+        : new HostBreaker(
+            () => this.where,
+            breaker,
+            environment,
+            (transition, error) => this.#breakerChanged(transition, error),
+          )
   }
 
   // What the pool tells
@@ -76,7 +81,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   acquired(slot: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
     if (this.#acquire.isHeard) {
-      this.#acquire.tell({ ...this.#host(), pid: slot.resource.pid, waitMs, waiting: this.waiting() })
+      this.#acquire.tell({ ...this.#at(slot.resource), waitMs, waiting: this.waiting() })
     }
   }
 
@@ -88,14 +93,14 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     this.breaker?.gaveBack(slot.resource)
     if (this.#release.isHeard) {
       const heldMs = this.#environment.clock.now() - slot.busySince
-      this.#release.tell({ ...this.#host(), pid: slot.resource.pid, heldMs })
+      this.#release.tell({ ...this.#at(slot.resource), heldMs })
     }
   }
 
   closing(slot: Slot<Connection>, reason: CloseReason): void {
     this.#events.emit('close', () => {
       const ageMs = this.#environment.clock.now() - slot.openedAt
-      return { ...this.#host(), pid: slot.resource.pid, reason, ageMs, uses: slot.uses }
+      return { ...this.#at(slot.resource), reason, ageMs, uses: slot.uses }
     })
   }
 
@@ -110,7 +115,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   connected(connection: Connection, durationMs: number): void {
     this.breaker?.signOfLife()
     this.breaker?.hostAnswers()
-    this.#events.emit('connect', () => ({ ...this.#host(), pid: connection.pid, durationMs }))
+    this.#events.emit('connect', () => ({ ...this.#at(connection), durationMs }))
   }
 
   connectFailed(error: unknown, durationMs: number): void {
@@ -120,7 +125,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
 
   /** A connection ended that nobody had ended. */
   lost(connection: Connection, error: unknown): void {
-    this.#events.emit('error', () => ({ ...this.#host(), pid: connection.pid, error }))
+    this.#events.emit('error', () => ({ ...this.#at(connection), error }))
   }
 
   /** A caller got no connection, after so long. */
@@ -146,7 +151,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   asked(statement: Operation, connection: Connection): number {
     if (this.#traces.isHeard && statement.text !== '') {
       const { text, name } = statement
-      this.#traces.start(statement, { pool: this.#options.pool, ...this.#host(), pid: connection.pid, text, name })
+      this.#traces.start(statement, { pool: this.#options.pool, ...this.#at(connection), text, name })
     }
     return this.breaker === undefined ? 0 : this.breaker.epoch
   }
@@ -183,8 +188,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   ): QueryEvent {
     const { command, rowCount } = error === undefined ? outcomeOf(statement) : failed
     return {
-      ...this.#host(),
-      pid: connection.pid,
+      ...this.#at(connection),
       text: statement.text,
       name: statement.name,
       durationMs: durationMs ?? 0,
@@ -202,7 +206,12 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   }
 
   #host(): { readonly host: string; readonly role: HostRole } {
-    return { host: this.#where, role: this.role }
+    return { host: this.where, role: this.role }
+  }
+
+  /** What is about a connection names the server that this one leads to, whichever is the primary by now. */
+  #at({ where, pid }: Connection): { readonly host: string; readonly role: HostRole; readonly pid: number } {
+    return { host: where, role: this.role, pid }
   }
 }
 

@@ -33,8 +33,6 @@ export class Host {
   readonly environment: PoolEnvironment
   /** Keeps its numbers and its circuit breaker. */
   readonly watch: HostWatch
-  /** `127.0.0.1:5432`. */
-  readonly where: string
   readonly #openOne: (signal?: AbortSignal) => Promise<Connection>
   readonly #unavailableTimeoutMs: number
   readonly lanes: Lanes
@@ -57,7 +55,6 @@ export class Host {
     const { open = (signal) => destination.open(signal), failsFast = false } = role
     this.#openOne = open
     this.#unavailableTimeoutMs = role.unavailableTimeoutMs ?? 0
-    this.where = destination.where
     this.watch = watch
     this.#destination = destination
     this.#limits = limits
@@ -96,6 +93,11 @@ export class Host {
       this.pool.turnAwayWaiting(() => breaker.refusal())
       look()
     }
+  }
+
+  /** Which server it is at the moment: `127.0.0.1:5432`. */
+  get where(): string {
+    return this.watch.where
   }
 
   /** Whether statements may be sent on connections that others use: not to a host that fails. */

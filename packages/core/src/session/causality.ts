@@ -32,7 +32,7 @@ export async function withCausality<T>(
 export async function causalToken({ ambient, cluster, host }: SessionEnvironment): Promise<string | undefined> {
   const causality = ambient.current?.causality
   const position = (): ReturnType<WritePositions['next']> =>
-    cluster === undefined ? new WritePositions(host).next() : cluster.position()
+    cluster === undefined ? new WritePositions(host).next() : cluster.writes.position()
   if (causality === undefined || cluster === undefined) return formatToken(await position())
   await causality.settled()
   if (causality.isUnknown) {

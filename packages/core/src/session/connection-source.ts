@@ -1,5 +1,6 @@
 import type { Limit } from '../base/limit.js'
 import type { Cluster, TakenReader } from '../cluster/cluster.js'
+import type { Asking } from '../cluster/cluster-parts.js'
 import type { Member } from '../cluster/member.js'
 import type { ReadContext } from '../cluster/read-scope.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
@@ -39,11 +40,39 @@ export function fromPool(host: Host, holder: Holder, cluster?: Cluster): Connect
   }
 }
 
+/** A connection for work that only reads. */
+export interface ReadSource extends ConnectionSource {
+  /** That work has failed before it gave anything: whether the next `take` leads to where it may be done again. */
+  again(error: unknown): boolean
+}
+
+/**
+ * Where a line of work reads from, if it asked for replicas and they may be asked.
+ *
+ * @param text the one statement that the connection is for; it has to be allowed on a replica
+ */
+export function sourceOfReads(
+  cluster: Cluster | undefined,
+  host: Host,
+  { reading, causality, isUnderLock }: Asking,
+  holder: Holder,
+  text?: string,
+): ReadSource | undefined {
+  if (cluster === undefined || reading === undefined || isUnderLock) return undefined
+  return fromReplicas(cluster, host, holder, { scope: reading, causality }, text)
+}
+
 /**
  * A connection to a replica, for a transaction that only reads; to the primary when no replica will do, or when the
  * transaction has met a statement that is not known to be a mere read.
  */
-export function fromReplicas(cluster: Cluster, host: Host, holder: Holder, context: ReadContext): ConnectionSource {
+function fromReplicas(
+  cluster: Cluster,
+  host: Host,
+  holder: Holder,
+  context: ReadContext,
+  text: string | undefined,
+): ReadSource {
   const excluded = new Set<Member>()
   const primary = fromPool(host, holder, cluster)
   let taken: TakenReader | undefined
@@ -51,7 +80,7 @@ export function fromReplicas(cluster: Cluster, host: Host, holder: Holder, conte
   return {
     isRenewable: true,
     async take(limit) {
-      taken = belongsToPrimary ? undefined : await cluster.takeReader(context, excluded, limit, holder)
+      taken = belongsToPrimary ? undefined : await cluster.takeReader(context, excluded, limit, holder, text)
       belongsToPrimary = taken === undefined
       if (taken === undefined) return await primary.take(limit)
       // Should this attempt fail, the next one goes elsewhere.
@@ -73,6 +102,7 @@ export function fromReplicas(cluster: Cluster, host: Host, holder: Holder, conte
       belongsToPrimary = true
       return true
     },
+    again: (error) => taken !== undefined && text !== undefined && cluster.readAgain(taken, text, error),
   }
 }
 

@@ -1,10 +1,9 @@
 import type { Limit } from '../base/limit.js'
-import type { Asking } from '../cluster/cluster-parts.js'
 import { runExclusive } from '../host/run-exclusive.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
-import type { AmbientContext } from './ambient.js'
+import { askingOf } from './asking.js'
 import type { SessionEnvironment } from './session-environment.js'
 
 /**
@@ -29,12 +28,3 @@ export function executeJoined(
   if (cluster === undefined) return host.query(config, limit, context?.holder)
   return cluster.execute(config, limit, askingOf(context))
 }
-
-/** What a statement may do here, and what it must see. */
-function askingOf(context: AmbientContext | undefined): Asking {
-  if (context === undefined) return asksForNothing
-  const { reading, causality, locks, holder } = context
-  return { reading, causality, isUnderLock: locks.size > 0, holder }
-}
-
-const asksForNothing: Asking = { reading: undefined, causality: undefined, isUnderLock: false, holder: undefined }

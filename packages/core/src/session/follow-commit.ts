@@ -9,5 +9,9 @@ export function commitFollower(
 ): CommitFollower | undefined {
   const causality = ambient.current?.causality
   if (cluster === undefined || causality === undefined || readOnly === true) return undefined
+  if (cluster.writes.isMute) {
+    causality.noteUnknown()
+    return undefined
+  }
   return new CommitFollower(causality)
 }

@@ -6,7 +6,8 @@ import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { CommitUnknownError } from '../errors/transaction-errors.js'
 import { fullJitter } from '../policy/backoff.js'
 import type { Holder } from '../pool/waiter.js'
-import { type ConnectionSource, fromPool, fromReplicas } from './connection-source.js'
+import { askingOf } from './asking.js'
+import { type ConnectionSource, fromPool, sourceOfReads } from './connection-source.js'
 import { endedError } from './ended-transaction.js'
 import { commitFollower } from './follow-commit.js'
 import type { HookName, Hooks } from './hooks.js'
@@ -189,11 +190,8 @@ function isAllowed(reason: ErrorClass, retries: readonly RetryReason[], attempts
 /** Only where somebody asked for replicas, and only for what can do nothing but read. */
 function sourceOf(environment: SessionEnvironment, options: TransactionOptions, holder: Holder): ConnectionSource {
   const { ambient, cluster, host } = environment
-  const context = ambient.current
-  if (cluster === undefined || context?.reading === undefined || !fitsReplica(options) || context.locks.size > 0) {
-    return fromPool(host, holder, cluster)
-  }
-  return fromReplicas(cluster, host, holder, { scope: context.reading, causality: context.causality })
+  const reads = fitsReplica(options) ? sourceOfReads(cluster, host, askingOf(ambient.current), holder) : undefined
+  return reads ?? fromPool(host, holder, cluster)
 }
 
 /** https://www.postgresql.org/docs/18/hot-standby.html#HOT-STANDBY-USERS */

@@ -55,7 +55,8 @@ export interface ConnectOptions {
   readonly channelBinding?: ChannelBinding | undefined
   /**
    * What a connection must be like to be used, with several hosts: which of them takes writes, or does not. A connection
-   * that is not so any more, because its server was promoted, is replaced when it comes back.
+   * that is not so any more, because its server was promoted, is replaced when it comes back. With `'read-write'` and
+   * `'primary'` several hosts are a cluster, as with `replicas`: a new primary is waited for, and an old one not written to.
    *
    * @default PGTARGETSESSIONATTRS or 'any'
    */

@@ -6,7 +6,7 @@ import { givenUp } from '../errors/given-up.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { markStalePlan } from '../errors/stale-plan.js'
 import { Canceller } from './canceller.js'
-import type { Endpoint } from './endpoint.js'
+import { endpointText } from './endpoint.js'
 import type { Exchange } from './exchange.js'
 import { Flight } from './flight.js'
 import { ForeignStatement, type Submittable } from './foreign-statement.js'
@@ -48,6 +48,8 @@ export class Connection implements AnswerDesk {
   observer: StatementObserver<Connection> | undefined
   /** What the server tells of its role in a cluster. */
   readonly reports: RoleReports
+  /** Where it goes: the one of several endpoints that it was opened at, for people. */
+  where: string
   readonly #internals: ClientInternals
   readonly #clock: Clock
   readonly #queue: Operation[] = []
@@ -66,6 +68,7 @@ export class Connection implements AnswerDesk {
   private constructor(client: pg.Client, clock: Clock) {
     this.client = client
     this.#internals = client as unknown as ClientInternals
+    this.where = endpointText(this.#internals)
     this.#clock = clock
     this.#flight = new Flight(clock)
     this.#canceller = new Canceller(this.#internals, clock, this.#flight, {
@@ -109,10 +112,6 @@ export class Connection implements AnswerDesk {
   /** Process id of the backend. */
   get pid(): number {
     return this.#internals.processID ?? 0
-  }
-  /** Where it goes: the one of several endpoints that it was opened at. */
-  get endpoint(): Endpoint {
-    return { host: this.#internals.host, port: this.#internals.port }
   }
   /** What the server said of its transaction at the last answer. */
   get status(): TransactionStatus {

@@ -60,7 +60,10 @@ export class Destination {
     const attempts = tlsAttempts(this.#settings.tls, endpoint)
     for (const [at, ssl] of attempts.entries()) {
       try {
-        return await this.#openWith(clientConfig(this.#settings, this.#poolName, endpoint, ssl), signal)
+        const connection = await this.#openWith(clientConfig(this.#settings, this.#poolName, endpoint, ssl), signal)
+        // As it was given: what was connected to may be its address.
+        connection.where = endpointText(endpoint)
+        return connection
       } catch (error) {
         // The other way is worth a try when the server, or TLS, has refused this one; not when nobody answers.
         if (at === attempts.length - 1 || signal?.aborted === true || !isAboutEncryption(error)) throw error
@@ -73,6 +76,19 @@ export class Destination {
   suits(connection: Connection): boolean {
     if (this.targetSessionAttrs === 'any' || this.targetSessionAttrs === 'prefer-standby') return true
     return misfit(connection.reports, this.targetSessionAttrs) === undefined
+  }
+
+  /** Whether a session must take writes. */
+  get wantsWriter(): boolean {
+    return this.targetSessionAttrs === 'read-write' || this.targetSessionAttrs === 'primary'
+  }
+
+  /** A connection that was opened by other means, if its session is what was asked for; else it is torn down. */
+  fitting(connection: Connection): Connection {
+    const why = misfit(connection.reports, this.targetSessionAttrs)
+    if (why === undefined) return connection
+    connection.destroy()
+    throw new Error(`${connection.where} ${why}, and ${this.targetSessionAttrs} is wanted`)
   }
 
   /** What `pg` would be given for the first endpoint; for those who ask a `pg.Pool` for its options. */

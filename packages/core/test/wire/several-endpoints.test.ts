@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:net'
 import { type Cluster, startCluster } from '@pg-lifeguard/testing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { NoPrimaryError } from '../../src/errors/cluster-errors.js'
 import { ServerUnavailableError } from '../../src/errors/pool-errors.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
@@ -93,13 +94,23 @@ test('load_balance_hosts=random uses them all', async () => {
 })
 
 test('what no host can give is told for each of them', async () => {
-  const pool = testPool(url([standby, closed], '?target_session_attrs=read-write'), { acquireTimeoutMs: 300 })
+  const pool = testPool(url([primary, closed], '?target_session_attrs=standby'), { acquireTimeoutMs: 300 })
   const error = await rejection(pool.query('select 1'))
   expect(error).toBeInstanceOf(ServerUnavailableError)
-  expect(error.message).toContain(`127.0.0.1:${standby} is read-only (standby), and read-write is wanted`)
+  expect(error.message).toContain(`127.0.0.1:${primary} is a primary, and standby is wanted`)
   expect(error.message).toContain(`127.0.0.1:${closed} failed: connect ECONNREFUSED`)
   expect(error.cause).toBeInstanceOf(AggregateError)
   expect((error.cause as AggregateError).errors).toHaveLength(2)
+  // Where the writer is wanted it is waited for, as it may be promoted meanwhile.
+  const patience = { acquireTimeoutMs: 100, failoverTimeoutMs: 300 }
+  const writing = testPool(url([standby, closed], '?target_session_attrs=read-write'), patience)
+  const none = await rejection(writing.query('select 1'))
+  expect(none).toBeInstanceOf(ServerUnavailableError)
+  expect(none.cause).toBeInstanceOf(NoPrimaryError)
+  expect((none.cause as NoPrimaryError).hosts).toEqual([
+    { host: `127.0.0.1:${standby}`, why: 'it follows another server' },
+    { host: `127.0.0.1:${closed}`, why: `connect ECONNREFUSED 127.0.0.1:${closed}` },
+  ])
 })
 
 test('a password that all hosts refuse is told at once, and nobody waits for his deadline', async () => {

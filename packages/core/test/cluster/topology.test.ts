@@ -1,0 +1,261 @@
+import fc from 'fast-check'
+import { afterEach, describe, expect, test } from 'vitest'
+import { NoPrimaryError } from '../../src/errors/cluster-errors.js'
+import type { Connection } from '../../src/wire/connection.js'
+import { FakeCluster, type FakeServer } from '../support/fake-servers.js'
+import { the } from '../support/new-pool.js'
+import { seeded } from '../support/seeded.js'
+import { rejection } from '../support/test-pool.js'
+
+const clusters: FakeCluster[] = []
+
+afterEach(async () => {
+  for (const cluster of clusters.splice(0)) {
+    await cluster.end()
+    expect(cluster.clock.timers).toBe(0)
+  }
+})
+
+function watch(count: number): FakeCluster {
+  const cluster = new FakeCluster(count)
+  clusters.push(cluster)
+  return cluster
+}
+
+/** Which server a connection leads to. */
+function serverOf({ servers }: FakeCluster, connection: Connection): FakeServer {
+  return the(servers.find(({ connections }) => (connections as unknown[]).includes(connection)))
+}
+
+async function openWriter(cluster: FakeCluster): Promise<FakeServer> {
+  return serverOf(cluster, await cluster.run(cluster.sight.topology.openWriter(), 25))
+}
+
+describe('who takes the writes', () => {
+  test('the host that is not in recovery, wherever it is in the list: nobody is believed before he was asked', async () => {
+    const cluster = watch(3)
+    const [first, second] = cluster.servers
+    the(first).standby = true
+    the(second).standby = false
+    expect(await openWriter(cluster)).toBe(second)
+    expect(cluster.news).toEqual([{ to: 'db1:5432', timeline: 1 }])
+    // What was heard of it on the way is what lags are measured by.
+    expect(cluster.sight.trail.lsn).toBe(1_000n)
+  })
+
+  test('of two that say so, the one on the later timeline, whoever answers first', async () => {
+    const cluster = watch(3)
+    const [first, second] = cluster.servers
+    Object.assign(the(second), { standby: false, timeline: 2 })
+    expect(await openWriter(cluster)).toBe(second)
+    expect(cluster.sight.topology.timeline).toBe(2)
+    expect(the(first).connections.filter(({ isAlive }) => isAlive)).toHaveLength(1) // the monitor's
+  })
+
+  test('once one is known it is gone to directly, and still asked', async () => {
+    const cluster = watch(2)
+    await openWriter(cluster)
+    const [first, second] = cluster.servers
+    const before = [the(first).asked.length, the(second).asked.length]
+    expect(await openWriter(cluster)).toBe(first)
+    expect([the(first).asked.length, the(second).asked.length]).toEqual([(before[0] ?? 0) + 1, before[1]])
+  })
+
+  test('when there is none, the error says what is wrong with each', async () => {
+    const cluster = watch(3)
+    const [first, , third] = cluster.servers
+    the(first).isUp = false
+    the(third).isSilent = true
+    const error = await rejection(cluster.run(cluster.sight.topology.openWriter(), 25))
+    expect(error).toBeInstanceOf(NoPrimaryError)
+    expect((error as NoPrimaryError).hosts.map(({ host, why }) => `${host} ${why.replace(/ db0.*/, '')}`)).toEqual([
+      'db0:5432 connect ECONNREFUSED',
+      'db1:5432 it follows another server',
+      expect.stringContaining('db2:5432'),
+    ])
+  })
+})
+
+describe('a failover', () => {
+  test('the old primary dies and another is promoted: it is found, and connections to the old one end', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    const { topology } = cluster.sight
+    const held = await cluster.run(topology.openWriter())
+    the(first).isUp = false
+    topology.failed(the(cluster.sight.members[0]), new Error('read ECONNRESET'))
+    await cluster.clock.advance(1_000)
+    expect(topology.isLost).toBe(true)
+    Object.assign(the(second), { standby: false, timeline: 2 })
+    await cluster.clock.advance(200)
+    expect([topology.isLost, topology.writer?.where, topology.timeline]).toEqual([false, 'db1:5432', 2])
+    expect(held.isAlive).toBe(false)
+    expect(cluster.news).toEqual([
+      { to: 'db0:5432', timeline: 1 },
+      { lost: 'db0:5432' },
+      { to: 'db1:5432', timeline: 2 },
+    ])
+  })
+
+  test('the old primary comes back and believes in itself: it is seen, and never written to', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    await openWriter(cluster)
+    the(first).isUp = false
+    Object.assign(the(second), { standby: false, timeline: 2 })
+    expect(await openWriter(cluster)).toBe(second)
+    the(first).isUp = true
+    await cluster.look()
+    expect(await openWriter(cluster)).toBe(second)
+    // Nor when it is the only one left.
+    the(second).isUp = false
+    const error = await rejection(cluster.run(cluster.sight.topology.openWriter(), 25))
+    expect(error.message).toContain('db0:5432: it was replaced: its timeline is 1, and 2 was seen')
+  })
+
+  test('a promotion beside a primary that is alive is seen by a look, and ends what leads to the old one', async () => {
+    const cluster = watch(2)
+    const [, second] = cluster.servers
+    const held = await cluster.run(cluster.sight.topology.openWriter())
+    Object.assign(the(second), { standby: false, timeline: 2 })
+    await cluster.look()
+    expect(held.isAlive).toBe(false)
+    expect(await openWriter(cluster)).toBe(second)
+  })
+
+  test('a primary that has become a standby is none, until it is promoted again', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    await openWriter(cluster)
+    the(first).standby = true
+    await cluster.look()
+    expect(cluster.sight.topology.isLost).toBe(true)
+    Object.assign(the(second), { standby: false, timeline: 2 })
+    expect(await openWriter(cluster)).toBe(second)
+    Object.assign(the(second), { standby: true })
+    Object.assign(the(first), { standby: false, timeline: 3 })
+    expect(await openWriter(cluster)).toBe(first)
+  })
+
+  test('an old state that was put in the place of the primary itself is not written to', async () => {
+    const cluster = watch(2)
+    const [first] = cluster.servers
+    the(first).timeline = 2
+    expect(await openWriter(cluster)).toBe(first)
+    the(first).timeline = 1
+    const error = await rejection(cluster.run(cluster.sight.topology.openWriter(), 25))
+    expect(error.message).toContain('it was replaced: its timeline is 1, and 2 was seen')
+  })
+
+  test('an old primary that answers quickly does not cut short the wait for the new one', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    await openWriter(cluster)
+    the(first).isUp = false
+    Object.assign(the(second), { standby: false, timeline: 2 })
+    expect(await openWriter(cluster)).toBe(second)
+    the(first).isUp = true
+    the(second).delayMs = 500
+    expect((await cluster.run(cluster.sight.topology.find(), 25))?.where).toBe('db1:5432')
+  })
+
+  test('a host that is silent holds nobody up for longer than the others are given', async () => {
+    const cluster = watch(3)
+    const [, , third] = cluster.servers
+    the(third).isSilent = true
+    const since = cluster.clock.now()
+    await openWriter(cluster)
+    expect(cluster.clock.now() - since).toBeLessThanOrEqual(250)
+  })
+})
+
+describe('servers that do not tell their timeline', () => {
+  test('are believed by their role alone', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    for (const server of cluster.servers) server.tellsPlace = false
+    expect(await openWriter(cluster)).toBe(first)
+    expect(cluster.news).toEqual([{ to: 'db0:5432', timeline: undefined }])
+    the(first).standby = true
+    the(second).standby = false
+    expect(await openWriter(cluster)).toBe(second)
+  })
+
+  test('are asked for it once over each connection', async () => {
+    const cluster = watch(1)
+    const [only] = cluster.servers
+    the(only).tellsPlace = false
+    for (let looks = 0; looks < 5; looks += 1) await cluster.look()
+    expect(the(only).asked.filter((text) => text.includes('pg_last_wal_replay_lsn'))).toHaveLength(1)
+    expect(the(only).asked).toHaveLength(6)
+  })
+
+  test('are no place to write to where others have told theirs', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    await openWriter(cluster)
+    the(first).isUp = false
+    Object.assign(the(second), { standby: false, tellsPlace: false })
+    const error = await rejection(cluster.run(cluster.sight.topology.openWriter(), 25))
+    expect(error.message).toContain('db1:5432: it was replaced')
+  })
+})
+
+const change = fc.record({
+  server: fc.nat(2),
+  what: fc.constantFrom('dies', 'starts', 'is promoted', 'follows', 'looks', 'writes'),
+})
+
+test('whatever happens, a connection for writes leads to a server on the latest timeline that was seen', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { maxLength: 30 }), async (changes) => {
+      const cluster = new FakeCluster(3)
+      const { topology } = cluster.sight
+      const held: Connection[] = []
+      let latest = 1
+      let seen = 0
+      for (const { server: at, what } of changes) {
+        const server = the(cluster.servers[at])
+        if (what === 'dies') server.isUp = false
+        else if (what === 'starts') server.isUp = true
+        else if (what === 'is promoted' && server.standby) {
+          latest += 1
+          Object.assign(server, { standby: false, timeline: latest })
+        } else if (what === 'follows') Object.assign(server, { standby: true, timeline: latest })
+        else if (what === 'looks') await cluster.look()
+        else {
+          const connection = await cluster.run(topology.openWriter(), 50).catch(() => undefined)
+          if (connection !== undefined) {
+            const to = serverOf(cluster, connection)
+            expect([to.isUp, to.standby, to.timeline]).toEqual([true, false, topology.timeline])
+            held.push(connection)
+          }
+        }
+        expect(topology.timeline).toBeGreaterThanOrEqual(seen)
+        seen = topology.timeline
+        // What is still open leads to one server, the writer.
+        const targets = new Set(held.filter(({ isAlive }) => isAlive).map((each) => serverOf(cluster, each).where))
+        expect(targets.size).toBeLessThanOrEqual(1)
+        for (const where of targets) expect(where).toBe(topology.writer?.where)
+      }
+      // It is found whenever there is one.
+      await cluster.look()
+      const able = cluster.servers.filter(({ isUp, standby, timeline }) => isUp && !standby && timeline >= seen)
+      const best = Math.max(...able.map(({ timeline }) => timeline))
+      if (able.length > 0) expect((await openWriter(cluster)).timeline).toBe(best)
+      await cluster.end()
+      expect(cluster.clock.timers).toBe(0)
+    }),
+    seeded(150),
+  )
+})
+
+test('a wrong password is told at once, and nobody looks for another primary because of it', async () => {
+  const cluster = watch(2)
+  await openWriter(cluster)
+  const [member] = cluster.sight.members
+  const refused = Object.assign(new Error('password authentication failed'), { code: '28P01', severity: 'FATAL' })
+  Object.assign(the(member), { open: () => Promise.reject(refused) })
+  expect(await rejection(cluster.run(cluster.sight.topology.openWriter()))).toBe(refused)
+  expect(cluster.sight.topology.isLost).toBe(false)
+})
