@@ -46,8 +46,8 @@ const fewestServed = 10
  * hundred workers on ten connections, wait for long and lose nothing. So the delay must be above the target, and
  *
  * - at the end of an interval, callers were lost: one in twenty gave up waiting; or
- * - at any time, they are about to be: the queue grows beyond what it was, and at the rate at which the pool serves it would take longer
- *   than an interval to be through with it. To wait for the end of the interval would only tell what is known already.
+ * - at any time, they are about to be: the queue grows beyond what it was, and at the rate at which the pool serves it
+ *   would take longer than an interval to be through with it. To wait for its end would only tell what is known already.
  *
  * Pure: time comes in as arguments.
  */
