@@ -110,7 +110,9 @@ describe('split brain: a standby is promoted beside a primary that is alive', ()
     held.release()
     await pool.query('insert into entry values (1000000)')
     expect(await onServer(database.url, 'select id from entry where id >= 1000000')).toEqual([])
-    expect(await onServer(database.urlOn(heir), 'select id from entry where id >= 1000000')).toEqual([{ id: 1_000_000 }])
+    expect(await onServer(database.urlOn(heir), 'select id from entry where id >= 1000000')).toEqual([
+      { id: 1_000_000 },
+    ])
   })
 })
 
