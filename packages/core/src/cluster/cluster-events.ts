@@ -16,7 +16,7 @@ import type { Emitter } from '../base/emitter.js'
  * - `lag`: none is within the allowed lag.
  * - `causality`: none showed in time what the line of work has written.
  * - `replicas-failed`: those that were asked failed.
- * - `refused`: a replica refused the statement because it writes.
+ * - `refused`: a replica refused the statement: it writes, or reads an unlogged table, which has no data there.
  */
 export type RouteReason =
   | 'fresh'
