@@ -19,14 +19,7 @@ export function useEnvironment(): Environment {
   })
   const start = async (): Promise<ReplicatedDatabase> => {
     cluster = await startCluster({ replicas: 1 })
-    const { url, urlOn } = await cluster.createDatabase()
-    const setUp = createPool({ connectionString: url, max: 1 })
-    await setUp.query(schema)
-    await setUp.end()
-    await cluster.waitForReplicas()
-    const [replica] = cluster.replicas
-    if (replica === undefined) throw new Error('bug: a cluster without its replica')
-    return { url, replicaUrl: urlOn(replica), cluster }
+    return await replicatedDatabase(cluster, schema)
   }
   return {
     database,
@@ -39,4 +32,16 @@ export function useEnvironment(): Environment {
       return replicated
     },
   }
+}
+
+/** A database on a cluster, set up there and on its replica. */
+export async function replicatedDatabase(cluster: Cluster, setup: string): Promise<ReplicatedDatabase> {
+  const { url, urlOn } = await cluster.createDatabase()
+  const setUp = createPool({ connectionString: url, max: 1 })
+  await setUp.query(setup)
+  await setUp.end()
+  await cluster.waitForReplicas()
+  const [replica] = cluster.replicas
+  if (replica === undefined) throw new Error('bug: a cluster without its replica')
+  return { url, replicaUrl: urlOn(replica), cluster }
 }

@@ -18,7 +18,7 @@ import type { BreakerStats } from '../host/host-breaker.js'
  * - `no-position`: none tells what it shows, as on Amazon Aurora, or the primary does not tell where it has written.
  * - `causality`: none showed in time what the line of work has written.
  * - `replicas-failed`: those that were asked failed.
- * - `refused`: a replica refused the statement because it writes.
+ * - `refused`: a replica refused the statement: it writes, or reads an unlogged table, which has no data there.
  */
 export type RouteReason =
   | 'fresh'

@@ -55,14 +55,3 @@ const names = `
 
 /** See {@link names}. */
 export const readFunctionNames: readonly string[] = names.trim().split(/\s+/)
-
-/** Words that an opening bracket may follow without being called. */
-export const notCalled: ReadonlySet<string> = new Set(
-  `all and any array as between by case cross cube current distinct else end escape except exists fetch filter first
-  following from full group groups having ilike in inner intersect is isnull join last lateral left like limit materialized
-  natural next not notnull nulls offset on only or order ordinality outer over partition preceding range recursive right
-  rollup rows select sets similar some symmetric then to unbounded union using values when where window with within
-  returning`
-    .trim()
-    .split(/\s+/),
-)

@@ -1,5 +1,6 @@
-import { notCalled, readFunctionNames } from './read-functions.js'
-import { type SqlToken, sqlTokens } from './sql-tokens.js'
+import { isCalled } from './called.js'
+import { readFunctionNames } from './read-functions.js'
+import { isMark, type SqlToken, sqlTokens } from './sql-tokens.js'
 
 /** What a pool's own functions are to the read rule. */
 export interface ReadRuleOptions {
@@ -31,8 +32,8 @@ const longestText = 20_000
 
 /**
  * Tells, by the text alone, whether a statement may run on a replica. It errs to one side: what it does not understand
- * belongs to the primary. What it cannot see (what a view or an operator calls) is left to the server, which refuses
- * every change on a replica.
+ * belongs to the primary. What it cannot see (what a view, an operator, a cast or a policy calls, and a function of a row
+ * that is written as a column of it) is left to the server, which refuses every change on a replica.
  */
 export class ReadRule {
   readonly #functions: ReadonlySet<string>
@@ -89,11 +90,7 @@ export class ReadRule {
       if (changing.has(token.text)) return false
       if (token.text === 'for' && next?.kind === 'word' && locking.has(next.text)) return false
     }
-    if (isMark(next, '(') && !(token.kind === 'word' && notCalled.has(token.text))) {
-      return (
-        this.#functions.has(name) || this.#isCallOfOurs(name) || isAlias(tokens, at) || isCteWithColumns(tokens, at)
-      )
-    }
+    if (isCalled(tokens, at)) return this.#functions.has(name) || this.#isCallOfOurs(name)
     // Tables and functions of the server itself tell about the server that is asked; temporary tables belong to a session.
     return !token.text.startsWith('pg_') || token.text === 'pg_catalog'
   }
@@ -113,45 +110,10 @@ export function isReadOnlyText(text: string): boolean {
   return standard.allows(text)
 }
 
-function isMark(token: SqlToken | undefined, text: string): boolean {
-  return token?.kind === 'mark' && token.text === text
-}
-
 /** The name that ends at this token, with the schema in front of it if there is one. */
 function qualifiedName(tokens: readonly SqlToken[], at: number): string {
   const schema = tokens[at - 2]
   const own = tokens[at]?.text ?? ''
   if (!isMark(tokens[at - 1], '.') || schema === undefined || schema.kind === 'mark') return own
   return `${schema.text}.${own}`
-}
-
-/** `as name (a, b)`: columns of an alias, or the length of a type; nothing is called behind AS. */
-function isAlias(tokens: readonly SqlToken[], at: number): boolean {
-  const before = tokens[at - 1]
-  return before?.kind === 'word' && before.text === 'as'
-}
-
-/** `with name (a, b) as (select ...`: a name with brackets that is no call. */
-function isCteWithColumns(tokens: readonly SqlToken[], at: number): boolean {
-  const before = tokens[at - 1]
-  const opens = before?.kind === 'word' ? before.text === 'with' || before.text === 'recursive' : isMark(before, ',')
-  if (!opens) return false
-  let end = at + 2
-  while (end < tokens.length && !isMark(tokens[end], ')')) {
-    // Names and commas alone.
-    if (tokens[end]?.kind === 'value' || (tokens[end]?.kind === 'mark' && !isMark(tokens[end], ','))) return false
-    end += 1
-  }
-  const [as, ...rest] = tokens.slice(end + 1, end + 6)
-  if (as?.kind !== 'word' || as.text !== 'as') return false
-  const bracket = rest.findIndex((token) => isMark(token, '('))
-  const words = rest.slice(0, Math.max(0, bracket))
-  const inside = rest[bracket + 1]
-  // Behind a function in FROM, `as (` lists columns, none of which can have a reserved word for a name.
-  return (
-    bracket !== -1 &&
-    words.every(({ text }) => text === 'not' || text === 'materialized') &&
-    inside?.kind === 'word' &&
-    (inside.text === 'select' || inside.text === 'with' || inside.text === 'table')
-  )
 }

@@ -9,7 +9,8 @@ export interface SqlToken {
   readonly text: string
 }
 
-const blank = /\s+/y
+/** What PostgreSQL takes for blanks; other spaces of Unicode are letters to it. */
+const blank = /[ \t\n\r\f\v]+/y
 const lineComment = /--[^\n\r]*/y
 const word = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y
 const number = /0[xob][\da-f_]+|(?:\d[\d_]*(?:\.(?!\.)[\d_]*)?|\.\d[\d_]*)(?:e[+-]?\d+)?/iy
@@ -20,6 +21,11 @@ const plainString = /'(?:[^']|'')*'/y
 /** In `E'...'` a backslash takes the special meaning from what follows. */
 const escapeString = /'(?:[^'\\]|''|\\[\s\S])*'/y
 const quotedName = /"(?:[^"]|"")*"/y
+
+/** Whether a token is this one character. */
+export function isMark(token: SqlToken | undefined, text: string): boolean {
+  return token?.kind === 'mark' && token.text === text
+}
 
 /**
  * The tokens of a text of SQL, comments left out; undefined when it is not certain how the server would read it. Whoever

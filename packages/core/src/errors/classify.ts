@@ -197,13 +197,17 @@ function isPlainError(error: object): boolean {
   return severity !== 'FATAL' && severity !== 'PANIC'
 }
 
-/** BEGIN READ WRITE on a standby: only the routine tells it from other features that are not supported. */
+/**
+ * BEGIN READ WRITE on a standby, or a read of an unlogged table, which has no data there: only the routine tells them from
+ * other features that are not supported.
+ */
 function isReadOnlyRefusal(error: object): boolean {
   const { routine } = error as ServerFields
   return (
     routine === 'check_transaction_read_only' ||
     routine === 'check_XactReadOnly' ||
-    routine === 'check_transaction_isolation'
+    routine === 'check_transaction_isolation' ||
+    routine === 'get_relation_info'
   )
 }
 

@@ -31,6 +31,14 @@ describe('may go to a replica', () => {
     'select 1.5e3, .5, 1_000, 0xff, 1',
     'select x from item fetch first 3 rows only',
     'select * from generate_series(1, 3) as t(n)',
+    'select x from item tablesample bernoulli (10) repeatable (1)',
+    'select x from item tablesample SYSTEM (10)',
+    'select a, count(*) from item group by rollup (a, b), cube (c), grouping sets ((a), cube (b, c))',
+    'select count(*) filter (where x > 1) over (partition by (y) order by (z)) from item',
+    'with a as not materialized (select 1) select * from a',
+    'select x from a left join (b cross join c) on true join (select 1) as d on true cross join (values (1)) as e(x)',
+    "select x from item where name like ('a' || $1) or name not ilike (select 'b') or \"name\" like ('c')",
+    'select x from item fetch first (1 + 1) rows only',
   ])('%s', (text) => expect(isReadOnlyText(text)).toBe(text !== 'with recursive t(n) as (values (1)) select 1'))
 })
 
@@ -62,6 +70,22 @@ describe('belongs to the primary', () => {
     "select lo_create(0), dblink_exec('x')",
     'select place_order(1)',
     'select shop.count(1)',
+    // Words of the language that a function may have for its name.
+    'select next(1)',
+    'select first(x), last(x) from item',
+    'select x, join(1), like(x) from item where filter(x)',
+    'select x from item order by x, rollup(1)',
+    'select x from item where (select cube(1)) > 1 group by x',
+    'select x from item group by x having rollup(x) > 1',
+    'select shop.any(1)',
+    'select shop.values(1), shop.exists(2)',
+    'select bernoulli(1)',
+    'select x from item where not like(x, y)',
+    'select x from item group by x, y + rollup(1)',
+    'select materialized(1), over(2), sets(3)',
+    'select x from item where x > is(1) and escape(1)',
+    // Not a blank to the server, but a letter.
+    'select (\u00a0lower(1))',
     'select * from place_order(1) as (x int)',
     'select * from item, place_order(1) as (x int)',
     'select 1; delete from item',

@@ -41,6 +41,17 @@ test('reads inside of read() go to replicas, everything else to the primary', as
   }
 })
 
+test('what a replica has no data of, an unlogged table, is read from the primary', async () => {
+  const { cluster, database } = bench()
+  await onServer(database.url, 'create unlogged table visit (id int)')
+  await cluster.waitForReplicas()
+  const pool = bench().pool()
+  const text = 'select count(*)::int as visits from visit'
+  const read = () => pool.read(() => pool.query(text))
+  expect((await read()).rows).toEqual([{ visits: 0 }])
+  expect(await routesOf(pool, read)).toMatchObject([{ role: 'primary', reason: 'not-read-only' }])
+})
+
 test('inside a transaction everything runs on its connection', async () => {
   const pool = bench().pool()
   await pool.read(() =>

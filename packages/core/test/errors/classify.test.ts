@@ -82,7 +82,7 @@ describe('the classification table', () => {
     expect(classify(serverError('40001', { severity: 'FATAL' }))).toBe('conflict')
   })
 
-  test.each(['check_transaction_read_only', 'check_XactReadOnly', 'check_transaction_isolation'])(
+  test.each(['check_transaction_read_only', 'check_XactReadOnly', 'check_transaction_isolation', 'get_relation_info'])(
     '0A000 out of %s is a standby that was taken for the primary',
     (routine) => {
       expect(classify(serverError('0A000', { routine }))).toBe('topology')

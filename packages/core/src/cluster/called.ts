@@ -1,0 +1,122 @@
+import { isMark, type SqlToken } from './sql-tokens.js'
+
+/**
+ * Words that no function can have for a name unless it is written in quotes or behind its schema, so that a bracket
+ * behind them calls nothing: https://www.postgresql.org/docs/18/sql-keywords-appendix.html
+ */
+const reserved: ReadonlySet<string> = new Set(
+  `all and any array as between case distinct else end except exists from group having in intersect lateral limit not
+  offset on only or order returning select some symmetric then to union using values when where with`
+    .trim()
+    .split(/\s+/),
+)
+
+/** Words that a function can be called by, and what stands right before them where they are words of the language. */
+const behind: Readonly<Record<string, readonly string[]>> = {
+  by: ['order', 'group', 'partition'],
+  first: ['fetch'],
+  next: ['fetch'],
+  sets: ['grouping'],
+  join: ['left', 'right', 'full', 'inner', 'outer', 'cross', 'natural'],
+  // Methods of TABLESAMPLE, which are no functions of SQL.
+  bernoulli: ['tablesample'],
+  system: ['tablesample'],
+}
+
+/** Words that an expression may begin behind, beside those that are reserved. */
+const leading: ReadonlySet<string> = new Set(
+  'by collate escape first groups ilike is like next operator overlaps range rows'.split(' '),
+)
+
+/** Whether the bracket behind this token calls a function of that name: it does, unless it is certain that it does not. */
+export function isCalled(tokens: readonly SqlToken[], at: number): boolean {
+  const token = tokens[at]
+  if (token === undefined || !isMark(tokens[at + 1], '(')) return false
+  return !(isLanguage(token, tokens, at) || isAlias(tokens, at) || isCteWithColumns(tokens, at))
+}
+
+/** A word that is part of the language where it stands, although it may be the name of a function elsewhere. */
+function isLanguage({ kind, text }: SqlToken, tokens: readonly SqlToken[], at: number): boolean {
+  const before = tokens[at - 1]
+  // `shop.any (1)` calls: behind a dot there are no words of the language.
+  if (kind !== 'word' || isMark(before, '.')) return false
+  if (reserved.has(text)) return true
+  if (before?.kind === 'word' && Object.hasOwn(behind, text) && behind[text]?.includes(before.text) === true)
+    return true
+  switch (text) {
+    case 'filter':
+    case 'over':
+    case 'repeatable':
+      return isMark(before, ')')
+    case 'materialized':
+      return isWord(before, 'not') && isWord(tokens[at - 2], 'as')
+    case 'join':
+      return endsOperand(before)
+    case 'like':
+    case 'ilike':
+      return endsOperand(isWord(before, 'not') ? tokens[at - 2] : before)
+    case 'cube':
+    case 'rollup':
+      return isGrouping(tokens, at)
+    default:
+      return false
+  }
+}
+
+function isWord(token: SqlToken | undefined, text: string): boolean {
+  return token?.kind === 'word' && token.text === text
+}
+
+/** Whether a table or a value ends with this token, so that what follows stands between it and another one. */
+function endsOperand(token: SqlToken | undefined): boolean {
+  if (token === undefined) return false
+  if (token.kind === 'mark') return token.text === ')' || token.text === ']'
+  return token.kind !== 'word' || !(reserved.has(token.text) || leading.has(token.text))
+}
+
+/** Whether this stands in the list of GROUP BY itself, or of its GROUPING SETS: the way back leads to `group by`. */
+function isGrouping(tokens: readonly SqlToken[], at: number): boolean {
+  const before = tokens[at - 1]
+  if (!(isMark(before, ',') || isMark(before, '(') || isWord(before, 'by'))) return false
+  let depth = 0
+  for (let back = at - 1; back > 0; back -= 1) {
+    const token = tokens[back]
+    if (isMark(token, ')')) depth += 1
+    else if (isMark(token, '(')) {
+      depth -= 1
+      if (depth < 0 && !(isWord(tokens[back - 1], 'sets') && isWord(tokens[back - 2], 'grouping'))) return false
+      depth = Math.max(depth, 0)
+    } else if (depth === 0 && isWord(token, 'by')) return isWord(tokens[back - 1], 'group')
+    else if (depth === 0 && token?.kind === 'word' && reserved.has(token.text)) return false
+  }
+  return false
+}
+
+/** `as name (a, b)`: columns of an alias, or the length of a type; nothing is called behind AS. */
+function isAlias(tokens: readonly SqlToken[], at: number): boolean {
+  return isWord(tokens[at - 1], 'as') && !isMark(tokens[at - 2], '.')
+}
+
+/** `with name (a, b) as (select ...`: a name with brackets that is no call. */
+function isCteWithColumns(tokens: readonly SqlToken[], at: number): boolean {
+  const before = tokens[at - 1]
+  if (!(isWord(before, 'with') || isWord(before, 'recursive') || isMark(before, ','))) return false
+  let end = at + 2
+  while (end < tokens.length && !isMark(tokens[end], ')')) {
+    // Names and commas alone.
+    if (tokens[end]?.kind === 'value' || (tokens[end]?.kind === 'mark' && !isMark(tokens[end], ','))) return false
+    end += 1
+  }
+  const [as, ...rest] = tokens.slice(end + 1, end + 6)
+  if (!isWord(as, 'as')) return false
+  const bracket = rest.findIndex((token) => isMark(token, '('))
+  const words = rest.slice(0, Math.max(0, bracket))
+  const inside = rest[bracket + 1]
+  // Behind a function in FROM, `as (` lists columns, none of which can have a reserved word for a name.
+  return (
+    bracket !== -1 &&
+    words.every(({ text }) => text === 'not' || text === 'materialized') &&
+    inside?.kind === 'word' &&
+    (inside.text === 'select' || inside.text === 'with' || inside.text === 'table')
+  )
+}
