@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Pool, RouteEvent } from '../../src/index.js'
+import { readFunctionNames } from '../../src/cluster/read-functions.js'
+import { isReadOnlyText, type Pool, type RouteEvent } from '../../src/index.js'
 import { onServer, useCluster } from '../support/test-cluster.js'
 import { eventually } from '../support/test-pool.js'
 
@@ -39,6 +40,33 @@ test('reads inside of read() go to replicas, everything else to the primary', as
     const [route] = await routesOf(pool, () => pool.read(() => pool.query(text)))
     expect(route, text).toMatchObject({ role: 'primary', reason: 'not-read-only' })
   }
+})
+
+test('a function that is called by a word of SQL is a call, for every word that this server knows', async () => {
+  const pool = bench().pool()
+  const { rows } = await pool.query<{ word: string; isFree: boolean }>(
+    // A function cannot be called by the others, unless behind its schema.
+    `select word, catcode in ('U', 'T') as "isFree" from pg_get_keywords()`,
+  )
+  const words = rows.filter(({ word }) => !readFunctionNames.includes(word))
+  const free = words.filter(({ isFree }) => isFree).map(({ word }) => word)
+  expect(free.length).toBeGreaterThan(200)
+  const texts = [
+    ...words.map(({ word }) => `select shop.${word}(1)`),
+    ...free.flatMap((word) => [
+      `select ${word}(1)`,
+      `select x, ${word} (x) from item`,
+      `select x from item where x = 1 and not ${word}(x)`,
+      `select x from item order by ${word}(x)`,
+      `select x from item group by x having ${word}(x) > 1`,
+      `select x from item where x in (1, ${word}(2))`,
+      `select case when ${word}(x) then ${word}(1) else ${word}(2) end from item`,
+      `select * from ${word}(1)`,
+      `select * from item, ${word}(1) as t(x)`,
+      `values (${word}(1))`,
+    ]),
+  ]
+  expect(texts.filter(isReadOnlyText)).toEqual([])
 })
 
 test('what a replica has no data of, an unlogged table, is read from the primary', async () => {
