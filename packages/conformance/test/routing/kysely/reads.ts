@@ -177,6 +177,11 @@ export const reads = [
       .execute(),
   ),
   replica('a view', (db) => db.selectFrom('stocked').selectAll().execute()),
+  replica('a stream', async (db) => {
+    const rows: unknown[] = []
+    for await (const row of db.selectFrom('item').selectAll().stream(2)) rows.push(row)
+    return rows
+  }),
   replica('without a table', (db) => db.selectNoFrom(({ val }) => val(1).as('one')).execute()),
   replica('a schema', (db) => db.withSchema('public').selectFrom('item').selectAll('item').execute()),
   replica('the first thing on a connection of its own', (db) =>

@@ -142,15 +142,11 @@ export const writes = [
       await trx.updateTable('item').set({ name: 'in' }).where('id', '=', 100).execute()
     }),
   ),
-  primary(
-    'a stream',
-    async (db) => {
-      const rows: unknown[] = []
-      for await (const row of db.selectFrom('item').selectAll().stream(2)) rows.push(row)
-      return rows
-    },
-    'a cursor has a connection of its own, which is the primary',
-  ),
+  primary('a stream of rows that it locks', async (db) => {
+    const rows: unknown[] = []
+    for await (const row of db.selectFrom('item').selectAll().forUpdate().stream(2)) rows.push(row)
+    return rows
+  }),
   primary('explain', (db) => db.selectFrom('item').selectAll().explain(), 'explain analyze runs what it explains'),
   primary('a table, made and dropped', async (db) => {
     await db.schema.createTable('by_kysely').addColumn('id', 'integer').execute()
