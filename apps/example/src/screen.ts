@@ -103,7 +103,7 @@ function footnotes({ server, runs, orm, others }: Report, seconds: number): stri
   const [first] = others
   const also = first === undefined ? '' : `; ${first.name} also in ${others.map((one) => ormNames[one.orm]).join(', ')}`
   return [
-    `Counted in the database, never from the answers. ${runs === 1 ? '' : `The figures are medians of ${runs} runs.`}`.trimEnd(),
+    `Counted in the database, never from the answers${runs === 1 ? '' : `; medians of ${runs} runs`}.`,
     `${ormNames[orm]}${also}; ${where} ${server.version}; ${seconds.toFixed(1)} s`,
     `The code to copy: apps/example/src/ways/${orm}/`,
   ]

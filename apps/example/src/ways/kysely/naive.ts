@@ -1,4 +1,5 @@
 import type { KyselyDb } from '../../clients.js'
+import { payment } from '../payment.js'
 import type { Buy } from '../way.js'
 
 /**
@@ -17,6 +18,7 @@ export const buyNaively: Buy<KyselyDb> = async (db, eventId, buyer) => {
     .executeTakeFirstOrThrow()
   if (Number(sold) >= tickets) return { sold: false, attempts: 1 }
 
+  await payment()
   await db.insertInto('ticket').values({ event_id: eventId, buyer }).execute()
   return { sold: true, attempts: 1 }
 }

@@ -1,4 +1,5 @@
 import type { PrismaDb } from '../../clients.js'
+import { payment } from '../payment.js'
 import type { Buy } from '../way.js'
 
 /** WRONG. Reads, decides, writes, with nothing in between to stop the others: see ../kysely/naive.ts. */
@@ -7,6 +8,7 @@ export const buyNaively: Buy<PrismaDb> = async (prisma, eventId, buyer) => {
   const sold = await prisma.ticket.count({ where: { eventId } })
   if (sold >= tickets) return { sold: false, attempts: 1 }
 
+  await payment()
   await prisma.ticket.create({ data: { eventId, buyer } })
   return { sold: true, attempts: 1 }
 }
