@@ -99,7 +99,7 @@ function verdicts({ ways, others, tickets }: Report) {
 }
 
 function footnotes({ server, runs, orm, others }: Report, seconds: number): string[] {
-  const where = server.kind === 'embedded' ? 'PostgreSQL' : 'DATABASE_URL, PostgreSQL'
+  const where = server.kind === 'embedded' ? 'PostgreSQL' : 'your PostgreSQL'
   const [first] = others
   const also = first === undefined ? '' : `; ${first.name} also in ${others.map((one) => ormNames[one.orm]).join(', ')}`
   return [
