@@ -48,6 +48,7 @@ export function chart(rows: readonly Row[], machine: Machine, rounds: number): s
   const about = `${machine.cores} cores of ${machine.cpu}, Node ${machine.node}, PostgreSQL ${machine.postgresql}; medians of ${rounds} rounds; a longer bar is better, whatever the unit`
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" font-family="system-ui, sans-serif">`,
+    '<title>Lifeguard beside its peers: the bars of every case</title>',
     `<rect width="${width}" height="${y}" fill="#ffffff"/>`,
     text(16, 24, 'Lifeguard beside its peers', 'start', '#24292f', 17),
     text(16, 42, about, 'start', '#57606a', 11),

@@ -59,6 +59,8 @@ export class Codel {
   /** The interval: when it began, the longest that the queue has been in it, the shortest wait, and who left the queue. */
   #since = 0
   #longest = 0
+  /** Whether it was overload for some of it: how long the queue was then is no measure for what comes next. */
+  #wasSlow = false
   #delay = 0
   #served = 0
   #gaveUp = 0
@@ -132,11 +134,12 @@ export class Codel {
     const delay = this.#periodDelay === Number.POSITIVE_INFINITY ? oldestMs : this.#periodDelay
     if (delay > this.#targetMs && waiting > this.#periodLength && this.#cannotBeServed(now, waiting)) {
       this.#isSlow = true
+      this.#wasSlow = true
     }
     this.#longestBefore ??= waiting
     if (waiting > this.#longest) this.#longest = waiting
     this.#beginPeriod(now, waiting)
-    if (now - this.#since >= this.#intervalMs) this.#endInterval(now, oldestMs)
+    if (now - this.#since >= this.#intervalMs) this.#endInterval(now, waiting, oldestMs)
   }
 
   #cannotBeServed(now: number, waiting: number): boolean {
@@ -147,19 +150,20 @@ export class Codel {
     return waiting / perMs > this.#intervalMs
   }
 
-  #endInterval(now: number, oldestMs: number): void {
+  #endInterval(now: number, waiting: number, oldestMs: number): void {
     const delay = this.#delay === Number.POSITIVE_INFINITY ? oldestMs : this.#delay
     const losing = this.#gaveUp > 0 && this.#gaveUp * lostOneIn >= this.#gaveUp + this.#served
     this.#isSlow = delay > this.#targetMs && (this.#isSlow || losing)
     this.#servedBefore = this.#served
     this.#lastedBefore = now - this.#since
-    this.#longestBefore = this.#longest
+    this.#longestBefore = this.#wasSlow ? waiting : this.#longest
     this.#begin(now)
   }
 
   #begin(now: number): void {
     this.#since = now
     this.#longest = 0
+    this.#wasSlow = this.#isSlow
     this.#delay = Number.POSITIVE_INFINITY
     this.#served = 0
     this.#gaveUp = 0

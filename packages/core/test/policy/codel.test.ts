@@ -81,6 +81,19 @@ describe('what is overload', () => {
     expect(Math.min(...calls.filter(({ how }) => how === 'shed').map(({ askedAt }) => askedAt))).toBeLessThan(200)
   })
 
+  test('overload that pauses now and then is seen again at once', () => {
+    const { calls } = simulate({
+      places: 10,
+      workMs: 20,
+      deadlineMs: 1_000,
+      arrivals: (ms) => (ms % 900 < 700 ? 5 : 0),
+      forMs: 12_000,
+    })
+    const served = calls.filter(({ how }) => how === 'served')
+    expect(Math.max(...served.map(({ waitedMs }) => waitedMs))).toBeLessThan(330)
+    expect(count(calls, 'late')).toBe(0)
+  })
+
   test('a tenth more than can be served is seen when callers begin to be lost, and then nobody is late', () => {
     const { calls } = simulate({
       places: 10,
@@ -151,6 +164,7 @@ class Reference {
   #period = 0
   /** How long the queue was at each look, by interval; and before the first of them. */
   readonly #lengths: { readonly interval: number; readonly waiting: number }[] = []
+  #wasSlow = false
   #length: number | undefined = 0
   #periodLength = 0
   #before: { readonly from: number; readonly until: number } | undefined
@@ -166,7 +180,7 @@ class Reference {
   }
 
   restart(now: number, waiting: number | undefined): void {
-    this.isSlow = false
+    this.isSlow = this.#wasSlow = false
     this.#before = undefined
     this.#intervals += 2
     this.#periods += 1
@@ -200,7 +214,7 @@ class Reference {
     const span = now - this.#at + (this.#before === undefined ? 0 : this.#before.until - this.#before.from)
     const grows = waiting > this.#periodLength && this.#length !== undefined && waiting >= 1.25 * this.#length
     const foreseen = served >= 10 && grows && waiting / (served / span) > intervalMs
-    if (waits(period, this.#freshPeriod) > targetMs && foreseen) this.isSlow = true
+    if (waits(period, this.#freshPeriod) > targetMs && foreseen) this.isSlow = this.#wasSlow = true
     this.#length ??= waiting
     this.#lengths.push({ interval: this.#intervals, waiting })
     this.#periods += 1
@@ -214,9 +228,9 @@ class Reference {
     this.#before = { from: this.#at, until: now }
     this.#intervals += 1
     this.#at = now
-    this.#length = Math.max(
-      ...this.#lengths.filter((one) => one.interval === this.#intervals - 1).map((one) => one.waiting),
-    )
+    const lengths = this.#lengths.filter((one) => one.interval === this.#intervals - 1)
+    this.#length = this.#wasSlow ? waiting : Math.max(...lengths.map((one) => one.waiting))
+    this.#wasSlow = this.isSlow
     this.#fresh = false
   }
 }
