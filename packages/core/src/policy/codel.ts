@@ -11,7 +11,7 @@ export interface OverloadOptions {
   readonly targetMs?: Duration | undefined
   /**
    * What the pool looks back on, and ahead to, before it calls a queue overload; at least `targetMs`. A burst that can
-   * be served within this time is never turned away.
+   * be served within this time, and while its callers are willing to wait, is never turned away.
    *
    * @default 2000
    */
@@ -36,6 +36,8 @@ const lostOneIn = 20
 const growth = 1.25
 /** With fewer callers served than this, how fast the pool serves is a guess. */
 const fewestServed = 10
+/** Of the newest caller, in how long callers are willing to wait. */
+const weight = 1 / 16
 
 /**
  * Tells a queue that only stands from one that is overload: CoDel (RFC 8289), with the wait of callers in place of that
@@ -47,7 +49,8 @@ const fewestServed = 10
  *
  * - at the end of an interval, callers were lost: one in twenty gave up waiting; or
  * - at any time, they are about to be: the queue grows beyond what it was, and at the rate at which the pool serves it
- *   would take longer than an interval to be through with it. To wait for its end would only tell what is known already.
+ *   would take longer than an interval, or than callers are willing to wait, to be through with it. To wait for that to
+ *   happen would only tell what is known already.
  *
  * Pure: time comes in as arguments.
  */
@@ -55,6 +58,8 @@ export class Codel {
   readonly #targetMs: number
   readonly #intervalMs: number
   #isSlow = false
+  /** How long callers are willing to wait, on average; the interval at most. */
+  #patienceMs: number
   #lastServed = 0
   /** The interval: when it began, the longest that the queue has been in it, the shortest wait, and who left the queue. */
   #since = 0
@@ -69,6 +74,7 @@ export class Codel {
    * no length to grow from: what comes at once is a burst, and growth is what comes on top of it.
    */
   #longestBefore: number | undefined
+  #wasSlowBefore = false
   #servedBefore = 0
   #lastedBefore = 0
   /** The short period in which growth is seen. */
@@ -79,6 +85,7 @@ export class Codel {
   constructor(options: ResolvedOverload) {
     this.#targetMs = options.targetMs
     this.#intervalMs = options.intervalMs
+    this.#patienceMs = options.intervalMs
   }
 
   /** Whether who waits for too long is to be turned away. */
@@ -106,10 +113,16 @@ export class Codel {
     this.#servedBefore = 0
     this.#lastedBefore = 0
     this.#longestBefore = waiting
+    this.#wasSlowBefore = false
     this.#begin(now)
     this.#delay = 0
     this.#beginPeriod(now, waiting ?? 0)
     this.#periodDelay = 0
+  }
+
+  /** A caller has come who waits for so long at most. */
+  came(patienceMs: number): void {
+    this.#patienceMs += (Math.min(patienceMs, this.#intervalMs) - this.#patienceMs) * weight
   }
 
   /** A caller that waited is served; `waiting` are left, the first of them since `oldestMs`. */
@@ -118,7 +131,6 @@ export class Codel {
     this.#lastServed = now
     if (waitedMs < this.#delay) this.#delay = waitedMs
     if (waitedMs < this.#periodDelay) this.#periodDelay = waitedMs
-    if (waiting === 0) this.#isSlow = false
     this.look(now, waiting, oldestMs)
   }
 
@@ -147,7 +159,8 @@ export class Codel {
     const before = this.#longestBefore
     if (served < fewestServed || before === undefined || waiting < growth * before) return false
     const perMs = served / (this.#lastedBefore + now - this.#since)
-    return waiting / perMs > this.#intervalMs
+    // Overload that was there a moment ago is not waited for again.
+    return waiting / perMs > (this.#wasSlowBefore ? 2 * this.boundMs : this.#patienceMs)
   }
 
   #endInterval(now: number, waiting: number, oldestMs: number): void {
@@ -157,6 +170,7 @@ export class Codel {
     this.#servedBefore = this.#served
     this.#lastedBefore = now - this.#since
     this.#longestBefore = this.#wasSlow ? waiting : this.#longest
+    this.#wasSlowBefore = this.#wasSlow
     this.#begin(now)
   }
 

@@ -73,6 +73,7 @@ export class WaitingLine<R> {
       })
     }
     if (this.#waiters.length === 0) this.#overload?.formed(since)
+    this.#overload?.came(Math.min(limit.deadlineAt - since, this.#acquireTimeoutMs))
     this.#waiters.add(waiter)
   }
 
