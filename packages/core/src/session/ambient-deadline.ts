@@ -48,6 +48,9 @@ export async function withLimit<T>(
       clock,
       'unknown',
     )
+  } catch (error) {
+    over.abort(error)
+    throw error
   } finally {
     over.abort()
   }

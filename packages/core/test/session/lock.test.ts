@@ -490,6 +490,35 @@ test('at its deadline the caller is answered, and the lock is kept until the cal
   expect(pool.stats().closed).toBe(0)
 })
 
+// Two timers for one time run in either order, depending on the fractions of milliseconds.
+test.each(['session', 'transaction'] as const)(
+  'a callback that still runs knows that time is up when its caller does, scope %s',
+  async (scope) => {
+    const pool = testPool(database.url, { max: 20 })
+    const release = Promise.withResolvers<void>()
+    const calls = Array.from({ length: 16 }, async (_, i) => {
+      let handle: LockHandle | undefined
+      const error = await rejection(
+        pool.withLock(
+          `late ${i}`,
+          async (lock) => {
+            handle = lock
+            await release.promise
+          },
+          { scope, timeoutMs: 1_000 + i * 1.37 },
+        ),
+      )
+      return { error, reason: handle?.signal.reason as unknown }
+    })
+    const answers = await Promise.all(calls)
+    release.resolve()
+    for (const { error, reason } of answers) {
+      expect(error).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
+      expect(reason).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
+    }
+  },
+)
+
 test('works inside a transaction of the same pool, on a session of its own', async () => {
   const pool = testPool(database.url, { max: 2 })
   await pool.withTransaction(async (tx) => {

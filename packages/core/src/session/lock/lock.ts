@@ -86,6 +86,14 @@ export class HeldGrant implements Lock {
     if (lost !== undefined) throw lost
   }
 
+  /**
+   * To be called before the caller is: two timers for one time may run in either order, and a callback that still runs
+   * must not hear of it later than the caller.
+   */
+  answered(error: unknown): void {
+    if (this.#released === undefined) this.#abort.abort(error)
+  }
+
   /** Gives the lock back, and says whether it had been lost. Never rejects. */
   giveBack(): Promise<LockLostError | undefined> {
     this.#released ??= this.#giveBack()

@@ -31,8 +31,10 @@ export async function withTransactionLock<T>(
 ): Promise<T> {
   const { ambient, host } = environment
   const { clock } = host.environment
+  let running: AbortController | undefined
   const under = async (tx: Transaction, limit: Limit): Promise<T> => {
     const given = new AbortController()
+    running = given
     const stop = watchLimit(limit, clock, (reason) => given.abort(givenUp(reason, 'unknown')))
     try {
       const isHeld = keys.length === 0 && outer !== undefined
@@ -42,14 +44,21 @@ export async function withTransactionLock<T>(
       return await ambient.run({ locks }, async () => await fn(lock))
     } finally {
       stop()
+      running = undefined
     }
   }
   const limit = ambient.limitFor(options)
   const open = ambient.current?.transaction
-  // In an open transaction the lock must not be taken in a savepoint of its own: undoing that would give it back.
-  if (open !== undefined) return await within(under(open, limit), limit, clock, 'unknown')
-  const { signal, timeoutMs } = options
-  return await withTransaction(environment, (tx) => under(tx, limit), { signal, timeoutMs })
+  try {
+    // In an open transaction the lock must not be taken in a savepoint of its own: undoing that would give it back.
+    if (open !== undefined) return await within(under(open, limit), limit, clock, 'unknown')
+    const { signal, timeoutMs } = options
+    return await withTransaction(environment, (tx) => under(tx, limit), { signal, timeoutMs })
+  } catch (error) {
+    // A callback that still runs must not hear of it later than the caller does.
+    running?.abort(error)
+    throw error
+  }
 }
 
 async function lockIn(

@@ -137,7 +137,12 @@ export async function holding<T>(
     return outcome.value
   }
   // When time is up the caller gets its answer, but the lock is kept for as long as the callback still runs.
-  return await within(work(), limit, host.environment.clock, 'unknown')
+  try {
+    return await within(work(), limit, host.environment.clock, 'unknown')
+  } catch (error) {
+    lock.answered(error)
+    throw error
+  }
 }
 
 function isHeld(held: ReadonlyMap<string, HeldLock> | undefined, key: ServerKey, mode: LockMode): boolean {
