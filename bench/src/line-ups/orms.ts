@@ -1,6 +1,5 @@
 import type { LineUp } from '../line-up.js'
 import type { Peer, Session } from '../peer.js'
-import { lifeguard } from '../peers/lifeguard.js'
 
 /** What the file of an ORM in peers/ has. */
 interface Orm {
@@ -34,7 +33,8 @@ function lineUp(load: () => Promise<Orm>): LineUp {
 
 /** The pool alone has but one way to ask. */
 async function openWithoutOrm(url: string, connections: number): Promise<Session> {
-  const session = await lifeguard.open(url, connections)
+  const { openLifeguard } = await import('../peers/lifeguard.js')
+  const session = await openLifeguard(url, connections)
   return session.select === undefined ? session : { ...session, selectFirst: session.select }
 }
 

@@ -21,19 +21,13 @@ import {
 } from '../sql.js'
 
 /** As people use it: text and values, and transactions by hand. */
-export const pgPool: Peer = {
-  name: 'pg.Pool',
-  open: (url, connections) => sessionOn(url, connections, false),
-}
+export const openPgPool: Peer['open'] = (url, connections) => sessionOn(url, connections, false)
 
 /** The same with a name for every statement, so that the server parses and plans each only once for a connection. */
-export const pgPoolNamed: Peer = {
-  name: 'pg.Pool named',
-  open(url, connections) {
-    // A name makes no difference to acquiring a connection.
-    const { acquireRelease: _, ...session } = sessionOn(url, connections, true)
-    return session
-  },
+export const openPgPoolNamed: Peer['open'] = (url, connections) => {
+  // A name makes no difference to acquiring a connection.
+  const { acquireRelease: _, ...session } = sessionOn(url, connections, true)
+  return session
 }
 
 function sessionOn(url: string, max: number, named: boolean): Session {
