@@ -5,6 +5,8 @@
 export interface Session {
   /** Takes a connection out of the pool and gives it back. */
   acquireRelease?(): Promise<unknown>
+  /** Takes a connection, has the server work on it for `turnMs`, and gives it back. */
+  turn?(): Promise<unknown>
   /** One row of `item` by its primary key; resolves with the value of `note`. */
   select?(id: number): Promise<unknown>
   /** The same in the words of an ORM that merges the selects of one tick into one query, but not these. */

@@ -14,6 +14,9 @@ export const setup: readonly string[] = [
 export const noteOf = (id: unknown): string => `note ${id}`
 
 export const selectItem = 'select id, note from item where id = $1'
+/** How long the server works on `sleepTurn`, in milliseconds. */
+export const turnMs = 5
+export const sleepTurn = `select pg_sleep(${turnMs / 1_000})`
 export const updateItem = 'update item set note = $2 where id = $1'
 export const readCounter = 'select value from counter where id = $1'
 export const writeCounter = 'update counter set value = $2 where id = $1'

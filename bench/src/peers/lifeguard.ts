@@ -1,6 +1,16 @@
 import { createPool } from '@pg-lifeguard/core'
 import type { Peer } from '../peer.js'
-import { insertRow, lockKey, manyRows, noteOf, readCounter, selectItem, updateItem, writeCounter } from '../sql.js'
+import {
+  insertRow,
+  lockKey,
+  manyRows,
+  noteOf,
+  readCounter,
+  selectItem,
+  sleepTurn,
+  updateItem,
+  writeCounter,
+} from '../sql.js'
 
 export const openLifeguard: Peer['open'] = (url, connections) => {
   const open = () => createPool({ connectionString: url, max: connections })
@@ -9,6 +19,10 @@ export const openLifeguard: Peer['open'] = (url, connections) => {
     async acquireRelease() {
       const connection = await pool.acquire()
       connection.release()
+    },
+    async turn() {
+      await using connection = await pool.acquire()
+      await connection.query(sleepTurn)
     },
     async select(id) {
       const { rows } = await pool.query<{ note: string }>(selectItem, [id])

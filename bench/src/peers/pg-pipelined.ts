@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { Peer } from '../peer.js'
-import { lock, lockKey, noteOf, selectItem, unlock, updateItem } from '../sql.js'
+import { lock, lockKey, noteOf, selectItem, sleepTurn, unlock, updateItem } from '../sql.js'
 
 /**
  * The limit of the driver: bare clients, named statements, nothing waits for an answer, and every connection belongs to
@@ -22,6 +22,7 @@ export const openPgPipelined: Peer['open'] = async (url, connections) => {
     return client
   }
   return {
+    turn: () => next().query(sleepTurn),
     async select(id) {
       const { rows } = await next().query<{ note: string }>({ name: 'item', text: selectItem, values: [id] })
       return rows[0]?.note

@@ -15,6 +15,7 @@ import {
   noteOf,
   readCounter,
   selectItem,
+  sleepTurn,
   unlock,
   updateItem,
   writeCounter,
@@ -26,7 +27,7 @@ export const openPgPool: Peer['open'] = (url, connections) => sessionOn(url, con
 /** The same with a name for every statement, so that the server parses and plans each only once for a connection. */
 export const openPgPoolNamed: Peer['open'] = (url, connections) => {
   // A name makes no difference to acquiring a connection.
-  const { acquireRelease: _, ...session } = sessionOn(url, connections, true)
+  const { acquireRelease: _, turn: __, ...session } = sessionOn(url, connections, true)
   return session
 }
 
@@ -54,6 +55,14 @@ function sessionOn(url: string, max: number, named: boolean): Session {
     async acquireRelease() {
       const client = await pool.connect()
       client.release()
+    },
+    async turn() {
+      const client = await pool.connect()
+      try {
+        await client.query(sleepTurn)
+      } finally {
+        client.release()
+      }
     },
     async select(id) {
       const { rows } = await run<{ note: string }>(pool, selectItem, [id])

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import postgres from 'postgres'
 import { copyLines } from '../copy-lines.js'
 import type { Peer } from '../peer.js'
-import { isConflict, lockKey, noteOf } from '../sql.js'
+import { isConflict, lockKey, noteOf, sleepTurn } from '../sql.js'
 
 /** Prepares every statement, and pipelines on its connections when all are busy. */
 export const openPostgresJs: Peer['open'] = (url, connections) => {
@@ -13,6 +13,14 @@ export const openPostgresJs: Peer['open'] = (url, connections) => {
     async acquireRelease() {
       const reserved = await sql.reserve()
       reserved.release()
+    },
+    async turn() {
+      const reserved = await sql.reserve()
+      try {
+        await reserved.unsafe(sleepTurn)
+      } finally {
+        reserved.release()
+      }
     },
     async select(id) {
       const rows = await sql<{ note: string }[]>`select id, note from item where id = ${id}`

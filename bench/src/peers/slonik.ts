@@ -1,6 +1,6 @@
 import { createPool, sql } from 'slonik'
 import type { Peer } from '../peer.js'
-import { lockKey, noteOf } from '../sql.js'
+import { lockKey, noteOf, turnMs } from '../sql.js'
 
 /** With its defaults, but for the size; it resets each connection behind every use and prepares nothing. */
 export const openSlonik: Peer['open'] = async (url, connections) => {
@@ -8,6 +8,7 @@ export const openSlonik: Peer['open'] = async (url, connections) => {
   const pool = await open()
   return {
     acquireRelease: () => pool.connect(async () => undefined),
+    turn: () => pool.connect((connection) => connection.query(sql.unsafe`select pg_sleep(${turnMs / 1_000})`)),
     select: (id) => pool.oneFirst(sql.unsafe`select note from item where id = ${id}`),
     transaction: (statements) =>
       pool.transaction(async (tx) => {
