@@ -104,10 +104,20 @@ export class ConnectGate {
     const since = state.kind === 'down' ? state.since : now
     const slow = now - since >= quickProbingForMs
     const slowSteps = state.kind === 'down' && slow ? state.slowSteps + 1 : 0
-    const pause = slow
-      ? jitter(Math.min(slowestProbeMs, slowProbeMs * 2 ** Math.min(slowSteps, 10)), slowSpread, this.#random)
-      : jitter(quickProbeMs, quickSpread, this.#random)
-    this.#state = { kind: 'down', since, nextAt: now + Math.min(slowestProbeMs, pause), slowSteps }
+    const nextAt = slow ? now + this.#slowPause(slowSteps) : this.#quickProbeAt(now)
+    this.#state = { kind: 'down', since, nextAt, slowSteps }
+  }
+
+  /** From start to start: a server that is just coming up takes its time to say no. */
+  #quickProbeAt(now: number): number {
+    const startedAt = this.#startedAt[(this.#starts + mostPerSecond - 1) % mostPerSecond] ?? now
+    const from = startedAt === Number.NEGATIVE_INFINITY ? now : startedAt
+    return Math.max(now, from + jitter(quickProbeMs, quickSpread, this.#random))
+  }
+
+  #slowPause(steps: number): number {
+    const pause = Math.min(slowestProbeMs, slowProbeMs * 2 ** Math.min(steps, 10))
+    return Math.min(slowestProbeMs, jitter(pause, slowSpread, this.#random))
   }
 
   /** The ramp comes on top of the probes before it: a server that has just come back gets no more of both together. */

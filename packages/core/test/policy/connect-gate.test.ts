@@ -41,6 +41,16 @@ describe('the connect gate', () => {
     expect(gate.ask(72, 1)).toEqual({ go: false, retryInMs: undefined })
   })
 
+  test('probes from start to start: what an attempt takes to fail is no part of the pause', () => {
+    const gate = new ConnectGate(half)
+    gate.started(0)
+    gate.failed(30, refused)
+    expect(gate.ask(30, 0)).toEqual({ go: false, retryInMs: 42 })
+    gate.started(72)
+    gate.failed(172, refused)
+    expect(gate.ask(172, 0)).toEqual({ go: true })
+  })
+
   test('tells how many attempts failed and what the last one said, until one succeeds', () => {
     const gate = new ConnectGate(half)
     gate.failed(0, new Error('first'))
@@ -80,6 +90,7 @@ describe('the connect gate', () => {
     const gate = new ConnectGate(half)
     attemptsWhileDown(gate, 0, 60_000)
     gate.succeeded(1)
+    gate.started(70_000)
     gate.failed(70_000, refused)
     expect(gate.ask(70_000, 0)).toEqual({ go: false, retryInMs: 72 })
   })
@@ -153,16 +164,18 @@ describe('the connect gate', () => {
           const gate = new ConnectGate(randomFrom(seed))
           let now = 0
           let opening = 0
-          let lastOutcome: { readonly failed: boolean; readonly at: number } | undefined
+          let hasFailed = false
+          let startedAt = Number.NEGATIVE_INFINITY
           for (const step of events) {
             if (step.kind === 'wait') now += step.ms
             else if (step.kind === 'ask') {
               const answer = gate.ask(now, opening)
               if (answer.go) {
-                if (lastOutcome?.failed === true) {
+                if (hasFailed) {
                   expect(opening).toBe(0) // one at a time while it is down ...
-                  expect(now - lastOutcome.at).toBeGreaterThanOrEqual(67) // ... and not in a row
+                  expect(now - startedAt).toBeGreaterThanOrEqual(67) // ... and not in a row
                 }
+                startedAt = now
                 opening += 1
                 gate.started(now)
               } else if (opening === 0) {
@@ -174,7 +187,7 @@ describe('the connect gate', () => {
               opening -= 1
               if (step.kind === 'fail') gate.failed(now, refused)
               else gate.succeeded(max)
-              lastOutcome = { failed: step.kind === 'fail', at: now }
+              hasFailed = step.kind === 'fail'
               expect(gate.isDown).toBe(step.kind === 'fail')
             }
           }
