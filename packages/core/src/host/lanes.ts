@@ -23,6 +23,8 @@ const memory = 15 / 16
 const whollySlow = 5
 /** Of the newest statement, in what is typical. */
 const weight = 1 / 16
+/** One statement in so many that would wait too long behind another is sent all the same, to see whether it does. */
+const probeOneIn = 128
 /** How fast the shortest round trip is forgotten, should the way have become longer. */
 const drift = 1.0005
 
@@ -57,8 +59,9 @@ export class Lanes {
   readonly #options: ResolvedLaneOptions | undefined
   readonly #open: Lane[] = []
   #shortestMs = Number.POSITIVE_INFINITY
-  /** How long a statement on a lane keeps the server busy, as a rule: what one more has to wait for. */
-  #typicalMs = 0
+  /** How long a statement on a lane keeps the server busy, as a rule: what one more has to wait for. Unknown at first. */
+  #typicalMs = Number.POSITIVE_INFINITY
+  #notSentBehind = 0
   /** Statements that were sent behind others, since the pool was made. */
   pipelined = 0
 
@@ -187,15 +190,26 @@ export class Lanes {
     if (options === undefined || slot === undefined) return false
     return (
       connection.load < options.maxDepth &&
-      // With statements that take long, who waits is better off in the queue, which serves and sheds in its order.
-      connection.load * this.#typicalMs < options.slowAfterMs &&
       connection.bytesInFlight < options.maxBytes &&
       connection.takesSharing &&
       // A statement that takes longer than it should: who waits behind it would wait for long.
       connection.headRanMs <= this.#shortestMs + options.slowAfterMs &&
       this.#pool.heldMs(slot) <= longestMs &&
-      this.#pool.mayJoin(slot)
+      this.#pool.mayJoin(slot) &&
+      // With statements that take long, who waits is better off in the queue, which serves and sheds in its order.
+      // The one that runs now is half through, as a rule.
+      ((connection.load - 0.5) * this.#typicalMs < options.slowAfterMs || this.#probes(connection, options))
     )
+  }
+
+  /**
+   * A server far away and one that is slow look the same, until two statements have been sent one behind the other: the
+   * second has the way for nothing.
+   */
+  #probes(connection: Connection, { slowAfterMs }: ResolvedLaneOptions): boolean {
+    if (connection.load > 1 || slowAfterMs === 0) return false
+    this.#notSentBehind += 1
+    return this.#notSentBehind % probeOneIn === 1
   }
 
   /** A text that was slow shall have nobody behind it for a while. The way to the server is not its fault. */
@@ -203,10 +217,14 @@ export class Lanes {
     const { known } = statement
     if (statement.wasAlone) this.#shortestMs = Math.min(ranMs, this.#shortestMs * drift)
     if (known === undefined || this.#options === undefined) return
-    const busyMs = Math.max(0, statement.wasAlone ? ranMs - this.#shortestMs : ranMs)
-    // One that took very long, or a pause of this process, says no more than that it was slow.
-    this.#typicalMs += (Math.min(busyMs, 2 * this.#options.slowAfterMs) - this.#typicalMs) * weight
     const { slowAfterMs } = this.#options
+    // The server was at work for all of that time but for the way that the statement had still to go when its turn came,
+    // and a way is at most as long as the shortest round trip.
+    const atLeast = ranMs - Math.max(0, this.#shortestMs - statement.aheadMs)
+    // One that took very long, or a pause of this process, says no more than that it was slow.
+    const busyMs = Math.min(Math.max(atLeast, Math.min(this.#typicalMs, ranMs)), 2 * slowAfterMs)
+    if (this.#typicalMs === Number.POSITIVE_INFINITY) this.#typicalMs = busyMs
+    else this.#typicalMs += (busyMs - this.#typicalMs) * weight
     const over = ranMs - this.#shortestMs - slowAfterMs
     if (over <= 0) known.slowness = known.slowness === undefined ? 0 : known.slowness * memory
     else {

@@ -61,6 +61,7 @@ export class Codel {
   /** How long callers are willing to wait, on average; the interval at most. */
   #patienceMs: number
   #lastServed = 0
+  #lastTurnedAway = Number.NEGATIVE_INFINITY
   /** The interval: when it began, the longest that the queue has been in it, the shortest wait, and who left the queue. */
   #since = 0
   #longest = 0
@@ -114,6 +115,7 @@ export class Codel {
     this.#lastedBefore = 0
     this.#longestBefore = waiting
     this.#wasSlowBefore = false
+    this.#lastTurnedAway = Number.NEGATIVE_INFINITY
     this.#begin(now)
     this.#delay = 0
     this.#beginPeriod(now, waiting ?? 0)
@@ -129,7 +131,8 @@ export class Codel {
   served(now: number, waitedMs: number, waiting: number, oldestMs: number): void {
     this.#served += 1
     this.#lastServed = now
-    if (waitedMs < this.#delay) this.#delay = waitedMs
+    // Who is served soon because those before him were turned away does not show that the queue drains.
+    if (waitedMs < this.#delay && !this.#hasTurnedAwaySince(now - this.boundMs)) this.#delay = waitedMs
     if (waitedMs < this.#periodDelay) this.#periodDelay = waitedMs
     this.look(now, waiting, oldestMs)
   }
@@ -139,12 +142,19 @@ export class Codel {
     this.#gaveUp += 1
   }
 
+  /** Callers who had waited for too long were turned away. */
+  turnedAway(now: number): void {
+    this.#lastTurnedAway = now
+  }
+
   /** Draws the conclusions when a period is over. */
   look(now: number, waiting: number, oldestMs: number): void {
     if (now - this.#periodSince < this.#targetMs) return
     // Nobody was served: the shortest wait is that of the one who is next.
     const delay = this.#periodDelay === Number.POSITIVE_INFINITY ? oldestMs : this.#periodDelay
     if (delay > this.#targetMs && waiting > this.#periodLength && this.#cannotBeServed(now, waiting)) {
+      // How short the wait was before is no sign that it is over.
+      if (!this.#isSlow) this.#delay = Number.POSITIVE_INFINITY
       this.#isSlow = true
       this.#wasSlow = true
     }
@@ -164,7 +174,8 @@ export class Codel {
   }
 
   #endInterval(now: number, waiting: number, oldestMs: number): void {
-    const delay = this.#delay === Number.POSITIVE_INFINITY ? oldestMs : this.#delay
+    const unknown = this.#hasTurnedAwaySince(this.#since) ? Number.POSITIVE_INFINITY : oldestMs
+    const delay = this.#delay === Number.POSITIVE_INFINITY ? unknown : this.#delay
     const losing = this.#gaveUp > 0 && this.#gaveUp * lostOneIn >= this.#gaveUp + this.#served
     this.#isSlow = delay > this.#targetMs && (this.#isSlow || losing)
     this.#servedBefore = this.#served
@@ -172,6 +183,10 @@ export class Codel {
     this.#longestBefore = this.#wasSlow ? waiting : this.#longest
     this.#wasSlowBefore = this.#wasSlow
     this.#begin(now)
+  }
+
+  #hasTurnedAwaySince(time: number): boolean {
+    return this.#lastTurnedAway >= time
   }
 
   #begin(now: number): void {

@@ -135,6 +135,7 @@ export class WaitingLine<R> {
       waiter.stop()
       waiter.reject(this.#refusals.shed(waited, figures))
     }
+    if (figures !== undefined) overload.turnedAway(now)
   }
 
   /** Sends away everybody who may be sent away, each with an error of its own. */

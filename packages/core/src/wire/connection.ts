@@ -295,7 +295,6 @@ export class Connection implements AnswerDesk {
     const start = outbox.length
     // As it is before: what is written in parts may be on its way already when all of its beginning is there.
     const { writes } = outbox
-    if (this.observer !== undefined) operation.sentAt = this.#clock.now()
     try {
       operation.write(wire)
     } catch (error) {

@@ -44,8 +44,10 @@ export class Flight {
   }
 
   add(operation: Operation): void {
+    operation.sentAt = this.#clock.now()
+    operation.aheadMs = 0
     operation.wasAlone = this.isEmpty
-    if (operation.wasAlone) this.#headSince = this.#clock.now()
+    if (operation.wasAlone) this.#headSince = operation.sentAt
     this.#operations.push(operation)
     this.#bytes += operation.bytes
   }
@@ -57,6 +59,8 @@ export class Flight {
     const now = this.#clock.now()
     const ranMs = now - this.#headSince
     this.#headSince = now
+    const next = this.#operations[0]
+    if (next !== undefined) next.aheadMs = now - next.sentAt
     return ranMs
   }
 

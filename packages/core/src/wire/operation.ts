@@ -28,8 +28,10 @@ export abstract class Operation {
   why: string | undefined
   /** What the observer of the connection wants to know again with the answer. */
   mark = 0
-  /** When it was sent, on the connection's clock; only while somebody observes. */
+  /** When it was sent, on the connection's clock. */
   sentAt = 0
+  /** Milliseconds that it had been under way for when all that was sent before it had been answered. */
+  aheadMs = 0
   /** Whether others may be under way on the same connection at the same time. */
   isSharing = false
   /** Whether nothing else was under way when it was sent. */

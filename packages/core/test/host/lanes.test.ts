@@ -103,6 +103,32 @@ test('nothing is sent behind a statement that is slow', async () => {
   await slow
 })
 
+test('a server that is slow is not taken for one that is far away: a burst waits in the queue, not on the connections', async () => {
+  const pool = testPool(database.url, { max: 2 })
+  const slow = 'select pg_sleep(0.01)'
+  for (let n = 0; n < 3; n++) await Promise.all([pool.query(slow), pool.query(slow)])
+  const burst = Array.from({ length: 64 }, () => pool.query(slow))
+  // 2 run, 2 have been sent behind those, and perhaps another one or two.
+  expect(pool.stats().waiting).toBeGreaterThanOrEqual(56)
+  await Promise.all(burst)
+})
+
+test('a server that is far away gets many statements at a time, once it is known to be quick', async () => {
+  await using proxy = await startFaultProxy({ target: database.url, roundTripMs: 40 })
+  const pool = testPool(proxy.url, { max: 1 })
+  await pool.query(select, [1])
+  await pool.query(select, [1])
+  const waiting = async (): Promise<number> => {
+    const burst = Array.from({ length: 64 }, () => pool.query(select, [1]))
+    const queued = pool.stats().waiting
+    await Promise.all(burst)
+    return queued
+  }
+  // At first one is sent behind another, to see what the way is and what the server.
+  expect(await waiting()).toBeGreaterThanOrEqual(62)
+  await eventually('as many are under way as may be', async () => (await waiting()) === 64 - 16)
+})
+
 test('a statement that is given up on a lane is the only one that notices', async () => {
   const pool = testPool(database.url, { max: 1, lanes: { slowAfterMs: 1_000 } })
   const text = 'select pg_sleep($1), $2::int as mark'

@@ -19,6 +19,8 @@ function simulate(options: {
   readonly forMs: number
   /** Each caller asks again so long after it was answered, 1 ms or more. */
   readonly againAfterMs?: number
+  /** The process stands still for so long before this time: what comes meanwhile comes at once behind it. */
+  readonly pause?: { readonly ms: number; readonly until: number }
 }): { readonly calls: Call[]; readonly longestQueue: number } {
   const codel = new Codel(options.overload ?? { targetMs: 50, intervalMs: 2_000 })
   const queue: number[] = []
@@ -31,8 +33,15 @@ function simulate(options: {
     const at = now + options.againAfterMs
     back.set(at, (back.get(at) ?? 0) + 1)
   }
+  let held = 0
   for (let now = 0; now < options.forMs; now++) {
-    const coming = options.arrivals(now) + (back.get(now) ?? 0)
+    const { ms, until } = options.pause ?? { ms: 0, until: 0 }
+    if (now >= until - ms && now < until) {
+      held += options.arrivals(now)
+      continue
+    }
+    const coming = held + options.arrivals(now) + (back.get(now) ?? 0)
+    held = 0
     for (let one = 0; one < coming; one++) {
       if (queue.length === 0) codel.formed(now)
       codel.came(options.deadlineMs)
@@ -51,6 +60,7 @@ function simulate(options: {
       while (codel.isSlow && queue[0] !== undefined && now - queue[0] > codel.boundMs) {
         calls.push({ askedAt: queue[0], how: 'shed', waitedMs: now - queue[0] })
         queue.shift()
+        codel.turnedAway(now)
       }
       const next = queue.shift()
       if (next === undefined) continue
@@ -93,6 +103,21 @@ describe('what is overload', () => {
     const served = calls.filter(({ how }) => how === 'served')
     expect(Math.max(...served.map(({ waitedMs }) => waitedMs))).toBeLessThan(330)
     expect(count(calls, 'late')).toBe(0)
+  })
+
+  test('a pause of the process, behind which everybody is new, is not its end', () => {
+    const { calls } = simulate({
+      places: 10,
+      workMs: 20,
+      deadlineMs: 1_000,
+      arrivals: () => 5,
+      forMs: 4_000,
+      // Shortly before the end of an interval.
+      pause: { ms: 110, until: 1_950 },
+    })
+    const later = calls.filter(({ how, askedAt }) => how === 'served' && askedAt >= 300)
+    expect(later.some(({ waitedMs }) => waitedMs < 50)).toBe(true)
+    expect(Math.max(...later.map(({ waitedMs }) => waitedMs))).toBeLessThanOrEqual(100)
   })
 
   test('a tenth more than can be served is seen when callers begin to be lost, and then nobody is late', () => {
@@ -146,7 +171,7 @@ describe('what is overload', () => {
 })
 
 type Event =
-  | { readonly do: 'formed' | 'gaveUp' | 'restart' }
+  | { readonly do: 'formed' | 'gaveUp' | 'turnedAway' | 'restart' }
   | { readonly do: 'served'; readonly waitedMs: number }
   | { readonly do: 'look' | 'wait' | 'came' }
 
@@ -156,6 +181,8 @@ interface Left {
   readonly interval: number
   readonly period: number
   readonly waitedMs: number | undefined
+  /** Others had just been turned away: the wait says nothing of the queue. */
+  readonly isHelped: boolean
 }
 
 /** The same from a list of all that happened, looked through anew each time. */
@@ -174,6 +201,9 @@ class Reference {
   #fresh = true
   #freshPeriod = true
   readonly #log: Left[] = []
+  #turnedAway: number[] = []
+  /** What had left when it became slow is no sign of its end. */
+  #slowFrom = 0
   #intervals = 0
   #periods = 0
   readonly #options: ResolvedOverload
@@ -186,6 +216,7 @@ class Reference {
   restart(now: number, waiting: number | undefined): void {
     this.isSlow = this.#wasSlow = this.#wasSlowBefore = false
     this.#before = undefined
+    this.#turnedAway = []
     this.#intervals += 2
     this.#periods += 1
     this.#at = this.#period = now
@@ -204,16 +235,21 @@ class Reference {
   }
 
   left(at: number, waitedMs: number | undefined): void {
-    this.#log.push({ at, interval: this.#intervals, period: this.#periods, waitedMs })
+    const isHelped = this.#turnedAway.some((time) => time >= at - 2 * this.#options.targetMs)
+    this.#log.push({ at, interval: this.#intervals, period: this.#periods, waitedMs, isHelped })
+  }
+
+  turnedAway(at: number): void {
+    this.#turnedAway.push(at)
   }
 
   look(now: number, waiting: number, oldestMs: number): void {
     const { targetMs, intervalMs } = this.#options
     if (now - this.#period < targetMs) return
-    const waits = (of: readonly Left[], isFresh: boolean): number => {
+    const waits = (of: readonly Left[], isFresh: boolean, unknown: number): number => {
       const all = of.flatMap(({ waitedMs }) => (waitedMs === undefined ? [] : [waitedMs]))
       if (isFresh) all.push(0)
-      return all.length === 0 ? oldestMs : Math.min(...all)
+      return all.length === 0 ? unknown : Math.min(...all)
     }
     const interval = this.#log.filter((one) => one.interval === this.#intervals)
     const earlier = this.#log.filter((one) => one.interval === this.#intervals - 1)
@@ -223,7 +259,13 @@ class Reference {
     const grows = waiting > this.#periodLength && this.#length !== undefined && waiting >= 1.25 * this.#length
     const foreseen =
       served >= 10 && grows && waiting / (served / span) > (this.#wasSlowBefore ? 4 * targetMs : this.#patienceMs)
-    if (waits(period, this.#freshPeriod) > targetMs && foreseen) this.isSlow = this.#wasSlow = true
+    if (waits(period, this.#freshPeriod, oldestMs) > targetMs && foreseen) {
+      if (!this.isSlow) {
+        this.#fresh = false
+        this.#slowFrom = this.#log.length
+      }
+      this.isSlow = this.#wasSlow = true
+    }
     this.#length ??= waiting
     this.#lengths.push({ interval: this.#intervals, waiting })
     this.#periods += 1
@@ -233,7 +275,9 @@ class Reference {
     if (now - this.#at < intervalMs) return
     const lost = interval.filter(({ waitedMs }) => waitedMs === undefined).length
     const isLosing = lost > 0 && lost / interval.length >= 1 / 20
-    this.isSlow = waits(interval, this.#fresh) > targetMs && (this.isSlow || isLosing)
+    const unhelped = this.#log.filter((one, n) => interval.includes(one) && n >= this.#slowFrom && !one.isHelped)
+    const unknown = this.#turnedAway.some((time) => time >= this.#at) ? Number.POSITIVE_INFINITY : oldestMs
+    this.isSlow = waits(unhelped, this.#fresh, unknown) > targetMs && (this.isSlow || isLosing)
     this.#before = { from: this.#at, until: now }
     this.#intervals += 1
     this.#at = now
@@ -251,7 +295,16 @@ test('agrees with a model that keeps all that happened', () => {
       weight: 8,
       arbitrary: fc.record({ do: fc.constant('served' as const), waitedMs: fc.nat({ max: 40 }) }),
     },
-    { weight: 3, arbitrary: fc.constantFrom<Event>({ do: 'look' }, { do: 'wait' }, { do: 'came' }, { do: 'gaveUp' }) },
+    {
+      weight: 3,
+      arbitrary: fc.constantFrom<Event>(
+        { do: 'look' },
+        { do: 'wait' },
+        { do: 'came' },
+        { do: 'gaveUp' },
+        { do: 'turnedAway' },
+      ),
+    },
     { weight: 1, arbitrary: fc.constantFrom<Event>({ do: 'formed' }, { do: 'restart' }) },
   )
   const step = fc.tuple(event, fc.nat({ max: 6 }), fc.nat({ max: 200 }), fc.nat({ max: 30 }))
@@ -282,6 +335,10 @@ test('agrees with a model that keeps all that happened', () => {
           case 'gaveUp':
             codel.gaveUp()
             reference.left(now, undefined)
+            break
+          case 'turnedAway':
+            codel.turnedAway(now)
+            reference.turnedAway(now)
             break
           case 'served':
             codel.served(now, one.waitedMs, waiting, oldestMs)
