@@ -11,6 +11,7 @@ const patienceMs = 1_000
 /** Beyond the longest pause of this process, which is measured: a timer may be late for other reasons. */
 const lateMs = 50
 const backMs = 1_000
+const refusedMs = 5
 
 /** The network takes bytes and delivers none; nothing is closed. */
 export const blackhole: Scenario = {
@@ -49,6 +50,11 @@ export const blackhole: Scenario = {
         after.filter(({ outcome }) => outcome === 'ok').reduce((a, b) => Math.min(a, b.answeredAt), Infinity) - backAt
       const lastFailed =
         after.filter(({ outcome }) => outcome !== 'ok').reduce((a, b) => Math.max(a, b.calledAt), backAt) - backAt
+      // Who waited already when the breaker opened was not refused at the door.
+      const refused = during.filter(({ outcome }) => outcome === 'LIFEGUARD_BREAKER_OPEN')
+      const openAt = refused.reduce((a, b) => Math.min(a, b.answeredAt), Number.POSITIVE_INFINITY)
+      const refusals = refused.filter(({ calledAt }) => calledAt > openAt).map(({ tookMs }) => tookMs)
+      const refusal = percentile(refusals, 0.99)
       // What was given up must not go on working: the statements themselves take 20 ms.
       const left = await countLeft(admin)
       const untyped = during.filter(({ outcome }) => outcome !== 'ok' && !/^(LIFEGUARD_|57014)/.test(outcome)).length
@@ -62,6 +68,7 @@ export const blackhole: Scenario = {
           'last failing call after it is back, ms': Math.round(lastFailed),
           'backends still working': left,
           'answers during the stall': listed(outcomes),
+          'refused by the open breaker, p99, ms': Number.isNaN(refusal) ? 'none' : refusal.toFixed(2),
           'longest pause of the process, ms': Math.round(lagMs),
         },
         claims: [
@@ -75,6 +82,11 @@ export const blackhole: Scenario = {
             claim: `the pool works within ${backMs} ms after the network is back`,
             holds: firstOk <= backMs && lastFailed <= backMs,
             seen: `first success ${Math.round(firstOk)} ms, last failing call ${Math.round(lastFailed)} ms`,
+          },
+          {
+            claim: `once the breaker is open callers fail within ${refusedMs} ms`,
+            holds: refusal <= refusedMs,
+            seen: `p99 ${refusal.toFixed(2)} ms of ${refusals.length}`,
           },
           { claim: 'no backend works on a query that was given up', holds: left === 0, seen: `${left} left` },
         ],
