@@ -46,3 +46,8 @@ export interface Peer {
   readonly name: string
   open(url: string, connections: number): Promise<Session> | Session
 }
+
+/** A peer whose code is loaded when it is opened: by its own processes alone, so that it is not in any other's memory. */
+export function loadedLate(name: string, load: () => Promise<Peer['open']>): Peer {
+  return { name, open: async (url, connections) => (await load())(url, connections) }
+}

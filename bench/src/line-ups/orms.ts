@@ -1,5 +1,5 @@
 import type { LineUp } from '../line-up.js'
-import type { Peer, Session } from '../peer.js'
+import { loadedLate, type Peer, type Session } from '../peer.js'
 
 /** What the file of an ORM in peers/ has. */
 interface Orm {
@@ -14,16 +14,15 @@ const subject = 'ORM on lifeguard'
 const yardstick = 'ORM on pg.Pool'
 
 /**
- * One ORM on Lifeguard, beside the same on its stock driver, the ORM alone, and the pool without an ORM. It is loaded by
- * its own processes alone, so that its code is not in the memory of any other peer's.
+ * One ORM on Lifeguard, beside the same on its stock driver, the ORM alone, and the pool without an ORM.
  */
 function lineUp(load: () => Promise<Orm>): LineUp {
   return {
     name: 'ORMs',
     peers: [
-      { name: subject, open: async (url, connections) => (await load()).onLifeguard(url, connections) },
-      { name: yardstick, open: async (url, connections) => (await load()).onStockDriver(url, connections) },
-      { name: 'ORM alone', open: async (url, connections) => (await load()).alone(url, connections) },
+      loadedLate(subject, async () => (await load()).onLifeguard),
+      loadedLate(yardstick, async () => (await load()).onStockDriver),
+      loadedLate('ORM alone', async () => (await load()).alone),
       { name: 'no ORM', open: openWithoutOrm },
     ],
     subject,

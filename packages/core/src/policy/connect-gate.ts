@@ -111,8 +111,7 @@ export class ConnectGate {
   /** From start to start: a server that is just coming up takes its time to say no. */
   #quickProbeAt(now: number): number {
     const startedAt = this.#startedAt[(this.#starts + mostPerSecond - 1) % mostPerSecond] ?? now
-    const from = startedAt === Number.NEGATIVE_INFINITY ? now : startedAt
-    return Math.max(now, from + jitter(quickProbeMs, quickSpread, this.#random))
+    return Math.max(now, startedAt + jitter(quickProbeMs, quickSpread, this.#random))
   }
 
   #slowPause(steps: number): number {

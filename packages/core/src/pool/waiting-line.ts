@@ -133,9 +133,9 @@ export class WaitingLine<R> {
       figures ??= this.#refusals.figures()
       this.#waiters.remove(waiter)
       waiter.stop()
+      overload.turnedAway(now)
       waiter.reject(this.#refusals.shed(waited, figures))
     }
-    if (figures !== undefined) overload.turnedAway(now)
   }
 
   /** Sends away everybody who may be sent away, each with an error of its own. */

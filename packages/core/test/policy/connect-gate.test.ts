@@ -33,6 +33,7 @@ describe('the connect gate', () => {
 
   test('once down admits one prober, and the next not before its time', () => {
     const gate = new ConnectGate(half)
+    gate.started(0)
     gate.failed(0, refused)
     expect(gate.isDown).toBe(true)
     expect(gate.ask(0, 0)).toEqual({ go: false, retryInMs: 72 })
@@ -142,6 +143,7 @@ describe('the connect gate', () => {
     const gate = new ConnectGate(half)
     gate.failed(0, refused)
     gate.succeeded(20)
+    gate.started(50)
     gate.failed(50, refused)
     expect(gate.isDown).toBe(true)
     expect(gate.ask(121, 0).go).toBe(false)

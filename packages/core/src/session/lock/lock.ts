@@ -87,8 +87,8 @@ export class HeldGrant implements Lock {
   }
 
   /**
-   * To be called before the caller is: two timers for one time may run in either order, and a callback that still runs
-   * must not hear of it later than the caller.
+   * The caller is about to hear this. A callback that still runs hears of it first: not by a timer of its own, as two for
+   * one time may run in either order.
    */
   answered(error: unknown): void {
     if (this.#released === undefined) this.#abort.abort(error)

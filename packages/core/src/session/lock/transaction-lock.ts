@@ -1,6 +1,6 @@
-import { type Limit, tighter, unlimited, watchLimit } from '../../base/limit.js'
+import { type Limit, tighter, unlimited } from '../../base/limit.js'
 import { classify } from '../../errors/classify.js'
-import { givenUp, within } from '../../errors/given-up.js'
+import { within } from '../../errors/given-up.js'
 import { DeadlockError, LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Prelude } from '../../wire/statement.js'
 import { withCallersStack } from '../queryable.js'
@@ -35,7 +35,6 @@ export async function withTransactionLock<T>(
   const under = async (tx: Transaction, limit: Limit): Promise<T> => {
     const given = new AbortController()
     running = given
-    const stop = watchLimit(limit, clock, (reason) => given.abort(givenUp(reason, 'unknown')))
     try {
       const isHeld = keys.length === 0 && outer !== undefined
       const lock = isHeld ? outer : await lockIn(environment, deadlocks, tx, keys, checked, limit, given.signal)
@@ -43,7 +42,6 @@ export async function withTransactionLock<T>(
       for (const { id } of keys) locks.set(id, { kind: 'held', mode: checked.mode, handle: lock })
       return await ambient.run({ locks }, async () => await fn(lock))
     } finally {
-      stop()
       running = undefined
     }
   }
@@ -55,7 +53,7 @@ export async function withTransactionLock<T>(
     const { signal, timeoutMs } = options
     return await withTransaction(environment, (tx) => under(tx, limit), { signal, timeoutMs })
   } catch (error) {
-    // A callback that still runs must not hear of it later than the caller does.
+    // A callback that still runs hears of it before the caller does.
     running?.abort(error)
     throw error
   }

@@ -52,7 +52,7 @@ export async function withLock<T>(
   if (missing.length === 0 && outer !== undefined) return await fn(outer.handle)
   const limit = ambient.limitFor(options)
   const holder: Holder = { held: 0, parent: ambient.current?.holder }
-  const lock = await take(environment, missing, checked, limit, limit, holder)
+  const lock = await take(environment, missing, checked, limit, unlimited, holder)
   return await holding(environment, lock, missing, checked.mode, limit, holder, fn)
 }
 

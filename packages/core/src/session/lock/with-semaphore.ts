@@ -1,4 +1,4 @@
-import type { Limit } from '../../base/limit.js'
+import { type Limit, unlimited } from '../../base/limit.js'
 import { jitter } from '../../base/random.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { DeadlockError, LockTimeoutError } from '../../errors/lock-errors.js'
@@ -64,7 +64,7 @@ async function takePlace(
   const attempt = async (keys: readonly ServerKey[], forMs: number): Promise<Place | undefined> => {
     try {
       const grant = await environment.grants.grant({ keys, mode, waitMs: forMs, dedicated, holds, limit, holder })
-      return { lock: new HeldGrant(environment, grant, limit), keys }
+      return { lock: new HeldGrant(environment, grant, unlimited), keys }
     } catch (error) {
       if (error instanceof LockTimeoutError) return undefined
       throw withCallersStack(error)
