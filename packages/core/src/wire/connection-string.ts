@@ -52,11 +52,12 @@ function parseUrl(rest: string): ParsedConnectionString {
   const [user, password] = at === -1 ? [] : splitAt(authority.slice(0, at), authority.slice(0, at).indexOf(':'))
   add('user', user)
   add('password', password)
-  addHosts(authority.slice(at + 1), parameters)
+  const hosts = authority.slice(at + 1)
+  addHosts(hosts, parameters)
   add('dbname', path)
   addQuery(query, parameters)
-  // A colon with nothing behind it, or an @ without a host, is where a password with a ? was cut.
-  const mayBeCut = at === -1 ? authority.endsWith(':') : password !== undefined && authority.endsWith('@')
+  // Without an @, a colon with nothing behind it is where a password with a ? was cut.
+  const mayBeCut = at === -1 ? authority.endsWith(':') : startsAsPassword(password, hosts)
   return { parameters, mayShow: query?.includes('@') !== true && !mayBeCut }
 }
 
@@ -86,19 +87,26 @@ function addQuery(query: string | undefined, parameters: GivenParameter[]): void
   }
 }
 
+/** Whether an @ may be of the password itself: nothing is before it, or no host is behind it. */
+function startsAsPassword(password: string | undefined, behind: string): boolean {
+  return password === '' || (password !== undefined && (behind === '' || behind.startsWith(':')))
+}
+
 /** `socket:/folder?db=name`, as `pg` has it. */
 function parseSocketUrl(rest: string): ParsedConnectionString {
   const [place, query] = splitAt(rest, rest.indexOf('?'))
   const [, credentials, folder] = /^(?:\/\/(?:([^/]*)@)?)?(\/[^/].*)$/.exec(place) ?? []
   if (folder === undefined) throw refuse('not a URL of a Unix socket')
-  const parameters: GivenParameter[] = [{ name: 'host', value: decode(folder) }]
+  const parameters: GivenParameter[] = [{ name: 'host', value: decode(folder), isHidden: true }]
   const [user, password] = credentials === undefined ? [] : splitAt(credentials, credentials.indexOf(':'))
-  if (user !== undefined && user !== '') parameters.push({ name: 'user', value: decode(user) })
-  if (password !== undefined && password !== '') parameters.push({ name: 'password', value: decode(password) })
+  if (user !== undefined && user !== '') parameters.push({ name: 'user', value: decode(user), isHidden: true })
+  if (password !== undefined && password !== '') {
+    parameters.push({ name: 'password', value: decode(password), isHidden: true })
+  }
   const first = parameters.length
   addQuery(query, parameters)
   const renamed = parameters.map((one, at) => (at >= first && one.name === 'db' ? { ...one, name: 'dbname' } : one))
-  return { parameters: renamed, mayShow: query?.includes('@') !== true }
+  return { parameters: renamed, mayShow: query?.includes('@') !== true && password !== '' }
 }
 
 /** `/folder name`, as `pg` has it. */

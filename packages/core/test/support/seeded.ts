@@ -1,7 +1,8 @@
-/** Parameters of a property: FC_SEED replays the run whose seed a failure printed. */
+/** Parameters of a property: FC_SEED replays the run whose seed a failure printed, FC_TIMES=100 makes 100 times the runs. */
 export function seeded(numRuns: number): { readonly numRuns: number; readonly seed?: number } {
   const seed = process.env['FC_SEED']
-  return seed === undefined ? { numRuns } : { numRuns, seed: Number(seed) }
+  const runs = numRuns * Number(process.env['FC_TIMES'] ?? 1)
+  return seed === undefined ? { numRuns: runs } : { numRuns: runs, seed: Number(seed) }
 }
 
 /** A small generator of pseudorandom numbers in [0, 1), so that a run can be replayed. mulberry32, public domain. */

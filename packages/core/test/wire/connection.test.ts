@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { expect, test } from 'vitest'
 import { ConnectionLostError, OperationAbortedError, OperationTimeoutError, sqlStateOf } from '../../src/index.js'
+import { seeded } from '../support/seeded.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table item (id int primary key, name text)' })
@@ -173,7 +174,7 @@ test('a cancel hits only the statement it was meant for, however the timing fall
         }
       },
     ),
-    { numRuns: 25, ...(process.env['FC_SEED'] === undefined ? {} : { seed: Number(process.env['FC_SEED']) }) },
+    seeded(25),
   )
   expect(pool.stats().closed).toBe(0)
 })
