@@ -74,8 +74,9 @@ export interface HostStats {
   /** `127.0.0.1:5432` */
   readonly host: string
   /**
-   * `unknown` before anything was seen of it, and while it cannot be reached. `replaced`: it takes itself for the primary,
-   * and another one has taken its place; it is not used.
+   * `unknown` before anything was seen of it, while it cannot be reached, and while others have not been asked yet whether
+   * they have taken its place. `replaced`: it takes itself for the primary, and another one has taken its place; it is not
+   * used.
    */
   readonly role: 'primary' | 'replica' | 'replaced' | 'unknown'
   /** Counts up with every promotion; undefined while it is not known. */

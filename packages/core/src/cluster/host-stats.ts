@@ -26,7 +26,7 @@ export function hostStats(
     const isPrimary = member === topology.writer && !topology.isLost && topology.isKnown
     return {
       host: member.where,
-      role: isPrimary ? 'primary' : roleOf(sighting),
+      role: isPrimary ? 'primary' : roleOf(sighting, topology.isKnown),
       timeline: sighting?.timeline,
       lagMs: lagMs === Number.POSITIVE_INFINITY ? undefined : lagMs,
       lagBytes: lagBytes === undefined ? undefined : Number(lagBytes),
@@ -43,7 +43,7 @@ export function hostStats(
   })
 }
 
-function roleOf(sighting: Sighting | undefined): HostStats['role'] {
-  if (sighting === undefined) return 'unknown'
-  return sighting.standby ? 'replica' : 'replaced'
+function roleOf(sighting: Sighting | undefined, isPrimaryKnown: boolean): HostStats['role'] {
+  if (sighting?.standby === true) return 'replica'
+  return sighting === undefined || !isPrimaryKnown ? 'unknown' : 'replaced'
 }

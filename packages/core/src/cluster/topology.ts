@@ -110,9 +110,10 @@ export class Topology {
     }
     if (timeline < this.#timeline) {
       if (member === this.#writer) this.#lose(member, new Error(oldTimeline(member, timeline, this.#timeline)))
-    } else if (member === this.#writer || (timeline > this.#timeline && this.#isKnown)) {
-      this.#found(member, timeline)
-    }
+    } else if (!this.#isKnown) {
+      // One answer decides nothing yet, also that of the first of the list: another may have replaced it long ago.
+      if (!this.#ended) void this.find()
+    } else if (member === this.#writer || timeline > this.#timeline) this.#found(member, timeline)
   }
 
   /** A member could not be asked. */

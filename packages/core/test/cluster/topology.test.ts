@@ -52,6 +52,28 @@ describe('who takes the writes', () => {
     expect(the(first).connections.filter(({ isAlive }) => isAlive)).toHaveLength(1) // the monitor's
   })
 
+  test('the first of the list is not believed because it answered first, when reads asked before any write', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    Object.assign(the(second), { standby: false, timeline: 2, delayMs: 50 })
+    const looks = Promise.allSettled(cluster.sight.members.map(({ monitor }) => monitor.look()))
+    while (the(cluster.sight.members[0]).sighting === undefined) await cluster.clock.advance(1)
+    expect(cluster.sight.members.map(({ sighting }) => sighting?.timeline)).toEqual([1, undefined])
+    expect(cluster.sight.topology.isKnown).toBe(false)
+    expect(await openWriter(cluster)).toBe(second)
+    await looks
+    expect(cluster.news).toEqual([{ to: 'db1:5432', timeline: 2 }])
+    expect(the(first).connections).toHaveLength(1) // the monitor's
+  })
+
+  test('it is found out by looks alone, without a write', async () => {
+    const cluster = watch(2)
+    await cluster.look()
+    await cluster.clock.advance(1)
+    expect(cluster.sight.topology.isKnown).toBe(true)
+    expect(cluster.news).toEqual([{ to: 'db0:5432', timeline: 1 }])
+  })
+
   test('once one is known it is gone to directly, and still asked', async () => {
     const cluster = watch(2)
     await openWriter(cluster)
@@ -218,7 +240,7 @@ test('whatever happens, a connection for writes leads to a server on the latest 
         const server = the(cluster.servers[at])
         if (what === 'dies') server.isUp = false
         else if (what === 'starts') server.isUp = true
-        else if (what === 'is promoted' && server.standby) {
+        else if (what === 'is promoted' && server.standby && server.isUp) {
           latest += 1
           Object.assign(server, { standby: false, timeline: latest })
         } else if (what === 'follows') Object.assign(server, { standby: true, timeline: latest })
@@ -240,7 +262,9 @@ test('whatever happens, a connection for writes leads to a server on the latest 
       }
       // It is found whenever there is one.
       await cluster.look()
-      const able = cluster.servers.filter(({ isUp, standby, timeline }) => isUp && !standby && timeline >= seen)
+      const able = cluster.servers.filter(
+        ({ isUp, standby, timeline }) => isUp && !standby && timeline >= topology.timeline,
+      )
       const best = Math.max(...able.map(({ timeline }) => timeline))
       if (able.length > 0) expect((await openWriter(cluster)).timeline).toBe(best)
       await cluster.end()

@@ -55,8 +55,10 @@ export class FakeServer {
         isAlive = false
       },
       run: async ({ text }: Statement, limit: Limit) => {
+        const rows = this.isUp && isAlive ? [await this.#answer(text, limit)] : []
+        // It may have died while it was answering.
         if (!this.isUp || !isAlive) throw Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
-        return { rows: [await this.#answer(text, limit)] }
+        return { rows }
       },
     }
     this.connections.push(connection as unknown as Watched)
