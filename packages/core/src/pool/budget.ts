@@ -47,11 +47,16 @@ export interface BudgetMember {
 interface Share {
   readonly sharer: BudgetSharer
   taken: number
+  /** Of the taken ones, those that were asked to make room and are on their way out. */
+  leaving: number
   /** Set while it wants a place and has none. */
-  want: { isComing: boolean; passedOver: number } | undefined
+  want: { passedOver: number } | undefined
 }
 
-/** A pool with one place keeps it for so many uses while one that has none waits. */
+/** Whether a pool is under some bound. */
+type Under = (share: Share) => boolean
+
+/** Others keep their places for so many uses while one that has none waits. */
 const turns = 10
 
 /**
@@ -61,6 +66,10 @@ const turns = 10
  * Who wants a place that is not free stands in line. One is made free for it: the connection that has idled longest in
  * another pool, above the `min` of that; else the next that comes back to a pool with at least two more than the one that
  * wants, also when it has callers of its own. Pools that all want more thus end with equal shares, and none starves.
+ *
+ * When two bounds are spent, that of its database and that of its user, one connection less under each may be needed. Both
+ * end together when both are idle. When that never is so, a pool without any connection is due after a while: what comes
+ * back under either ends, and its place is kept.
  *
  * Pure: what it knows it is told.
  */
@@ -85,7 +94,7 @@ export class Budget {
 
   /** One more pool. */
   join(sharer: BudgetSharer): BudgetMember {
-    const share: Share = { sharer, taken: 0, want: undefined }
+    const share: Share = { sharer, taken: 0, leaving: 0, want: undefined }
     this.#shares.add(share)
     return {
       take: () => this.#take(share),
@@ -126,12 +135,12 @@ export class Budget {
   }
 
   #take(share: Share): boolean {
-    if (this.#fits(share, this.#before(share))) {
+    if (this.#spentNow(share, this.#before(share)).length === 0) {
       this.#forget(share)
       share.taken += 1
       return true
     }
-    share.want ??= { isComing: false, passedOver: 0 }
+    share.want ??= { passedOver: 0 }
     this.#wanting.add(share)
     this.#makeRoom(share)
     return false
@@ -139,14 +148,10 @@ export class Budget {
 
   #giveBack(share: Share): void {
     share.taken -= 1
-    for (const { want } of this.#wanting) {
-      if (want?.isComing !== true) continue
-      want.isComing = false // this was it, or as good as it
-      break
-    }
+    if (share.leaving > 0) share.leaving -= 1 // this was it, or as good as it
     for (const wanting of [...this.#wanting]) {
       if (wanting.want === undefined) continue
-      if (!this.#fits(wanting, this.#before(wanting))) this.#makeRoom(wanting)
+      if (this.#spentNow(wanting, this.#before(wanting)).length > 0) this.#makeRoom(wanting)
       else wanting.sharer.again()
     }
   }
@@ -157,72 +162,122 @@ export class Budget {
     this.#wanting.delete(share)
   }
 
-  /** Those who stand in line ahead of it and would get a place: one each is kept for them. */
+  /** Those who stand in line ahead of it and get a place soon, or are due: one each is kept for them. */
   #before(share: Share): Share[] {
     const before: Share[] = []
     for (const one of this.#wanting) {
       if (one === share) break
-      if (this.#fits(one, before)) before.push(one)
+      if (this.#spentSoon(one, before).length === 0 || this.#isDue(one, before)) before.push(one)
     }
     return before
   }
 
-  #fits(share: Share, promised: readonly Share[]): boolean {
-    return this.#spent(share, promised).length === 0
+  /** The bounds that leave no place for it, when those who are promised one get theirs. */
+  #spentNow(share: Share, promised: readonly Share[]): readonly Under[] {
+    return this.#spent(share, promised, ({ taken }) => taken)
   }
 
-  /** The bounds that leave no place for it, when those get theirs. Each is told by who else is under it. */
-  #spent(share: Share, promised: readonly Share[]): ((other: Share) => boolean)[] {
+  /** The same, when those connections are gone that make room. */
+  #spentSoon(share: Share, promised: readonly Share[]): readonly Under[] {
+    return this.#spent(share, promised, ({ taken, leaving }) => taken - leaving)
+  }
+
+  #spent(share: Share, promised: readonly Share[], usedBy: (share: Share) => number): readonly Under[] {
     const { max, perDatabase, perUser } = this.options
     const { database, user } = share.sharer
-    const bounds: readonly (readonly [number | undefined, (other: Share) => boolean])[] = [
+    const bounds: readonly (readonly [number | undefined, Under])[] = [
       [max, () => true],
       [perDatabase, ({ sharer }) => sharer.database === database],
       [perUser, ({ sharer }) => sharer.user === user],
     ]
     return bounds.flatMap(([bound, isUnder]) => {
-      const used = sum(this.#shares, (one) => (isUnder(one) ? one.taken : 0)) + promised.filter(isUnder).length
+      const used = sum(this.#shares, (one) => (isUnder(one) ? usedBy(one) : 0)) + promised.filter(isUnder).length
       return bound !== undefined && used >= bound ? [isUnder] : []
     })
   }
 
-  /** Whether one connection less of that pool is a place for this one: a bound that it is not under may be spent as well. */
-  #isInTheWay(of: Share, share: Share): boolean {
-    const spent = this.#spent(share, [])
-    return of !== share && spent.length > 0 && spent.every((isUnder) => isUnder(of))
+  /** Has those idle connections closed that stand in its way, the longest idle first, when that makes a place. */
+  #makeRoom(share: Share): void {
+    if (share.want === undefined) return
+    const promised = this.#before(share)
+    const ways = this.#spentSoon(share, promised)
+    const idle = this.#idleUnder(ways, share)
+    if (ways.every((isUnder) => idle.some(isUnder)) || this.#isDue(share, promised)) this.#yield(idle)
   }
 
-  /** Has the longest idle connection closed that stands in its way. */
-  #makeRoom(share: Share): void {
-    if (share.want === undefined || share.want.isComing) return
-    let victim: { readonly share: Share; readonly idleSince: number } | undefined
-    for (const one of this.#shares) {
-      const idleSince = one.sharer.idleSince()
-      if (idleSince === undefined || one.taken <= one.sharer.min() || !this.#isInTheWay(one, share)) continue
-      if (victim === undefined || idleSince < victim.idleSince) victim = { share: one, idleSince }
+  #yield(victims: readonly Share[]): void {
+    for (const victim of victims) {
+      victim.leaving += 1
+      victim.sharer.yieldIdle()
     }
-    if (victim === undefined) return
-    share.want.isComing = true
-    victim.share.sharer.yieldIdle()
+  }
+
+  /** The fewest pools that have an idle connection to spare and are, together, under as many of the bounds as can be. */
+  #idleUnder(ways: readonly Under[], share: Share): Share[] {
+    const able = [...this.#shares]
+      .flatMap((one) => {
+        const idleSince = one === share || !mayYield(one) ? undefined : one.sharer.idleSince()
+        return idleSince === undefined ? [] : [{ one, idleSince }]
+      })
+      .sort((first, second) => first.idleSince - second.idleSince)
+    const victims: Share[] = []
+    let open = ways
+    while (open.length > 0) {
+      let best: Share | undefined
+      let most = 0
+      for (const { one } of able) {
+        const count = open.filter((isUnder) => isUnder(one)).length
+        if (count > most) [best, most] = [one, count]
+      }
+      if (best === undefined) break
+      const victim = best
+      victims.push(victim)
+      open = open.filter((isUnder) => !isUnder(victim))
+    }
+    return victims
   }
 
   #mustYield(share: Share, hasWaiting: boolean): boolean {
-    if (this.#wanting.size === 0 || share.taken <= share.sharer.min()) return false
+    if (this.#wanting.size === 0 || !mayYield(share)) return false
+    const promised: Share[] = []
     for (const one of this.#wanting) {
-      if (one.want === undefined || one.want.isComing || !this.#isInTheWay(share, one)) continue
-      if (hasWaiting && !this.#isPoorer(one, one.want, share)) continue
-      one.want.isComing = true
-      return true
+      const ways = this.#spentSoon(one, promised)
+      if (one !== share && ways.some((isUnder) => isUnder(share))) {
+        const others = ways.filter((isUnder) => !isUnder(share))
+        const idle = this.#idleUnder(others, one)
+        const isEnough = others.every((isUnder) => idle.some(isUnder))
+        const isFair = isEnough && (!hasWaiting || share.taken - one.taken >= 2)
+        if (isFair || this.#isPassedOver(one, promised, isEnough)) {
+          share.leaving += 1
+          this.#yield(idle)
+          return true
+        }
+      }
+      if (ways.length === 0 || this.#isDue(one, promised)) promised.push(one)
     }
     return false
   }
 
-  #isPoorer(one: Share, want: { passedOver: number }, than: Share): boolean {
-    if (than.taken - one.taken >= 2) return true
-    if (one.taken > 0) return false
-    want.passedOver += 1
-    return want.passedOver >= turns
+  /** Whether it has been passed over too often to be so once more. */
+  #isPassedOver(one: Share, promised: readonly Share[], isEnough: boolean): boolean {
+    if (one.taken > 0 || one.want === undefined) return false
+    one.want.passedOver += 1
+    return isEnough ? one.want.passedOver >= turns : this.#isDue(one, promised)
   }
+
+  /** Whether it has waited without any connection for so long that what it needs is kept for it piece by piece. */
+  #isDue(share: Share, promised: readonly Share[]): boolean {
+    if (share.taken > 0 || share.want === undefined || share.want.passedOver < turns) return false
+    // Where nobody has one to spare it would be kept for nothing.
+    return this.#spentSoon(share, promised).every((isUnder) => {
+      return [...this.#shares].some((one) => one !== share && isUnder(one) && mayYield(one))
+    })
+  }
+}
+
+/** Whether it has more than it must keep. */
+function mayYield({ taken, leaving, sharer }: Share): boolean {
+  return taken - leaving > sharer.min()
 }
 
 function sum(shares: Iterable<Share>, of: (share: Share) => number): number {

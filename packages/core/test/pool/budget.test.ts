@@ -133,6 +133,76 @@ describe('a pool that needs a place when none is free', () => {
     expect(Math.min(...served)).toBeGreaterThan(20)
   })
 
+  test('has one made under each of two bounds that are spent, that of its database and that of its user', async () => {
+    const bench = new BudgetBench({ max: 9, perDatabase: 2, perUser: 2 }, [
+      { database: 'shop', user: 'app', limits: {} },
+      { database: 'shop', user: 'job', limits: {} },
+      { database: 'reports', user: 'app', limits: {} },
+    ])
+    const [both, sameDatabase, sameUser] = bench.pools
+    if (both === undefined || sameDatabase === undefined || sameUser === undefined) throw new Error('bug')
+    const slots = await sameDatabase.takeAll(2)
+    for (const slot of await sameUser.takeAll(2)) sameUser.pool.release(slot)
+    const caller = both.ask()
+    await bench.clock.advance(10)
+    // One less under the one bound alone would be one less for nothing.
+    expect([sameUser.pool.idle, caller.outcome]).toEqual([2, 'waiting'])
+    for (const slot of slots) sameDatabase.pool.release(slot)
+    await bench.clock.advance(0)
+    bench.check()
+    expect([sameUser.pool.idle, sameDatabase.pool.idle, caller.outcome]).toEqual([1, 1, 'served'])
+  })
+
+  test('has them made one after the other when those under the two bounds are never idle together', async () => {
+    const bench = new BudgetBench({ max: 9, perDatabase: 1, perUser: 1 }, [
+      { database: 'shop', user: 'app', limits: { acquireTimeoutMs: Number.POSITIVE_INFINITY } },
+      { database: 'shop', user: 'job', limits: { acquireTimeoutMs: Number.POSITIVE_INFINITY } },
+      { database: 'reports', user: 'app', limits: { acquireTimeoutMs: Number.POSITIVE_INFINITY } },
+    ])
+    const [both, ...others] = bench.pools
+    const lines = others.map((of) => ({ of, line: Array.from({ length: 60 }, () => of.ask()) }))
+    const caller = both?.ask()
+    // The others take turns, so that one of them is always in use.
+    const turn = async (at: number): Promise<void> => {
+      for (const { of, line } of lines.slice(at, at + 1)) {
+        const [first] = line
+        if (first?.outcome !== 'served') continue
+        line.shift()
+        of.pool.release(held(first))
+      }
+      await bench.clock.advance(1)
+      bench.check()
+    }
+    let turns = 0
+    for (; caller?.outcome === 'waiting'; turns += 1) {
+      if (turns > 40) throw new Error('it is never served')
+      await turn(turns % 2)
+    }
+    expect(turns).toBeGreaterThan(8)
+    if (caller !== undefined) both?.pool.release(held(caller))
+    for (let more = 0; lines.some(({ line }) => line.length > 0); more += 1) {
+      if (more > 200) throw new Error('the others do not go on')
+      await turn(more % 2)
+    }
+  })
+
+  test('has nothing closed for it in vain, when those under the other bound are all kept', async () => {
+    const bench = new BudgetBench({ max: 9, perDatabase: 1, perUser: 1 }, [
+      { database: 'shop', user: 'app', limits: {} },
+      { database: 'shop', user: 'job', limits: { min: 1 } },
+      { database: 'reports', user: 'app', limits: {} },
+    ])
+    const [both, , sameUser] = bench.pools
+    await bench.clock.advance(0)
+    const caller = both?.ask()
+    for (let use = 0; use < 30; use += 1) {
+      const slot = await sameUser?.take()
+      if (slot !== undefined) sameUser?.pool.release(slot)
+      await bench.clock.advance(1)
+    }
+    expect([sameUser?.factory.all.length, caller?.outcome]).toEqual([1, 'waiting'])
+  })
+
   test('stands in no line while its server is down', async () => {
     const bench = new BudgetBench({ max: 1 }, [
       { ...same, limits: { acquireTimeoutMs: 60_000 } },
