@@ -167,9 +167,13 @@ export class Budget {
     const before: Share[] = []
     for (const one of this.#wanting) {
       if (one === share) break
-      if (this.#spentSoon(one, before).length === 0 || this.#isDue(one, before)) before.push(one)
+      if (this.#isPromised(one, before)) before.push(one)
     }
     return before
+  }
+
+  #isPromised(share: Share, before: readonly Share[]): boolean {
+    return this.#spentSoon(share, before).length === 0 || this.#isDue(share, before)
   }
 
   /** The bounds that leave no place for it, when those who are promised one get theirs. */
@@ -202,7 +206,7 @@ export class Budget {
     const promised = this.#before(share)
     const ways = this.#spentSoon(share, promised)
     const idle = this.#idleUnder(ways, share)
-    if (ways.every((isUnder) => idle.some(isUnder)) || this.#isDue(share, promised)) this.#yield(idle)
+    if (areUnderAll(idle, ways) || this.#isDue(share, promised)) this.#yield(idle)
   }
 
   #yield(victims: readonly Share[]): void {
@@ -214,23 +218,16 @@ export class Budget {
 
   /** The fewest pools that have an idle connection to spare and are, together, under as many of the bounds as can be. */
   #idleUnder(ways: readonly Under[], share: Share): Share[] {
+    const since = ({ sharer }: Share): number => sharer.idleSince() ?? Number.POSITIVE_INFINITY
     const able = [...this.#shares]
-      .flatMap((one) => {
-        const idleSince = one === share || !mayYield(one) ? undefined : one.sharer.idleSince()
-        return idleSince === undefined ? [] : [{ one, idleSince }]
-      })
-      .sort((first, second) => first.idleSince - second.idleSince)
+      .filter((one) => one !== share && mayYield(one) && one.sharer.idleSince() !== undefined)
+      .sort((first, second) => since(first) - since(second))
     const victims: Share[] = []
-    let open = ways
-    while (open.length > 0) {
-      let best: Share | undefined
-      let most = 0
-      for (const { one } of able) {
-        const count = open.filter((isUnder) => isUnder(one)).length
-        if (count > most) [best, most] = [one, count]
-      }
-      if (best === undefined) break
-      const victim = best
+    for (let open = ways; open.length > 0; ) {
+      const counts = able.map((one) => open.filter((isUnder) => isUnder(one)).length)
+      const most = Math.max(0, ...counts)
+      const victim = able[counts.indexOf(most)]
+      if (victim === undefined || most === 0) break
       victims.push(victim)
       open = open.filter((isUnder) => !isUnder(victim))
     }
@@ -239,30 +236,30 @@ export class Budget {
 
   #mustYield(share: Share, hasWaiting: boolean): boolean {
     if (this.#wanting.size === 0 || !mayYield(share)) return false
-    const promised: Share[] = []
+    const before: Share[] = []
     for (const one of this.#wanting) {
-      const ways = this.#spentSoon(one, promised)
+      const ways = this.#spentSoon(one, before)
       if (one !== share && ways.some((isUnder) => isUnder(share))) {
         const others = ways.filter((isUnder) => !isUnder(share))
         const idle = this.#idleUnder(others, one)
-        const isEnough = others.every((isUnder) => idle.some(isUnder))
+        const isEnough = areUnderAll(idle, others)
         const isFair = isEnough && (!hasWaiting || share.taken - one.taken >= 2)
-        if (isFair || this.#isPassedOver(one, promised, isEnough)) {
+        if (isFair || !this.#passOver(one, before, isEnough)) {
           share.leaving += 1
           this.#yield(idle)
           return true
         }
       }
-      if (ways.length === 0 || this.#isDue(one, promised)) promised.push(one)
+      if (this.#isPromised(one, before)) before.push(one)
     }
     return false
   }
 
-  /** Whether it has been passed over too often to be so once more. */
-  #isPassedOver(one: Share, promised: readonly Share[], isEnough: boolean): boolean {
-    if (one.taken > 0 || one.want === undefined) return false
+  /** Passes it over once more; false when that has been done too often. */
+  #passOver(one: Share, before: readonly Share[], isEnough: boolean): boolean {
+    if (one.taken > 0 || one.want === undefined) return true
     one.want.passedOver += 1
-    return isEnough ? one.want.passedOver >= turns : this.#isDue(one, promised)
+    return isEnough ? one.want.passedOver < turns : !this.#isDue(one, before)
   }
 
   /** Whether it has waited without any connection for so long that what it needs is kept for it piece by piece. */
@@ -273,6 +270,11 @@ export class Budget {
       return [...this.#shares].some((one) => one !== share && isUnder(one) && mayYield(one))
     })
   }
+}
+
+/** Whether each of the bounds has one of these under it. */
+function areUnderAll(shares: readonly Share[], bounds: readonly Under[]): boolean {
+  return bounds.every((isUnder) => shares.some(isUnder))
 }
 
 /** Whether it has more than it must keep. */

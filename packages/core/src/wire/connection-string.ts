@@ -46,19 +46,27 @@ function parseUrl(rest: string): ParsedConnectionString {
   // The last one: a password with an @ of its own has always been understood by WHATWG URLs.
   const at = authority.lastIndexOf('@')
   const parameters: GivenParameter[] = []
-  const add = (name: string, value: string | undefined): void => {
-    if (value !== undefined && value !== '') parameters.push({ name, value: decode(value), isHidden: true })
-  }
-  const [user, password] = at === -1 ? [] : splitAt(authority.slice(0, at), authority.slice(0, at).indexOf(':'))
-  add('user', user)
-  add('password', password)
+  const password = addCredentials(at === -1 ? undefined : authority.slice(0, at), parameters)
   const hosts = authority.slice(at + 1)
   addHosts(hosts, parameters)
-  add('dbname', path)
+  addHidden('dbname', path, parameters)
   addQuery(query, parameters)
   // Without an @, a colon with nothing behind it is where a password with a ? was cut.
   const mayBeCut = at === -1 ? authority.endsWith(':') : startsAsPassword(password, hosts)
   return { parameters, mayShow: query?.includes('@') !== true && !mayBeCut }
+}
+
+/** `user:password`; returns the password as it stands there. */
+function addCredentials(text: string | undefined, parameters: GivenParameter[]): string | undefined {
+  if (text === undefined) return undefined
+  const [user, password] = splitAt(text, text.indexOf(':'))
+  addHidden('user', user, parameters)
+  addHidden('password', password, parameters)
+  return password
+}
+
+function addHidden(name: string, value: string | undefined, parameters: GivenParameter[]): void {
+  if (value !== undefined && value !== '') parameters.push({ name, value: decode(value), isHidden: true })
 }
 
 function addHosts(list: string, parameters: GivenParameter[]): void {
@@ -98,11 +106,7 @@ function parseSocketUrl(rest: string): ParsedConnectionString {
   const [, credentials, folder] = /^(?:\/\/(?:([^/]*)@)?)?(\/[^/].*)$/.exec(place) ?? []
   if (folder === undefined) throw refuse('not a URL of a Unix socket')
   const parameters: GivenParameter[] = [{ name: 'host', value: decode(folder), isHidden: true }]
-  const [user, password] = credentials === undefined ? [] : splitAt(credentials, credentials.indexOf(':'))
-  if (user !== undefined && user !== '') parameters.push({ name: 'user', value: decode(user), isHidden: true })
-  if (password !== undefined && password !== '') {
-    parameters.push({ name: 'password', value: decode(password), isHidden: true })
-  }
+  const password = addCredentials(credentials, parameters)
   const first = parameters.length
   addQuery(query, parameters)
   const renamed = parameters.map((one, at) => (at >= first && one.name === 'db' ? { ...one, name: 'dbname' } : one))
