@@ -1,4 +1,4 @@
-import { type Transaction as CoreTransaction, InvalidOptionError, type Pool } from '@pg-lifeguard/core'
+import { type Transaction as CoreTransaction, InvalidOptionError, type Pool, poolMethods } from '@pg-lifeguard/core'
 
 /** A database of Drizzle, or one of its transactions, of whatever schema. */
 export interface AnyDatabase {
@@ -47,3 +47,6 @@ export function linkOf(db: AnyDatabase): Link {
 export function poolOf(db: AnyDatabase): Pool {
   return linkOf(db).pool
 }
+
+/** What is a method of the pool, as functions of a database. */
+export const methods = poolMethods(poolOf)

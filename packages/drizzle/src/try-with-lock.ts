@@ -1,5 +1,4 @@
-import type { LockHandle, LockKey, TryLockOptions, TryLockResult } from '@pg-lifeguard/core'
-import { type AnyDatabase, poolOf } from './pool-of.js'
+import { methods } from './pool-of.js'
 
 /**
  * Like `withLock`, but does not wait: `acquired` is false when somebody else holds the lock.
@@ -21,11 +20,4 @@ import { type AnyDatabase, poolOf } from './pool-of.js'
  * if (!result.acquired) console.log('somebody is at it already')
  * ```
  */
-export async function tryWithLock<T>(
-  db: AnyDatabase,
-  key: LockKey | readonly LockKey[],
-  fn: (lock: LockHandle) => Promise<T>,
-  options?: TryLockOptions,
-): Promise<TryLockResult<T>> {
-  return await poolOf(db).tryWithLock(key, fn, options)
-}
+export const tryWithLock = methods.tryWithLock

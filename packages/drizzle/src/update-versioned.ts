@@ -1,7 +1,13 @@
-import { InvalidOptionError, versionedUpdate } from '@pg-lifeguard/core'
+import { InvalidOptionError, type OperationOptions, versionedUpdate } from '@pg-lifeguard/core'
 import { and, eq, getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm'
-import type { PgTable } from 'drizzle-orm/pg-core'
-import type { AnyDatabase } from './pool-of.js'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { type AnyDatabase, poolOf } from './pool-of.js'
+
+/** How a versioned update finds its version, and how long it may take. */
+export interface VersionedUpdateOptions<Version extends string = string> extends OperationOptions {
+  /** The column that counts versions, as the table's definition calls it; an integer. @default 'version' */
+  readonly versionColumn?: Version | undefined
+}
 
 /** The part of Drizzle that an update needs. */
 interface Updating {
@@ -11,7 +17,7 @@ interface Updating {
 }
 
 /**
- * Updates the row that has these key columns and still has the `version` that was read, and counts the version up. Gives
+ * Updates the row that has these key columns and still has the version that was read, and counts the version up. Gives
  * the row as it is now. The key must name one row: every row that it fits is changed.
  *
  * @throws VersionConflictError when somebody else was faster; inside `withOptimisticRetry` that is tried again
@@ -31,28 +37,29 @@ interface Updating {
  * await updateVersioned(db, item, { id: 7, version: 3 }, { name: 'Lamp' })
  * ```
  */
-export async function updateVersioned<Table extends PgTable>(
+export async function updateVersioned<Table extends PgTable, const Version extends string = 'version'>(
   db: AnyDatabase,
   table: Table,
-  key: Partial<InferSelectModel<Table>> & { readonly version: number },
-  changes: Partial<Omit<InferSelectModel<Table>, 'version'>>,
+  key: Partial<InferSelectModel<Table>> & { readonly [Column in NoInfer<Version>]: number },
+  changes: Partial<Omit<InferSelectModel<Table>, NoInfer<Version>>>,
+  options: VersionedUpdateOptions<Version> = {},
 ): Promise<InferSelectModel<Table>> {
+  const { versionColumn: version = 'version', ...limits } = options
   const columns = getTableColumns(table)
-  const { version } = columns
-  if (version === undefined) throw new InvalidOptionError('table', getTableName(table), 'one with a column `version`')
-  if (Object.keys(changes).length === 0) throw new InvalidOptionError('changes', 'empty', 'one column or more')
-  const row = `the row of ${getTableName(table)}`
-  return await versionedUpdate({ key, changes, changesName: 'changes', version: 'version', row }, async () => {
-    const conditions = Object.entries(key).map(([name, value]) => {
-      const column = columns[name]
-      if (column === undefined) throw new InvalidOptionError('key', name, Object.keys(columns).join(', '))
-      return eq(column, value)
-    })
+  const column = (of: string, name: string): PgColumn => {
+    const found = columns[name]
+    if (found !== undefined) return found
+    throw new InvalidOptionError(of, name, Object.keys(columns).join(', '))
+  }
+  const counter = column(`the version's column in ${getTableName(table)}`, version)
+  const update = { key, changes, changesName: 'changes', version, row: `the row of ${getTableName(table)}` }
+  const run = async (): Promise<InferSelectModel<Table>[]> => {
     const rows = await (db as unknown as Updating)
       .update(table)
-      .set({ ...changes, version: sql`${version} + 1` })
-      .where(and(...conditions))
+      .set({ ...changes, [version]: sql`${counter} + 1` })
+      .where(and(...Object.entries(key).map(([name, value]) => eq(column('key', name), value))))
       .returning()
     return rows as InferSelectModel<Table>[]
-  })
+  }
+  return await versionedUpdate(update, run, { limits, pool: () => poolOf(db) })
 }

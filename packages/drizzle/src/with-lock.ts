@@ -1,5 +1,4 @@
-import type { LockHandle, LockKey, LockOptions } from '@pg-lifeguard/core'
-import { type AnyDatabase, poolOf } from './pool-of.js'
+import { methods } from './pool-of.js'
 
 /**
  * Runs `fn` while holding the advisory lock of this name, over all processes that use the database.
@@ -21,11 +20,4 @@ import { type AnyDatabase, poolOf } from './pool-of.js'
  * }, { waitMs: 2_000 })
  * ```
  */
-export async function withLock<T>(
-  db: AnyDatabase,
-  key: LockKey | readonly LockKey[],
-  fn: (lock: LockHandle) => Promise<T>,
-  options?: LockOptions,
-): Promise<T> {
-  return await poolOf(db).withLock(key, fn, options)
-}
+export const withLock = methods.withLock

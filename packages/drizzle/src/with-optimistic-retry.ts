@@ -1,5 +1,4 @@
-import type { OptimisticAttempt, OptimisticRetryOptions } from '@pg-lifeguard/core'
-import { type AnyDatabase, poolOf } from './pool-of.js'
+import { methods } from './pool-of.js'
 
 /**
  * Runs `fn` again for as long as it throws VersionConflictError, a few times at most.
@@ -26,10 +25,4 @@ import { type AnyDatabase, poolOf } from './pool-of.js'
  * })
  * ```
  */
-export async function withOptimisticRetry<T>(
-  db: AnyDatabase,
-  fn: (attempt: OptimisticAttempt) => Promise<T>,
-  options?: OptimisticRetryOptions,
-): Promise<T> {
-  return await poolOf(db).withOptimisticRetry(fn, options)
-}
+export const withOptimisticRetry = methods.withOptimisticRetry

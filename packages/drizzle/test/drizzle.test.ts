@@ -70,6 +70,12 @@ test("types are Drizzle's own", () => {
   const unversioned = () => adapter.updateVersioned(db, item, { id: 1 }, { name: 'a' })
   // @ts-expect-error a column has its own type
   const mistyped = () => adapter.updateVersioned(db, item, { id: 1, version: 1 }, { name: 1 })
-  expect([typed, versioned, unversioned, mistyped]).toHaveLength(4)
+  const renamed = () =>
+    adapter.updateVersioned(db, item, { id: 1, name: 'a' }, { version: 3 }, { versionColumn: 'id', timeoutMs: 500 })
+  // @ts-expect-error the version counts itself up
+  const counted = () => adapter.updateVersioned(db, item, { id: 1, version: 1 }, { version: 2 })
+  // @ts-expect-error the version that was read is missing
+  const other = () => adapter.updateVersioned(db, item, { version: 1 }, { name: 'a' }, { versionColumn: 'id' })
+  expect([typed, versioned, unversioned, mistyped, renamed, counted, other]).toHaveLength(7)
   expect(db.$client).toBeInstanceOf(pg.Pool)
 })

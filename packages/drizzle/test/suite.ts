@@ -403,6 +403,35 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
       expect(await names()).toEqual(['e'])
     })
 
+    test('the version may be in a column of another name, and the update has limits as everything has', async () => {
+      await db.insert(item).values({ id: 7, name: 'a' })
+      const byId = await adapter.updateVersioned(
+        db,
+        item,
+        { id: 7, version: 1 },
+        { name: 'b' },
+        { versionColumn: 'id' },
+      )
+      expect(byId).toEqual({ id: 8, name: 'b', version: 1 })
+      const stopped = adapter.updateVersioned(
+        db,
+        item,
+        { id: 8, version: 1 },
+        { name: 'c' },
+        { signal: AbortSignal.abort(new Error('no more')) },
+      )
+      expect(adapterCode(await rejection(stopped))).toBe('LIFEGUARD_ABORTED')
+      expect(await names()).toEqual(['b'])
+      const unknown = adapter.updateVersioned(
+        db,
+        item,
+        { id: 8 } as never,
+        { name: 'c' },
+        { versionColumn: 'nonsense' },
+      )
+      expect(await rejection(unknown)).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
+    })
+
     test('an update that says too little is refused', async () => {
       for (const [key, changes] of [
         [{ version: 1 }, { name: 'x' }],

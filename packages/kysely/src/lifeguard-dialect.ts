@@ -1,14 +1,5 @@
 import type { Pool } from '@pg-lifeguard/core'
-import {
-  type DatabaseIntrospector,
-  type Dialect,
-  type DialectAdapter,
-  type Driver,
-  type Kysely,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  type QueryCompiler,
-} from 'kysely'
+import { type DialectAdapter, type Driver, PostgresDialect } from 'kysely'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 import { LifeguardDriver } from './lifeguard-driver.js'
 
@@ -41,33 +32,24 @@ export interface LifeguardDialectOptions {
  * await pool.end()
  * ```
  */
-export class LifeguardDialect implements Dialect {
+export class LifeguardDialect extends PostgresDialect {
   /** The pool that every query of this dialect runs on. */
   readonly pool: Pool
   readonly #options: LifeguardDialectOptions
 
   constructor(pool: Pool, options: LifeguardDialectOptions = {}) {
+    super({ pool: async () => pool.asPgPool() })
     this.pool = pool
     this.#options = options
   }
 
   /** @internal called by Kysely */
-  createDriver(): Driver {
+  override createDriver(): Driver {
     return new LifeguardDriver(this.pool, this.#options.endPoolOnDestroy ?? false)
   }
 
   /** @internal called by Kysely */
-  createQueryCompiler(): QueryCompiler {
-    return new PostgresQueryCompiler()
-  }
-
-  /** @internal called by Kysely */
-  createAdapter(): DialectAdapter {
+  override createAdapter(): DialectAdapter {
     return new LifeguardAdapter(this.pool)
-  }
-
-  /** @internal called by Kysely */
-  createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
-    return new PostgresIntrospector(db)
   }
 }

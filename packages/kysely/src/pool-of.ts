@@ -1,10 +1,17 @@
-import { InvalidOptionError, type Pool } from '@pg-lifeguard/core'
-import type { Kysely } from 'kysely'
+import { InvalidOptionError, type Pool, poolMethods } from '@pg-lifeguard/core'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 
+/** A Kysely instance of any schema, or a transaction of one. */
+export interface AnyKysely {
+  getExecutor(): { readonly adapter: object }
+}
+
 /** The pool behind a Kysely instance; its transactions and plugged copies have the same one. */
-export function poolOf<DB>(db: Kysely<DB>): Pool {
+export function poolOf(db: AnyKysely): Pool {
   const { adapter } = db.getExecutor()
   if (adapter instanceof LifeguardAdapter) return adapter.pool
   throw new InvalidOptionError('db', 'on another dialect', 'a Kysely made with new LifeguardDialect(pool)')
 }
+
+/** What is a method of the pool, as functions of a Kysely instance. */
+export const methods = poolMethods(poolOf)

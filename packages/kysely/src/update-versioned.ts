@@ -1,12 +1,6 @@
-import { InvalidOptionError, type OperationOptions, versionedUpdate } from '@pg-lifeguard/core'
+import { type UpdateVersionedOptions, versionedUpdate } from '@pg-lifeguard/core'
 import { type Kysely, type Selectable, sql, type Updateable } from 'kysely'
 import { poolOf } from './pool-of.js'
-
-/** How a versioned update finds its version, and how long it may take. */
-export interface UpdateVersionedOptions extends OperationOptions {
-  /** The column that counts versions; an integer. @default 'version' */
-  readonly versionColumn?: string | undefined
-}
 
 /** A table of which only the columns' names are known. */
 interface AnyTable {
@@ -40,18 +34,16 @@ export async function updateVersioned<DB, Table extends keyof DB & string>(
   options: UpdateVersionedOptions = {},
 ): Promise<Selectable<DB[Table]>> {
   const { versionColumn = 'version', ...limits } = options
-  if (Object.keys(changes).length === 0) throw new InvalidOptionError('changes', 'empty', 'one column or more')
-  const versioned = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
-  return await versionedUpdate(versioned, async () => {
+  const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
+  const run = async (): Promise<Selectable<DB[Table]>[]> => {
     // Of a table that is known by a type parameter only, Kysely's builder can say nothing: what is given was checked.
-    const update = (db as unknown as Kysely<AnyTable>)
+    const rows = await (db as unknown as Kysely<AnyTable>)
       .updateTable(table as unknown as 'any')
       .set({ ...changes, [versionColumn]: sql`${sql.ref(versionColumn)} + 1` })
       .where((eb) => eb.and({ ...key }))
       .returningAll()
-    const run = (): Promise<unknown[]> => update.execute()
-    const isLimited = limits.signal !== undefined || limits.timeoutMs !== undefined
-    const rows = isLimited ? (await poolOf(db).fanOut({ run }, limits)).run : await run()
+      .execute()
     return rows as Selectable<DB[Table]>[]
-  })
+  }
+  return await versionedUpdate(update, run, { limits, pool: () => poolOf(db) })
 }

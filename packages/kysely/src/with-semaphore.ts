@@ -1,6 +1,4 @@
-import type { LockHandle, SemaphoreOptions } from '@pg-lifeguard/core'
-import type { Kysely } from 'kysely'
-import { poolOf } from './pool-of.js'
+import { methods } from './pool-of.js'
 
 /**
  * Runs `fn` while holding one of `permits` places of this name, over all processes that use the database.
@@ -21,12 +19,4 @@ import { poolOf } from './pool-of.js'
  * console.log(rows.length)
  * ```
  */
-export async function withSemaphore<DB, T>(
-  db: Kysely<DB>,
-  name: string,
-  permits: number,
-  fn: (lock: LockHandle) => Promise<T>,
-  options?: SemaphoreOptions,
-): Promise<T> {
-  return await poolOf(db).withSemaphore(name, permits, fn, options)
-}
+export const withSemaphore = methods.withSemaphore

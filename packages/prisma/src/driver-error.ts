@@ -20,11 +20,12 @@ export function asDriverError(error: unknown): unknown {
   if (LifeguardError.isInstance(error)) return noted(error)
   const state = error instanceof Error ? sqlStateOf(error) : undefined
   if (!(error instanceof Error) || state === undefined) return error
-  const server = error as ServerError
-  const { message: originalMessage, severity, routine } = server
-  const mapped: MappedError = kinds[state]?.(server) ?? unmapped(server, state)
+  const server: ServerError = error
+  const { message, severity, routine, detail, column, hint } = server
+  const mapped = kinds[state]?.(server) ?? { kind: 'postgres', code: state, severity, message, detail, column, hint }
   // Severity and routine are for classify(), which tells a dead session or a standby from them.
-  return new DriverAdapterError(Object.assign(mapped, { originalCode: state, originalMessage, severity, routine }))
+  const noticed = { originalCode: state, originalMessage: message, severity: severity ?? 'N/A', routine }
+  return new DriverAdapterError(Object.assign(mapped, noticed) as MappedError)
 }
 
 /** Runs `fn`; what it throws comes out as a driver error. */
@@ -59,72 +60,56 @@ function noted(error: LifeguardError): LifeguardError {
   return error
 }
 
-function unmapped({ message, severity, detail, column, hint }: ServerError, code: string): MappedError {
-  return { kind: 'postgres', code, severity: severity ?? 'N/A', message, detail, column, hint }
-}
+/** One of Prisma's kinds, in which what the server did not say is undefined. */
+type Kind = MappedError extends infer Mapped ? { readonly [Field in keyof Mapped]?: Mapped[Field] | undefined } : never
 
 /**
  * Prisma's own table, of which code has a kind of its own; what the kinds mean to Prisma's users (P2002 and so on) is
  * said at https://www.prisma.io/docs/orm/reference/error-reference. It decides nothing here: classify() does.
  */
-const kinds: Readonly<Record<string, (error: ServerError) => MappedError>> = {
-  '22001': ({ column }) => ({ kind: 'LengthMismatch', ...(column === undefined ? {} : { column }) }),
-  '22003': ({ message }) => ({ kind: 'ValueOutOfRange', cause: message }),
+const kinds: Readonly<Record<string, (error: ServerError) => Kind>> = {
+  '22001': ({ column }) => ({ kind: 'LengthMismatch', column }),
+  '22003': ({ message: cause }) => ({ kind: 'ValueOutOfRange', cause }),
   '22P02': ({ message }) => ({ kind: 'InvalidInputValue', message }),
-  '23505': uniqueViolation,
-  '23502': ({ column, detail }) => ({
-    kind: 'NullConstraintViolation',
-    ...constraint(column === undefined ? keyColumns(detail) : [column], undefined),
+  '23001': (error) => ({ kind: 'RestrictViolation', constraint: fields(error) ?? index(error) }),
+  '23502': (error) => ({ kind: 'NullConstraintViolation', constraint: fields(error) ?? key(error) }),
+  '23503': (error) => ({ kind: 'ForeignKeyConstraintViolation', constraint: fields(error) ?? index(error) }),
+  '23505': (error) => ({
+    kind: 'UniqueConstraintViolation',
+    constraint: index(error) ?? key(error),
+    table: error.table,
   }),
-  '23503': ({ column, constraint: index }) => ({
-    kind: 'ForeignKeyConstraintViolation',
-    ...constraint(column === undefined ? undefined : [column], index),
-  }),
-  '23001': ({ column, constraint: index }) => ({
-    kind: 'RestrictViolation',
-    ...constraint(column === undefined ? undefined : [column], index),
-  }),
-  '3D000': ({ message }) => ({ kind: 'DatabaseDoesNotExist', ...named('db', message) }),
-  '28000': ({ message }) => ({ kind: 'DatabaseAccessDenied', ...named('db', message) }),
-  '28P01': ({ message }) => ({ kind: 'AuthenticationFailed', ...named('user', message) }),
+  '28000': ({ message }) => ({ kind: 'DatabaseAccessDenied', db: firstName(message) }),
+  '28P01': ({ message }) => ({ kind: 'AuthenticationFailed', user: firstName(message) }),
+  '3D000': ({ message }) => ({ kind: 'DatabaseDoesNotExist', db: firstName(message) }),
   '40001': () => ({ kind: 'TransactionWriteConflict' }),
   '40P01': () => ({ kind: 'TransactionWriteConflict' }),
-  '42P01': ({ message }) => ({ kind: 'TableDoesNotExist', ...named('table', message) }),
-  '42703': ({ message }) => {
-    const column = /^column (.+) does not exist$/.exec(message)?.[1]
-    return { kind: 'ColumnNotFound', ...(column === undefined ? {} : { column: unquoted(column) }) }
-  },
-  '42P04': ({ message }) => ({ kind: 'DatabaseAlreadyExists', ...named('db', message) }),
-  '53300': ({ message }) => ({ kind: 'TooManyConnections', cause: message }),
+  '42703': ({ message }) => ({ kind: 'ColumnNotFound', column: missingColumn(message) }),
+  '42P01': ({ message }) => ({ kind: 'TableDoesNotExist', table: firstName(message) }),
+  '42P04': ({ message }) => ({ kind: 'DatabaseAlreadyExists', db: firstName(message) }),
+  '53300': ({ message: cause }) => ({ kind: 'TooManyConnections', cause }),
 }
 
-function uniqueViolation({ constraint: index, table, detail }: ServerError): MappedError {
-  const tableOf = table === undefined ? {} : { table }
-  return { kind: 'UniqueConstraintViolation', ...constraint(keyColumns(detail), index, 'index'), ...tableOf }
+function fields({ column }: ServerError): { fields: string[] } | undefined {
+  return column === undefined ? undefined : { fields: [column] }
 }
 
-type Constraint = { readonly constraint?: { fields: string[] } | { index: string } }
-
-function constraint(
-  fields: string[] | undefined,
-  index: string | undefined,
-  first: 'fields' | 'index' = 'fields',
-): Constraint {
-  if (index !== undefined && (first === 'index' || fields === undefined)) return { constraint: { index } }
-  return fields === undefined ? {} : { constraint: { fields } }
+function index({ constraint }: ServerError): { index: string } | undefined {
+  return constraint === undefined ? undefined : { index: constraint }
 }
 
 /** `Key (a, b)=(1, 2) already exists.`; not there when lc_messages is of another language. */
-function keyColumns(detail: string | undefined): string[] | undefined {
-  return /Key \(([^)]+)\)/.exec(detail ?? '')?.[1]?.split(', ')
+function key({ detail }: ServerError): { fields: string[] } | undefined {
+  const columns = /Key \(([^)]+)\)/.exec(detail ?? '')?.[1]
+  return columns === undefined ? undefined : { fields: columns.split(', ') }
 }
 
 /** The first name in quotes. */
-function named<Key extends string>(key: Key, message: string): Partial<Record<Key, string>> {
-  const name = /"([^"]+)"/.exec(message)?.[1]
-  return (name === undefined ? {} : { [key]: name }) as Partial<Record<Key, string>>
+function firstName(message: string): string | undefined {
+  return /"([^"]+)"/.exec(message)?.[1]
 }
 
-function unquoted(name: string): string {
-  return name.replace(/"((?:""|[^"])*)"/g, (_, inner: string) => inner.replaceAll('""', '"'))
+function missingColumn(message: string): string | undefined {
+  const column = /^column (.+) does not exist$/.exec(message)?.[1]
+  return column?.replace(/"((?:""|[^"])*)"/g, (_, name: string) => name.replaceAll('""', '"'))
 }

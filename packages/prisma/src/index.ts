@@ -1,8 +1,8 @@
 // One install for Prisma: the core comes with it, whole. `updateVersioned` is Prisma's own, typed by its models.
 export * from '@pg-lifeguard/core'
-export { LifeguardAdapterFactory, type LifeguardAdapterOptions, lifeguardAdapter } from './lifeguard-adapter.js'
+export { LifeguardAdapter, type LifeguardAdapterOptions, lifeguardAdapter } from './lifeguard-adapter.js'
 export { type LifeguardExtension, type LifeguardMembers, lifeguard } from './lifeguard-extension.js'
-export { poolOf } from './pool-of.js'
+export { type ExtendedClient, poolOf } from './pool-of.js'
 export { tryWithLock } from './try-with-lock.js'
 export {
   type RowOf,

@@ -1,13 +1,12 @@
 import { type CommitOptions, InvalidOptionError, type IsolationLevel, type Pool } from '@pg-lifeguard/core'
-import {
-  type ConnectionInfo,
-  DriverAdapterError,
-  type IsolationLevel as PrismaIsolationLevel,
-  type SqlDriverAdapter,
-  type SqlDriverAdapterFactory,
-  type SqlQuery,
-  type SqlResultSet,
-  type Transaction,
+import type {
+  ConnectionInfo,
+  IsolationLevel as PrismaIsolationLevel,
+  SqlDriverAdapter,
+  SqlDriverAdapterFactory,
+  SqlQuery,
+  SqlResultSet,
+  Transaction,
 } from '@prisma/driver-adapter-utils'
 import { withDriverErrors } from './driver-error.js'
 import { LifeguardTransaction } from './lifeguard-transaction.js'
@@ -26,8 +25,11 @@ export interface LifeguardAdapterOptions extends CommitOptions {
   readonly schema?: string | undefined
 }
 
-/** What {@link lifeguardAdapter} makes: what the `adapter` option of `new PrismaClient()` takes. */
-export class LifeguardAdapterFactory implements SqlDriverAdapterFactory {
+/**
+ * What {@link lifeguardAdapter} makes: what the `adapter` option of `new PrismaClient()` takes. It is Prisma's factory of
+ * adapters and the adapter in one, as there is nothing to connect: the pool does that by itself.
+ */
+export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapter {
   readonly provider = 'postgres'
   readonly adapterName = '@pg-lifeguard/prisma'
   /** The pool that every query of its clients runs on. */
@@ -42,9 +44,64 @@ export class LifeguardAdapterFactory implements SqlDriverAdapterFactory {
     this.#options = options
   }
 
-  /** @internal called by Prisma */
+  /** @internal called by Prisma, as all that follow */
   async connect(): Promise<SqlDriverAdapter> {
-    return new LifeguardAdapter(this, this.#options)
+    return this
+  }
+
+  /** @internal */
+  async queryRaw(query: SqlQuery): Promise<SqlResultSet> {
+    return await queryRaw(this.#checked(), query)
+  }
+
+  /** @internal */
+  async executeRaw(query: SqlQuery): Promise<number> {
+    return await executeRaw(this.#checked(), query)
+  }
+
+  /** As one text, in which the server finds the statements: a semicolon may stand in a string or a function. @internal */
+  async executeScript(script: string): Promise<void> {
+    await withDriverErrors(() => this.#checked().query(script))
+  }
+
+  /** Inside the ambient transaction a savepoint. BEGIN or SAVEPOINT travels with the first statement. @internal */
+  async startTransaction(level?: PrismaIsolationLevel): Promise<Transaction> {
+    const pool = this.#checked()
+    const adopted = pool.takeAdopted()
+    if (adopted !== undefined) return new LifeguardTransaction(adopted)
+    return await withDriverErrors(async () => {
+      const { proveCommit } = this.#options
+      const isolation = level?.toLowerCase() as IsolationLevel | undefined // of Prisma's levels only SNAPSHOT is none
+      const own = await pool.beginTransaction({ isolation, proveCommit })
+      return new LifeguardTransaction(own, own)
+    })
+  }
+
+  /** @internal */
+  getConnectionInfo(): ConnectionInfo {
+    const { schema } = this.#options
+    return { supportsRelationJoins: true, ...(schema === undefined ? {} : { schemaName: schema }) }
+  }
+
+  /** @internal */
+  async dispose(): Promise<void> {
+    if (this.#options.endPoolOnDispose === true) await this.pool.end()
+  }
+
+  /**
+   * Without its extension a client may run a query in the context of another caller: it collects the findUnique calls of
+   * one tick, whosoever they are. Then a stranger's read would see what is not committed.
+   */
+  #checked(): Pool {
+    const { pool, isExtended } = this
+    if (!isExtended && pool.currentTransaction !== undefined) {
+      throw new InvalidOptionError(
+        'prisma',
+        'a client without its extension, inside a transaction of the pool',
+        'new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))',
+      )
+    }
+    return pool
   }
 }
 
@@ -64,88 +121,9 @@ export class LifeguardAdapterFactory implements SqlDriverAdapterFactory {
  * await pool.end()
  * ```
  */
-export function lifeguardAdapter(pool: Pool, options: LifeguardAdapterOptions = {}): LifeguardAdapterFactory {
+export function lifeguardAdapter(pool: Pool, options: LifeguardAdapterOptions = {}): LifeguardAdapter {
   if (typeof pool?.beginTransaction !== 'function') {
     throw new InvalidOptionError('pool', `of type ${typeof pool}`, 'a pool made by createPool()')
   }
-  return new LifeguardAdapterFactory(pool, options)
-}
-
-class LifeguardAdapter implements SqlDriverAdapter {
-  readonly provider = 'postgres'
-  readonly adapterName = '@pg-lifeguard/prisma'
-  readonly #factory: LifeguardAdapterFactory
-  readonly #options: LifeguardAdapterOptions
-
-  constructor(factory: LifeguardAdapterFactory, options: LifeguardAdapterOptions) {
-    this.#factory = factory
-    this.#options = options
-  }
-
-  async queryRaw(query: SqlQuery): Promise<SqlResultSet> {
-    return await queryRaw(this.#pool(), query)
-  }
-
-  async executeRaw(query: SqlQuery): Promise<number> {
-    return await executeRaw(this.#pool(), query)
-  }
-
-  /** As one text, in which the server finds the statements: a semicolon may stand in a string or a function. */
-  async executeScript(script: string): Promise<void> {
-    await withDriverErrors(() => this.#pool().query(script))
-  }
-
-  /** Inside the ambient transaction a savepoint. BEGIN or SAVEPOINT travels with the first statement. */
-  async startTransaction(level?: PrismaIsolationLevel): Promise<Transaction> {
-    const pool = this.#pool()
-    const adopted = pool.takeAdopted()
-    if (adopted !== undefined) return new LifeguardTransaction(adopted)
-    return await withDriverErrors(async () => {
-      const { proveCommit } = this.#options
-      const own = await pool.beginTransaction({ isolation: isolation(level), proveCommit })
-      return new LifeguardTransaction(own, own)
-    })
-  }
-
-  getConnectionInfo(): ConnectionInfo {
-    const { schema } = this.#options
-    return { supportsRelationJoins: true, ...(schema === undefined ? {} : { schemaName: schema }) }
-  }
-
-  async dispose(): Promise<void> {
-    if (this.#options.endPoolOnDispose === true) await this.#factory.pool.end()
-  }
-
-  /**
-   * Without its extension a client may run a query in the context of another caller: it collects the findUnique calls of
-   * one tick, whosoever they are. Then a stranger's read would see what is not committed.
-   */
-  #pool(): Pool {
-    const { pool, isExtended } = this.#factory
-    if (!isExtended && pool.currentTransaction !== undefined) {
-      throw new InvalidOptionError(
-        'prisma',
-        'a client without its extension, inside a transaction of the pool',
-        'new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))',
-      )
-    }
-    return pool
-  }
-}
-
-function isolation(level: PrismaIsolationLevel | undefined): IsolationLevel | undefined {
-  switch (level) {
-    case undefined:
-      return undefined
-    // PostgreSQL treats 'read uncommitted' as 'read committed': https://www.postgresql.org/docs/18/transaction-iso.html
-    case 'READ UNCOMMITTED':
-    case 'READ COMMITTED':
-      return 'read committed'
-    case 'REPEATABLE READ':
-      return 'repeatable read'
-    case 'SERIALIZABLE':
-      return 'serializable'
-    default:
-      throw new DriverAdapterError({ kind: 'InvalidIsolationLevel', level })
-  }
+  return new LifeguardAdapter(pool, options)
 }

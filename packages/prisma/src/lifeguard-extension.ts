@@ -1,15 +1,20 @@
-import type { Transaction as CoreTransaction, Pool, TransactionOptions } from '@pg-lifeguard/core'
+import {
+  type Transaction as CoreTransaction,
+  InvalidOptionError,
+  type Pool,
+  type TransactionOptions,
+} from '@pg-lifeguard/core'
 import { Prisma } from '@prisma/client/extension'
+import { adapterOf, requestHandlerOf } from './client-internals.js'
 import { passOwnErrors } from './own-errors.js'
+import type { ExtendedClient } from './pool-of.js'
 import { separateBatches } from './separate-batches.js'
 import { type TransactionClient, withTransaction } from './with-transaction.js'
 
 /** What the extension adds to a client. */
-export interface LifeguardMembers {
-  /** The pool that the client runs on. */
-  readonly $pool: Pool
+export interface LifeguardMembers extends ExtendedClient {
   /** `withTransaction(prisma, fn, options)` as a method. */
-  $withTransaction<Client extends { readonly $pool: Pool }, T>(
+  $withTransaction<Client extends ExtendedClient, T>(
     this: Client,
     fn: (prisma: TransactionClient<Client>, tx: CoreTransaction) => Promise<T>,
     options?: TransactionOptions,
@@ -49,8 +54,7 @@ export type LifeguardExtension = (client: object) => {
  */
 export function lifeguard(pool: Pool): LifeguardExtension {
   const extension = Prisma.defineExtension((client) => {
-    separateBatches(client, pool)
-    passOwnErrors(client)
+    extend(client, pool)
     return client.$extends({
       name: 'lifeguard',
       client: {
@@ -62,4 +66,21 @@ export function lifeguard(pool: Pool): LifeguardExtension {
     })
   })
   return extension as unknown as LifeguardExtension
+}
+
+/** What was extended already: a client, and with it all that are made from it. */
+const extended = new WeakSet<object>()
+
+function extend(client: object, pool: Pool): void {
+  const adapter = adapterOf(client)
+  if (adapter?.pool !== pool) {
+    const found = adapter === undefined ? 'on another adapter' : 'on another pool'
+    throw new InvalidOptionError('client', found, 'new PrismaClient({ adapter: lifeguardAdapter(pool) }) of this pool')
+  }
+  const handler = requestHandlerOf(client)
+  adapter.isExtended = true
+  if (extended.has(handler)) return
+  extended.add(handler)
+  separateBatches(handler.dataloader, pool)
+  passOwnErrors(handler)
 }

@@ -1,34 +1,49 @@
-import type { OperationOptions, Queryable, QueryResult } from '@pg-lifeguard/core'
-import { type ColumnType, DriverAdapterError, type SqlQuery, type SqlResultSet } from '@prisma/driver-adapter-utils'
-import { columnType, nameOfUnsupported } from './column-types.js'
+import { momentText, type OperationOptions, type Queryable, type QueryResult } from '@pg-lifeguard/core'
+import {
+  type ArgType,
+  type ColumnType,
+  DriverAdapterError,
+  type SqlQuery,
+  type SqlResultSet,
+} from '@prisma/driver-adapter-utils'
+import { columnType, prismaTypes } from './built-in-types.js'
 import { withDriverErrors } from './driver-error.js'
-import { prismaTypes } from './values-from-server.js'
-import { toServer } from './values-to-server.js'
 
 /** Runs a statement of Prisma's engine, and gives its rows as the engine takes them. */
 export async function queryRaw(on: Queryable, query: SqlQuery, options?: OperationOptions): Promise<SqlResultSet> {
   const { fields, rows } = await run(on, query, options)
-  const columnTypes = fields.map(({ dataTypeID }): ColumnType => {
-    const type = columnType(dataTypeID)
-    if (type !== undefined) return type
-    throw new DriverAdapterError({ kind: 'UnsupportedNativeDataType', type: nameOfUnsupported(dataTypeID) })
-  })
+  const columnTypes: ColumnType[] = []
+  for (const { dataTypeID } of fields) {
+    columnTypes.push(columnType(dataTypeID) ?? (await refuse(on, dataTypeID, options)))
+  }
   return { columnNames: fields.map(({ name }) => name), columnTypes, rows }
 }
 
 /** Runs a statement, and gives the number of rows that it changed. */
 export async function executeRaw(on: Queryable, query: SqlQuery, options?: OperationOptions): Promise<number> {
-  const { rowCount } = await run(on, query, options)
-  return rowCount ?? 0
+  return (await run(on, query, options)).rowCount ?? 0
 }
 
-async function run(
-  on: Queryable,
-  { sql, args, argTypes }: SqlQuery,
-  options: OperationOptions | undefined,
-): Promise<QueryResult<unknown[]>> {
+async function run(on: Queryable, query: SqlQuery, options?: OperationOptions): Promise<QueryResult<unknown[]>> {
+  const { sql: text, args, argTypes } = query
   const values = args.map((value, index) => toServer(value, argTypes[index]))
   return await withDriverErrors(() =>
-    on.query<unknown[]>({ text: sql, values, rowMode: 'array', types: prismaTypes }, options),
+    on.query<unknown[]>({ text, values, rowMode: 'array', types: prismaTypes }, options),
   )
+}
+
+/** An argument of Prisma in a form that the driver sends as a value of its type. */
+function toServer(value: unknown, type: ArgType | undefined): unknown {
+  if (Array.isArray(value) && type?.arity === 'list') return value.map((one) => toServer(one, type))
+  if (value instanceof Date) return momentText(value)
+  if (typeof value === 'string' && type?.scalarType === 'datetime') return momentText(new Date(value))
+  if (typeof value === 'string' && type?.scalarType === 'bytes') return Buffer.from(value, 'base64')
+  if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  return value
+}
+
+/** Prisma names the type that it cannot read; the server knows the names of all. */
+async function refuse(on: Queryable, oid: number, options?: OperationOptions): Promise<never> {
+  const { rows } = await on.query<{ type: string }>('select format_type($1, null) as type', [oid], options)
+  throw new DriverAdapterError({ kind: 'UnsupportedNativeDataType', type: rows[0]?.type ?? String(oid) })
 }

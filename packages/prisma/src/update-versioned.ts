@@ -1,6 +1,6 @@
 import { InvalidOptionError, type OperationOptions, type Pool, versionedUpdate } from '@pg-lifeguard/core'
 import type { Types } from '@prisma/client/runtime/client'
-import { adapterOf } from './pool-of.js'
+import { adapterOf } from './client-internals.js'
 
 /** A model of a client with the extension, such as `prisma.item`. */
 export interface VersionedModel {
@@ -47,14 +47,12 @@ export async function updateVersioned<Model extends VersionedModel>(
 ): Promise<RowOf<Model>> {
   const { versionField = 'version', ...limits } = options
   const { $name, $parent, updateManyAndReturn } = model as unknown as Delegate
-  const versioned = { key, changes: data as object, changesName: 'data', version: versionField, row: `the ${$name}` }
-  return await versionedUpdate(versioned, async () => {
-    const update = (): Promise<unknown[]> =>
-      Promise.resolve(updateManyAndReturn({ where: key, data: { ...data, [versionField]: { increment: 1 } } }))
-    const isLimited = limits.signal !== undefined || limits.timeoutMs !== undefined
-    const rows = isLimited ? (await poolBehind($parent).fanOut({ update }, limits)).update : await update()
+  const update = { key, changes: data as object, changesName: 'data', version: versionField, row: `the ${$name}` }
+  const run = async (): Promise<RowOf<Model>[]> => {
+    const rows = await updateManyAndReturn({ where: key, data: { ...data, [versionField]: { increment: 1 } } })
     return rows as RowOf<Model>[]
-  })
+  }
+  return await versionedUpdate(update, run, { limits, pool: () => poolBehind($parent) })
 }
 
 /** The client that a model names as its own is the one below the extension, which has no `$pool`. */

@@ -1,5 +1,4 @@
-import type { LockHandle, LockKey, LockOptions, Pool } from '@pg-lifeguard/core'
-import { poolOf } from './pool-of.js'
+import { methods } from './pool-of.js'
 
 /**
  * Runs `fn` while holding the advisory lock of this name, over all processes that use the database.
@@ -18,11 +17,4 @@ import { poolOf } from './pool-of.js'
  * }, { waitMs: 2_000 })
  * ```
  */
-export async function withLock<T>(
-  prisma: { readonly $pool: Pool },
-  key: LockKey | readonly LockKey[],
-  fn: (lock: LockHandle) => Promise<T>,
-  options?: LockOptions,
-): Promise<T> {
-  return await poolOf(prisma).withLock(key, fn, options)
-}
+export const withLock = methods.withLock

@@ -1,5 +1,4 @@
-import type { OptimisticAttempt, OptimisticRetryOptions, Pool } from '@pg-lifeguard/core'
-import { poolOf } from './pool-of.js'
+import { methods } from './pool-of.js'
 
 /**
  * Runs `fn` again for as long as it throws VersionConflictError, a few times at most.
@@ -18,10 +17,4 @@ import { poolOf } from './pool-of.js'
  * })
  * ```
  */
-export async function withOptimisticRetry<T>(
-  prisma: { readonly $pool: Pool },
-  fn: (attempt: OptimisticAttempt) => Promise<T>,
-  options?: OptimisticRetryOptions,
-): Promise<T> {
-  return await poolOf(prisma).withOptimisticRetry(fn, options)
-}
+export const withOptimisticRetry = methods.withOptimisticRetry

@@ -1,5 +1,4 @@
-import type { LockHandle, Pool, SemaphoreOptions } from '@pg-lifeguard/core'
-import { poolOf } from './pool-of.js'
+import { methods } from './pool-of.js'
 
 /**
  * Runs `fn` while holding one of `permits` places of this name, over all processes that use the database.
@@ -16,12 +15,4 @@ import { poolOf } from './pool-of.js'
  * console.log(rows.length)
  * ```
  */
-export async function withSemaphore<T>(
-  prisma: { readonly $pool: Pool },
-  name: string,
-  permits: number,
-  fn: (lock: LockHandle) => Promise<T>,
-  options?: SemaphoreOptions,
-): Promise<T> {
-  return await poolOf(prisma).withSemaphore(name, permits, fn, options)
-}
+export const withSemaphore = methods.withSemaphore

@@ -1,10 +1,5 @@
-import {
-  type Transaction as CoreTransaction,
-  InvalidOptionError,
-  type Pool,
-  type TransactionOptions,
-} from '@pg-lifeguard/core'
-import { poolOf } from './pool-of.js'
+import { type Transaction as CoreTransaction, InvalidOptionError, type TransactionOptions } from '@pg-lifeguard/core'
+import { type ExtendedClient, poolOf } from './pool-of.js'
 
 /** Members of a client that one inside of a transaction does not have. */
 type Denied = '$connect' | '$disconnect' | '$on' | '$use' | '$extends'
@@ -39,14 +34,13 @@ const unbounded = { timeout: longestMs, maxWait: longestMs }
  * )
  * ```
  */
-export async function withTransaction<Client extends { readonly $pool: Pool }, T>(
+export async function withTransaction<Client extends ExtendedClient, T>(
   prisma: Client,
   fn: (prisma: TransactionClient<Client>, tx: CoreTransaction) => Promise<T>,
   options?: TransactionOptions,
 ): Promise<T> {
   const pool = poolOf(prisma)
-  const { $transaction, $connect } = prisma as Partial<Interactive>
-  const isInTransaction = $connect === undefined
+  const isInTransaction = !('$connect' in prisma)
   if (isInTransaction && pool.currentTransaction === undefined) {
     throw new InvalidOptionError(
       'prisma',
@@ -54,23 +48,15 @@ export async function withTransaction<Client extends { readonly $pool: Pool }, T
       'the client itself, or that of withTransaction(): what began outside of the pool cannot be nested by it',
     )
   }
+  // Inside of its own transaction client a nested one is the same: its queries go to the innermost level.
+  if (isInTransaction) return await pool.withTransaction((tx) => fn(prisma, tx), options)
+  const client = prisma as unknown as Interactive<Client>
   return await pool.withTransaction(
-    (tx) =>
-      // Inside of its own transaction client a nested one is the same: its queries go to the innermost level.
-      isInTransaction || $transaction === undefined
-        ? fn(prisma, tx)
-        : pool.adopting(tx, () =>
-            $transaction.call<Client, [(client: never) => Promise<T>, typeof unbounded], Promise<T>>(
-              prisma,
-              (client) => fn(client, tx),
-              unbounded,
-            ),
-          ),
+    (tx) => pool.adopting(tx, () => client.$transaction((inside) => fn(inside, tx), unbounded)),
     options,
   )
 }
 
-interface Interactive {
-  $connect: unknown
-  $transaction<T>(fn: (client: never) => Promise<T>, options: typeof unbounded): Promise<T>
+interface Interactive<Client> {
+  $transaction<T>(fn: (inside: TransactionClient<Client>) => Promise<T>, options: typeof unbounded): Promise<T>
 }

@@ -13,6 +13,7 @@ import { Prisma, PrismaClient } from '../../generated/prisma/client.js'
 import type { Handle, Json, Sample, Statements, Subject } from '../../src/index.js'
 
 const levels = {
+  'read uncommitted': 'ReadUncommitted',
   'read committed': 'ReadCommitted',
   'repeatable read': 'RepeatableRead',
   serializable: 'Serializable',

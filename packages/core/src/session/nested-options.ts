@@ -18,13 +18,18 @@ export function assertFits(options: BeginOptions, outer: OpenTransaction): void 
   for (const name of asked) {
     const value = options[name]
     const open = outer.begun[name]
-    if (value === undefined || value === open) continue
+    if (value === undefined || effective(value) === effective(open)) continue
     throw new InvalidOptionError(
       name,
       show(value),
       `in a nested transaction only what the outermost one was begun with (${open === undefined ? 'not set' : show(open)})`,
     )
   }
+}
+
+/** PostgreSQL's lowest level is 'read committed', also for who asks for less. */
+function effective(value: unknown): unknown {
+  return value === 'read uncommitted' ? 'read committed' : value
 }
 
 /** As JSON, which has no bigint of its own: keys of locks may be that. */

@@ -6,7 +6,7 @@ import type { RetryBudget } from '../policy/retry-budget.js'
 import type { Ambient } from './ambient.js'
 import type { SessionEvents } from './session-events.js'
 
-/** What the helpers of this floor work with; one for each pool. */
+/** What the methods of this floor work with; one for each pool. */
 export interface SessionEnvironment {
   readonly host: Host
   readonly ambient: Ambient

@@ -28,7 +28,7 @@ export interface HookErrorEvent {
   readonly error: unknown
 }
 
-/** What the helpers of this floor tell, and the hosts below. */
+/** What the methods of this floor tell, and the hosts below. */
 export interface SessionEvents extends HostEvents {
   retry: RetryEvent
   'ambiguous-commit': AmbiguousCommitEvent

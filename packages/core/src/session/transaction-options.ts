@@ -6,10 +6,14 @@ import type { Prelude } from '../wire/statement.js'
 import { CommitProof, type CommitProofOptions } from './commit-proof.js'
 import { type LockKey, serverKeys } from './lock/lock-key.js'
 
-/** https://www.postgresql.org/docs/18/transaction-iso.html */
-export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable'
+/**
+ * The levels of the SQL standard; PostgreSQL does the same for the first two.
+ * https://www.postgresql.org/docs/18/transaction-iso.html
+ */
+export type IsolationLevel = 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable'
 
 const isolationLevels: ReadonlySet<string> = new Set<IsolationLevel>([
+  'read uncommitted',
   'read committed',
   'repeatable read',
   'serializable',

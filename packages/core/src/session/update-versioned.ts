@@ -1,5 +1,4 @@
 import type { OperationOptions } from '../base/limit.js'
-import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { Queryable } from './queryable.js'
 import { quoteIdentifier, quoteName } from './quote-name.js'
 import { versionedUpdate } from './versioned-update.js'
@@ -24,7 +23,6 @@ export async function updateVersioned<Row = Record<string, unknown>>(
   options: UpdateVersionedOptions = {},
 ): Promise<Row> {
   const { versionColumn = 'version', ...limits } = options
-  if (Object.keys(changes).length === 0) throw new InvalidOptionError('changes', 'empty', 'one column or more')
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
   return await versionedUpdate(update, async () => {
     const values: unknown[] = []

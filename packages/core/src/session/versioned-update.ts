@@ -1,3 +1,4 @@
+import type { OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { VersionConflictError } from '../errors/version-conflict-error.js'
 
@@ -14,17 +15,28 @@ export interface VersionedUpdate {
   readonly row: string
 }
 
+/** The limits of statements that take none themselves, as those of an ORM; and the pool that puts them around. */
+interface Within {
+  readonly limits: OperationOptions
+  readonly pool: () => {
+    fanOut<T>(tasks: { readonly run: () => Promise<T> }, limits: OperationOptions): Promise<{ readonly run: T }>
+  }
+}
+
 /**
  * What every `updateVersioned` does around its statement, in whatever way that is built: checks what is given, and tells
  * from the rows that `run` gives whether somebody else was faster. For adapters.
  *
- * @throws VersionConflictError when there is no row; InvalidOptionError for a key without a value for every column of it
+ * @throws VersionConflictError when there is no row; InvalidOptionError for a key without a value for every column of it,
+ * and for no changes
  * @internal
  */
 export async function versionedUpdate<Row>(
   { key, changes, changesName, version, row: what }: VersionedUpdate,
   run: () => Promise<readonly Row[]>,
+  within?: Within,
 ): Promise<Row> {
+  if (Object.keys(changes).length === 0) throw new InvalidOptionError(changesName, 'empty', 'one column or more')
   const values = Object.entries(key)
   if (!(version in key)) {
     throw new InvalidOptionError('key', `without ${version}`, `the key and the ${version} that was read`)
@@ -36,7 +48,9 @@ export async function versionedUpdate<Row>(
   if (version in changes) {
     throw new InvalidOptionError(changesName, `with ${version}`, 'others: the version counts itself up')
   }
-  const [row] = await run()
+  const { signal, timeoutMs } = within?.limits ?? {}
+  const isLimited = within !== undefined && (signal !== undefined || timeoutMs !== undefined)
+  const [row] = isLimited ? (await within.pool().fanOut({ run }, within.limits)).run : await run()
   if (row === undefined) throw new VersionConflictError(`${what} that was read`)
   return row
 }

@@ -1,12 +1,14 @@
 import { mayHoldSeveral } from './statement-texts.js'
 
+type Isolation = 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable'
+
 /** What a text does to the transaction that is open on its session, if it does anything to it. */
 export type TransactionControl =
   | {
       readonly kind: 'begin'
       /** False: the server will refuse it, for its modes. */
       readonly isValid: boolean
-      readonly isolation: 'read committed' | 'repeatable read' | 'serializable' | undefined
+      readonly isolation: Isolation | undefined
       readonly readOnly: boolean | undefined
       readonly deferrable: boolean | undefined
     }
@@ -41,8 +43,7 @@ function controlOf(statement: string): TransactionControl | undefined {
     return {
       kind: 'begin',
       isValid: begin.test(statement),
-      // The server has no level below read committed: https://www.postgresql.org/docs/18/transaction-iso.html
-      isolation: (isolation === 'read uncommitted' ? 'read committed' : isolation) as 'serializable' | undefined,
+      isolation: isolation as Isolation | undefined,
       readOnly: statement.includes(' read only') ? true : statement.includes(' read write') ? false : undefined,
       deferrable: statement.includes(' not deferrable') ? false : statement.includes(' deferrable') ? true : undefined,
     }

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { readArray } from './array-text.js'
 import type { TypeParsers } from './pg-internals.js'
+import { isoDate, isoTimestamp } from './time-text.js'
 
 /**
  * As what values of some types come back. What is not chosen is as `pg` has it, and so is what a statement with `types` of
@@ -13,11 +14,16 @@ export interface TypeChoices {
   /** `number` loses digits beyond about 15. @default 'string' */
   readonly numeric?: 'string' | 'number' | undefined
   /** As a Date it is midnight in the time zone of the process. @default 'date' */
-  readonly date?: 'date' | 'string' | undefined
-  /** Has no time zone; as a Date it is read in that of the process. @default 'date' */
-  readonly timestamp?: 'date' | 'string' | undefined
-  /** A point in time; as a string it is in the time zone of the session, and keeps its microseconds. @default 'date' */
-  readonly timestamptz?: 'date' | 'string' | undefined
+  readonly date?: 'date' | 'string' | 'iso' | undefined
+  /** Has no time zone; as a Date it is read in that of the process, as `iso` it has none either. @default 'date' */
+  readonly timestamp?: 'date' | 'string' | 'iso' | undefined
+  /**
+   * A point in time; as a string it is in the time zone of the session, and keeps its microseconds. `iso` is that string in
+   * the form of ISO 8601, which JavaScript and JSON's readers take: `2024-01-31T12:00:00.123456+02:00`.
+   *
+   * @default 'date'
+   */
+  readonly timestamptz?: 'date' | 'string' | 'iso' | undefined
   /** `json` and `jsonb`; as a string, numbers keep all of their digits. @default 'parsed' */
   readonly json?: 'parsed' | 'string' | undefined
   /** As an object it is `{ days: 1, hours: 2 }`. @default 'object' */
@@ -30,9 +36,9 @@ export interface TypeChoices {
 const kinds = {
   int8: { oids: [[20, 1016]], allowed: ['string', 'bigint', 'number'] },
   numeric: { oids: [[1700, 1231]], allowed: ['string', 'number'] },
-  date: { oids: [[1082, 1182]], allowed: ['date', 'string'] },
-  timestamp: { oids: [[1114, 1115]], allowed: ['date', 'string'] },
-  timestamptz: { oids: [[1184, 1185]], allowed: ['date', 'string'] },
+  date: { oids: [[1082, 1182]], allowed: ['date', 'string', 'iso'] },
+  timestamp: { oids: [[1114, 1115]], allowed: ['date', 'string', 'iso'] },
+  timestamptz: { oids: [[1184, 1185]], allowed: ['date', 'string', 'iso'] },
   json: {
     oids: [
       [114, 199],
@@ -52,9 +58,9 @@ const asIs: Parser = (text) => text
 const parserFor: Readonly<Record<Kind, (choice: string) => Parser | undefined>> = {
   int8: (choice) => (choice === 'bigint' ? BigInt : choice === 'number' ? exactNumber : asIs),
   numeric: (choice) => (choice === 'number' ? Number : asIs),
-  date: stringOrNot,
-  timestamp: stringOrNot,
-  timestamptz: stringOrNot,
+  date: (choice) => (choice === 'iso' ? isoDate : stringOrNot(choice)),
+  timestamp: (choice) => (choice === 'iso' ? isoTimestamp : stringOrNot(choice)),
+  timestamptz: (choice) => (choice === 'iso' ? isoTimestamp : stringOrNot(choice)),
   json: stringOrNot,
   interval: stringOrNot,
 }

@@ -16,6 +16,7 @@ describe('what travels ahead of the first statement', () => {
 
   test.each<[Parameters<typeof beginPreludes>[0], string]>([
     [{ isolation: 'read committed' }, 'begin isolation level read committed'],
+    [{ isolation: 'read uncommitted' }, 'begin isolation level read uncommitted'],
     [{ isolation: 'repeatable read', readOnly: true }, 'begin isolation level repeatable read read only'],
     [
       { isolation: 'serializable', readOnly: true, deferrable: true },
@@ -63,7 +64,9 @@ describe('what travels ahead of the first statement', () => {
     (isolation) => {
       const begin = (): unknown => beginPreludes({ isolation: isolation as IsolationLevel })
       expect(begin).toThrow(InvalidOptionError)
-      expect(begin).toThrow(/^isolation is ".*"; allowed: read committed, repeatable read, serializable$/)
+      expect(begin).toThrow(
+        /^isolation is ".*"; allowed: read uncommitted, read committed, repeatable read, serializable$/,
+      )
     },
   )
 })

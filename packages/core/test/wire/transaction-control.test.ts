@@ -22,7 +22,7 @@ describe('begins', () => {
       'start transaction isolation level  REPEATABLE\nREAD, read only',
       { isolation: 'repeatable read', readOnly: true },
     ],
-    ['begin isolation level read uncommitted read write', { isolation: 'read committed', readOnly: false }],
+    ['begin isolation level read uncommitted read write', { isolation: 'read uncommitted', readOnly: false }],
     [
       'begin isolation level serializable read only deferrable',
       { isolation: 'serializable', readOnly: true, deferrable: true },

@@ -1,0 +1,49 @@
+import type { Pool } from './pool.js'
+import type { LockHandle } from './session/lock/held-lock.js'
+import type { LockKey } from './session/lock/lock-key.js'
+import type { LockOptions, TryLockOptions } from './session/lock/lock-options.js'
+import type { TryLockResult } from './session/lock/with-lock.js'
+import type { SemaphoreOptions } from './session/lock/with-semaphore.js'
+import type { OptimisticAttempt, OptimisticRetryOptions } from './session/with-optimistic-retry.js'
+
+/** Methods of a pool as functions of what an ORM calls its db. @internal */
+export interface PoolMethods<Db> {
+  withLock<T>(
+    db: Db,
+    key: LockKey | readonly LockKey[],
+    fn: (lock: LockHandle) => Promise<T>,
+    options?: LockOptions,
+  ): Promise<T>
+  tryWithLock<T>(
+    db: Db,
+    key: LockKey | readonly LockKey[],
+    fn: (lock: LockHandle) => Promise<T>,
+    options?: TryLockOptions,
+  ): Promise<TryLockResult<T>>
+  withSemaphore<T>(
+    db: Db,
+    name: string,
+    permits: number,
+    fn: (lock: LockHandle) => Promise<T>,
+    options?: SemaphoreOptions,
+  ): Promise<T>
+  withOptimisticRetry<T>(
+    db: Db,
+    fn: (attempt: OptimisticAttempt) => Promise<T>,
+    options?: OptimisticRetryOptions,
+  ): Promise<T>
+}
+
+/**
+ * What every adapter has in the same way, once it can tell the pool of a db. For adapters.
+ *
+ * @internal
+ */
+export function poolMethods<Db>(poolOf: (db: Db) => Pool): PoolMethods<Db> {
+  return {
+    withLock: async (db, key, fn, options) => await poolOf(db).withLock(key, fn, options),
+    tryWithLock: async (db, key, fn, options) => await poolOf(db).tryWithLock(key, fn, options),
+    withSemaphore: async (db, name, permits, fn, options) => await poolOf(db).withSemaphore(name, permits, fn, options),
+    withOptimisticRetry: async (db, fn, options) => await poolOf(db).withOptimisticRetry(fn, options),
+  }
+}

@@ -1,0 +1,45 @@
+import { InvalidOptionError } from '@pg-lifeguard/core'
+import { LifeguardAdapter } from './lifeguard-adapter.js'
+
+/** The private side of a client, as far as it is used here: the same in all of Prisma 7, and checked before use. */
+interface ClientInternals {
+  readonly _engineConfig?: { readonly adapter?: unknown }
+  readonly _requestHandler?: { readonly [Name in keyof RequestHandler]?: Partial<RequestHandler[Name]> }
+}
+
+/** What runs the requests of a client and of all that are made from it. */
+export interface RequestHandler {
+  readonly dataloader: Loader
+  /** Logs the error of a request and throws what the caller gets. */
+  handleAndLogRequestError(request: object): void
+}
+
+/** What collects the requests of one tick and sends them together. */
+export interface Loader {
+  readonly options: LoaderOptions
+  request(request: Request): Promise<unknown>
+}
+
+export interface LoaderOptions {
+  readonly batchLoader: (requests: Request[]) => Promise<unknown[]>
+}
+
+interface Request {
+  readonly transaction?: { readonly kind?: unknown }
+}
+
+/** The adapter that a client was made with, if it is one of ours. */
+export function adapterOf(client: object): LifeguardAdapter | undefined {
+  const adapter = (client as ClientInternals)._engineConfig?.adapter
+  return adapter instanceof LifeguardAdapter ? adapter : undefined
+}
+
+/** @throws InvalidOptionError when the client runs its requests in another way */
+export function requestHandlerOf(client: object): RequestHandler {
+  const { dataloader, handleAndLogRequestError } = (client as ClientInternals)._requestHandler ?? {}
+  const inside = [dataloader?.request, dataloader?.options?.batchLoader, handleAndLogRequestError]
+  if (inside.every((part) => typeof part === 'function')) {
+    return (client as { readonly _requestHandler: RequestHandler })._requestHandler
+  }
+  throw new InvalidOptionError('client', 'of a Prisma that runs its requests in another way', 'a client of Prisma 7')
+}
