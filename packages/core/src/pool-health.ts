@@ -6,7 +6,8 @@ import { type HostHealth, healthOf } from './host/host-health.js'
 /** How a pool is. */
 export interface PoolHealth {
   /**
-   * `up`: every server answers and every breaker is closed. `down`: no server answers. `degraded`: anything between.
+   * `up`: every server answers, every breaker is closed, and none takes itself for the primary that another one has
+   * replaced. `down`: no server answers. `degraded`: anything between.
    */
   readonly status: 'up' | 'degraded' | 'down'
   readonly hosts: readonly HostHealth[]
@@ -14,15 +15,20 @@ export interface PoolHealth {
 
 const defaultTimeoutMs = 2_000
 
-/** Asks every host at once. */
-export async function poolHealth(hosts: readonly Host[], options: OperationOptions = {}): Promise<PoolHealth> {
+/** Asks every host at once; `isReplaced` knows of each what the others have become meanwhile. */
+export async function poolHealth(
+  hosts: readonly Host[],
+  isReplaced: (host: Host) => boolean,
+  options: OperationOptions = {},
+): Promise<PoolHealth> {
   const found = await Promise.all(
-    hosts.map((host) => {
+    hosts.map(async (host): Promise<HostHealth> => {
       const limit = operationLimit(
         { timeoutMs: defaultTimeoutMs, ...withoutUndefined(options) },
         host.environment.clock,
       )
-      return healthOf(host, limit)
+      const health = await healthOf(host, limit)
+      return health.role === 'primary' && isReplaced(host) ? { ...health, role: 'replaced' } : health
     }),
   )
   return { status: statusOf(found), hosts: found }
@@ -35,7 +41,8 @@ function withoutUndefined({ signal, timeoutMs }: OperationOptions): OperationOpt
 function statusOf(hosts: readonly HostHealth[]): PoolHealth['status'] {
   if (hosts.every(({ status }) => status === 'down')) return 'down'
   const isWell = hosts.every(
-    ({ status, breaker }) => status === 'up' && (breaker === undefined || breaker.state === 'closed'),
+    ({ status, role, breaker }) =>
+      status === 'up' && role !== 'replaced' && (breaker === undefined || breaker.state === 'closed'),
   )
   return isWell ? 'up' : 'degraded'
 }

@@ -10,7 +10,7 @@ import {
 } from './cluster/cluster-options.js'
 import { connectSettings } from './connection-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
-import type { StatementOptions } from './host/host-role.js'
+import type { StatementOptions } from './host/host-purpose.js'
 import type { HygieneOptions } from './host/hygiene.js'
 import { defaultLanes, type LaneOptions } from './host/lane-options.js'
 import { mergeOptions } from './merge-options.js'

@@ -11,7 +11,7 @@ import type { StatementConfig } from '../wire/statement.js'
 import type { CausalWrites } from './causal-writes.js'
 import type { HostStats, RouteReason } from './cluster-events.js'
 import type { Asking, ClusterParts } from './cluster-parts.js'
-import { hostStats } from './host-stats.js'
+import { hostStats, roleOf } from './host-stats.js'
 import type { Member } from './member.js'
 import type { ReadContext, ReadScope } from './read-scope.js'
 
@@ -138,6 +138,13 @@ export class Cluster {
   get readers(): readonly Host[] {
     const { members, topology } = this.#parts
     return members.filter((member) => member !== topology.writer).map(({ reader }) => reader)
+  }
+
+  /** Whether the server of this reader takes itself for the primary, and another one has taken its place. */
+  isReplaced(reader: Host): boolean {
+    const { members, topology } = this.#parts
+    const member = members.find((one) => one.reader === reader)
+    return member !== undefined && roleOf(member, topology) === 'replaced'
   }
 
   /** Each host in numbers. */

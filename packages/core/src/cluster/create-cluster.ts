@@ -1,6 +1,6 @@
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { Host } from '../host/host.js'
-import type { StatementOptions } from '../host/host-role.js'
+import type { StatementOptions } from '../host/host-purpose.js'
 import { HostWatch, type HostWatchOptions } from '../host/host-watch.js'
 import type { ResetMode } from '../host/hygiene.js'
 import type { BudgetShare } from '../pool/budget.js'

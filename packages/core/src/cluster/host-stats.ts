@@ -2,7 +2,6 @@ import type { BreakerStats } from '../host/host-breaker.js'
 import type { PrimaryTrail } from '../policy/primary-trail.js'
 import type { HostStats } from './cluster-events.js'
 import type { Member } from './member.js'
-import type { Sighting } from './sighting.js'
 import type { Topology } from './topology.js'
 
 /**
@@ -23,10 +22,9 @@ export function hostStats(
     const replays = sighting?.standby === true ? sighting.lsn : undefined
     const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
     const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
-    const isPrimary = member === topology.writer && !topology.isLost && topology.isKnown
     return {
       host: member.where,
-      role: isPrimary ? 'primary' : roleOf(sighting, topology.isKnown),
+      role: roleOf(member, topology),
       timeline: sighting?.timeline,
       lagMs: lagMs === Number.POSITIVE_INFINITY ? undefined : lagMs,
       lagBytes: lagBytes === undefined ? undefined : Number(lagBytes),
@@ -43,7 +41,9 @@ export function hostStats(
   })
 }
 
-function roleOf(sighting: Sighting | undefined, isPrimaryKnown: boolean): HostStats['role'] {
-  if (sighting?.standby === true) return 'replica'
-  return sighting === undefined || !isPrimaryKnown ? 'unknown' : 'replaced'
+/** What a member is to its cluster, as far as it was seen. */
+export function roleOf(member: Member, topology: Topology): HostStats['role'] {
+  if (member === topology.writer && !topology.isLost && topology.isKnown) return 'primary'
+  if (member.sighting?.standby === true) return 'replica'
+  return member.sighting === undefined || !topology.isKnown ? 'unknown' : 'replaced'
 }

@@ -11,8 +11,11 @@ import type { HostRole } from './host-events.js'
 export interface HostHealth {
   /** `127.0.0.1:5432`, or the path of a Unix socket. */
   readonly where: string
-  /** What the server said it is; what it was taken for, when it said nothing. */
-  readonly role: HostRole
+  /**
+   * What the server said it is; what it was taken for, when it said nothing. `replaced`: it takes itself for the primary,
+   * and another one has taken its place.
+   */
+  readonly role: HostRole | 'replaced'
   readonly status: 'up' | 'down'
   /** From the question to the answer, in milliseconds, connecting included where that was needed. */
   readonly latencyMs: number

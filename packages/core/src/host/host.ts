@@ -13,7 +13,7 @@ import type { Destination } from '../wire/destination.js'
 import type { QueryResult } from '../wire/query-result.js'
 import { Statement, type StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
-import type { HostRole } from './host-role.js'
+import type { HostPurpose } from './host-purpose.js'
 import type { HostWatch } from './host-watch.js'
 import { defaultResetMode, Hygiene } from './hygiene.js'
 import { Lanes } from './lanes.js'
@@ -49,17 +49,17 @@ export class Host {
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
     watch: HostWatch,
-    role: HostRole = {},
+    purpose: HostPurpose = {},
   ) {
     this.environment = environment
-    const { open = (signal) => destination.open(signal), failsFast = false } = role
+    const { open = (signal) => destination.open(signal), failsFast = false } = purpose
     this.#openOne = open
-    this.#unavailableTimeoutMs = role.unavailableTimeoutMs ?? 0
+    this.#unavailableTimeoutMs = purpose.unavailableTimeoutMs ?? 0
     this.watch = watch
     this.#destination = destination
     this.#limits = limits
-    this.#hygiene = new Hygiene(role.resetMode ?? defaultResetMode, environment.clock)
-    this.#texts = new StatementTexts(role.statements?.cacheSize ?? 0)
+    this.#hygiene = new Hygiene(purpose.resetMode ?? defaultResetMode, environment.clock)
+    this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0)
     this.pool = new ResourcePool<Connection>(
       {
         where: destination.where,
@@ -77,9 +77,9 @@ export class Host {
       limits,
       environment,
       watch,
-      role.share,
+      purpose.share,
     )
-    this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, role.statements?.lanes)
+    this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements?.lanes)
     watch.waiting = () => this.pool.waiting
     const { breaker } = watch
     if (breaker === undefined) return
@@ -136,7 +136,7 @@ export class Host {
       this.#requestOnce(
         served,
         (error) => {
-          // Where another host may take this one's place, that is waited for, as long as the role allows.
+          // Where another host may take this one's place, that is waited for, as long as its options allow.
           const left = since + this.#unavailableTimeoutMs - clock.now()
           if (left <= 0 || this.pool.isEnding || classify(error) !== 'unavailable') refused(error)
           else {

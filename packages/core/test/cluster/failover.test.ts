@@ -115,6 +115,13 @@ describe('the primary is killed and a replica promoted', () => {
     expect(await onServer(database.url, 'select id from entry where id >= 100')).toEqual([])
     expect(await onServer(database.urlOn(heir), 'select id from entry where id >= 100')).toHaveLength(20)
     expect(pool.stats().hosts.map(({ role }) => role)).toEqual(['replaced', 'primary', 'replica'])
+    const health = await pool.health()
+    expect(health.status).toBe('degraded')
+    expect(health.hosts.map(({ role, status }) => [role, status])).toEqual([
+      ['primary', 'up'],
+      ['replaced', 'up'],
+      ['replica', 'up'],
+    ])
 
     // A replica that follows the new primary is read from again.
     await follow(bench(), other, heir)

@@ -12,7 +12,7 @@ export interface StatementOptions {
 }
 
 /** What a host is for, and how it keeps its connections. */
-export interface HostRole {
+export interface HostPurpose {
   /** What is done to a connection that comes back. */
   readonly resetMode?: ResetMode | undefined
   /** What is prepared, and which connections are shared; nothing and none when left out. */
