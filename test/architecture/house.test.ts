@@ -13,12 +13,6 @@ import { importCircles, strayImports, upwardImports } from './floors.js'
 import { innerBarrels, longFiles, unnamedExports, wrongFileNames, wrongNames } from './names.js'
 import { parseSource, type SourceFile } from './source-file.js'
 
-/** Files longer than the house allows, each with the reason why it stays whole. */
-const longForAReason: Readonly<Record<string, string>> = {
-  'packages/core/src/wire/connection.ts':
-    'one state machine: what may be sent, who is answered and what a loss means follow from the same few fields',
-}
-
 const house = packages()
 let sources: SourceFile[] = []
 
@@ -75,7 +69,7 @@ describe('names and sizes', () => {
   test('files are named in kebab-case, after what they are about', () =>
     expect(wrongFileNames(files('{packages,apps}/*/{src,test}/**/*.ts', '{test,bench}/**/*.ts'))).toEqual([]))
   test('types and functions are named after what they are about', () => expect(wrongNames(sources)).toEqual([]))
-  test('a file holds one concept', () => expect(longFiles(sources, longForAReason)).toEqual([]))
+  test('a file holds one concept', () => expect(longFiles(sources)).toEqual([]))
 })
 
 test('no test is skipped or singled out', () => {

@@ -29,19 +29,11 @@ export function wrongNames(files: readonly SourceFile[]): string[] {
 /** The longest that a file of one concept gets. */
 const mostLines = 300
 
-/**
- * Files that are longer than a concept should need. `reasons` has those for which that was decided; one that is no
- * longer too long has to go from it.
- */
-export function longFiles(files: readonly SourceFile[], reasons: Readonly<Record<string, string>> = {}): string[] {
-  const long = files.filter(({ path, lines }) => lines > mostLines && reasons[path] === undefined)
-  const stale = Object.keys(reasons).filter(
-    (path) => !files.some((file) => file.path === path && file.lines > mostLines),
-  )
-  return [
-    ...long.map(({ path, lines }) => `${path} has ${lines} lines: one concept a file, ${mostLines} lines at most`),
-    ...stale.map((path) => `${path} is not too long any more: take it off the list`),
-  ]
+/** Files that are longer than a concept should need. */
+export function longFiles(files: readonly SourceFile[]): string[] {
+  return files
+    .filter(({ lines }) => lines > mostLines)
+    .map(({ path, lines }) => `${path} has ${lines} lines: one concept a file, ${mostLines} lines at most`)
 }
 
 /** Re-exports belong into the files that package.json exports; anywhere else they hide where things are. */

@@ -1,0 +1,280 @@
+import type { Clock } from '../base/clock.js'
+import { type Limit, type LimitReason, limitReached, unlimited, watchLimit } from '../base/limit.js'
+import { classify, endsSession } from '../errors/classify.js'
+import { givenUp } from '../errors/given-up.js'
+import { ConnectionLostError } from '../errors/pool-errors.js'
+import { markStalePlan } from '../errors/stale-plan.js'
+import { Canceller } from './canceller.js'
+import { Flight } from './flight.js'
+import { ForeignStatement } from './foreign-statement.js'
+import type { Operation, Wire } from './operation.js'
+import type { ClientInternals } from './pg-internals.js'
+import type { StatementObserver } from './statement-observer.js'
+import type { AnswerDesk, TransactionStatus } from './take-over.js'
+
+/**
+ * How long a caller whose time is up waits for the word of the server, so that it learns whether its statement was
+ * stopped or had already taken effect. On a healthy network the word comes in a round trip or two.
+ */
+const cancelGraceMs = 40
+/** How often a statement is run again that the server has undone for no fault of its own. */
+const mostReruns = 3
+
+/** Hears of what happens on a connection that it may be sharing out. */
+export interface LaneKeeper {
+  /** An operation has ended after so long, or, undefined, was not sent at all; there may be room for others now. */
+  moved(operation: Operation | undefined, ranMs: number): void
+}
+
+/**
+ * The operations of one session: which wait, which are under way, and what each caller is told. They are answered in the
+ * order in which they are sent. One that shares is sent while others are still under way; any other has the session to
+ * itself: it starts when all before it are answered. Nothing new is sent while a cancel is under way, which could hit it.
+ */
+export class Pipeline<Owner> implements AnswerDesk {
+  observer: StatementObserver<Owner> | undefined
+  keeper: LaneKeeper | undefined
+  readonly #owner: Owner
+  readonly #clock: Clock
+  readonly #queue: Operation[] = []
+  readonly #flight: Flight
+  readonly #canceller: Canceller
+  #wire: Wire | undefined
+  #status: TransactionStatus = 'I'
+  #lostWith: Error | undefined
+  readonly #onQuiet: (() => void)[] = []
+
+  /** @param hopeless what runs goes on in spite of its cancel */
+  constructor(owner: Owner, client: ClientInternals, clock: Clock, hopeless: () => void) {
+    this.#owner = owner
+    this.#clock = clock
+    this.#flight = new Flight(clock)
+    this.#canceller = new Canceller(client, clock, this.#flight, { settled: () => this.next(), hopeless })
+  }
+
+  /** The session is there, and says so of its transaction. */
+  open(wire: Wire, status: TransactionStatus): void {
+    this.#wire = wire
+    this.#status = status
+  }
+
+  get wire(): Wire {
+    if (this.#wire === undefined) throw new Error('bug: a connection was used before it was open')
+    return this.#wire
+  }
+  /** What the server said of its transaction at the last answer. */
+  get status(): TransactionStatus {
+    return this.#status
+  }
+  /** What ended the session, once it has ended. */
+  get lostWith(): Error | undefined {
+    return this.#lostWith
+  }
+  /** Nothing runs, waits or is being cancelled: what is asked now starts now. */
+  get isQuiet(): boolean {
+    return this.#flight.isEmpty && this.#queue.length === 0 && !this.#canceller.isBusy
+  }
+  /** Operations that are under way or wait here. */
+  get load(): number {
+    return this.#flight.length + this.#queue.length
+  }
+  /** Bytes of what is under way. */
+  get bytesInFlight(): number {
+    return this.#flight.bytes
+  }
+  /** How long the operation that is being answered has been so, in milliseconds. */
+  get headRanMs(): number {
+    return this.#flight.headRanMs
+  }
+  /** Whether one more that shares would be sent now. */
+  get takesSharing(): boolean {
+    return this.#queue.length === 0 && this.#maySendSharing()
+  }
+  /** The operation whose answer comes in now. A guest's answers are `pg`'s. */
+  get head(): Operation | undefined {
+    const { head } = this.#flight
+    return head?.isGuest === true ? undefined : head
+  }
+
+  /** Runs an operation, and calls its `answer`. One that shares does not wait for others that do. */
+  start(operation: Operation, limit: Limit): void {
+    if (this.observer !== undefined && !operation.isGuest) operation.mark = this.observer.asked(operation, this.#owner)
+    if (limit !== unlimited) {
+      const reached = limitReached(limit, this.#clock)
+      if (reached !== undefined) {
+        this.#answer(operation, givenUp(reached, 'not-sent'))
+        this.keeper?.moved(undefined, 0)
+        return
+      }
+      operation.stopWatching = watchLimit(limit, this.#clock, (reason) => this.#giveUp(operation, reason))
+    }
+    this.#queue.push(operation)
+    this.next()
+    if (operation.isAnswered) this.keeper?.moved(undefined, 0)
+  }
+
+  /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
+  abandon(reason: LimitReason): void {
+    for (const operation of this.#queue.slice()) this.#giveUp(operation, reason)
+    for (const operation of this.#flight.all()) this.#giveUp(operation, reason)
+  }
+
+  /** Settles when nothing runs any more; at once when that is so. The connection may have been lost by then. */
+  whenQuiet(): Promise<void> {
+    if (this.isQuiet) return Promise.resolve()
+    return new Promise((resolve) => this.#onQuiet.push(resolve))
+  }
+
+  /** Stops what runs on the server, whose connection is about to be torn down. */
+  stopBackend(): void {
+    if (!this.#flight.isEmpty) this.#canceller.stopBackend()
+  }
+
+  /** An answer is complete. */
+  ready(status: TransactionStatus): void {
+    this.#status = status
+    const operation = this.#flight.head
+    if (operation === undefined) return
+    const ranMs = this.#flight.shift()
+    this.#settle(operation)
+    this.#canceller.headChanged()
+    this.next()
+    this.keeper?.moved(operation, ranMs)
+  }
+
+  /** The session has ended: each caller is told what that means for its operation. */
+  lose(cause: Error): void {
+    const head = this.#flight.head
+    const failure = head?.failure
+    const said = failure !== undefined && endsSession(failure) ? failure : undefined
+    this.#lostWith = said ?? cause
+    this.#canceller.stop()
+    this.#wire?.outbox.discard()
+    const writes = this.#wire?.outbox.writes ?? 0
+    for (const operation of this.#flight.takeAll()) {
+      // The server ended the session in the middle of the one that it was answering: those behind it have not run.
+      if ((operation.postedAt === writes && !operation.isGuest) || (said !== undefined && operation !== head))
+        operation.sent = false
+      const lost = new ConnectionLostError(operation.sent, { cause: operation === head ? cause : this.#lostWith })
+      const { givenUp: reason, sent, failure } = operation
+      this.#answer(operation, reason !== undefined && !sent ? givenUp(reason, 'not-sent', lost) : (failure ?? lost))
+    }
+    this.next()
+    this.keeper?.moved(undefined, 0)
+  }
+
+  /** Sends what may be sent now. */
+  next(): void {
+    for (;;) {
+      const operation = this.#queue[0]
+      if (operation === undefined) break
+      if (this.#lostWith !== undefined) {
+        this.#queue.shift()
+        this.#answer(operation, new ConnectionLostError(false, { cause: this.#lostWith }))
+      } else if (this.#flight.isEmpty ? !this.#canceller.isBusy : operation.isSharing && this.#maySendSharing()) {
+        this.#queue.shift()
+        this.#send(operation)
+      } else return
+    }
+    if (this.#onQuiet.length > 0 && this.isQuiet) for (const resolve of this.#onQuiet.splice(0)) resolve()
+  }
+
+  #maySendSharing(): boolean {
+    if (this.#canceller.isBusy || this.#flight.hasGivenUp) return false
+    return this.#flight.isEmpty || (this.#flight.isSharing && this.#wire?.outbox.isFull === false)
+  }
+
+  #send(operation: Operation): void {
+    const { wire } = this
+    const { outbox, cache } = wire
+    // Apart from the operation, which may turn out not to be sendable.
+    for (const name of cache.takeClosing()) outbox.closeStatement(name)
+    const start = outbox.length
+    // As it is before: what is written in parts may be on its way already when all of its beginning is there.
+    const { writes } = outbox
+    try {
+      operation.write(wire)
+    } catch (error) {
+      if (outbox.writes === writes) {
+        outbox.cutTo(start)
+        this.#answer(operation, error)
+        this.keeper?.moved(undefined, 0)
+      } else {
+        // Its beginning has left: no end of it could undo that. Without a Sync the server does nothing of it.
+        operation.sent = true
+        operation.postedAt = -1
+        operation.failure ??= error as Error
+        this.#flight.add(operation)
+        wire.tearDown()
+      }
+      return
+    }
+    if (operation instanceof ForeignStatement) operation.onUnsent = (error) => this.#refused(operation, error)
+    operation.sent = true
+    operation.postedAt = writes
+    operation.bytes = Math.max(0, outbox.length - start)
+    this.#flight.add(operation)
+    outbox.post()
+  }
+
+  /** A guest has not written anything, so that no answer will come. */
+  #refused(operation: ForeignStatement, error: unknown): void {
+    if (this.#flight.head !== operation) return
+    this.#flight.shift()
+    operation.sent = false
+    this.#answer(operation, error)
+    this.#canceller.headChanged()
+    this.next()
+  }
+
+  #settle(operation: Operation): void {
+    const { failure, givenUp: reason } = operation
+    if (operation.isAnswered) this.observer?.answeredLate()
+    else if (failure === undefined) this.#answer(operation, undefined)
+    else if (reason !== undefined) {
+      const isUndone = classify(failure) === 'cancelled' || (operation.isStale && this.#status === 'I')
+      this.#answer(operation, isUndone ? givenUp(reason, 'cancelled', failure) : failure)
+    } else if (this.#isUndoneForNothing(operation, failure)) {
+      operation.reset()
+      this.#queue.unshift(operation)
+    } else {
+      if (operation.isStale) markStalePlan(failure)
+      this.#answer(operation, failure)
+    }
+  }
+
+  /** Whether the server has undone it through no fault of its own, so that it is run again: outside of a transaction only. */
+  #isUndoneForNothing(operation: Operation, failure: Error): boolean {
+    if (operation.isAnswered || operation.reruns >= mostReruns || this.#status !== 'I') return false
+    if (!operation.mayRunAgain) return false
+    return operation.isStale || (operation.isExposed && classify(failure) === 'cancelled')
+  }
+
+  #answer(operation: Operation, error: unknown): void {
+    if (operation.isAnswered) return
+    operation.isAnswered = true
+    operation.stopWatching()
+    if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
+    if (this.observer !== undefined && !operation.isGuest) {
+      const durationMs = operation.sent ? this.#clock.now() - operation.sentAt : undefined
+      this.observer.answered(operation, this.#owner, operation.mark, error, durationMs)
+    }
+    operation.answer(error)
+  }
+
+  #giveUp(operation: Operation, reason: LimitReason): void {
+    // Given up already: by the statement's own limit, then by its transaction's. A second cancel could hit what comes next.
+    if (operation.isAnswered || operation.givenUp !== undefined) return
+    const at = this.#queue.indexOf(operation)
+    if (at !== -1) {
+      this.#queue.splice(at, 1)
+      this.#answer(operation, givenUp(reason, 'not-sent'))
+      this.keeper?.moved(undefined, 0)
+      return
+    }
+    operation.givenUp = reason
+    operation.interrupt()
+    operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
+    this.#canceller.givenUp(operation)
+  }
+}
