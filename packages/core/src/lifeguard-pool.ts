@@ -255,7 +255,7 @@ export class LifeguardPool extends Operations implements Pool {
 
   health(options?: OperationOptions): Promise<PoolHealth> {
     const { cluster, host } = this.#environment
-    return poolHealth([host, ...(cluster?.readers ?? [])], (one) => cluster?.isReplaced(one) === true, options)
+    return poolHealth([host, ...(cluster?.readers ?? [])], (one) => cluster?.roleOf(one), options)
   }
 
   flush(mode: FlushMode, options?: OperationOptions): Promise<void> {

@@ -1,4 +1,5 @@
 import type { OperationOptions } from './base/limit.js'
+import type { HostStats } from './cluster/cluster-events.js'
 import { operationLimit } from './errors/operation-limit.js'
 import type { Host } from './host/host.js'
 import { type HostHealth, healthOf } from './host/host-health.js'
@@ -6,8 +7,7 @@ import { type HostHealth, healthOf } from './host/host-health.js'
 /** How a pool is. */
 export interface PoolHealth {
   /**
-   * `up`: every server answers, every breaker is closed, and none takes itself for the primary that another one has
-   * replaced. `down`: no server answers. `degraded`: anything between.
+   * `up`: every server answers, every breaker is closed, and none is `replaced` or `foreign`. `down`: no server answers. `degraded`: anything between.
    */
   readonly status: 'up' | 'degraded' | 'down'
   readonly hosts: readonly HostHealth[]
@@ -15,10 +15,10 @@ export interface PoolHealth {
 
 const defaultTimeoutMs = 2_000
 
-/** Asks every host at once; `isReplaced` knows of each what the others have become meanwhile. */
+/** Asks every host at once; `roleOf` knows what each is beside the others, which it cannot say itself. */
 export async function poolHealth(
   hosts: readonly Host[],
-  isReplaced: (host: Host) => boolean,
+  roleOf: (host: Host) => HostStats['role'] | undefined,
   options: OperationOptions = {},
 ): Promise<PoolHealth> {
   const found = await Promise.all(
@@ -28,7 +28,8 @@ export async function poolHealth(
         host.environment.clock,
       )
       const health = await healthOf(host, limit)
-      return health.role === 'primary' && isReplaced(host) ? { ...health, role: 'replaced' } : health
+      const role = roleOf(host)
+      return role === 'replaced' || role === 'foreign' ? { ...health, role } : health
     }),
   )
   return { status: statusOf(found), hosts: found }
@@ -42,7 +43,9 @@ function statusOf(hosts: readonly HostHealth[]): PoolHealth['status'] {
   if (hosts.every(({ status }) => status === 'down')) return 'down'
   const isWell = hosts.every(
     ({ status, role, breaker }) =>
-      status === 'up' && role !== 'replaced' && (breaker === undefined || breaker.state === 'closed'),
+      status === 'up' &&
+      (role === 'primary' || role === 'replica') &&
+      (breaker === undefined || breaker.state === 'closed'),
   )
   return isWell ? 'up' : 'degraded'
 }

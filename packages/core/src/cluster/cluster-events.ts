@@ -76,9 +76,9 @@ export interface HostStats {
   /**
    * `unknown` before anything was seen of it, while it cannot be reached, and while others have not been asked yet whether
    * they have taken its place. `replaced`: it takes itself for the primary, and another one has taken its place; it is not
-   * used.
+   * used. `foreign`: its database system is another one than the primary's, so it has other data; it is not used either.
    */
-  readonly role: 'primary' | 'replica' | 'replaced' | 'unknown'
+  readonly role: 'primary' | 'replica' | 'replaced' | 'foreign' | 'unknown'
   /** Counts up with every promotion; undefined while it is not known. */
   readonly timeline: number | undefined
   /** How old its data is, in milliseconds; undefined while that is not known, and for the primary. */

@@ -140,11 +140,11 @@ export class Cluster {
     return members.filter((member) => member !== topology.writer).map(({ reader }) => reader)
   }
 
-  /** Whether the server of this reader takes itself for the primary, and another one has taken its place. */
-  isReplaced(reader: Host): boolean {
+  /** What the server of this reader is to the cluster; undefined when it is none of it. */
+  roleOf(reader: Host): HostStats['role'] | undefined {
     const { members, topology } = this.#parts
     const member = members.find((one) => one.reader === reader)
-    return member !== undefined && roleOf(member, topology) === 'replaced'
+    return member === undefined ? undefined : roleOf(member, topology)
   }
 
   /** Each host in numbers. */

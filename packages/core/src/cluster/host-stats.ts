@@ -19,12 +19,13 @@ export function hostStats(
   const all = members.reduce((sum, { reads }) => sum + reads, 0)
   return members.map((member) => {
     const { sighting, lastError, reader } = member
-    const replays = sighting?.standby === true ? sighting.lsn : undefined
+    const role = roleOf(member, topology)
+    const replays = role === 'replica' ? sighting?.lsn : undefined
     const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
     const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
     return {
       host: member.where,
-      role: roleOf(member, topology),
+      role,
       timeline: sighting?.timeline,
       lagMs: lagMs === Number.POSITIVE_INFINITY ? undefined : lagMs,
       lagBytes: lagBytes === undefined ? undefined : Number(lagBytes),
@@ -44,6 +45,9 @@ export function hostStats(
 /** What a member is to its cluster, as far as it was seen. */
 export function roleOf(member: Member, topology: Topology): HostStats['role'] {
   if (member === topology.writer && !topology.isLost && topology.isKnown) return 'primary'
-  if (member.sighting?.standby === true) return 'replica'
-  return member.sighting === undefined || !topology.isKnown ? 'unknown' : 'replaced'
+  const { sighting } = member
+  if (sighting === undefined) return 'unknown'
+  if (topology.isForeign(sighting)) return 'foreign'
+  if (sighting.standby) return 'replica'
+  return topology.isKnown ? 'replaced' : 'unknown'
 }

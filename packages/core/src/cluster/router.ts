@@ -83,7 +83,9 @@ export class Router {
 
   /** The best that can be had now. */
   #now(scope: ReadScope, token: CausalToken | undefined, excluded: ReadonlySet<Member>): Route {
-    const replicas = this.#others(excluded).filter((member) => member.sighting?.standby === true)
+    const replicas = this.#others(excluded).filter(
+      ({ sighting }) => sighting?.standby === true && !this.#topology.isForeign(sighting),
+    )
     if (replicas.length === 0) return { kind: 'primary', reason: excluded.size > 0 ? 'replicas-failed' : 'no-replica' }
     const now = this.#clock.now()
     const fresh = replicas.filter(({ sighting }) => {

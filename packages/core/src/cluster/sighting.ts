@@ -9,6 +9,11 @@ export interface Sighting {
   /** Undefined when the server does not tell. */
   readonly timeline: number | undefined
   /**
+   * The number that its database system got when it was made, and that its copies have; another one after `pg_upgrade`.
+   * Undefined when the server does not tell.
+   */
+  readonly system: string | undefined
+  /**
    * A standby: up to where it has replayed. A primary: the end of what it has written. Undefined when the server does not
    * tell, or has replayed nothing yet: then nobody knows what it shows.
    */
@@ -25,7 +30,8 @@ export const lookSql = `
     case when standby then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text,
     case when standby then greatest((select timeline_id from pg_control_checkpoint()),
                                     (select received_tli from pg_stat_wal_receiver))
-      else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end::text
+      else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end::text,
+    (select system_identifier::text from pg_control_system())
   from (select pg_is_in_recovery() as standby offset 0) server`
 
 /** For a server that has no such functions, or does not let this role use them. */
@@ -33,12 +39,13 @@ export const roleSql = 'select pg_is_in_recovery()'
 
 /** The answer to {@link lookSql} or {@link roleSql}. */
 export function sightingOf(row: readonly unknown[], askedAt: number): Sighting {
-  const [standby, place = null, timeline = null] = row as [boolean, (string | null)?, (string | null)?]
+  const [standby, place = null, timeline = null, system] = row as [boolean, (string | null)?, (string | null)?, string?]
   const lsn = place === null ? undefined : lsnOf(place)
   return {
     askedAt,
     standby,
     timeline: timeline === null ? undefined : Number(timeline) >>> 0,
+    system,
     lsn: standby || lsn === undefined ? lsn : endOfLastRecord(lsn),
   }
 }

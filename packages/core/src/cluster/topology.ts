@@ -4,6 +4,7 @@ import { classify } from '../errors/classify.js'
 import { type HostReport, NoPrimaryError } from '../errors/cluster-errors.js'
 import type { Connection } from '../wire/connection.js'
 import type { Member } from './member.js'
+import { type Answer, choosePrimary, isAble, isOfAnother, type KnownPrimary, timelineOf } from './primary-choice.js'
 import { Scout } from './scout.js'
 import type { Sighting } from './sighting.js'
 
@@ -26,6 +27,9 @@ export interface TopologyNews {
  * Knows which of the hosts is the primary. A host is that when it says that it is not in recovery, and its timeline is not
  * older than any that was seen: an old primary that comes back after a promotion still believes in itself, and what it
  * would be given to write would be lost.
+ *
+ * Timelines are those of one database system. A server of another system is none of the cluster, except in the place where
+ * the primary was last: there it is what the primary has become, by `pg_upgrade` or a new database, and all begins anew.
  */
 export class Topology {
   readonly #members: readonly Member[]
@@ -37,6 +41,8 @@ export class Topology {
   #lostAt = 0
   /** The latest timeline that was seen; 0 while none was, as on a server that does not tell. */
   #timeline = 0
+  /** The database system of the primary; undefined while none was seen, and on servers that do not tell. */
+  #system: string | undefined
   #isKnown = false
   #finding: Promise<Member | undefined> | undefined
   #isWatching = false
@@ -68,6 +74,15 @@ export class Topology {
   /** The latest timeline that was seen; 0 while none was. */
   get timeline(): number {
     return this.#timeline
+  }
+
+  /** Whether that was a server of another database system than the primary's: nothing that it says is a measure here. */
+  isForeign(sighting: Sighting): boolean {
+    return isOfAnother(this.#system, sighting)
+  }
+
+  get #known(): KnownPrimary {
+    return { writer: this.#writer, system: this.#system, timeline: this.#timeline }
   }
 
   /** A connection to the primary, wherever that is by now. What it leads to is asked, not believed. */
@@ -104,6 +119,10 @@ export class Topology {
   seen(member: Member, sighting: Sighting): void {
     const { standby } = sighting
     const timeline = timelineOf(sighting)
+    if (this.isForeign(sighting)) {
+      if (member === this.#writer) this.#lose(member, new Error(otherSystem(member)))
+      return
+    }
     if (standby) {
       if (member === this.#writer) this.#lose(member, new Error('it follows another server'))
       return
@@ -113,7 +132,7 @@ export class Topology {
     } else if (!this.#isKnown) {
       // One answer decides nothing yet, also that of the first of the list: another may have replaced it long ago.
       if (!this.#ended) void this.find()
-    } else if (member === this.#writer || timeline > this.#timeline) this.#found(member, timeline)
+    } else if (member === this.#writer || timeline > this.#timeline) this.#found(member, sighting)
   }
 
   /** A member could not be asked. */
@@ -131,10 +150,11 @@ export class Topology {
       const now = this.#clock.now()
       const limit = { deadlineAt: now + lookBoundMs, timeoutMs: lookBoundMs, signal: undefined }
       const sighting = await new Scout(connection).look(limit, now)
+      if (this.isForeign(sighting)) throw new Error(otherSystem(member))
       if (sighting.standby) throw new Error(`${member.where} follows another server`)
       const timeline = timelineOf(sighting)
       if (timeline < this.#timeline) throw new Error(oldTimeline(member, timeline, this.#timeline))
-      this.#found(member, timeline)
+      this.#found(member, sighting)
     } catch (error) {
       connection.destroy()
       throw error
@@ -146,13 +166,14 @@ export class Topology {
   }
 
   async #round(): Promise<Member | undefined> {
-    const answers: { readonly member: Member; readonly timeline: number }[] = []
+    const answers: Answer[] = []
     const asked = this.#members.map((member) =>
       member.monitor.look().then(
         (sighting) => {
-          const timeline = timelineOf(sighting)
-          if (!sighting.standby && timeline >= this.#timeline) answers.push({ member, timeline })
-          if (answers.length > 0) enough.resolve()
+          if (sighting.standby) return
+          const answer = { member, sighting }
+          answers.push(answer)
+          if (isAble(answer, this.#known)) enough.resolve()
         },
         () => undefined, // noted by the member, and named should no other be found
       ),
@@ -162,10 +183,9 @@ export class Topology {
     await Promise.race([all, enough.promise])
     // Another one may have a later timeline: the first to answer may be the one that was replaced.
     await this.#atMost(othersMs, all)
-    let best = answers.find(({ member }) => member === this.#writer) ?? answers[0]
-    for (const answer of answers) if (best !== undefined && answer.timeline > best.timeline) best = answer
-    if (best === undefined || best.timeline < this.#timeline) return undefined
-    this.#found(best.member, best.timeline)
+    const best = choosePrimary(answers, this.#members, this.#known)
+    if (best === undefined) return undefined
+    this.#found(best.member, best.sighting)
     return best.member
   }
 
@@ -176,17 +196,20 @@ export class Topology {
     this.#clock.clearTimer(timer)
   }
 
-  #found(member: Member, timeline: number): void {
-    const from = this.#isKnown ? this.#writer : undefined
+  #found(member: Member, sighting: Sighting): void {
+    const timeline = timelineOf(sighting)
+    const isAnew = this.isForeign(sighting)
+    const from = this.#isKnown && !isAnew ? this.#writer : undefined
     const isNews = member !== from || this.#isLost || timeline > this.#timeline
-    this.#timeline = Math.max(this.#timeline, timeline)
+    this.#timeline = isAnew ? timeline : Math.max(this.#timeline, timeline)
+    this.#system = sighting.system ?? this.#system
     this.#isKnown = true
     this.#writer = member
     this.#isLost = false
     if (!isNews) return
     // What still leads to the old primary ends here: nothing may be written there any more.
     for (const [connection, leadsTo] of this.#connections) {
-      if (leadsTo === member) continue
+      if (leadsTo === member && !isAnew) continue
       this.#connections.delete(connection)
       connection.destroy()
     }
@@ -233,14 +256,14 @@ export class Topology {
   #whyNot({ sighting, lastError }: Member): string {
     if (sighting === undefined)
       return lastError instanceof Error ? lastError.message || lastError.name : 'no answer yet'
+    if (this.isForeign(sighting)) return 'it is of another database system'
     if (sighting.standby) return 'it follows another server'
     return `it was replaced: its timeline is ${timelineOf(sighting)}, and ${this.#timeline} was seen`
   }
 }
 
-/** That of a server that does not tell is older than any: where others tell, it is no safe place to write to. */
-function timelineOf({ timeline = 0 }: Sighting): number {
-  return timeline
+function otherSystem(member: Member): string {
+  return `${member.where} is of another database system than the primary was: it was upgraded, or is another database`
 }
 
 function oldTimeline(member: Member, its: number, seen: number): string {

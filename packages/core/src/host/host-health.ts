@@ -13,9 +13,9 @@ export interface HostHealth {
   readonly where: string
   /**
    * What the server said it is; what it was taken for, when it said nothing. `replaced`: it takes itself for the primary,
-   * and another one has taken its place.
+   * and another one has taken its place. `foreign`: its database system is another one than the primary's.
    */
-  readonly role: HostRole | 'replaced'
+  readonly role: HostRole | 'replaced' | 'foreign'
   readonly status: 'up' | 'down'
   /** From the question to the answer, in milliseconds, connecting included where that was needed. */
   readonly latencyMs: number

@@ -191,6 +191,106 @@ describe('a failover', () => {
   })
 })
 
+describe('a server of another database system', () => {
+  test('is not written to, whatever its timeline, and is no replica', async () => {
+    const cluster = watch(3)
+    const [first, second, third] = cluster.servers
+    Object.assign(the(second), { standby: false, timeline: 9, system: '7002' })
+    Object.assign(the(third), { timeline: 9, system: '7003', lsn: 1_000_000n })
+    expect(await openWriter(cluster)).toBe(first)
+    await cluster.look()
+    expect(cluster.news).toEqual([{ to: 'db0:5432', timeline: 1 }])
+    expect(cluster.sight.topology.timeline).toBe(1)
+    const context = { scope: { maxLagMs: Number.POSITIVE_INFINITY, maxLagBytes: undefined }, causality: undefined }
+    const limit = { deadlineAt: cluster.clock.now() + 100, timeoutMs: 100, signal: undefined }
+    const route = await cluster.run(cluster.sight.router.route(context, new Set(), limit))
+    expect(route).toEqual({ kind: 'primary', reason: 'no-replica' })
+    // Nor when the primary is gone.
+    the(first).isUp = false
+    const error = await rejection(cluster.run(cluster.sight.topology.openWriter(), 25))
+    expect(error.message).toContain('db1:5432: it is of another database system')
+  })
+
+  test('is no replica either where the primary was found by its role alone', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    Object.assign(the(first), { system: undefined })
+    await openWriter(cluster)
+    await cluster.look()
+    expect(cluster.sight.topology.isForeign({ ...the(the(cluster.sight.members[1]).sighting), system: '7002' })).toBe(
+      false,
+    )
+    the(first).system = '7001'
+    await cluster.look()
+    the(second).system = '7002'
+    await cluster.look()
+    expect(cluster.sight.topology.isForeign(the(the(cluster.sight.members[1]).sighting))).toBe(true)
+  })
+
+  test('in the place of the primary is what the primary has become: all begins anew, timelines too', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    Object.assign(the(first), { timeline: 5, lsn: 9_000n })
+    Object.assign(the(second), { timeline: 5 })
+    const held = await cluster.run(cluster.sight.topology.openWriter())
+    await cluster.look()
+    Object.assign(the(first), { system: '7002', timeline: 1, lsn: 10n })
+    await cluster.look()
+    await cluster.clock.advance(300)
+    expect(held.isAlive).toBe(false)
+    const { topology, trail, members } = cluster.sight
+    expect([topology.isLost, topology.timeline, topology.writer?.where, trail.lsn]).toEqual([false, 1, 'db0:5432', 10n])
+    expect(await openWriter(cluster)).toBe(first)
+    expect(cluster.news).toEqual([
+      { to: 'db0:5432', timeline: 5 },
+      { lost: 'db0:5432' },
+      { to: 'db0:5432', timeline: 1 },
+    ])
+    // The replica follows what is no more, until it was made again.
+    await cluster.look()
+    expect(topology.isForeign(the(the(members[1]).sighting))).toBe(true)
+    Object.assign(the(second), { system: '7002', timeline: 1, lsn: 10n })
+    await cluster.look()
+    expect(topology.isForeign(the(the(members[1]).sighting))).toBe(false)
+  })
+
+  test('is found by whoever opens a connection for writes, and then gone to', async () => {
+    const cluster = watch(2)
+    const [first] = cluster.servers
+    the(first).timeline = 3
+    await openWriter(cluster)
+    Object.assign(the(first), { system: '7002', timeline: 1 })
+    const error = await rejection(cluster.run(cluster.sight.topology.openWriter(), 25))
+    expect(error.message).toMatch(/^db0:5432 is of another database system than the primary was/)
+    expect(await openWriter(cluster)).toBe(first)
+  })
+
+  test('is not taken for the primary while that is elsewhere: in its old place, after a failover', async () => {
+    const cluster = watch(2)
+    const [first, second] = cluster.servers
+    await openWriter(cluster)
+    the(first).isUp = false
+    Object.assign(the(second), { standby: false, timeline: 2 })
+    expect(await openWriter(cluster)).toBe(second)
+    Object.assign(the(first), { isUp: true, system: '7002', timeline: 7 })
+    await cluster.look()
+    expect(await openWriter(cluster)).toBe(second)
+    the(second).isUp = false
+    const error = await rejection(cluster.run(cluster.sight.topology.openWriter(), 25))
+    expect(error.message).toContain('db0:5432: it is of another database system')
+  })
+})
+
+test('of a new system the server on its latest timeline is the primary, also when that is not in the old place', async () => {
+  const cluster = watch(2)
+  const [first, second] = cluster.servers
+  await openWriter(cluster)
+  Object.assign(the(first), { system: '7002' })
+  Object.assign(the(second), { system: '7002', standby: false, timeline: 2 })
+  await cluster.run(cluster.sight.topology.openWriter(), 25).catch(() => undefined)
+  expect(await openWriter(cluster)).toBe(second)
+})
+
 describe('servers that do not tell their timeline', () => {
   test('are believed by their role alone', async () => {
     const cluster = watch(2)
@@ -225,48 +325,74 @@ describe('servers that do not tell their timeline', () => {
 
 const change = fc.record({
   server: fc.nat(2),
-  what: fc.constantFrom('dies', 'starts', 'is promoted', 'follows', 'looks', 'writes'),
+  what: fc.constantFrom('dies', 'starts', 'is promoted', 'follows', 'looks', 'writes', 'is upgraded'),
 })
 
-test('whatever happens, a connection for writes leads to a server on the latest timeline that was seen', async () => {
+test('whatever happens, a connection for writes leads to a server on the latest timeline of the system', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(change, { maxLength: 30 }), async (changes) => {
       const cluster = new FakeCluster(3)
       const { topology } = cluster.sight
       const held: Connection[] = []
-      let latest = 1
-      let seen = 0
+      const latest = new Map([['7001', 1]])
+      let systems = 7001
+      let seen = { system: '7001', timeline: 0 }
       for (const { server: at, what } of changes) {
         const server = the(cluster.servers[at])
         if (what === 'dies') server.isUp = false
         else if (what === 'starts') server.isUp = true
         else if (what === 'is promoted' && server.standby && server.isUp) {
-          latest += 1
-          Object.assign(server, { standby: false, timeline: latest })
-        } else if (what === 'follows') Object.assign(server, { standby: true, timeline: latest })
-        else if (what === 'looks') await cluster.look()
+          const system = the(server.system)
+          latest.set(system, the(latest.get(system)) + 1)
+          Object.assign(server, { standby: false, timeline: latest.get(system) })
+        } else if (what === 'follows') {
+          const system = cluster.servers[(at + 1) % 3]?.system ?? '7001'
+          Object.assign(server, { standby: true, system, timeline: latest.get(system) })
+        } else if (what === 'is upgraded') {
+          systems += 1
+          latest.set(String(systems), 1)
+          Object.assign(server, { standby: false, system: String(systems), timeline: 1 })
+        } else if (what === 'looks') await cluster.look()
         else {
           const connection = await cluster.run(topology.openWriter(), 50).catch(() => undefined)
           if (connection !== undefined) {
             const to = serverOf(cluster, connection)
             expect([to.isUp, to.standby, to.timeline]).toEqual([true, false, topology.timeline])
+            expect(topology.isForeign({ ...to, askedAt: 0 })).toBe(false)
             held.push(connection)
           }
         }
-        expect(topology.timeline).toBeGreaterThanOrEqual(seen)
-        seen = topology.timeline
+        const before = topology.isForeign({ ...the(cluster.servers[0]), askedAt: 0, system: seen.system })
+        if (!before) expect(topology.timeline).toBeGreaterThanOrEqual(seen.timeline)
+        const now = [...latest.keys()].find(
+          (system) => !topology.isForeign({ ...the(cluster.servers[0]), askedAt: 0, system }),
+        )
+        seen = { system: the(now), timeline: topology.timeline }
         // What is still open leads to one server, the writer.
         const targets = new Set(held.filter(({ isAlive }) => isAlive).map((each) => serverOf(cluster, each).where))
         expect(targets.size).toBeLessThanOrEqual(1)
         for (const where of targets) expect(where).toBe(topology.writer?.where)
       }
-      // It is found whenever there is one.
+      // It is found whenever there is one; of which system it is, is known then.
       await cluster.look()
+      await cluster.run(topology.openWriter(), 25).catch(() => undefined)
       const able = cluster.servers.filter(
-        ({ isUp, standby, timeline }) => isUp && !standby && timeline >= topology.timeline,
+        (server) =>
+          server.isUp &&
+          !server.standby &&
+          server.timeline >= topology.timeline &&
+          !topology.isForeign({ ...server, askedAt: 0 }),
       )
       const best = Math.max(...able.map(({ timeline }) => timeline))
       if (able.length > 0) expect((await openWriter(cluster)).timeline).toBe(best)
+      else {
+        // What the primary has become, if anything.
+        const successor = cluster.servers.find(({ where }) => where === topology.writer?.where)
+        if (successor?.isUp === true && !successor.standby && topology.isForeign({ ...successor, askedAt: 0 })) {
+          await cluster.run(topology.openWriter(), 25).catch(() => undefined)
+          expect(await openWriter(cluster)).toBe(successor)
+        }
+      }
       await cluster.end()
       expect(cluster.clock.timers).toBe(0)
     }),

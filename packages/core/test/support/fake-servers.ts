@@ -22,6 +22,8 @@ export class FakeServer {
   delayMs = 0
   standby: boolean
   timeline = 1
+  /** Its database system; undefined for a server that does not tell. */
+  system: string | undefined = '7001'
   lsn = 1_000n
   /** Whether it has the functions that tell timeline and place. */
   tellsPlace = true
@@ -85,7 +87,7 @@ export class FakeServer {
     if (!text.includes('pg_last_wal_replay_lsn')) return [this.standby]
     if (!this.tellsPlace) throw serverError('0A000', { message: 'the function is not supported here' })
     const place = this.standby && !this.hasReplayed ? null : formatLsn(this.lsn)
-    return [this.standby, place, String(this.timeline)]
+    return [this.standby, place, String(this.timeline), ...(this.system === undefined ? [] : [this.system])]
   }
 
   async #wait(lsn: bigint, ms: number): Promise<string> {
