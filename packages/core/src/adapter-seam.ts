@@ -27,6 +27,12 @@ export interface AdapterSeam {
    */
   adopting<T>(transaction: Transaction, fn: () => Promise<T>): Promise<T>
 
+  /**
+   * Ends the session of this process id on the primary, over a connection beside the pool: whoever holds the session may
+   * be the one who waits. @internal
+   */
+  terminateSession(pid: number): Promise<void>
+
   /** The transaction to adopt, once; undefined when the ORM is to begin one of its own. @internal */
   takeAdopted(): Transaction | undefined
 }

@@ -2,6 +2,7 @@ import type { Limit, OperationOptions } from './base/limit.js'
 import { isReadOnlyText } from './cluster/read-rule.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { flushHosts, pauseHosts, resumeHosts } from './every-host.js'
+import { terminateSession } from './host/terminate-session.js'
 import { PgPoolFacade } from './pg-pool-facade.js'
 import type { FlushMode } from './pool/flush-mode.js'
 import type { PoolSize } from './pool/pool-limits.js'
@@ -138,6 +139,10 @@ export class LifeguardPool extends Operations implements Pool {
 
   adopting<T>(transaction: Transaction, fn: () => Promise<T>): Promise<T> {
     return adopting(this.#environment.ambient, transaction, fn)
+  }
+
+  terminateSession(pid: number): Promise<void> {
+    return terminateSession(this.#environment.host, pid)
   }
 
   takeAdopted(): Transaction | undefined {

@@ -48,5 +48,12 @@ export function poolOf(db: AnyDatabase): Pool {
   return linkOf(db).pool
 }
 
+/** Whether a query is known to run elsewhere; of one written with `sql` that cannot be told before it is run. */
+export function isOfAnother(pool: Pool, query: unknown): boolean {
+  // As with a database, its session is in view, and the client of that is not; both majors call them so.
+  const { client } = (query as { readonly session?: { readonly client?: object } }).session ?? {}
+  return client !== undefined && links.get(client)?.pool !== pool
+}
+
 /** What is a method of the pool, as functions of a database. */
 export const methods = poolMethods(poolOf)

@@ -90,6 +90,15 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
     test('refuses what has been awaited already', async () => {
       const running = Promise.resolve(db.select().from(item))
       expect(await rejection(adapter.batch(db, [running]))).toBeInstanceOf(adapter.InvalidOptionError)
+      // Nor is any of it run when one is of another pool, or of a transaction of Drizzle's own.
+      const other = connect(database.url, 1)
+      const strange = adapter.batch(db, [db.insert(item).values(asItem(51)), other.db.insert(item).values(asItem(52))])
+      expect((await rejection(strange)).message).toMatch(/^query 1 of the batch is of another pool or transaction/)
+      await db.transaction(async (tx) => {
+        const mixed = adapter.batch(db, [tx.insert(item).values(asItem(53)), db.insert(item).values(asItem(54))])
+        expect((await rejection(mixed)).message).toMatch(/^query 0 of the batch is of another pool or transaction/)
+      })
+      expect((await names()).filter((name) => /5[1-4]/.test(name))).toEqual([])
       await running
     })
   })

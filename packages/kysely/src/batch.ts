@@ -5,7 +5,6 @@ import {
   DeleteResult,
   type InferResult,
   InsertResult,
-  type Kysely,
   MergeResult,
   type QueryResult,
   type RawBuilder,
@@ -13,7 +12,7 @@ import {
   UpdateResult,
 } from 'kysely'
 import { LifeguardConnection } from './lifeguard-connection.js'
-import { poolOf } from './pool-of.js'
+import { type AnyKysely, poolOf } from './pool-of.js'
 
 /** A query that is built, or written with Kysely's `sql`. */
 export type Batched = Compilable | RawBuilder<unknown>
@@ -29,7 +28,8 @@ export type BatchedResults<Queries extends readonly Batched[]> = {
 
 /**
  * Runs queries of any kind in ONE round trip, all or nothing: outside of a transaction they are one of their own, inside
- * of one they belong to it. They run in order; none sees what another one returned.
+ * of one they belong to it. They run in order; none sees what another one returned. What their results go through are
+ * the plugins of `db`; Kysely's `log` hears nothing of them.
  *
  * @throws BatchError with the index of the query that failed; as `pool.batch` for everything else
  * @example
@@ -50,8 +50,8 @@ export type BatchedResults<Queries extends readonly Batched[]> = {
  * console.log(left[0]?.stock)
  * ```
  */
-export async function batch<DB, const Queries extends readonly Batched[]>(
-  db: Kysely<DB>,
+export async function batch<const Queries extends readonly Batched[]>(
+  db: AnyKysely,
   queries: Queries,
   options?: OperationOptions,
 ): Promise<BatchedResults<Queries>> {

@@ -1,15 +1,16 @@
-import type {
-  BeginOptions,
-  ControlledTransaction,
-  QueryResult as CoreResult,
-  OperationOptions,
-  Pool,
-  PooledConnection,
-  Queryable,
-  StatementConfig,
-  Transaction,
+import {
+  type BeginOptions,
+  ConnectionReleasedError,
+  type ControlledTransaction,
+  type QueryResult as CoreResult,
+  type OperationOptions,
+  type Pool,
+  type PooledConnection,
+  type Queryable,
+  type StatementConfig,
+  type Transaction,
 } from '@pg-lifeguard/core'
-import type { CompiledQuery, ControlConnectionProvider, DatabaseConnection, QueryResult } from 'kysely'
+import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
 import { standsAlone } from './stands-alone.js'
 
 /** What Kysely's options for one operation say to the pool. */
@@ -32,6 +33,9 @@ export class LifeguardConnection implements DatabaseConnection {
   /** Aborts the query that runs now on the server; there while Kysely may ask for that. */
   #inflight: AbortController | undefined
   #pid: number | undefined
+  /** What the next query stands for, in place of its text. */
+  #instead: (() => Promise<void>) | undefined
+  #isReleased = false
 
   constructor(pool: Pool) {
     this.#pool = pool
@@ -47,6 +51,20 @@ export class LifeguardConnection implements DatabaseConnection {
     this.#adopted = transaction
   }
 
+  get isAdopted(): boolean {
+    return this.#adopted !== undefined
+  }
+
+  /** What it is to somebody else's transaction: one that Kysely has begun, or a session that is held, has its own. */
+  get isTaken(): boolean {
+    return this.#own !== undefined || this.#held !== undefined
+  }
+
+  /** The next query runs this in place of its text, which is what Kysely logs. */
+  instead(fn: () => Promise<void>): void {
+    this.#instead = fn
+  }
+
   async commit(): Promise<void> {
     await this.#end((own) => own.commit())
   }
@@ -57,6 +75,7 @@ export class LifeguardConnection implements DatabaseConnection {
 
   /** What Kysely left open is rolled back by the pool. */
   async release(): Promise<void> {
+    this.#isReleased = true
     const held = this.#held
     this.#held = undefined
     try {
@@ -67,16 +86,23 @@ export class LifeguardConnection implements DatabaseConnection {
   }
 
   async executeQuery<R>(query: CompiledQuery, options?: Abortable): Promise<QueryResult<R>> {
+    const instead = this.#instead
+    if (instead !== undefined) {
+      this.#instead = undefined
+      await instead()
+      return { rows: [] }
+    }
+    this.#assertOpen()
     // Kysely's own strategy decides what an abort does to a query that runs: see cancelQuery and killSession.
     const inflight = options?.signal === undefined ? undefined : new AbortController()
     this.#inflight = inflight
     try {
       const on = await this.#queryable(options, query)
       const statement = { text: query.sql, values: query.parameters }
-      const { command, rowCount, rows } = await on.query<R>(
-        statement,
-        inflight === undefined ? undefined : { signal: inflight.signal },
-      )
+      const result = await on.query<R>(statement, inflight === undefined ? undefined : { signal: inflight.signal })
+      // A text of several statements has several results, and Kysely no way to give them.
+      if (Array.isArray(result)) return { rows: [] }
+      const { command, rowCount, rows } = result
       return counted.has(command) && rowCount !== null ? { numAffectedRows: BigInt(rowCount), rows } : { rows }
     } finally {
       if (this.#inflight === inflight) this.#inflight = undefined
@@ -85,6 +111,7 @@ export class LifeguardConnection implements DatabaseConnection {
 
   /** On the transaction that Kysely has begun here, or else wherever the pool takes it. */
   async batch(statements: readonly StatementConfig[], options?: OperationOptions): Promise<readonly CoreResult[]> {
+    this.#assertOpen()
     return await (this.#own ?? this.#adopted ?? this.#held ?? this.#pool).batch(statements, options)
   }
 
@@ -93,11 +120,12 @@ export class LifeguardConnection implements DatabaseConnection {
     chunkSize: number,
     options?: Abortable,
   ): AsyncIterableIterator<QueryResult<R>> {
+    this.#assertOpen()
     const on = this.#own ?? this.#adopted ?? this.#held ?? this.#pool
     const statement = { text: query.sql, values: query.parameters }
-    for await (const rows of on.streamBatches<R>(statement, { batchSize: chunkSize, signal: options?.signal })) {
-      yield { rows }
-    }
+    // Inside of a transaction a cancelled fetch would fail all of it; Kysely itself stops between two.
+    const signal = this.#own === undefined && this.#adopted === undefined ? options?.signal : undefined
+    for await (const rows of on.streamBatches<R>(statement, { batchSize: chunkSize, signal })) yield { rows }
   }
 
   async collectSessionInfo(): Promise<void> {
@@ -110,13 +138,9 @@ export class LifeguardConnection implements DatabaseConnection {
     this.#inflight?.abort()
   }
 
-  async killSession(provide: ControlConnectionProvider): Promise<void> {
-    const pid = this.#pid
-    if (pid === undefined || this.#inflight === undefined) return
-    await provide(async (connection) => {
-      if (!(connection instanceof LifeguardConnection)) throw new Error('bug: a connection of another driver')
-      await connection.#pool.query('select pg_terminate_backend($1)', [pid])
-    })
+  /** Beside the pool: a connection of Kysely's may be the one that the query has, or be waited for. */
+  async killSession(): Promise<void> {
+    if (this.#pid !== undefined && this.#inflight !== undefined) await this.#pool.terminateSession(this.#pid)
   }
 
   async #queryable(options?: Abortable, query?: CompiledQuery): Promise<Queryable> {
@@ -133,8 +157,17 @@ export class LifeguardConnection implements DatabaseConnection {
 
   /** Kysely asks for a connection in the same way for a single query and for `db.connection()`, so it is kept. */
   async #hold(options?: Abortable): Promise<PooledConnection> {
-    this.#held ??= await this.#pool.acquire(options?.signal === undefined ? undefined : { signal: options.signal })
-    return this.#held
+    if (this.#held !== undefined) return this.#held
+    const acquired = await this.#pool.acquire(options?.signal === undefined ? undefined : { signal: options.signal })
+    // Asked for side by side, or by what nobody waited for.
+    if (this.#held === undefined && !this.#isReleased) this.#held = acquired
+    else acquired.release()
+    this.#assertOpen()
+    return this.#held ?? acquired
+  }
+
+  #assertOpen(): void {
+    if (this.#isReleased) throw new ConnectionReleasedError()
   }
 
   async #end(how: (own: ControlledTransaction) => Promise<void>): Promise<void> {

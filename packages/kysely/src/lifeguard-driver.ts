@@ -1,5 +1,5 @@
 import type { BeginOptions, IsolationLevel, Pool } from '@pg-lifeguard/core'
-import { type DatabaseConnection, PostgresDriver, type TransactionSettings } from 'kysely'
+import { CompiledQuery, type DatabaseConnection, PostgresDriver, type TransactionSettings } from 'kysely'
 import { LifeguardConnection } from './lifeguard-connection.js'
 
 /**
@@ -26,16 +26,17 @@ export class LifeguardDriver extends PostgresDriver {
 
   override async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
     const adopted = this.#pool.takeAdopted()
-    if (adopted !== undefined) own(connection).adopt(adopted)
-    else await own(connection).begin(beginOptions(settings))
+    if (adopted !== undefined) return own(connection).adopt(adopted)
+    own(connection).instead(() => own(connection).begin(beginOptions(settings)))
+    await super.beginTransaction(connection, settings)
   }
 
   override async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    await own(connection).commit()
+    await end(connection, 'commit')
   }
 
   override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await own(connection).rollback()
+    await end(connection, 'rollback')
   }
 
   override async releaseConnection(connection: DatabaseConnection): Promise<void> {
@@ -50,6 +51,14 @@ export class LifeguardDriver extends PostgresDriver {
 function own(connection: DatabaseConnection): LifeguardConnection {
   if (!(connection instanceof LifeguardConnection)) throw new Error('bug: a connection of another driver')
   return connection
+}
+
+/** By way of a query, which Kysely logs; not of a transaction that the core ends, as nothing has been done yet. */
+async function end(connection: DatabaseConnection, how: 'commit' | 'rollback'): Promise<void> {
+  const ours = own(connection)
+  if (ours.isAdopted) return await ours[how]()
+  ours.instead(() => ours[how]())
+  await connection.executeQuery(CompiledQuery.raw(how))
 }
 
 function beginOptions({ isolationLevel, accessMode }: TransactionSettings): BeginOptions {

@@ -1,10 +1,9 @@
 import { InvalidOptionError, type Pool, poolMethods } from '@pg-lifeguard/core'
+import type { QueryExecutorProvider } from 'kysely'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 
 /** A Kysely instance of any schema, or a transaction of one. */
-export interface AnyKysely {
-  getExecutor(): { readonly adapter: object }
-}
+export type AnyKysely = QueryExecutorProvider
 
 /** The pool behind a Kysely instance; its transactions and plugged copies have the same one. */
 export function poolOf(db: AnyKysely): Pool {

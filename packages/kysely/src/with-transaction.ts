@@ -1,5 +1,6 @@
-import type { Transaction as CoreTransaction, TransactionOptions } from '@pg-lifeguard/core'
+import { type Transaction as CoreTransaction, InvalidOptionError, type TransactionOptions } from '@pg-lifeguard/core'
 import type { Kysely, Transaction } from 'kysely'
+import { LifeguardConnection } from './lifeguard-connection.js'
 import { poolOf } from './pool-of.js'
 
 /**
@@ -7,7 +8,8 @@ import { poolOf } from './pool-of.js'
  * callback gets Kysely's own Transaction; queries through `db`, through another ORM on the same pool or on the pool
  * itself belong to it as well. Inside another transaction of the pool it is a savepoint.
  *
- * @throws as `pool.withTransaction`
+ * @throws as `pool.withTransaction`; InvalidOptionError for a transaction that Kysely has begun by itself, and inside of
+ * `db.connection()` once that has a session
  * @example
  * ```ts
  * import { createPool, LifeguardDialect, withTransaction } from '@pg-lifeguard/kysely'
@@ -35,6 +37,13 @@ export async function withTransaction<DB, T>(
   options?: TransactionOptions,
 ): Promise<T> {
   const pool = poolOf(db)
+  if (pool.currentTransaction === undefined && (await isTaken(db))) {
+    throw new InvalidOptionError(
+      'db',
+      "a transaction of Kysely's own, or inside of db.connection()",
+      'the Kysely itself, or the Transaction of withTransaction(): what has a session of its own cannot be nested by the pool',
+    )
+  }
   return await pool.withTransaction(
     (tx) =>
       // Inside of Kysely's own transaction object a nested one is the same object: its queries go to the innermost level.
@@ -43,4 +52,10 @@ export async function withTransaction<DB, T>(
         : pool.adopting(tx, () => db.transaction().execute((trx) => fn(trx, tx))),
     options,
   )
+}
+
+async function isTaken<DB>(db: Kysely<DB>): Promise<boolean> {
+  return await db
+    .getExecutor()
+    .provideConnection(async (connection) => connection instanceof LifeguardConnection && connection.isTaken)
 }

@@ -17,4 +17,5 @@ describe('on the oldest Kysely', () => {
   describe('queries and transactions', () => import('./kysely.test.js').then(() => undefined))
   describe('what is shared, and batches', () => import('./shared-and-batch.test.js').then(() => undefined))
   describe('locks', () => import('./lock.test.js').then(() => undefined))
+  describe('sessions', () => import('./sessions.test.js').then(() => undefined))
 })

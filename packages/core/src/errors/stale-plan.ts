@@ -18,6 +18,16 @@ export function isStalePlan(error: unknown): boolean {
   return code === '26000' || (code === '0A000' && routine === revalidation)
 }
 
+/**
+ * Whether Bind may have failed over the types of the parameters: those are found out when a statement is prepared, and
+ * stay what they were when a column gets another type. A value may be none of the old type (class 22), or the statement
+ * make no sense with it any more (class 42).
+ */
+export function mayBeStaleTypes(error: unknown): boolean {
+  const { code } = (error ?? {}) as ServerFields
+  return typeof code === 'string' && (code.startsWith('22') || code.startsWith('42'))
+}
+
 /** Whether the name is taken in the session, by somebody who shares it: 42P05, duplicate_prepared_statement. */
 export function isNameTaken(error: unknown): boolean {
   return ((error ?? {}) as ServerFields).code === '42P05'

@@ -1,6 +1,9 @@
-import type { Limit } from '../base/limit.js'
-import { within } from '../errors/given-up.js'
+import type { Clock } from '../base/clock.js'
+import { type Limit, type LimitReason, limitReached } from '../base/limit.js'
+import { causeChain } from '../errors/cause-chain.js'
+import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { OperationAbortedError, OperationTimeoutError } from '../errors/operation-errors.js'
 import type { SessionEnvironment } from './session-environment.js'
 
 /** What the callback of `withDeadline` gets. */
@@ -41,17 +44,35 @@ export async function withLimit<T>(
     signal: limit.signal === undefined ? over.signal : AbortSignal.any([limit.signal, over.signal]),
     remainingMs: () => Math.max(0, limit.deadlineAt - clock.now()),
   }
+  const work = ambient.run({ limit }, async () => await fn(deadline))
   try {
-    return await within(
-      ambient.run({ limit }, async () => await fn(deadline)),
-      limit,
-      clock,
-      'unknown',
-    )
+    return await within(work, limit, clock, 'unknown')
   } catch (error) {
     over.abort(error)
-    throw error
+    const reached = limitReached(limit, clock)
+    if (reached === undefined) throw error
+    return await lastWord(work, reached, clock, error)
   } finally {
     over.abort()
+  }
+}
+
+/** How long a callback whose time is over may take to say what became of its last statement, in milliseconds. */
+const lastWordMs = 50
+
+/** What `work` comes to, when that is soon: of a cancelled statement it is known whether it took effect. */
+async function lastWord<T>(work: Promise<T>, reached: LimitReason, clock: Clock, error: unknown): Promise<T> {
+  const over = Promise.withResolvers<never>()
+  const timer = clock.setTimer(lastWordMs, () => over.reject(error))
+  try {
+    return await Promise.race([work, over.promise])
+  } catch (last) {
+    for (const one of causeChain(last)) {
+      if (!(one instanceof OperationTimeoutError || one instanceof OperationAbortedError)) continue
+      throw one === last ? last : givenUp(reached, one.outcome, last)
+    }
+    throw error
+  } finally {
+    clock.clearTimer(timer)
   }
 }

@@ -36,7 +36,7 @@ class OneStatement implements StatementCollector {
 
   add(config: StatementConfig): Promise<QueryResult> {
     if (this.#isAsked || 'exchange' in config || 'portal' in config) {
-      const what = this.#isAsked ? 'asks for a second statement' : 'asks for more than a statement'
+      const what = this.#isAsked ? 'one that asks for a second statement' : 'one that asks for more than a statement'
       return Promise.reject(new InvalidOptionError(`task ${this.#index}`, what, 'one statement each'))
     }
     this.#isAsked = true
@@ -98,5 +98,5 @@ export async function batchTogether<const Tasks extends BatchTasks>(
 /** A piece of work that ends without a statement: with its own error, or with the complaint that there was none. */
 async function idle(work: Promise<unknown> | undefined, index: number): Promise<never> {
   await work
-  throw new InvalidOptionError(`task ${index}`, 'asks for no statement', 'one statement each')
+  throw new InvalidOptionError(`task ${index}`, 'one that asks for no statement', 'one statement each')
 }

@@ -8,7 +8,7 @@ import type { StatementConfig } from '../wire/statement.js'
 import { onHeld } from './connection-source.js'
 import { beginOn, type ControlledTransactionOptions } from './controlled-transaction.js'
 import { type Operable, Operations } from './operations.js'
-import type { StreamOptions } from './portal.js'
+import { batchesIn, type StreamOptions } from './portal.js'
 import type { Executor } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
 import { batchesInOwn } from './stream.js'
@@ -66,11 +66,17 @@ export class AcquiredConnection extends Operations implements PooledConnection {
     }
   }
 
-  override streamBatches<Row>(
+  /** In the transaction that is open here, also when that was begun by a statement; or else in one of its own. */
+  override async *streamBatches<Row>(
     config: StatementConfig,
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
-    return batchesInOwn<Row>(this.beginTransaction(), this.#environment.ambient, config, options)
+    const { resource } = this.#held()
+    // What was asked for before may begin one, or end it.
+    await resource.whenQuiet()
+    const { ambient } = this.#environment
+    if (resource.status === 'I') yield* batchesInOwn<Row>(this.beginTransaction(), ambient, config, options)
+    else yield* batchesIn<Row>(this, ambient, config, options)
   }
 
   beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction & Executor {

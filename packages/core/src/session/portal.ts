@@ -1,6 +1,7 @@
 import { type OperationOptions, unlimited } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import type { PortalRequest, StatementConfig } from '../wire/statement.js'
+import type { PortalRequest } from '../wire/portal-request.js'
+import type { StatementConfig } from '../wire/statement.js'
 import { type Bounds, type Executor, type StatementArguments, withCallersStack } from './queryable.js'
 import type { Sql } from './sql/sql-statement.js'
 

@@ -55,7 +55,7 @@ export interface RetryOptions {
   /**
    * How often the callback runs at most, the first time included; `1` or more.
    *
-   * @default 100, of them 10 on connections that were lost
+   * @default 100, of them 10 on connections that were lost, and 10 over prepared statements that were out of date
    */
   readonly attempts?: number | undefined
   /** The pauses between attempts, with full jitter. @default { baseMs: 1, capMs: 1000 } */

@@ -144,8 +144,11 @@ export class TransactionScope extends Operations implements OpenTransaction {
    * of the work in it
    */
   async settled(): Promise<void> {
-    while (this.#child !== undefined) await this.#child
-    await this.server.settled()
+    do {
+      while (this.#child !== undefined) await this.#child
+      await this.server.settled()
+      // One that is ended by hand may have begun to end meanwhile.
+    } while (this.#child !== undefined)
     if (this.#manual === undefined) return
     const cause = new Error('a nested transaction begun by hand was neither committed nor rolled back')
     throw new TransactionRolledBackError({ cause })

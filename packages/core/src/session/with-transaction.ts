@@ -25,7 +25,7 @@ import { TransactionScope } from './transaction-scope.js'
  * sign: a transaction that brings its own session down must not do so a hundred times.
  */
 const defaultAttempts = 100
-const defaultAttemptsOnLostConnections = 10
+const defaultAttemptsWithoutProgress = 10
 
 /**
  * Runs `fn` in a transaction: commits when it returns, rolls back when it throws, and runs it again when the server
@@ -182,9 +182,9 @@ function reasonOf(error: unknown, firstFailure: unknown): ErrorClass {
 /** Whether there is an attempt left after one that failed for this reason, and these before it. */
 function isAllowed(reason: ErrorClass, retries: readonly RetryReason[], attempts: number | undefined): boolean {
   if (retries.length + 1 >= (attempts ?? defaultAttempts)) return false
-  if (attempts !== undefined || reason !== 'connection') return true
-  const losses = retries.filter((before) => before.reason === 'connection').length + 1
-  return losses < defaultAttemptsOnLostConnections
+  // A conflict is a sign of progress elsewhere; of these there should be few, and more would not end by themselves.
+  if (attempts !== undefined || (reason !== 'connection' && reason !== 'stale-plan')) return true
+  return retries.filter((before) => before.reason === reason).length + 1 < defaultAttemptsWithoutProgress
 }
 
 /** Only where somebody asked for replicas, and only for what can do nothing but read. */

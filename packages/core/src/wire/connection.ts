@@ -213,7 +213,7 @@ export class Connection {
     const protocol = this.#internals.connection
     const pipeline = this.#pipeline
     const outbox = new Outbox(protocol.stream, () => pipeline.next())
-    const cache = new StatementCache(new StatementTexts(0), protocol)
+    const cache = new StatementCache(new StatementTexts(0), protocol, this.#clock)
     const tearDown = (): void => this.destroy()
     this.#outbox = outbox
     pipeline.open({ outbox, cache, types: this.#internals._types, protocol, client: this.client, tearDown }, status)

@@ -83,6 +83,10 @@ export abstract class Operation {
   get isStale(): boolean {
     return false
   }
+  /** Whether it failed over what may be such a statement: nothing has run, and once more with a new one tells. */
+  get mayBeStale(): boolean {
+    return false
+  }
   /** Whether nothing else has been done with it: a COMMIT that goes ahead of a statement stays done when that fails. */
   get mayRunAgain(): boolean {
     return true

@@ -247,7 +247,7 @@ export class Pipeline<Owner> implements AnswerDesk {
   #isUndoneForNothing(operation: Operation, failure: Error): boolean {
     if (operation.isAnswered || operation.reruns >= mostReruns || this.#status !== 'I') return false
     if (!operation.mayRunAgain) return false
-    return operation.isStale || (operation.isExposed && classify(failure) === 'cancelled')
+    return operation.isStale || operation.mayBeStale || (operation.isExposed && classify(failure) === 'cancelled')
   }
 
   #answer(operation: Operation, error: unknown): void {

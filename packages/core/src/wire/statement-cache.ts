@@ -1,3 +1,4 @@
+import type { Clock } from '../base/clock.js'
 import { zeroEnded } from './outbox.js'
 import type { WireConnection } from './pg-internals.js'
 import type { RowShape } from './row-shape.js'
@@ -15,6 +16,11 @@ export class PreparedStatement {
   /** Whether the message that prepares it has been put on its way. */
   isSent = false
   lastUse = 0
+  /** When it was prepared, and in which epoch of the schema. */
+  since = 0
+  epoch = 0
+  /** Whether an older form of this name is to be closed ahead of it. */
+  isRenewal = false
 
   constructor(name: string, nameBytes: Buffer, text: string, isNamedByCaller: boolean) {
     this.name = name
@@ -23,6 +29,12 @@ export class PreparedStatement {
     this.isNamedByCaller = isNamedByCaller
   }
 }
+
+/**
+ * How long a statement is kept before it is prepared anew, in milliseconds. The server finds out the types of parameters
+ * once, and does not look again when a column gets another type: a value may lose digits on its way, without an error.
+ */
+const longestMs = 60_000
 
 /**
  * What one session has prepared. The statement used the longest time ago makes room for a new one; it is closed on the
@@ -36,10 +48,17 @@ export class StatementCache {
   readonly #named = new Map<string, PreparedStatement>()
   #closing: string[] = []
   #uses = 0
+  #renewals = 0
+  readonly #clock: Pick<Clock, 'now'>
 
-  constructor(texts: StatementTexts, wire: Pick<WireConnection, 'parsedStatements' | 'submittedNamedStatements'>) {
+  constructor(
+    texts: StatementTexts,
+    wire: Pick<WireConnection, 'parsedStatements' | 'submittedNamedStatements'>,
+    clock: Pick<Clock, 'now'>,
+  ) {
     this.texts = texts
     this.#wire = wire
+    this.#clock = clock
   }
 
   /** How many statements it keeps of its own accord. */
@@ -50,15 +69,23 @@ export class StatementCache {
   /** The prepared form of a text, to be sent if it is not yet. Undefined where the text is not kept. */
   automatic(known: StatementText): PreparedStatement | undefined {
     const { cacheSize } = this.texts
+    const epoch = this.texts.epoch + this.#renewals
     const found = this.#automatic.get(known.text)
+    const now = this.#clock.now()
     if (found !== undefined) {
       if (cacheSize === 0) return undefined
-      found.lastUse = ++this.#uses
-      return found
+      if (found.epoch === epoch && now - found.since < longestMs) {
+        found.lastUse = ++this.#uses
+        return found
+      }
+    } else {
+      if (cacheSize === 0 || !known.isWorthPreparing) return undefined
+      if (this.#automatic.size >= cacheSize) this.#evict()
     }
-    if (cacheSize === 0 || !known.isWorthPreparing) return undefined
-    if (this.#automatic.size >= cacheSize) this.#evict()
     const prepared = new PreparedStatement(known.name, known.nameBytes, known.text, false)
+    prepared.isRenewal = found !== undefined
+    prepared.since = now
+    prepared.epoch = epoch
     prepared.lastUse = ++this.#uses
     this.#automatic.set(known.text, prepared)
     return prepared
@@ -74,11 +101,12 @@ export class StatementCache {
     const elsewhere = this.#wire.parsedStatements[name] ?? this.#wire.submittedNamedStatements[name]
     const found = this.#named.get(name)
     const taken = found?.text ?? elsewhere
-    if (taken !== undefined && taken !== text) {
+    // The name alone is enough for what has been prepared, as for `pg`.
+    if (taken !== undefined && text !== '' && taken !== text) {
       throw new Error(`Prepared statements must be unique - '${name}' was used for a different statement`)
     }
     if (found !== undefined) return found
-    const prepared = new PreparedStatement(name, zeroEnded(name), text, true)
+    const prepared = new PreparedStatement(name, zeroEnded(name), taken ?? text, true)
     prepared.isSent = elsewhere !== undefined
     this.#named.set(name, prepared)
     return prepared
@@ -98,7 +126,8 @@ export class StatementCache {
     if (map.get(key) !== prepared) return
     map.delete(key)
     if (isNamedByCaller) delete this.#wire.parsedStatements[name]
-    if (isOnServer) this.#closing.push(name)
+    // To close one that is not there is no error.
+    if (isOnServer || prepared.isRenewal) this.#closing.push(name)
   }
 
   /** The server has dropped all of them: DISCARD ALL or DEALLOCATE ALL was run. */
@@ -107,6 +136,19 @@ export class StatementCache {
     this.#named.clear()
     this.#automatic.clear()
     this.#closing = []
+  }
+
+  /** Everything of this session is prepared anew when it is needed: names may mean something else now. */
+  renewAll(): void {
+    this.#renewals += 1
+  }
+
+  /** What a statement has done, by the server's word for it, may have left what is prepared without its meaning. */
+  done(tag: string): void {
+    if (!mayMatter.test(tag)) return
+    if (tag.startsWith('ALTER')) this.texts.epoch += 1
+    else if (tag.startsWith('DROP')) this.renewAll()
+    else if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.forgetAll()
   }
 
   /** Names to be closed ahead of the next message; each is told once. */
@@ -124,4 +166,5 @@ export class StatementCache {
   }
 }
 
+const mayMatter = /^(?:ALTER|DROP|DISCARD|DEALLOCATE)/
 const none: readonly string[] = []

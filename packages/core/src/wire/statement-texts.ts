@@ -29,6 +29,8 @@ export class StatementText {
   readonly isPlain: boolean
   /** Whether it may have placeholders: then it must not be run without values by the extended protocol. */
   readonly mayTakeValues: boolean
+  /** Whether names in other statements may mean something else behind it. */
+  readonly setsSearchPath: boolean
   /** How often it was asked for. */
   uses = 0
   /** From 0 for fast to 1 for slow; undefined before it has run. Used by whoever decides what may wait behind it. */
@@ -40,6 +42,7 @@ export class StatementText {
     this.text = text
     this.isPlain = rowsOnly.test(text) && !mayHoldSeveral(text)
     this.mayTakeValues = text.includes('$')
+    this.setsSearchPath = /search_path/i.test(text)
   }
 
   /** Whether it is worth a statement on the server: a text that never comes again is not. */
@@ -72,6 +75,8 @@ export class StatementTexts {
   #characters = 0
   /** Statements that each connection may keep prepared; 0 keeps none. Set to 0 when the way there does not carry them. */
   cacheSize: number
+  /** Goes up when a table was altered over any connection of the pool: what was prepared before is prepared anew. */
+  epoch = 0
 
   constructor(cacheSize: number) {
     this.cacheSize = cacheSize

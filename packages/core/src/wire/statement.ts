@@ -1,14 +1,14 @@
-import { isNameTaken, isStalePlan } from '../errors/stale-plan.js'
+import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/stale-plan.js'
 import { tagOf } from './command-tag.js'
 import { Operation, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
-  type Field,
   ResultBase,
   type ResultInternals,
   type RowDescriptionMessage,
   type TypeParsers,
 } from './pg-internals.js'
+import type { PortalRequest } from './portal-request.js'
 import type { QueryResult } from './query-result.js'
 import { applyShape, noColumns, shapeOf } from './row-shape.js'
 import type { PreparedStatement } from './statement-cache.js'
@@ -26,20 +26,6 @@ export interface StatementConfig {
   readonly rowMode?: 'array' | undefined
   /** Parsers for this statement in place of the pool's. */
   readonly types?: TypeParsers | undefined
-}
-
-/**
- * Asks for some rows of a statement at a time. The portal lives as long as its transaction, so that other statements
- * may run between two batches. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
- */
-export interface PortalRequest {
-  readonly name: string
-  /** Rows to fetch now, 1 or more. */
-  readonly rows: number
-  /** The columns, once the first batch has told them; without them the portal is opened. */
-  readonly fields: readonly Field[] | undefined
-  /** Set when the batch has come: whether the portal has more to give. */
-  hasMore: boolean
 }
 
 /** A statement whose rows are fetched in batches. */
@@ -87,6 +73,8 @@ export class Statement extends Operation {
   #bringsParse = false
   #isParsed = false
   #isBound = false
+  /** Whether it failed over a value that its kept form may have had another type for. */
+  #mayBeStale = false
   #result: ResultInternals | undefined
   /** All of them, once there are several. */
   #results: ResultInternals[] | undefined
@@ -159,6 +147,7 @@ export class Statement extends Operation {
     } else {
       const isNew = !prepared.isSent
       try {
+        if (isNew && prepared.isRenewal) outbox.closeStatement(prepared.name)
         if (isNew) outbox.parse(prepared.name, prepared.text)
         outbox.bind('', prepared.nameBytes, values)
       } catch (error) {
@@ -195,6 +184,11 @@ export class Statement extends Operation {
     return isStalePlan(this.failure) || (!prepared.isNamedByCaller && isNameTaken(this.failure))
   }
 
+  /** Likewise, perhaps: to be found out by preparing it anew. Should it fail again, that is what the caller gets. */
+  override get mayBeStale(): boolean {
+    return this.#mayBeStale
+  }
+
   override get mayRunAgain(): boolean {
     for (const { onComplete } of this.#preludes) if (onComplete !== undefined) return false
     return true
@@ -207,6 +201,7 @@ export class Statement extends Operation {
     this.#bringsParse = false
     this.#isParsed = false
     this.#isBound = false
+    this.#mayBeStale = false
     this.#results = undefined
   }
 
@@ -266,19 +261,23 @@ export class Statement extends Operation {
     result.command = tag.command
     result.oid = tag.oid
     result.rowCount = tag.rowCount
-    if (text === 'DISCARD ALL' || text === 'DEALLOCATE ALL') cache.forgetAll()
+    if (this.known?.setsSearchPath === true) cache.renewAll()
   }
 
   override handleError(error: Error, wire: Wire): void {
     super.handleError(error, wire)
     const prepared = this.#prepared
     if (prepared === undefined || this.#isBound) return
+    const { cache } = wire
     // Its Parse failed, or was skipped with a failing prelude; or the statement is gone, or must be replaced.
     if (this.#bringsParse && !this.#isParsed) {
-      wire.cache.forget(prepared, false)
+      cache.forget(prepared, false)
       // Only this text has that name, so somebody else has prepared it in this very session: a pooler shares it out.
-      if (!prepared.isNamedByCaller && isNameTaken(error)) wire.cache.texts.cacheSize = 0
-    } else if (isStalePlan(error)) wire.cache.forget(prepared, true)
+      if (!prepared.isNamedByCaller && isNameTaken(error)) cache.texts.cacheSize = 0
+      return
+    }
+    this.#mayBeStale = !this.#bringsParse && !prepared.isNamedByCaller && mayBeStaleTypes(error)
+    if (this.#mayBeStale || isStalePlan(error)) cache.forget(prepared, true)
   }
 
   override handleCopyInResponse({ protocol }: Wire): void {

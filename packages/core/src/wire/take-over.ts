@@ -26,6 +26,9 @@ type Listener = (message: never) => void
  */
 export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
   const { wire } = desk
+  const { cache } = wire
+  // Among those of `pg`, for what guests do.
+  protocol.on('commandComplete', ({ text }: CommandCompleteMessage) => cache.done(text))
   const take = <M>(event: string, handle: (head: Operation, message: M) => void): void => {
     const theirs = protocol.listeners(event) as Listener[]
     protocol.removeAllListeners(event)
@@ -40,7 +43,10 @@ export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
   take<RowDescriptionMessage>('rowDescription', (head, message) => head.handleRowDescription(message))
   take('noData', (head) => head.handleNoData())
   take<DataRowMessage>('dataRow', (head, { fields }) => head.handleDataRow(fields))
-  take<CommandCompleteMessage>('commandComplete', (head, message) => head.handleCommandComplete(message, wire))
+  take<CommandCompleteMessage>('commandComplete', (head, message) => {
+    cache.done(message.text)
+    head.handleCommandComplete(message, wire)
+  })
   take('emptyQuery', (head) => head.handleEmptyQuery(wire))
   take('portalSuspended', (head) => head.handlePortalSuspended())
   take('copyInResponse', (head) => head.handleCopyInResponse(wire))

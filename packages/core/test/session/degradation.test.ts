@@ -210,6 +210,33 @@ describe('withFallback', () => {
   })
 })
 
+describe('a deadline says of what was running whether it took effect', () => {
+  test.each<[string, (work: () => Promise<unknown>) => Promise<unknown>]>([
+    ['withDeadline', (work) => pool.withDeadline(60, work)],
+    ['fanOut', (work) => pool.fanOut({ work }, { timeoutMs: 60 })],
+  ])('%s', async (_, within) => {
+    const outcomes = new Set<unknown>()
+    let error = await rejection(within(() => pool.query('select pg_sleep(30)')))
+    expect(error).toBeInstanceOf(OperationTimeoutError)
+    outcomes.add((error as OperationTimeoutError).outcome)
+    // An ORM puts an error of its own around it; the caller gets that of the deadline, with it for its cause.
+    const wrapped = new Error('the query failed')
+    error = await rejection(
+      within(async () => {
+        wrapped.cause = await rejection(pool.query('select pg_sleep(30)'))
+        throw wrapped
+      }),
+    )
+    expect(error).toBeInstanceOf(OperationTimeoutError)
+    outcomes.add((error as OperationTimeoutError).outcome)
+    // On a busy machine the server may not answer in time, and nobody knows.
+    for (const outcome of outcomes) expect(['cancelled', 'unknown']).toContain(outcome)
+    if (!outcomes.has('unknown')) expect(error.cause).toBe(wrapped)
+    error = await rejection(within(() => new Promise(() => undefined)))
+    expect((error as OperationTimeoutError).outcome).toBe('unknown')
+  })
+})
+
 describe('updateVersioned', () => {
   test('changes the row in its version, counts it up and gives it back', async () => {
     const row = await pool.updateVersioned('public.item', { id: 7, version: 3 }, { name: 'desk', 'odd " name': 'y' })

@@ -23,6 +23,25 @@ async function takeOne(): Promise<void> {
   if (rowCount === 0) throw new VersionConflictError('item 7')
 }
 
+test('a stream on an acquired connection is in the transaction that was begun there by a statement', async () => {
+  {
+    await using connection = await pool.acquire()
+    await connection.query('begin isolation level serializable')
+    await connection.query('update item set stock = 0')
+    for await (const { stock } of connection.stream<{ stock: number }>('select stock from item')) expect(stock).toBe(0)
+    for await (const _ of connection.stream('select * from item, generate_series(1, 1000)', [], { batchSize: 10 }))
+      break
+    const { rows } = await connection.query("select current_setting('transaction_isolation') as level")
+    expect(rows).toEqual([{ level: 'serializable' }])
+    await connection.query('rollback')
+    // Also one that nobody has waited for yet.
+    const begun = connection.query('begin')
+    for await (const _ of connection.stream('delete from item returning *')) await begun
+    await connection.query('rollback')
+  }
+  expect((await pool.query('select stock from item')).rows).toEqual([{ stock: 30 }])
+})
+
 describe('withOptimisticRetry', () => {
   test('runs again on a conflict, and loses no update', async () => {
     let runs = 0

@@ -1,6 +1,6 @@
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/base/clock.js'
 import { unlimited } from '../../src/base/limit.js'
 import type { Pool } from '../../src/index.js'
@@ -47,7 +47,7 @@ test('statementCacheSize bounds what the server keeps; 0 keeps nothing', async (
 
 test('the one used the longest time ago goes, and is closed with the next message', () => {
   const texts = new StatementTexts(2)
-  const cache = new StatementCache(texts, { parsedStatements: {}, submittedNamedStatements: {} })
+  const cache = new StatementCache(texts, { parsedStatements: {}, submittedNamedStatements: {} }, { now: () => 0 })
   const known = (text: string) => {
     texts.of(text)
     return texts.of(text)
@@ -120,6 +120,113 @@ test('a change of the schema goes unnoticed, outside of transactions and inside'
   })
   expect(inside).toEqual([{ a: 1, b: '5' }])
   expect(attempts).toBe(2)
+})
+
+test('a statement that was prepared under a name is run again by the name alone, as with pg', async () => {
+  const pool = testPool(database.url, { max: 1 })
+  const client = await pool.asPgPool().connect()
+  try {
+    await client.query({ name: 'n1', text: 'select $1::int as a', values: [1] })
+    const again = { name: 'n1', values: [2] } as unknown as { text: string }
+    expect((await client.query(again)).rows).toEqual([{ a: 2 }])
+    await expect(client.query({ name: 'n1', text: 'select 2' })).rejects.toThrow(/must be unique/)
+  } finally {
+    client.release()
+  }
+})
+
+describe('a column that has got another type', () => {
+  const add = 'insert into typed values ($1, $2)'
+
+  async function warm(pool: Pool, type: string, value: unknown): Promise<void> {
+    await pool.query(`drop table if exists typed; create table typed (id int, v ${type})`)
+    for (let id = 0; id < 4; id++) await pool.query(add, [id, value])
+  }
+
+  test.each([
+    ['int', 'bigint', 1, '5000000000'],
+    ['int', 'numeric', 1, '1.5'],
+    ['int', 'text', 1, 'one'],
+    ['text', 'jsonb using null', 'x', '{"a":1}'],
+    ['text', 'uuid using null', 'x', '00000000-0000-4000-8000-000000000000'],
+  ])('%s to %s by somebody else: values of the new type are taken at once', async (from, to, before, after) => {
+    const pool = testPool(database.url, { max: 1 })
+    const admin = testPool(database.url, { max: 1 })
+    await warm(pool, from, before)
+    await admin.query(`alter table typed alter v type ${to}`)
+    expect((await pool.query(add, [9, after])).rowCount).toBe(1)
+    const { rows } = await pool.query<{ v: unknown }>('select v::text as v from typed where id = 9')
+    expect(String(rows[0]?.v).replace(' ', '')).toBe(after)
+    expect(pool.stats().opened).toBe(1)
+  })
+
+  test('what is no value of the new type either fails as ever, and what it fails with is said once', async () => {
+    const pool = testPool(database.url, { max: 1 })
+    await warm(pool, 'int', 1)
+    for (let n = 0; n < 3; n++) expect((await rejection(pool.query(add, [9, 'one']))).code).toBe('22P02')
+    expect((await pool.query(add, [9, 2])).rowCount).toBe(1)
+  })
+
+  test('in a transaction the attempt fails, and the next one is right', async () => {
+    const pool = testPool(database.url, { max: 1 })
+    const admin = testPool(database.url, { max: 1 })
+    await warm(pool, 'int', 1)
+    await admin.query('alter table typed alter v type bigint')
+    const insert = (): Promise<unknown> => pool.withTransaction((tx) => tx.query(add, [9, '5000000000']))
+    expect((await rejection(insert())).code).toBe('22003')
+    await insert()
+  })
+
+  test('altered over this pool no digit is lost on any of its connections', async () => {
+    const pool = testPool(database.url, { max: 2 })
+    await warm(pool, 'real', 1)
+    await using held = await pool.acquire()
+    for (let id = 0; id < 4; id++) await held.query(add, [id, 1])
+    await pool.query('alter table typed alter v type numeric')
+    await held.query(add, [9, '16777217.123456'])
+    const { rows } = await pool.query('select v::text as v from typed where id = 9')
+    expect(rows).toEqual([{ v: '16777217.123456' }])
+  })
+})
+
+test('a statement is prepared anew when it has been kept for a minute, under its name', () => {
+  let now = 0
+  const texts = new StatementTexts(2)
+  const cache = new StatementCache(texts, { parsedStatements: {}, submittedNamedStatements: {} }, { now: () => now })
+  texts.of('select 1')
+  const known = texts.of('select 1')
+  const first = cache.automatic(known)
+  now = 59_999
+  expect(cache.automatic(known)).toBe(first)
+  now = 60_000
+  const second = cache.automatic(known)
+  expect([second === first, second?.isRenewal, second?.name === first?.name]).toEqual([false, true, true])
+  expect(cache.automatic(known)).toBe(second)
+  expect([cache.size, cache.takeClosing()]).toEqual([1, []])
+  // Should it not get through, the older one is still to be closed.
+  if (second !== undefined) cache.forget(second, false)
+  expect(cache.takeClosing()).toEqual([known.name])
+})
+
+test('a schema that a transaction itself changes goes unnoticed in it, as does another search_path', async () => {
+  const pool = testPool(database.url, { max: 1 })
+  await pool.query('create table own (a int); insert into own values (1)')
+  await pool.query('create schema other; create table other.own (b text, c text); insert into other.own values (2, 3)')
+  const ask = 'select * from own'
+  for (let n = 0; n < 3; n++) await pool.query(ask)
+  let attempts = 0
+  const seen = await pool.withTransaction(async (tx) => {
+    attempts += 1
+    const rows = async (): Promise<unknown> => (await tx.query(ask)).rows[0]
+    const all = [await rows()]
+    await tx.query('alter table own add column z int default 7')
+    all.push(await rows(), await rows())
+    await tx.query('set local search_path to other')
+    all.push(await rows())
+    return all
+  })
+  expect([attempts, seen]).toEqual([1, [{ a: 1 }, { a: 1, z: 7 }, { a: 1, z: 7 }, { b: '2', c: '3' }]])
+  expect((await pool.query(ask)).rows).toEqual([{ a: 1, z: 7 }])
 })
 
 test('a statement with an error in it is not taken for prepared, and one under the same text can be later', async () => {

@@ -1,0 +1,15 @@
+import type { Field } from './pg-internals.js'
+
+/**
+ * Asks for some rows of a statement at a time. The portal lives as long as its transaction, so that other statements
+ * may run between two batches. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+ */
+export interface PortalRequest {
+  readonly name: string
+  /** Rows to fetch now, 1 or more. */
+  readonly rows: number
+  /** The columns, once the first batch has told them; without them the portal is opened. */
+  readonly fields: readonly Field[] | undefined
+  /** Set when the batch has come: whether the portal has more to give. */
+  hasMore: boolean
+}

@@ -1,0 +1,238 @@
+import { useDatabase } from '@pg-lifeguard/testing/vitest'
+import { Kysely, type LogEvent, sql } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { afterEach, describe, expect, test } from 'vitest'
+import {
+  batch,
+  ConnectionReleasedError,
+  createPool,
+  InvalidOptionError,
+  LifeguardDialect,
+  type Pool,
+  sqlStateOf,
+  withTransaction,
+} from '../src/index.js'
+
+interface Database {
+  entry: { id: number; name: string }
+}
+
+const database = useDatabase({ setup: 'create table entry (id int primary key, name text not null)' })
+const pools: Pool[] = []
+
+afterEach(async () => {
+  for (const pool of pools.splice(0)) {
+    await eventually('all connections are given back', () => pool.stats().active === 0)
+    await pool.query('truncate entry')
+    await pool.end({ timeoutMs: 5_000 })
+  }
+})
+
+function open(max = 2, log?: (event: LogEvent) => void): { db: Kysely<Database>; pool: Pool } {
+  const pool = createPool({ connectionString: database.url, max, acquireTimeoutMs: 2_000 })
+  pools.push(pool)
+  return { pool, db: new Kysely<Database>({ dialect: new LifeguardDialect(pool), ...(log && { log }) }) }
+}
+
+async function eventually(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const until = performance.now() + 10_000
+  while (!(await isSo())) {
+    if (performance.now() > until) throw new Error(`did not happen in 10 s: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+async function rejection(promise: Promise<unknown>): Promise<Error> {
+  const [outcome] = await Promise.allSettled([promise])
+  if (outcome.status === 'fulfilled') throw new Error('was expected to be rejected, but was not')
+  return outcome.reason
+}
+
+const one = (id: number) => ({ id, name: `n${id}` })
+const ids = async (db: Kysely<Database>): Promise<number[]> =>
+  (await db.selectFrom('entry').select('id').orderBy('id').execute()).map(({ id }) => id)
+
+describe('a session of db.connection()', () => {
+  test('streams in the transaction that its caller has begun by a statement, and leaves it open', async () => {
+    const { db } = open()
+    await db.connection().execute(async (session) => {
+      await sql`begin`.execute(session)
+      await session
+        .insertInto('entry')
+        .values([one(1), one(2)])
+        .execute()
+      for await (const { id } of session.selectFrom('entry').selectAll().stream(1)) if (id === 1) break
+      for await (const _ of session.selectFrom('entry').selectAll().stream(10)) await Promise.resolve()
+      await sql`rollback`.execute(session)
+    })
+    expect(await ids(db)).toEqual([])
+  })
+
+  test('is not to be used behind its end, and what nobody waited for takes no connection along', async () => {
+    const { db, pool } = open(1)
+    const late: Promise<unknown>[] = []
+    for (let n = 0; n < 4; n++) {
+      await db.connection().execute(async (session) => {
+        late.push(sql`select set_config('a.b', 'c', false)`.execute(session))
+      })
+    }
+    for (const outcome of await Promise.allSettled(late)) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(ConnectionReleasedError)
+    }
+    await eventually('all connections are given back', () => pool.stats().active === 0)
+    const kept = await db.connection().execute(async (session) => session)
+    expect(await rejection(sql`select 1`.execute(kept))).toBeInstanceOf(ConnectionReleasedError)
+    expect(await rejection(batch(kept, [kept.selectFrom('entry').selectAll()]))).toBeInstanceOf(ConnectionReleasedError)
+    const rows = kept.selectFrom('entry').selectAll().stream()[Symbol.asyncIterator]()
+    expect(await rejection(rows.next())).toBeInstanceOf(ConnectionReleasedError)
+  })
+
+  test('is not left for another one by withTransaction: that is refused', async () => {
+    const { db } = open()
+    await db.connection().execute(async (session) => {
+      await sql`create temp table basket (item int)`.execute(session)
+      expect(await rejection(withTransaction(session, async () => 1))).toBeInstanceOf(InvalidOptionError)
+    })
+  })
+})
+
+describe("a transaction of Kysely's own", () => {
+  test('is not nested by withTransaction, which could not undo it: that is refused', async () => {
+    const { db } = open()
+    await db.transaction().execute(async (trx) => {
+      await trx.insertInto('entry').values(one(1)).execute()
+      const error = await rejection(withTransaction(trx, async () => 1))
+      expect(error).toBeInstanceOf(InvalidOptionError)
+      expect(error.message).toContain("a transaction of Kysely's own")
+    })
+    expect(await ids(db)).toEqual([1])
+    // Inside of the pool's it is a savepoint, and can be nested.
+    await withTransaction(db, async () => {
+      await db.transaction().execute(async (trx) => {
+        const inner = withTransaction(trx, async (nested) => {
+          await nested.insertInto('entry').values(one(2)).execute()
+          throw new Error('undo')
+        })
+        expect((await rejection(inner)).message).toBe('undo')
+        await trx.insertInto('entry').values(one(3)).execute()
+      })
+    })
+    expect(await ids(db)).toEqual([1, 3])
+  })
+
+  test('takes no batch once it is over', async () => {
+    const { db } = open()
+    const trx = await db.startTransaction().execute()
+    await trx.insertInto('entry').values(one(1)).execute()
+    const late = trx.insertInto('entry').values(one(2))
+    await trx.rollback().execute()
+    expect((await rejection(batch(trx, [late]))).message).toMatch(/already (?:rolled back|released)/)
+    expect(await ids(db)).toEqual([])
+  })
+
+  test('is logged from its beginning to its end, and a COMMIT that fails as an error', async () => {
+    const events: string[] = []
+    const { db, pool } = open(2, ({ level, query }) => events.push(`${level} ${query.sql.split(' ')[0]}`))
+    await pool.query('alter table entry add constraint names unique (name) deferrable initially deferred')
+    try {
+      await db
+        .transaction()
+        .setIsolationLevel('serializable')
+        .execute((trx) => trx.insertInto('entry').values(one(1)).execute())
+      const twice = [one(2), { ...one(3), name: 'n2' }]
+      const failed = db.transaction().execute((trx) => trx.insertInto('entry').values(twice).execute())
+      expect(sqlStateOf(await rejection(failed))).toBe('23505')
+      expect(events.map((event) => event.replace('query ', ''))).toEqual([
+        ...['start', 'insert', 'commit'],
+        ...['begin', 'insert', 'error commit', 'rollback'],
+      ])
+    } finally {
+      await pool.query('alter table entry drop constraint names')
+    }
+  })
+
+  test('goes on behind a stream that was aborted', async () => {
+    const { db } = open()
+    const slow = sql<{ s: unknown }>`(select pg_sleep(0.05) as s from generate_series(1, 20))`.as('slow')
+    await db.transaction().execute(async (trx) => {
+      await trx.insertInto('entry').values(one(1)).execute()
+      const stop = new AbortController()
+      const rows = trx
+        .selectFrom(slow)
+        .selectAll()
+        .stream({ chunkSize: 1, signal: stop.signal } as never)
+      const reading = (async () => {
+        for await (const _ of rows) stop.abort(new Error('enough'))
+      })()
+      expect((await rejection(reading)).message).toContain('enough')
+      await trx.insertInto('entry').values(one(2)).execute()
+    })
+    expect(await ids(db)).toEqual([1, 2])
+  })
+
+  test('may change the schema between two runs of a query, as migrations do', async () => {
+    const { db } = open(1)
+    const migrations = {
+      a: { up: async (own: Kysely<unknown>) => void (await sql`select * from entry`.execute(own)) },
+      b: {
+        up: async (own: Kysely<unknown>) => {
+          await sql`select * from entry`.execute(own)
+          await own.schema.alterTable('entry').addColumn('extra', 'integer').execute()
+        },
+      },
+      c: { up: async (own: Kysely<unknown>) => void (await sql`select * from entry`.execute(own)) },
+    }
+    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
+    const { error, results } = await migrator.migrateToLatest()
+    expect([error, results?.map(({ status }) => status)]).toEqual([undefined, ['Success', 'Success', 'Success']])
+    await sql`alter table entry drop column extra`.execute(db)
+    await sql`drop table kysely_migration, kysely_migration_lock`.execute(db)
+  })
+})
+
+describe("'kill session'", () => {
+  const kill = (signal: AbortSignal) => ({ signal, inflightQueryAbortStrategy: 'kill session' as const })
+  const sleeping = async (pool: Pool): Promise<boolean> => {
+    const { hosts } = await pool.health()
+    if (hosts[0]?.status !== 'up') return false
+    const other = createPool({ connectionString: database.url, max: 1 })
+    const text = "select from pg_stat_activity where query like 'select pg_sleep(3%' and state = 'active'"
+    const { rows } = await other.query(text)
+    await other.end()
+    return rows.length > 0
+  }
+
+  test('in a transaction ends the session, and so the transaction', async () => {
+    const { db, pool } = open(1)
+    const stop = new AbortController()
+    const run = db.transaction().execute(async (trx) => {
+      await trx.insertInto('entry').values(one(1)).execute()
+      const killed = sql`select pg_sleep(30)`.execute(trx, kill(stop.signal))
+      await Promise.all([
+        rejection(killed),
+        eventually('it sleeps', () => sleeping(pool)).then(() => stop.abort(new Error('enough'))),
+      ])
+      await trx.selectFrom('entry').selectAll().execute()
+    })
+    expect(await rejection(run)).toBeInstanceOf(Error)
+    await eventually('nobody sleeps', async () => !(await sleeping(pool)))
+    expect(await ids(db)).toEqual([])
+  })
+
+  test('needs no place in a pool that is full', async () => {
+    const { db, pool } = open(1)
+    const stop = new AbortController()
+    const killed = sql`select pg_sleep(31)`.execute(db, kill(stop.signal))
+    await Promise.all([
+      rejection(killed),
+      eventually('it sleeps', () => sleeping(pool)).then(() => stop.abort(new Error('enough'))),
+    ])
+    await eventually('nobody sleeps', async () => !(await sleeping(pool)))
+    expect(await ids(db)).toEqual([])
+  })
+})
+
+test('several statements in one text give no rows, as they do on the stock driver', async () => {
+  const { db } = open()
+  expect((await sql`select 1 as x; select 2 as x`.execute(db)).rows).toEqual([])
+})
