@@ -1,5 +1,6 @@
 import type { Limit } from './base/limit.js'
-import type { Transaction } from './session/transaction.js'
+import type { ControlledTransactionOptions } from './session/controlled-transaction.js'
+import type { ControlledTransaction, Transaction } from './session/transaction.js'
 import type { ExchangeConfig } from './wire/exchange.js'
 import type { QueryResult } from './wire/query-result.js'
 import type { StatementConfig } from './wire/statement.js'
@@ -32,6 +33,12 @@ export interface AdapterSeam {
    * be the one who waits. @internal
    */
   terminateSession(pid: number): Promise<void>
+
+  /**
+   * Like `beginTransaction`, for a transaction that an ORM begins and ends by itself, with no code of its caller's in
+   * between: inside of another one all else waits until it is over, and is not undone with it. @internal
+   */
+  beginInTurn(options?: ControlledTransactionOptions): Promise<ControlledTransaction>
 
   /** The transaction to adopt, once; undefined when the ORM is to begin one of its own. @internal */
   takeAdopted(): Transaction | undefined

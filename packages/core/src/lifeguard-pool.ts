@@ -141,6 +141,10 @@ export class LifeguardPool extends Operations implements Pool {
     return adopting(this.#environment.ambient, transaction, fn)
   }
 
+  beginInTurn(options?: ControlledTransactionOptions): Promise<ControlledTransaction> {
+    return beginTransaction(this.#environment, options, true)
+  }
+
   terminateSession(pid: number): Promise<void> {
     return terminateSession(this.#environment.host, pid)
   }

@@ -1,9 +1,11 @@
 import { InvalidOptionError } from '@pg-lifeguard/core'
+import type { Engine } from './interactive.js'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 
 /** The private side of a client, as far as it is used here: the same in all of Prisma 7, and checked before use. */
 interface ClientInternals {
   readonly _engineConfig?: { readonly adapter?: unknown }
+  readonly _engine?: Partial<Engine>
   readonly _requestHandler?: { readonly [Name in keyof RequestHandler]?: Partial<RequestHandler[Name]> }
 }
 
@@ -35,11 +37,12 @@ export function adapterOf(client: object): LifeguardAdapter | undefined {
 }
 
 /** @throws InvalidOptionError when the client runs its requests in another way */
-export function requestHandlerOf(client: object): RequestHandler {
-  const { dataloader, handleAndLogRequestError } = (client as ClientInternals)._requestHandler ?? {}
-  const inside = [dataloader?.request, dataloader?.options?.batchLoader, handleAndLogRequestError]
-  if (inside.every((part) => typeof part === 'function')) {
-    return (client as { readonly _requestHandler: RequestHandler })._requestHandler
+export function insideOf(client: object): { readonly handler: RequestHandler; readonly engine: Engine } {
+  const { _engine: engine, _requestHandler: handler } = client as ClientInternals
+  const { dataloader, handleAndLogRequestError } = handler ?? {}
+  const used = [engine?.transaction, dataloader?.request, dataloader?.options?.batchLoader, handleAndLogRequestError]
+  if (used.every((part) => typeof part === 'function')) {
+    return { handler: handler as RequestHandler, engine: engine as Engine }
   }
   throw new InvalidOptionError('client', 'of a Prisma that runs its requests in another way', 'a client of Prisma 7')
 }

@@ -1,4 +1,4 @@
-import { LifeguardError, sqlStateOf } from '@pg-lifeguard/core'
+import { classify, LifeguardError, sqlStateOf } from '@pg-lifeguard/core'
 import { DriverAdapterError, type MappedError } from '@prisma/driver-adapter-utils'
 
 /** What PostgreSQL says beside its message. https://www.postgresql.org/docs/18/protocol-error-fields.html */
@@ -19,13 +19,19 @@ interface ServerError extends Error {
 export function asDriverError(error: unknown): unknown {
   if (LifeguardError.isInstance(error)) return noted(error)
   const state = error instanceof Error ? sqlStateOf(error) : undefined
-  if (!(error instanceof Error) || state === undefined) return error
+  if (!(error instanceof Error)) return error
+  // Of what the server did not say, a certificate that is not trusted, or no TLS at all, is no matter of the pool's.
+  if (state === undefined) return classify(error, 'connect') === 'configuration' ? tlsError(error) : error
   const server: ServerError = error
   const { message, severity, routine, detail, column, hint } = server
   const mapped = kinds[state]?.(server) ?? { kind: 'postgres', code: state, severity, message, detail, column, hint }
   // Severity and routine are for classify(), which tells a dead session or a standby from them.
   const noticed = { originalCode: state, originalMessage: message, severity: severity ?? 'N/A', routine }
   return new DriverAdapterError(Object.assign(mapped, noticed) as MappedError)
+}
+
+function tlsError({ message: reason }: Error): DriverAdapterError {
+  return new DriverAdapterError({ kind: 'TlsConnectionError', reason })
 }
 
 /** Runs `fn`; what it throws comes out as a driver error. */
@@ -79,7 +85,7 @@ const kinds: Readonly<Record<string, (error: ServerError) => Kind>> = {
     constraint: index(error) ?? key(error),
     table: error.table,
   }),
-  '28000': ({ message }) => ({ kind: 'DatabaseAccessDenied', db: firstName(message) }),
+  '28000': ({ message }) => ({ kind: 'DatabaseAccessDenied', db: /database "([^"]+)"/.exec(message)?.[1] }),
   '28P01': ({ message }) => ({ kind: 'AuthenticationFailed', user: firstName(message) }),
   '3D000': ({ message }) => ({ kind: 'DatabaseDoesNotExist', db: firstName(message) }),
   '40001': () => ({ kind: 'TransactionWriteConflict' }),

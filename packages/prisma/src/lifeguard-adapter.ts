@@ -9,6 +9,7 @@ import type {
   Transaction,
 } from '@prisma/driver-adapter-utils'
 import { withDriverErrors } from './driver-error.js'
+import { isInteractive } from './interactive.js'
 import { LifeguardTransaction } from './lifeguard-transaction.js'
 import { executeRaw, queryRaw } from './run-statement.js'
 
@@ -72,7 +73,8 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
     return await withDriverErrors(async () => {
       const { proveCommit } = this.#options
       const isolation = level?.toLowerCase() as IsolationLevel | undefined // of Prisma's levels only SNAPSHOT is none
-      const own = await pool.beginTransaction({ isolation, proveCommit })
+      const options = { isolation, proveCommit }
+      const own = await (isInteractive() ? pool.beginTransaction(options) : pool.beginInTurn(options))
       return new LifeguardTransaction(own, own)
     })
   }

@@ -5,7 +5,8 @@ import {
   type TransactionOptions,
 } from '@pg-lifeguard/core'
 import { Prisma } from '@prisma/client/extension'
-import { adapterOf, requestHandlerOf } from './client-internals.js'
+import { adapterOf, insideOf } from './client-internals.js'
+import { tellInteractive } from './interactive.js'
 import { passOwnErrors } from './own-errors.js'
 import type { ExtendedClient } from './pool-of.js'
 import { separateBatches } from './separate-batches.js'
@@ -77,10 +78,11 @@ function extend(client: object, pool: Pool): void {
     const found = adapter === undefined ? 'on another adapter' : 'on another pool'
     throw new InvalidOptionError('client', found, 'new PrismaClient({ adapter: lifeguardAdapter(pool) }) of this pool')
   }
-  const handler = requestHandlerOf(client)
+  const { handler, engine } = insideOf(client)
   adapter.isExtended = true
   if (extended.has(handler)) return
   extended.add(handler)
   separateBatches(handler.dataloader, pool)
   passOwnErrors(handler)
+  tellInteractive(engine)
 }

@@ -255,6 +255,41 @@ describe('inside pool.withTransaction', () => {
     await until(() => pool.stats().active === 0)
   })
 
+  test('nested writes and arrays side by side take turns, and take nothing along when they fail', async () => {
+    await pool.query("insert into item (id, name) values (1, 'a'), (2, 'b')")
+    const touch = (id: number) =>
+      prisma.item.update({ where: { id }, data: { name: `n${id}` }, include: { parts: true } })
+    const create = (id: number, ...labels: string[]) =>
+      prisma.item.create({ data: { id, name: `n${id}`, parts: { create: labels.map((label) => ({ label })) } } })
+    await pool.withTransaction(async (tx) => {
+      await Promise.all([
+        touch(1),
+        touch(2),
+        create(3, 'x', 'y'),
+        prisma.$transaction([touch(1), touch(2)]),
+        tx.query("insert into item (id, name) values (4, 'n4')"),
+      ])
+    })
+    expect(await names()).toEqual(['n1', 'n2', 'n3', 'n4'])
+    for (let turns = 0; turns < 12; turns++) {
+      await pool.query('delete from item where id > 3')
+      await pool.withTransaction(async (tx) => {
+        const failing = create(9, 'z', 'x')
+        for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+        const others = [
+          prisma.item.create({ data: { id: 5, name: 'n5' } }),
+          tx.query("insert into item (id, name) values (6, 'n6')"),
+          create(7, `seven ${turns}`),
+        ]
+        expect(await rejection(failing)).toMatchObject({ code: 'P2002' })
+        await Promise.all(others)
+      })
+      expect(await names()).toEqual(['n1', 'n2', 'n3', 'n5', 'n6', 'n7'])
+      await pool.query('delete from part where item_id = 7')
+    }
+    await until(() => pool.stats().active === 0)
+  })
+
   test("Prisma's timeout around a savepoint cancels the statement, and leaves the transaction usable", async () => {
     await pool.withTransaction(async () => {
       await prisma.item.create({ data: { id: 1, name: 'kept' } })
@@ -510,10 +545,24 @@ describe('the client', () => {
     await other.end()
   })
 
+  test('says what Prisma says of a server without TLS, and of a user who may not log in', async () => {
+    const noTls = createPool({ connectionString: `${database.url}?sslmode=require` })
+    const plain = new PrismaClient({ adapter: lifeguardAdapter(noTls) }).$extends(lifeguard(noTls))
+    expect(await rejection(plain.item.count())).toMatchObject({ code: 'P1011' })
+    await noTls.end()
+    const refusal = 'no pg_hba.conf entry for host "1.2.3.4", user "u", database "dd", no encryption'
+    const raised = prisma.$executeRawUnsafe(
+      `do $$ begin raise exception using errcode = '28000', message = '${refusal}'; end $$`,
+    )
+    const { meta } = (await rejection(raised)) as { meta?: { driverAdapterError?: { cause?: unknown } } }
+    expect(meta?.driverAdapterError?.cause).toMatchObject({ kind: 'DatabaseAccessDenied', db: 'dd' })
+  })
+
   test('is refused by a client that works in another way inside', () => {
     const extend = lifeguard(pool)
-    const client = (handler: object) => ({
+    const client = (handler: object, engine: object = { transaction: async () => undefined }) => ({
       _engineConfig: { adapter: lifeguardAdapter(pool) },
+      _engine: engine,
       _requestHandler: handler,
     })
     const dataloader = { request: async () => undefined, options: { batchLoader: async () => [] } }
@@ -525,6 +574,7 @@ describe('the client', () => {
     ]) {
       expect(() => extend(client(handler))).toThrow(/^client is of a Prisma that runs its requests in another way/)
     }
+    expect(() => extend(client({ dataloader, handleAndLogRequestError }, {}))).toThrow(/in another way/)
   })
 
   test('leaves the pool alone when it disconnects, unless asked to end it', async () => {

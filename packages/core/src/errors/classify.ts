@@ -50,7 +50,7 @@ const table: Readonly<Record<string, ErrorClass>> = {
   '40003': 'outcome-unknown',
   '08': 'connection',
   '08007': 'outcome-unknown',
-  '08P01': 'host', // protocol_violation: the same again would be the same again
+  '08P01': 'user', // protocol_violation: too few values, or one that is none of its type
   '57P01': 'connection', // admin_shutdown
   '57P02': 'connection', // crash_shutdown
   '57P03': 'connection', // cannot_connect_now
@@ -120,6 +120,8 @@ function classOfServerError(error: object, state: string, phase: Phase): ErrorCl
   if (phase === 'connect' && state === '53300') return 'connection' // a full server empties again
   if (state === '0A000' && isReadOnlyRefusal(error)) return 'topology'
   if (state === '55000' && isRecoveryRefusal(error)) return 'topology'
+  // It ends the session only where the protocol itself is broken: the same again would be the same again.
+  if (state === '08P01' && (error as { readonly severity?: unknown }).severity === 'FATAL') return 'host'
   return table[state] ?? table[state.slice(0, 2)] ?? 'user'
 }
 

@@ -24,7 +24,7 @@ export interface OpenTransaction extends Transaction {
   /** The transaction on the server that this is a level of. */
   readonly server: ServerTransaction
   /** A savepoint that is ended by hand. */
-  begin(options?: OperationOptions): Promise<ControlledTransaction>
+  begin(options?: OperationOptions, inTurn?: boolean): Promise<ControlledTransaction>
   /** Whether this is that level, or one nested in it. */
   isWithin(other: OpenTransaction): boolean
 }

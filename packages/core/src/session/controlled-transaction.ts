@@ -13,15 +13,20 @@ import { type BeginOptions, beginPreludes, type CommitOptions, commitProof } fro
 /** How a controlled transaction begins, and how long it may live. */
 export interface ControlledTransactionOptions extends BeginOptions, CommitOptions, OperationOptions {}
 
-/** Inside the transaction that is open around the call a savepoint; elsewhere a transaction on its own connection. */
+/**
+ * Inside the transaction that is open around the call a savepoint; elsewhere a transaction on its own connection.
+ *
+ * @param inTurn what else is asked of the transaction around it waits, and is no part of the savepoint
+ */
 export async function beginTransaction(
   environment: SessionEnvironment,
   options: ControlledTransactionOptions = {},
+  inTurn = false,
 ): Promise<ControlledTransaction> {
   const open = environment.ambient.current?.transaction
   if (open === undefined) return beginAlone(environment, options)
   assertFits(options, open)
-  return await open.begin(options)
+  return await open.begin(options, inTurn)
 }
 
 /** On a connection of its own, whatever is open around. It is not ambient. */

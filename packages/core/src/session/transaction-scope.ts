@@ -174,8 +174,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
    * Runs `fn`, behind which the savepoint is over; undone, if it throws. What is asked of this level meanwhile is no part
    * of the savepoint, and waits.
    */
-  async #endingBelow<T>(savepoint: Savepoint, fn: () => Promise<T>): Promise<T> {
-    const over = Promise.withResolvers<void>()
+  async #endingBelow<T>(savepoint: Savepoint, fn: () => Promise<T>, over = Promise.withResolvers<void>()): Promise<T> {
     this.#child = over.promise
     try {
       return await fn()
@@ -191,27 +190,34 @@ export class TransactionScope extends Operations implements OpenTransaction {
 
   /**
    * A savepoint that is ended by hand. There is no callback to tell what belongs to it, so everything that is asked of
-   * this level until then does.
+   * this level until then does; `inTurn`: only what is asked of the savepoint itself does, and the level waits.
    */
-  async begin(options?: OperationOptions): Promise<ControlledTransaction> {
+  async begin(options?: OperationOptions, inTurn = false): Promise<ControlledTransaction> {
     const inner = this.#innermost()
-    if (inner !== this) return await inner.begin(options)
+    if (inner !== this) return await inner.begin(options, inTurn)
     this.#assertOpen()
     const limit = tighter(this.#ambient.limitFor(options), this.#limit)
     while (this.#child !== undefined) await this.#turn(this.#child, limit)
-    if (this.#manual !== undefined) return await this.#manual.begin(options)
+    if (this.#manual !== undefined) return await this.#manual.begin(options, inTurn)
     const savepoint = this.#openSavepoint(limit)
     const { scope } = savepoint
-    this.#manual = scope
-    const end = async (how: (savepoint: Savepoint) => Promise<void>): Promise<void> => {
-      if (this.#manual !== scope) return
-      this.#manual = undefined
-      await this.#endingBelow(savepoint, () => how(savepoint))
+    const over = Promise.withResolvers<void>()
+    if (inTurn) this.#child = over.promise
+    else this.#manual = scope
+    let isEnding = false
+    const end = async (how: () => Promise<void>): Promise<void> => {
+      isEnding = true
+      if (!inTurn) this.#manual = undefined
+      await this.#endingBelow(savepoint, how, over)
     }
-    const rollback = (): Promise<void> => end((ended) => this.#undo(ended))
+    const closed = (): Error => new TransactionClosedError(scope.#closed ?? 'with the transaction around it')
+    const rollback = async (): Promise<void> => (isEnding ? undefined : await end(() => this.#undo(savepoint)))
     const commit = async (): Promise<void> => {
-      if (scope.isOver) throw new TransactionClosedError(scope.#closed ?? 'with the transaction around it')
-      await end((ended) => this.#release(ended))
+      if (isEnding) throw closed()
+      await end(async () => {
+        if (scope.isOver) throw closed()
+        await this.#release(savepoint)
+      })
     }
     return new TransactionByHand(this.#ambient, {
       execute: (config, within) => scope.execute(config, within),

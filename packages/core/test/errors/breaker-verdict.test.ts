@@ -28,7 +28,6 @@ test.each([
   ['08003', 'failure'],
   ['08006', 'failure'],
   ['08007', 'failure'],
-  ['08P01', 'failure'],
   ['57P01', 'failure'],
   ['57P02', 'failure'],
   ['57P03', 'failure'],
@@ -52,6 +51,7 @@ test.each([
   ['42601', 'success'],
   ['42P01', 'success'],
   ['P0001', 'success'],
+  ['08P01', 'success'],
 ])('%s says %s of the host, wherever an ORM has put it', (code, verdict) => {
   expect(breakerVerdict(serverError(code))).toBe(verdict)
   expect(breakerVerdict(drizzleError(serverError(code)))).toBe(verdict)
@@ -75,3 +75,8 @@ test.each<readonly [string, unknown, string]>([
   ['a version conflict', new VersionConflictError('item 7'), 'neutral'],
   ['an error of the code around', new TypeError('x is not a function'), 'neutral'],
 ])('%s', (_what, error, verdict) => expect(breakerVerdict(error)).toBe(verdict))
+
+test("a statement with too few values is the statement's own fault, a broken protocol is the host's", () => {
+  expect(breakerVerdict(serverError('08P01'))).toBe('success')
+  expect(breakerVerdict(serverError('08P01', { severity: 'FATAL' }))).toBe('failure')
+})
