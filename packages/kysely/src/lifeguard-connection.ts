@@ -55,7 +55,7 @@ export class LifeguardConnection implements DatabaseConnection {
     return this.#adopted !== undefined
   }
 
-  /** What it is to somebody else's transaction: one that Kysely has begun, or a session that is held, has its own. */
+  /** Whether it has what a transaction of the pool's would not reach: one that Kysely has begun, or a session. */
   get isTaken(): boolean {
     return this.#own !== undefined || this.#held !== undefined
   }
