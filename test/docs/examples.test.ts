@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
@@ -9,6 +9,11 @@ import { type Example, examplesOfMarkdown, examplesOfSource, moduleOf } from './
 
 const run = promisify(execFile)
 const database = useDatabase()
+/** What the adapters' examples find. */
+const shop = useDatabase({
+  setup: `create table item (id int primary key, name text not null, stock int not null, version int not null default 1);
+    insert into item values (7, 'lamp', 5)`,
+})
 const examples = [
   ...files('packages/*/src/**/*.ts').flatMap((path) => examplesOfSource(path, read(path))),
   ...files('*.md', 'packages/*/*.md', 'apps/*/*.md', 'bench/*.md', 'docs/**/*.md').flatMap((path) =>
@@ -93,24 +98,41 @@ test('every block of code says which language it is, so that none escapes', () =
   expect(unnamed).toEqual([])
 })
 
-describe('the first example of a README runs', () => {
-  test.each(['README.md', 'packages/core/README.md', 'packages/kysely/README.md', 'packages/prisma/README.md'])(
+/** Runs an example with `url` in the place of the addresses that it names. */
+async function runs(example: Example, url: string): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  const name = fileName(example).replace(/\.ts$/, '')
+  const code = await readFile(join(folder, `${name}.js`), 'utf8')
+  const file = join(folder, `${name}.run.js`)
+  await writeFile(file, code.replaceAll(/postgres:\/\/(?:localhost|primary|replica)\/shop/g, url))
+  return await run(process.execPath, [file], { env: { ...process.env, DATABASE_URL: url } })
+}
+
+test.each(['README.md', 'packages/core/README.md'])('the first example of %s runs', async (path) => {
+  const example = examples.find((one) => one.path === path)
+  if (example === undefined) throw new Error(`${path} has no example`)
+  const { stdout, stderr } = await runs(example, database.url)
+  expect(stdout).not.toBe('')
+  expect(stderr).toBe('')
+})
+
+describe('every example in the README of an adapter runs', () => {
+  const ofAdapters = examples.filter(({ path }) => /^packages\/(?:kysely|drizzle|prisma)\/README\.md$/.test(path))
+
+  test.each(ofAdapters.map((example) => [`${example.path}:${example.line}`, example] as const))(
     '%s',
-    async (path) => {
-      const example = examples.find((one) => one.path === path)
-      if (example === undefined) throw new Error(`${path} has no example`)
-      const env = { ...process.env, DATABASE_URL: database.url }
-      const { stdout, stderr } = await run(
-        process.execPath,
-        [join(folder, fileName(example).replace(/\.ts$/, '.js'))],
-        {
-          env,
-        },
-      )
-      expect(stdout).not.toBe('')
-      expect(stderr).toBe('')
+    async (_, example) => {
+      expect((await runs(example, shop.url)).stderr).toBe('')
     },
   )
+
+  test('of which each adapter has three or more, and the first one of each says something', async () => {
+    for (const adapter of ['kysely', 'drizzle', 'prisma']) {
+      const [first, ...others] = ofAdapters.filter(({ path }) => path.includes(adapter))
+      if (first === undefined) throw new Error(`the README for ${adapter} has no example`)
+      expect(others.length).toBeGreaterThanOrEqual(2)
+      expect((await runs(first, shop.url)).stdout).toContain('Ada')
+    }
+  })
 })
 
 describe('examples are found', () => {
