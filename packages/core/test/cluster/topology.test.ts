@@ -31,6 +31,16 @@ async function openWriter(cluster: FakeCluster): Promise<FakeServer> {
   return serverOf(cluster, await cluster.run(cluster.sight.topology.openWriter(), 25))
 }
 
+/** The first server has died, and the second was promoted in its place. */
+async function failedOver(cluster: FakeCluster): Promise<readonly [FakeServer, FakeServer]> {
+  const [first, second] = cluster.servers
+  await openWriter(cluster)
+  Object.assign(the(first), { isUp: false })
+  Object.assign(the(second), { standby: false, timeline: 2 })
+  expect(await openWriter(cluster)).toBe(second)
+  return [the(first), the(second)]
+}
+
 describe('who takes the writes', () => {
   test('the host that is not in recovery, wherever it is in the list: nobody is believed before he was asked', async () => {
     const cluster = watch(3)
@@ -121,11 +131,7 @@ describe('a failover', () => {
 
   test('the old primary comes back and believes in itself: it is seen, and never written to', async () => {
     const cluster = watch(2)
-    const [first, second] = cluster.servers
-    await openWriter(cluster)
-    the(first).isUp = false
-    Object.assign(the(second), { standby: false, timeline: 2 })
-    expect(await openWriter(cluster)).toBe(second)
+    const [first, second] = await failedOver(cluster)
     the(first).isUp = true
     await cluster.look()
     expect(await openWriter(cluster)).toBe(second)
@@ -171,11 +177,7 @@ describe('a failover', () => {
 
   test('an old primary that answers quickly does not cut short the wait for the new one', async () => {
     const cluster = watch(2)
-    const [first, second] = cluster.servers
-    await openWriter(cluster)
-    the(first).isUp = false
-    Object.assign(the(second), { standby: false, timeline: 2 })
-    expect(await openWriter(cluster)).toBe(second)
+    const [first, second] = await failedOver(cluster)
     the(first).isUp = true
     the(second).delayMs = 500
     expect((await cluster.run(cluster.sight.topology.find(), 25))?.where).toBe('db1:5432')
@@ -267,11 +269,7 @@ describe('a server of another database system', () => {
 
   test('is not taken for the primary while that is elsewhere: in its old place, after a failover', async () => {
     const cluster = watch(2)
-    const [first, second] = cluster.servers
-    await openWriter(cluster)
-    the(first).isUp = false
-    Object.assign(the(second), { standby: false, timeline: 2 })
-    expect(await openWriter(cluster)).toBe(second)
+    const [first, second] = await failedOver(cluster)
     Object.assign(the(first), { isUp: true, system: '7002', timeline: 7 })
     await cluster.look()
     expect(await openWriter(cluster)).toBe(second)
