@@ -56,20 +56,21 @@ const types: readonly (readonly [scalar: Scalar, oid: number, arrayOid: number, 
   ['Text', 142, 143, asText], // xml
 ]
 
-const columnTypes = new Map<number, ColumnType>([[1002, ColumnTypeEnum.CharacterArray]])
-const readers = new Map<number, Reader>([[1002, (text) => readArray(text, asText)]])
+const known = new Map<number, { readonly type: ColumnType; readonly read: Reader }>()
+const know = (oid: number, name: Name, read: Reader): unknown => known.set(oid, { type: ColumnTypeEnum[name], read })
 for (const [scalar, oid, arrayOid, read] of types) {
-  columnTypes.set(oid, ColumnTypeEnum[scalar]).set(arrayOid, ColumnTypeEnum[`${scalar}Array`])
-  readers.set(oid, read).set(arrayOid, (text) => readArray(text, read))
+  know(oid, scalar, read)
+  know(arrayOid, `${scalar}Array`, (text) => readArray(text, read))
 }
+know(1002, 'CharacterArray', (text) => readArray(text, asText)) // of "char", which is none by itself
 
 /** Types that PostgreSQL brings itself have numbers below this one; enums, domains and extensions have others. */
 const firstOfUser = 16_384
 
 /** What Prisma takes this type for; undefined when it cannot read it. A type of the user's is read as text. */
 export function columnType(oid: number): ColumnType | undefined {
-  return columnTypes.get(oid) ?? (oid >= firstOfUser ? ColumnTypeEnum.Text : undefined)
+  return known.get(oid)?.type ?? (oid >= firstOfUser ? ColumnTypeEnum.Text : undefined)
 }
 
 /** The parsers for statements of Prisma, in place of the pool's own. */
-export const prismaTypes: TypeParsers = { getTypeParser: (oid) => readers.get(oid) ?? asText }
+export const prismaTypes: TypeParsers = { getTypeParser: (oid) => known.get(oid)?.read ?? asText }

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.js'
-import { type Limit, type LimitReason, limitReached } from '../base/limit.js'
+import { type Limit, type LimitReason, limitOf, limitReached } from '../base/limit.js'
 import { causeChain } from '../errors/cause-chain.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
@@ -62,17 +62,13 @@ const lastWordMs = 50
 
 /** What `work` comes to, when that is soon: of a cancelled statement it is known whether it took effect. */
 async function lastWord<T>(work: Promise<T>, reached: LimitReason, clock: Clock, error: unknown): Promise<T> {
-  const over = Promise.withResolvers<never>()
-  const timer = clock.setTimer(lastWordMs, () => over.reject(error))
-  try {
-    return await Promise.race([work, over.promise])
-  } catch (last) {
-    for (const one of causeChain(last)) {
-      if (!(one instanceof OperationTimeoutError || one instanceof OperationAbortedError)) continue
-      throw one === last ? last : givenUp(reached, one.outcome, last)
-    }
-    throw error
-  } finally {
-    clock.clearTimer(timer)
+  const bound = limitOf({ timeoutMs: lastWordMs }, clock)
+  const [last] = await within(Promise.allSettled([work]), bound, clock).catch(() => [undefined])
+  if (last === undefined) throw error
+  if (last.status === 'fulfilled') return last.value
+  for (const one of causeChain(last.reason)) {
+    if (!(one instanceof OperationTimeoutError || one instanceof OperationAbortedError)) continue
+    throw one === last.reason ? one : givenUp(reached, one.outcome, last.reason)
   }
+  throw error
 }

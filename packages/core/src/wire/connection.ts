@@ -29,7 +29,6 @@ export class Connection {
   readonly #internals: ClientInternals
   readonly #clock: Clock
   readonly #pipeline: Pipeline<Connection>
-  #outbox: Outbox | undefined
   #closing = false
   #isTorn = false
   readonly #onLost = new Set<(cause: Error) => void>()
@@ -174,7 +173,7 @@ export class Connection {
   close(): Promise<void> {
     this.#closing = true
     if (this.lostWith !== undefined) return Promise.resolve()
-    this.#outbox?.write()
+    this.#pipeline.outbox?.write()
     return sayGoodbye(this.client, this.#clock, () => this.destroy())
   }
 
@@ -188,7 +187,7 @@ export class Connection {
     this.#isTorn = true
     // The server would notice a dead socket only when it has something to write to it.
     this.#pipeline.stopBackend()
-    this.#outbox?.discard()
+    this.#pipeline.outbox?.discard()
     leave(this.#internals.connection, this.#clock)
     this.#lose(new Error(tornDown))
   }
@@ -215,7 +214,6 @@ export class Connection {
     const outbox = new Outbox(protocol.stream, () => pipeline.next())
     const cache = new StatementCache(new StatementTexts(0), protocol, this.#clock)
     const tearDown = (): void => this.destroy()
-    this.#outbox = outbox
     pipeline.open({ outbox, cache, types: this.#internals._types, protocol, client: this.client, tearDown }, status)
     takeOver(protocol, pipeline)
   }

@@ -8,6 +8,7 @@ import { Canceller } from './canceller.js'
 import { Flight } from './flight.js'
 import { ForeignStatement } from './foreign-statement.js'
 import type { Operation, Wire } from './operation.js'
+import type { Outbox } from './outbox.js'
 import type { ClientInternals } from './pg-internals.js'
 import type { StatementObserver } from './statement-observer.js'
 import type { AnswerDesk, TransactionStatus } from './take-over.js'
@@ -61,6 +62,10 @@ export class Pipeline<Owner> implements AnswerDesk {
   get wire(): Wire {
     if (this.#wire === undefined) throw new Error('bug: a connection was used before it was open')
     return this.#wire
+  }
+  /** Undefined until the session is open. */
+  get outbox(): Outbox | undefined {
+    return this.#wire?.outbox
   }
   /** What the server said of its transaction at the last answer. */
   get status(): TransactionStatus {
@@ -149,8 +154,8 @@ export class Pipeline<Owner> implements AnswerDesk {
     const said = failure !== undefined && endsSession(failure) ? failure : undefined
     this.#lostWith = said ?? cause
     this.#canceller.stop()
-    this.#wire?.outbox.discard()
-    const writes = this.#wire?.outbox.writes ?? 0
+    this.outbox?.discard()
+    const writes = this.outbox?.writes ?? 0
     for (const operation of this.#flight.takeAll()) {
       // The server ended the session in the middle of the one that it was answering: those behind it have not run.
       if ((operation.postedAt === writes && !operation.isGuest) || (said !== undefined && operation !== head))
@@ -181,7 +186,7 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   #maySendSharing(): boolean {
     if (this.#canceller.isBusy || this.#flight.hasGivenUp) return false
-    return this.#flight.isEmpty || (this.#flight.isSharing && this.#wire?.outbox.isFull === false)
+    return this.#flight.isEmpty || (this.#flight.isSharing && this.outbox?.isFull === false)
   }
 
   #send(operation: Operation): void {
