@@ -7,7 +7,7 @@ import type { SourceFile } from './source-file.js'
  */
 const floors: readonly (readonly string[])[] = [
   ['base'],
-  ['errors'],
+  ['errors', 'sql'],
   ['policy', 'pool'],
   ['wire'],
   ['host'],

@@ -278,7 +278,7 @@ describe('names and sizes', () => {
     expect(wrongNames(core('a.ts', text))).toEqual([]),
   )
   test('a file of 301 lines is too long', () => {
-    const files = invented({ 'a.ts': '\n'.repeat(301), 'b.ts': '\n'.repeat(300) })
-    expect(longFiles(files)).toEqual(['a.ts has 301 lines: one concept a file, 300 lines at most'])
+    const files = invented({ 'a.ts': '\n'.repeat(601), 'b.ts': '\n'.repeat(600) })
+    expect(longFiles(files)).toEqual(['a.ts has 601 lines: one concept a file, 600 lines at most'])
   })
 })
