@@ -277,7 +277,7 @@ describe('names and sizes', () => {
   test.each(['interface Idle {}', 'type IO = string', 'class IsolationLevel {}'])('%s is fine', (text) =>
     expect(wrongNames(core('a.ts', text))).toEqual([]),
   )
-  test('a file of 301 lines is too long', () => {
+  test('a file of 601 lines is too long', () => {
     const files = invented({ 'a.ts': '\n'.repeat(601), 'b.ts': '\n'.repeat(600) })
     expect(longFiles(files)).toEqual(['a.ts has 601 lines: one concept a file, 600 lines at most'])
   })
