@@ -2,7 +2,6 @@ import type { Clock } from '../base/clock.js'
 import { type Limit, limitOf } from '../base/limit.js'
 import type { Random } from '../base/random.js'
 import { isAboutEncryption } from '../errors/classify.js'
-import { demandChannelBinding } from './channel-binding.js'
 import { type ClientConfig, clientConfig } from './client-config.js'
 import type { ConnectSettings, TargetSessionAttrs } from './connect-settings.js'
 import { Connection } from './connection.js'
@@ -102,7 +101,7 @@ export class Destination {
 
   #openWith(config: ClientConfig, signal: AbortSignal | undefined): Promise<Connection> {
     const isBound = this.#settings.channelBinding === 'require'
-    return Connection.open(config, this.#clock, signal, isBound ? demandChannelBinding : undefined)
+    return Connection.open(config, this.#clock, signal, isBound)
   }
 
   async #misfit(connection: Connection): Promise<string | undefined> {
