@@ -57,7 +57,8 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
     const watched = new HostWatch(where, { ...watching, role: 'replica', why: 'a read' }, environment)
     const reader = new Host(destination, limits, environment, watched, {
       resetMode: plan.resetMode,
-      statements: plan.statements,
+      // A read whose connection to a replica was lost is better off with the next replica.
+      statements: { ...plan.statements, isRepeatable: undefined },
       failsFast: true,
       share,
       // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.

@@ -9,6 +9,11 @@ export interface StatementOptions {
   readonly cacheSize: number
   /** How connections are shared; undefined for never. */
   readonly lanes: ResolvedLaneOptions | undefined
+  /**
+   * Whether a text only reads, so that it is sent once more when its connection is lost before the answer; undefined where
+   * nothing is.
+   */
+  readonly isRepeatable?: ((text: string) => boolean) | undefined
 }
 
 /** What a host is for, and how it keeps its connections. */

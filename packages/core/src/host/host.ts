@@ -79,7 +79,7 @@ export class Host {
       watch,
       purpose.share,
     )
-    this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements?.lanes)
+    this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements)
     watch.waiting = () => this.pool.waiting
     const { breaker } = watch
     if (breaker === undefined) return
@@ -256,7 +256,10 @@ export class Host {
       this.lanes.keep(connection)
       connection.observer = this.watch
       connection.onLost((cause) => {
-        if (!connection.isTornDown) this.watch.lost(connection, cause)
+        if (!connection.isTornDown) {
+          this.watch.lost(connection, cause)
+          this.pool.doubtIdle()
+        }
         this.pool.lost(connection)
       })
       this.onOpened?.(connection)
