@@ -7,9 +7,10 @@ export function leadingWords(text: string): string {
     space.exec(text)
     at = space.lastIndex
     if (text.startsWith('--', at)) {
-      const end = text.indexOf('\n', at)
-      if (end === -1) return ''
-      at = end
+      const lineEnd = /[\n\r]/g
+      lineEnd.lastIndex = at
+      if (!lineEnd.test(text)) return ''
+      at = lineEnd.lastIndex
     } else if (text.startsWith('/*', at)) at = endOfComment(text, at)
     else break
   }

@@ -83,8 +83,9 @@ export abstract class Exchange<Outcome> extends Operation {
   protected onComplete(_tag: CommandCompleteMessage | undefined): void {
     // Of no interest here.
   }
-  protected onCopyIn(_messages: Messages): void {
-    // Of no interest here.
+  protected onCopyIn(messages: Messages): void {
+    // The server waits for rows, and nobody has any. What was sent behind has been lost on it.
+    messages.breakOff(new Error('the server asked for the rows of a COPY, which this cannot give'))
   }
   protected onCopyData(_chunk: Buffer): void {
     // Of no interest here.

@@ -75,6 +75,8 @@ export class Statement extends Operation {
   #isBound = false
   /** Whether it failed over a value that its kept form may have had another type for. */
   #mayBeStale = false
+  /** Whether it was sent without Parse and Bind, so that no Sync ends it. */
+  #isSimpleQuery = false
   #result: ResultInternals | undefined
   /** All of them, once there are several. */
   #results: ResultInternals[] | undefined
@@ -115,7 +117,8 @@ export class Statement extends Operation {
     this.#parsers = this.#types ?? types
     this.#result = new ResultBase(this.#rowMode, this.#parsers)
     this.known ??= cache.texts.of(this.text)
-    if (this.#isSimple()) {
+    this.#isSimpleQuery = this.#isSimple()
+    if (this.#isSimpleQuery) {
       outbox.query(this.text)
       return
     }
@@ -280,8 +283,13 @@ export class Statement extends Operation {
     if (this.#mayBeStale || isStalePlan(error)) cache.forget(prepared, true)
   }
 
-  override handleCopyInResponse({ protocol }: Wire): void {
+  override handleCopyInResponse({ protocol, outbox }: Wire): void {
     protocol.sendCopyFail('No source stream defined') // as `pg` does
+    if (this.#isSimpleQuery) return
+    // The server passes over the Sync that was sent behind the statement, as it was waiting for rows by then.
+    // https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-COPY
+    outbox.sync()
+    outbox.post()
   }
 
   /** A text of several statements gives several results. */
