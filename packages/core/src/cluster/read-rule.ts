@@ -1,6 +1,6 @@
+import { isMark, type SqlToken, sqlTokens } from '../sql/tokens.js'
 import { isCalled } from './called.js'
 import { readFunctionNames, sameServerFunctionNames } from './read-functions.js'
-import { isMark, type SqlToken, sqlTokens } from './sql-tokens.js'
 
 /** What a pool's own functions are to the read rule. */
 export interface ReadRuleOptions {
