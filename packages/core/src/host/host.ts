@@ -59,7 +59,7 @@ export class Host {
     this.#destination = destination
     this.#limits = limits
     this.#hygiene = new Hygiene(purpose.resetMode ?? defaultResetMode, environment.clock)
-    this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0)
+    this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
     this.pool = new ResourcePool<Connection>(
       {
         where: destination.where,

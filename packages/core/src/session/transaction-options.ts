@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.js'
 import type { OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { BackoffOptions } from '../policy/backoff.js'
+import { settingMatters } from '../sql/meaning.js'
 import type { Prelude } from '../wire/statement.js'
 import { CommitProof, type CommitProofOptions } from './commit-proof.js'
 import { type LockKey, serverKeys } from './lock/lock-key.js'
@@ -99,7 +100,6 @@ export function beginPreludes(options: BeginOptions, proof?: CommitProof): Prelu
   if (isolation !== undefined) begin += ` isolation level ${isolation}`
   if (readOnly !== undefined) begin += readOnly ? ' read only' : ' read write'
   if (deferrable !== undefined) begin += deferrable ? ' deferrable' : ' not deferrable'
-  const preludes: Prelude[] = [{ text: begin }, ...(proof?.preludes() ?? [])]
   const local: [string, string][] = Object.entries(settings ?? {}).map(([name, value]) => [name, String(value)])
   if (options.statementTimeoutMs !== undefined)
     local.push(['statement_timeout', milliseconds('statementTimeoutMs', options.statementTimeoutMs)])
@@ -109,12 +109,20 @@ export function beginPreludes(options: BeginOptions, proof?: CommitProof): Prelu
     local.push(['idle_in_transaction_session_timeout', milliseconds('idleTimeoutMs', options.idleTimeoutMs)])
   }
   if (role !== undefined) local.push(['role', role])
+  const meaning = meaningOf(local)
+  const preludes: Prelude[] = [{ text: begin, meaning }, ...(proof?.preludes() ?? [])]
   for (const values of local) preludes.push({ text: 'select set_config($1, $2, true)', values })
   for (const { args } of options.locks === undefined ? [] : serverKeys(options.locks, undefined)) {
     const parameters = args.length === 1 ? '$1::bigint' : '$1::int, $2::int'
     preludes.push({ text: `select pg_advisory_xact_lock(${parameters})`, values: args })
   }
   return preludes
+}
+
+/** What a text means, and how a statement of it is prepared, hangs on these of them. */
+function meaningOf(settings: readonly (readonly [name: string, value: string])[]): string | undefined {
+  const mattering = settings.filter(([name]) => settingMatters(name))
+  return mattering.length === 0 ? undefined : JSON.stringify(mattering)
 }
 
 /** The server counts whole milliseconds, and takes 0 for 'never'. */

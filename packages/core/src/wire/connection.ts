@@ -10,7 +10,7 @@ import { Outbox } from './outbox.js'
 import type { ClientInternals, WireConnection } from './pg-internals.js'
 import { type LaneKeeper, Pipeline } from './pipeline.js'
 import type { QueryResult } from './query-result.js'
-import { RoleReports } from './server-role.js'
+import { type ParameterStatus, RoleReports } from './server-role.js'
 import type { Statement } from './statement.js'
 import { StatementCache } from './statement-cache.js'
 import type { StatementObserver } from './statement-observer.js'
@@ -31,6 +31,9 @@ export class Connection {
   readonly #pipeline: Pipeline<Connection>
   #closing = false
   #isTorn = false
+  /** Settings that the server reported while the session was opened. */
+  readonly #reported = new Map<string, string>()
+  #cache: StatementCache | undefined
   readonly #onLost = new Set<(cause: Error) => void>()
 
   private constructor(client: pg.Client, clock: Clock) {
@@ -40,6 +43,10 @@ export class Connection {
     this.#clock = clock
     this.#pipeline = new Pipeline<Connection>(this, this.#internals, clock, () => this.destroy())
     this.reports = new RoleReports(this.#internals.connection)
+    this.#internals.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
+      if (this.#cache === undefined) this.#reported.set(parameterName, parameterValue)
+      else this.#cache.reported(parameterName, parameterValue)
+    })
   }
 
   /**
@@ -213,6 +220,9 @@ export class Connection {
     const pipeline = this.#pipeline
     const outbox = new Outbox(protocol.stream, () => pipeline.next())
     const cache = new StatementCache(new StatementTexts(0), protocol, this.#clock)
+    for (const [name, value] of this.#reported) cache.reported(name, value)
+    this.#reported.clear()
+    this.#cache = cache
     const tearDown = (): void => this.destroy()
     pipeline.open({ outbox, cache, types: this.#internals._types, protocol, client: this.client, tearDown }, status)
     takeOver(protocol, pipeline)

@@ -108,6 +108,14 @@ export abstract class Exchange<Outcome> extends Operation {
     return this.#isSynced
   }
 
+  override get answering(): string {
+    return this.#ahead > 0 ? '' : this.statement
+  }
+  /** The text that is being answered, behind what goes ahead. */
+  protected get statement(): string {
+    return this.text
+  }
+
   override get result(): QueryResult {
     return this.outcome as unknown as QueryResult
   }
@@ -122,7 +130,8 @@ export abstract class Exchange<Outcome> extends Operation {
     const messages = this.#messagesTo(wire)
     this.#messages = messages
     try {
-      for (const { text, values } of this.#preludes) {
+      for (const { text, values, meaning } of this.#preludes) {
+        if (meaning !== undefined) wire.cache.enter(meaning)
         outbox.parse('', text)
         outbox.bind('', undefined, values)
         outbox.execute('', 0)

@@ -53,7 +53,8 @@ export class ForeignStatement extends Operation {
     else this.reject(error)
   }
 
-  override write({ outbox, client, protocol }: Wire): void {
+  override write({ outbox, cache, client, protocol }: Wire): void {
+    cache.guestText = this.#inner.text
     // What is in the outbox goes first.
     outbox.write()
     this.#connection = protocol

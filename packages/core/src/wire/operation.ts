@@ -69,6 +69,11 @@ export abstract class Operation {
     return undefined
   }
 
+  /** The text of the statement that is being answered; '' for one that only reads or writes rows, or is of the pool's own. */
+  get answering(): string {
+    return this.text
+  }
+
   /** Tells the caller: an error, or undefined when it has succeeded. Called once. */
   abstract answer(error: unknown): void
 

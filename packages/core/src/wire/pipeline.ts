@@ -154,6 +154,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     const said = failure !== undefined && endsSession(failure) ? failure : undefined
     this.#lostWith = said ?? cause
     this.#canceller.stop()
+    this.#wire?.cache.lost(this.#flight.all().map((operation) => operation.text))
     this.outbox?.discard()
     const writes = this.outbox?.writes ?? 0
     for (const operation of this.#flight.takeAll()) {
@@ -202,6 +203,8 @@ export class Pipeline<Owner> implements AnswerDesk {
     } catch (error) {
       if (outbox.writes === writes) {
         outbox.cutTo(start)
+        // What it would have begun with has not been sent either.
+        cache.ready(this.#status !== 'I')
         this.#answer(operation, error)
         this.keeper?.moved(undefined, 0)
       } else {

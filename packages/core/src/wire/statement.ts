@@ -42,6 +42,8 @@ export interface AheadConfig extends StatementConfig {
 export interface Prelude {
   readonly text: string
   readonly values?: readonly string[]
+  /** Of BEGIN: what of the transaction's role and settings decides what a text means, in any form that tells them apart. */
+  readonly meaning?: string | undefined
   /** Called with the columns of each row that it gives, as text. */
   readonly onRow?: (columns: readonly (string | null)[]) => void
   /** Called with the server's word for what it did, `COMMIT` or `ROLLBACK` say, once it is done. */
@@ -99,6 +101,14 @@ export class Statement extends Operation {
     return this.#name
   }
 
+  override get answering(): string {
+    return this.#ahead > 0 || this.#isAboutRows ? '' : this.text
+  }
+
+  get #isAboutRows(): boolean {
+    return this.known?.isPlain === true
+  }
+
   /** The result; as in `pg` an array of them when the text held several statements. */
   override get result(): QueryResult {
     return (this.#results ?? this.#result) as unknown as QueryResult
@@ -123,6 +133,7 @@ export class Statement extends Operation {
       return
     }
     for (const prelude of this.#preludes) {
+      if (prelude.meaning !== undefined) cache.enter(prelude.meaning)
       outbox.parse('', prelude.text)
       outbox.bind('', undefined, prelude.values)
       outbox.execute('', 0)
@@ -251,7 +262,7 @@ export class Statement extends Operation {
     }
   }
 
-  override handleCommandComplete(message: CommandCompleteMessage, { cache }: Wire): void {
+  override handleCommandComplete(message: CommandCompleteMessage): void {
     if (this.#ahead > 0) {
       this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
       this.#ahead -= 1
@@ -264,7 +275,6 @@ export class Statement extends Operation {
     result.command = tag.command
     result.oid = tag.oid
     result.rowCount = tag.rowCount
-    if (this.known?.setsSearchPath === true) cache.renewAll()
   }
 
   override handleError(error: Error, wire: Wire): void {
