@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Clock } from '../base/clock.js'
 import type { Limit, LimitReason } from '../base/limit.js'
+import { inNoContext } from '../base/no-context.js'
 import { endpointText } from './endpoint.js'
 import type { Exchange } from './exchange.js'
 import { ForeignStatement, type Submittable } from './foreign-statement.js'
@@ -53,11 +54,21 @@ export class Connection {
    * Connects and authenticates. `pg` closes what it opened when that fails. `signal` gives the attempt up; `prepare` sees
    * the wire while it is silent.
    */
-  static async open(
+  static open(
     config: pg.ClientConfig,
     clock: Clock,
     signal?: AbortSignal,
     prepare?: (wire: WireConnection) => void,
+  ): Promise<Connection> {
+    // It is for many callers: what its socket calls must not run in the context of the one who made it necessary.
+    return inNoContext(() => Connection.#open(config, clock, signal, prepare))
+  }
+
+  static async #open(
+    config: pg.ClientConfig,
+    clock: Clock,
+    signal: AbortSignal | undefined,
+    prepare: ((wire: WireConnection) => void) | undefined,
   ): Promise<Connection> {
     const client = new pg.Client(config)
     const connection = new Connection(client, clock)
@@ -180,7 +191,7 @@ export class Connection {
   close(): Promise<void> {
     this.#closing = true
     if (this.lostWith !== undefined) return Promise.resolve()
-    this.#pipeline.outbox?.write()
+    this.#pipeline.flush()
     return sayGoodbye(this.client, this.#clock, () => this.destroy())
   }
 

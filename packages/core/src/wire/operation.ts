@@ -84,6 +84,11 @@ export abstract class Operation {
    */
   abstract write(wire: Wire): void
 
+  /** What it has written is taken back: nothing of it is sent. */
+  unwritten(_wire: Wire): void {
+    // Of no interest here.
+  }
+
   /** Whether it failed over a prepared statement that the server has no more, or not in this form: nothing has run. */
   get isStale(): boolean {
     return false

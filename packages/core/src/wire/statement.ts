@@ -143,6 +143,10 @@ export class Statement extends Operation {
     outbox.sync()
   }
 
+  override unwritten({ cache }: Wire): void {
+    if (this.#bringsParse && this.#prepared !== undefined) cache.forget(this.#prepared, false)
+  }
+
   /** The protocol without parameters, which alone takes several statements, is used where nothing speaks for the other. */
   #isSimple(): boolean {
     if (this.#preludes.length > 0 || this.#portal !== undefined || this.#name) return false
