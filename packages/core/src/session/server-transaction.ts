@@ -3,7 +3,9 @@ import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '..
 import type { CommitFollower } from '../cluster/commit-follower.js'
 import { NotOnReplicaError } from '../errors/cluster-errors.js'
 import { givenUp } from '../errors/given-up.js'
+import { inheritOrigin } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
+import { sqlStateOf } from '../errors/sqlstate.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
 import type { Connection } from '../wire/connection.js'
@@ -81,6 +83,12 @@ export class ServerTransaction {
   get firstFailure(): unknown {
     return this.#firstFailure
   }
+  /** The same, unless the transaction is sound again: the callback itself has rolled back to a savepoint. */
+  get lastingFailure(): unknown {
+    const state = this.#state
+    const isSound = state.kind === 'open' && this.#begun && state.slot.resource.status === 'T'
+    return isSound && sqlStateOf(this.#firstFailure) !== undefined ? undefined : this.#firstFailure
+  }
   /** Whether the server will refuse every further statement: one has failed. */
   get isFailed(): boolean {
     return this.#state.kind === 'open' && this.#state.slot.resource.status === 'E'
@@ -105,7 +113,9 @@ export class ServerTransaction {
       throw refused
     }
     try {
-      return await this.#line.ask(config, tighter(limit, this.#limit))
+      const result = await this.#line.ask(config, tighter(limit, this.#limit))
+      if (this.#firstFailure !== undefined) this.#firstFailure = this.lastingFailure
+      return result
     } catch (error) {
       this.#firstFailure ??= error
       throw error
@@ -222,6 +232,7 @@ export class ServerTransaction {
     this.#state = { kind: 'open', slot }
     this.#stopListening = slot.resource.onLost((lostWith) => {
       const cause = new ConnectionLostError(true, { cause: lostWith })
+      inheritOrigin(cause, lostWith)
       this.#firstFailure ??= cause
       if (this.#state.kind !== 'open') return
       this.#finish('its connection was lost', cause)

@@ -1,5 +1,5 @@
 import type { OperationOptions } from '../base/limit.js'
-import { isInfrastructureError } from '../errors/classify.js'
+import { isOwnInfrastructureError } from '../errors/classify.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { withLimit } from './ambient-deadline.js'
 import type { SessionEnvironment } from './session-environment.js'
@@ -99,7 +99,12 @@ export class Fallback {
       await cache.set(key, { value, storedAt: clock.wallNow() } satisfies Stored, Math.max(ttlMs, staleIfErrorMs))
       return { value, stale: false, ageMs: 0, error: undefined }
     } catch (error) {
-      if (stored === undefined || ageMs > staleIfErrorMs || !isInfrastructureError(error)) throw error
+      if (
+        stored === undefined ||
+        ageMs > staleIfErrorMs ||
+        !isOwnInfrastructureError(error, this.#environment.host.environment)
+      )
+        throw error
       return { value: stored.value as T, stale: true, ageMs, error }
     }
   }
