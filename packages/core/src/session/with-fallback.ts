@@ -1,4 +1,4 @@
-import { type Limit, limitOf, limitReached, type OperationOptions, tighter } from '../base/limit.js'
+import { type Limit, limitOf, limitReached, type OperationOptions } from '../base/limit.js'
 import { isOwnInfrastructureError } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
@@ -68,6 +68,8 @@ type Landing =
 const defaultStaleIfErrorMs = 60_000
 /** How long a cache may take. One that is slower than a database is of no use before it. */
 const cacheBoundMs = 500
+/** Timers count whole milliseconds, and may be that much ahead of the clock. */
+const earlyMs = 2
 
 /**
  * Asks the database through `fn`, and gives its last good answer when the database cannot be asked: on errors of
@@ -122,7 +124,9 @@ export class Fallback {
     try {
       const keep = async (value: T): Promise<void> => {
         const kept: Stored = { value, storedAt: clock.wallNow() }
-        await this.#ask(cache, key, 'set', () => cache.set(key, kept, Math.max(ttlMs, staleIfErrorMs)), limit)
+        const set = (): unknown => cache.set(key, kept, Math.max(ttlMs, staleIfErrorMs))
+        // Whoever has the value has it, also when there is no time left to wait until it is kept.
+        await this.#ask(cache, key, 'set', set, limit).catch(() => undefined)
       }
       const value = await this.#fresh(key, cache, fn, limit, keep)
       return { value, stale: false, ageMs: 0, error: undefined }
@@ -184,7 +188,7 @@ export class Fallback {
       await keep(value)
       return value
     } catch (error) {
-      const isOver = limitReached(limit, host.environment.clock) !== undefined
+      const isOver = limit.signal?.aborted === true || host.environment.clock.now() >= limit.deadlineAt - earlyMs
       land(isOver ? { kind: 'leaderGone' } : { kind: 'failed', error })
       throw error
     }
@@ -220,7 +224,7 @@ export class Fallback {
     )
   }
 
-  /** Asks the cache, and takes whatever goes wrong there for no answer. */
+  /** Asks the cache, and takes whatever goes wrong there for no answer. Rejects only when the caller's limit is reached. */
   async #ask<R>(
     cache: FallbackCache,
     key: string,
@@ -228,17 +232,22 @@ export class Fallback {
     ask: () => R | PromiseLike<R>,
     limit: Limit,
   ): Promise<R | undefined> {
-    const { clock } = this.#environment.host.environment
-    try {
-      const answer = ask()
-      if (!isThenable(answer)) return answer as R
-      const bound = tighter(limitOf({ timeoutMs: cacheBoundMs }, clock), limit)
-      return await within(Promise.resolve(answer), bound, clock, 'unknown')
-    } catch (error) {
-      // A caller who has no more time, or no more interest, says nothing of the cache.
-      if (limitReached(limit, clock) === undefined) this.#report(cache, key, operation, error)
-      return undefined
+    const { environment } = this.#environment.host
+    const { clock } = environment
+    const failed = (error: unknown): undefined => {
+      this.#report(cache, key, operation, error)
     }
+    let answer: R | PromiseLike<R>
+    try {
+      answer = ask()
+      if (!isThenable(answer)) return answer
+    } catch (error) {
+      return failed(error)
+    }
+    const bounded = within(Promise.resolve(answer), limitOf({ timeoutMs: cacheBoundMs }, clock), clock, 'unknown')
+    return await within(bounded.catch(failed), limit, clock).catch((error: unknown) => {
+      throw ownedBy(error, environment)
+    })
   }
 
   #report(cache: FallbackCache, key: string, operation: 'get' | 'set', error: unknown): void {
@@ -254,7 +263,7 @@ function isLike(one: AmbientContext | undefined, other: AmbientContext | undefin
   return one?.reading === other?.reading && one?.causality === other?.causality
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+function isThenable<R>(value: R | PromiseLike<R>): value is PromiseLike<R> {
   return (
     value !== null &&
     (typeof value === 'object' || typeof value === 'function') &&
