@@ -52,6 +52,8 @@ export class ServerTransaction {
   #begun = false
   #stopListening: () => void = nothing
   #gaveBack = false
+  /** Why its limit ended it, once that has. */
+  #gaveUp: LimitReason | undefined
 
   /**
    * @param preludes BEGIN, and what holds for this transaction only
@@ -140,7 +142,7 @@ export class ServerTransaction {
    */
   async commit(): Promise<void> {
     const state = this.#state
-    if (this.isOver) throw this.closedError()
+    if (this.isOver) throw this.#overError()
     if (!this.#begun) {
       const failure = this.#firstFailure
       this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
@@ -166,16 +168,20 @@ export class ServerTransaction {
     }
   }
 
-  /** Rolls back whatever is open, and settles when the connection has been given back. Never rejects. */
-  async rollback(cause?: unknown): Promise<void> {
+  /**
+   * Rolls back whatever is open, and settles when the connection has been given back. Never rejects.
+   *
+   * @param reason the limit that ended it: what is under way is told so
+   */
+  async rollback(cause?: unknown, reason?: LimitReason): Promise<void> {
     const state = this.#state
     if (state.kind === 'unopened') this.#finish('rolled back', cause)
     if (state.kind !== 'open') return
     const { slot } = state
     const connection = slot.resource
     this.#finish('rolled back', cause)
-    this.#line.abandon(this.closedError())
-    connection.abandon({ kind: 'aborted', reason: this.closedError() })
+    this.#line.abandon(this.#overError())
+    connection.abandon(reason ?? { kind: 'aborted', reason: this.closedError() })
     const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
     try {
       await connection.whenQuiet()
@@ -227,7 +233,7 @@ export class ServerTransaction {
     const slot = await this.#source.take(bounds)
     if (this.#state.kind !== 'unopened') {
       this.#source.giveBack(slot)
-      throw this.closedError()
+      throw this.#overError()
     }
     this.#state = { kind: 'open', slot }
     this.#stopListening = slot.resource.onLost((lostWith) => {
@@ -254,9 +260,10 @@ export class ServerTransaction {
   #giveUp(reason: LimitReason): void {
     if (this.isOver) return
     const error = givenUp(reason, 'cancelled')
+    this.#gaveUp = reason
     this.#firstFailure ??= error
     this.#whenGivenUp(error)
-    void this.rollback(error)
+    void this.rollback(error, reason)
   }
 
   /**
@@ -280,7 +287,13 @@ export class ServerTransaction {
   }
 
   #assertUsable(): void {
-    if (this.isOver) throw this.closedError()
+    if (this.isOver) throw this.#overError()
+  }
+
+  /** What is told to whoever asks for something of it now: that its time is over, or that it is. */
+  #overError(): Error {
+    const reason = this.#gaveUp
+    return reason === undefined ? this.closedError() : givenUp(reason, 'cancelled')
   }
 
   /** That it is over, how, and through what. */
