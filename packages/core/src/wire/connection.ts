@@ -101,6 +101,10 @@ export class Connection {
   set keeper(keeper: LaneKeeper | undefined) {
     this.#pipeline.keeper = keeper
   }
+  /** Set by whoever opened it: whose errors are those that it makes; see `errors/origin.ts`. */
+  set belongsTo(owner: object) {
+    this.#pipeline.belongsTo = owner
+  }
   /** Process id of the backend. */
   get pid(): number {
     return this.#internals.processID ?? 0

@@ -2,6 +2,8 @@ import type { Clock } from '../base/clock.js'
 import { type Limit, type LimitReason, limitReached, unlimited, watchLimit } from '../base/limit.js'
 import { classify, endsSession } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
+import { LifeguardError } from '../errors/lifeguard-error.js'
+import { markOwn, markSurvived } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { markStalePlan } from '../errors/stale-plan.js'
 import { Canceller } from './canceller.js'
@@ -35,6 +37,8 @@ export interface LaneKeeper {
 export class Pipeline<Owner> implements AnswerDesk {
   observer: StatementObserver<Owner> | undefined
   keeper: LaneKeeper | undefined
+  /** Whose errors are those that come from here; see `errors/origin.ts`. */
+  belongsTo: object | undefined
   readonly #owner: Owner
   readonly #clock: Clock
   readonly #queue: Operation[] = []
@@ -146,6 +150,11 @@ export class Pipeline<Owner> implements AnswerDesk {
     if (!this.#flight.isEmpty) this.#canceller.stopBackend()
   }
 
+  /** The server has said that something failed. */
+  said(error: Error): void {
+    markOwn(error, this.belongsTo)
+  }
+
   /** An answer is complete. */
   ready(status: TransactionStatus): void {
     this.#status = status
@@ -164,6 +173,8 @@ export class Pipeline<Owner> implements AnswerDesk {
     const failure = head?.failure
     const said = failure !== undefined && endsSession(failure) ? failure : undefined
     this.#lostWith = said ?? cause
+    markOwn(this.#lostWith, this.belongsTo)
+    markOwn(cause, this.belongsTo)
     this.#canceller.stop()
     this.#wire?.cache.lost(this.#flight.all().map((operation) => operation.text))
     this.outbox?.discard()
@@ -274,6 +285,8 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   #settle(operation: Operation): void {
     const { failure, givenUp: reason } = operation
+    // The server is ready for more: what it said of this was an answer.
+    if (failure !== undefined) markSurvived(failure)
     if (operation.isAnswered) this.observer?.answeredLate()
     else if (failure === undefined) this.#answer(operation, undefined)
     else if (reason !== undefined) {
@@ -298,6 +311,8 @@ export class Pipeline<Owner> implements AnswerDesk {
   #answer(operation: Operation, error: unknown): void {
     if (operation.isAnswered) return
     operation.isAnswered = true
+    // Made here; what the server says is noted when it comes, and what the code of a caller throws is the caller's.
+    if (error instanceof LifeguardError) markOwn(error, this.belongsTo)
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
     if (this.observer !== undefined && !operation.isGuest) {

@@ -9,6 +9,8 @@ export interface AnswerDesk {
   /** The operation that is being answered; undefined for none, or while a guest has the connection. */
   readonly head: Operation | undefined
   readonly wire: Wire
+  /** The server has said that something failed, whoever it was for. */
+  said(error: Error): void
   ready(status: TransactionStatus): void
 }
 
@@ -60,6 +62,8 @@ export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
     cache.failed(head.answering)
     head.handleError(error, wire)
   })
+  // Before anybody else sees it.
+  protocol.prependListener('errorMessage', (error: Error) => desk.said(error))
   const theirs = protocol.listeners('readyForQuery') as Listener[]
   protocol.removeAllListeners('readyForQuery')
   protocol.on('readyForQuery', (message: { readonly status: TransactionStatus }) => {
