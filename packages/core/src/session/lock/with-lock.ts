@@ -38,8 +38,18 @@ export async function withLock<T>(
   fn: (lock: LockHandle) => Promise<T>,
   options: LockOptions = {},
 ): Promise<T> {
+  return await locked(environment, key, fn, options, checkLockOptions(options))
+}
+
+/** The same once the options are checked. */
+export async function locked<T>(
+  environment: LockEnvironment,
+  key: LockKey | readonly LockKey[],
+  fn: (lock: LockHandle) => Promise<T>,
+  options: LockOptions,
+  checked: CheckedLockOptions,
+): Promise<T> {
   assertFunction(fn)
-  const checked = checkLockOptions(options)
   const keys = serverKeys(key, options.namespace)
   const { ambient } = environment
   const held = ambient.current?.locks
@@ -101,14 +111,14 @@ export async function acquireLock(
 async function take(
   environment: LockEnvironment,
   keys: readonly ServerKey[],
-  { mode, waitMs, dedicated }: CheckedLockOptions,
+  checked: CheckedLockOptions,
   limit: Limit,
   whileHeld: Limit,
   holder: Holder,
 ): Promise<HeldGrant> {
   const holds = new Set(environment.ambient.current?.locks.keys())
   try {
-    const grant = await environment.grants.grant({ keys, mode, waitMs, dedicated, holds, limit, holder })
+    const grant = await environment.grants.grant({ keys, ...checked, holds, limit, holder })
     return new HeldGrant(environment, grant, whileHeld)
   } catch (error) {
     throw withCallersStack(error)
