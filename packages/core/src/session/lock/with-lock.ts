@@ -5,6 +5,7 @@ import { LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
 import type { SessionEnvironment } from '../session-environment.js'
+import type { Elections } from './elections.js'
 import type { HeldLock, LockHandle, LockMode } from './held-lock.js'
 import { HeldGrant, type Lock } from './lock.js'
 import type { LockGrants } from './lock-grants.js'
@@ -26,6 +27,8 @@ export type TryLockResult<T> = { readonly acquired: true; readonly value: T } | 
 export interface LockEnvironment extends SessionEnvironment {
   readonly grants: LockGrants
   readonly lockNames: LockNames
+  /** The candidacies that end with the pool. */
+  readonly elections: Elections
 }
 
 /**
