@@ -6,6 +6,7 @@ import { settingMatters } from '../sql/meaning.js'
 import type { Prelude } from '../wire/statement.js'
 import { CommitProof, type CommitProofOptions } from './commit-proof.js'
 import { type LockKey, serverKeys } from './lock/lock-key.js'
+import { transactionLocks } from './lock/lock-sql.js'
 
 /**
  * The levels of the SQL standard; PostgreSQL does the same for the first two.
@@ -45,7 +46,7 @@ export interface BeginOptions {
   /**
    * Advisory locks that are taken behind BEGIN and held until the end, each by the rules of `withLock`: names, numbers or
    * pairs, sorted. They travel with the first statement and cost no round trip, but nothing is locked before that. The
-   * wait is bounded by `lockTimeoutMs`, then SQLSTATE 55P03. Meant for 'read committed': under the stronger levels the
+   * wait is bounded by `lockTimeoutMs` alone, then SQLSTATE 55P03. Meant for 'read committed': under the stronger levels the
    * snapshot is as old as the wait, and does not show what the last holder wrote.
    */
   readonly locks?: LockKey | readonly LockKey[] | undefined
@@ -111,10 +112,14 @@ export function beginPreludes(options: BeginOptions, proof?: CommitProof): Prelu
   if (role !== undefined) local.push(['role', role])
   const meaning = meaningOf(local)
   const preludes: Prelude[] = [{ text: begin, meaning }, ...(proof?.preludes() ?? [])]
-  for (const values of local) preludes.push({ text: 'select set_config($1, $2, true)', values })
-  for (const { args } of options.locks === undefined ? [] : serverKeys(options.locks, undefined)) {
-    const parameters = args.length === 1 ? '$1::bigint' : '$1::int, $2::int'
-    preludes.push({ text: `select pg_advisory_xact_lock(${parameters})`, values: args })
+  for (const values of local)
+    preludes.push({ text: 'select pg_catalog.set_config($1::pg_catalog.text, $2::pg_catalog.text, true)', values })
+  if (options.locks !== undefined) {
+    const waitMs =
+      options.lockTimeoutMs === undefined || options.lockTimeoutMs === 0
+        ? Number.POSITIVE_INFINITY
+        : options.lockTimeoutMs
+    preludes.push(...transactionLocks(serverKeys(options.locks, undefined), 'exclusive', waitMs, ''))
   }
   return preludes
 }
