@@ -1,6 +1,7 @@
 import type { OperationOptions } from '../base/limit.js'
 import { isInfrastructureError } from '../errors/classify.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { withLimit } from './ambient-deadline.js'
 import type { SessionEnvironment } from './session-environment.js'
 
@@ -45,6 +46,13 @@ interface Stored {
 }
 
 const defaultStaleIfErrorMs = 60_000
+const names = optionNames<FallbackOptions>({
+  signal: true,
+  timeoutMs: true,
+  cache: true,
+  ttlMs: true,
+  staleIfErrorMs: true,
+})
 
 /**
  * Asks the database through `fn`, and gives its last good answer when the database cannot be asked: on errors of
@@ -60,6 +68,7 @@ export class Fallback {
   }
 
   get<T>(key: string, fn: () => Promise<T>, options: FallbackOptions): Promise<FallbackResult<T>> {
+    assertKnownOptions(options, names)
     const { staleIfErrorMs = defaultStaleIfErrorMs, ttlMs = 0, cache } = options
     for (const [name, value] of [
       ['ttlMs', ttlMs],

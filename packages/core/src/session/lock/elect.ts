@@ -2,6 +2,7 @@ import { tighter, unlimited } from '../../base/limit.js'
 import { sleep } from '../../base/sleep.js'
 import { classify } from '../../errors/classify.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
 import { fullJitter } from '../../policy/backoff.js'
 import type { LockHandle } from './held-lock.js'
 import type { HeldGrant } from './lock.js'
@@ -16,6 +17,8 @@ export interface ElectOptions {
   /** Called with every error that ended a term or kept the candidate from standing; the candidate stands again. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
+
+const names = optionNames<ElectOptions>({ namespace: true, signal: true, onError: true })
 
 /** A candidacy: it stands until it is stopped. */
 export interface Candidacy extends AsyncDisposable {
@@ -38,6 +41,7 @@ export function elect(
 ): Candidacy {
   if (typeof name !== 'string' || name === '') throw new InvalidOptionError('name', JSON.stringify(name), 'a name')
   if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  assertKnownOptions(options, names)
   const stopped = new AbortController()
   const { clock, random } = environment.host.environment
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([stopped.signal, options.signal])

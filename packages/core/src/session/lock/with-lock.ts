@@ -1,6 +1,7 @@
 import { type Limit, unlimited } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions } from '../../errors/known-options.js'
 import { LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
@@ -12,10 +13,13 @@ import { type LockKey, type ServerKey, serverKeys } from './lock-key.js'
 import type { LockNames } from './lock-names.js'
 import {
   type AcquireLockOptions,
+  acquireLockNames,
   type CheckedLockOptions,
   checkLockOptions,
   type LockOptions,
+  lockNames as lockOptionNames,
   type TryLockOptions,
+  tryLockNames,
 } from './lock-options.js'
 import { withTransactionLock } from './transaction-lock.js'
 
@@ -39,6 +43,7 @@ export async function withLock<T>(
   options: LockOptions = {},
 ): Promise<T> {
   assertFunction(fn)
+  assertKnownOptions(options, lockOptionNames)
   const checked = checkLockOptions(options)
   const keys = serverKeys(key, options.namespace)
   const { ambient } = environment
@@ -64,6 +69,7 @@ export async function tryWithLock<T>(
   options: TryLockOptions = {},
 ): Promise<TryLockResult<T>> {
   assertFunction(fn)
+  assertKnownOptions(options, tryLockNames)
   let entered = false
   try {
     const value = await withLock(
@@ -89,6 +95,7 @@ export async function acquireLock(
   key: LockKey | readonly LockKey[],
   options: AcquireLockOptions = {},
 ): Promise<Lock> {
+  assertKnownOptions(options, acquireLockNames)
   const { ambient } = environment
   const checked = checkLockOptions(options)
   const keys = serverKeys(key, options.namespace)

@@ -1,3 +1,4 @@
+import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
 import type { LockHandle } from './held-lock.js'
 import type { LockOptions } from './lock-options.js'
 import { type LockEnvironment, withLock } from './with-lock.js'
@@ -8,16 +9,25 @@ export interface MigrationLockOptions extends Omit<LockOptions, 'mode' | 'scope'
   readonly name?: string | undefined
 }
 
+const names = optionNames<MigrationLockOptions>({
+  signal: true,
+  timeoutMs: true,
+  waitMs: true,
+  namespace: true,
+  name: true,
+})
+
 /**
  * Runs `fn` in one process at a time: for deploys in which every instance starts with the migrations, with whatever
  * tool. The others wait, and then run theirs, which finds nothing left to do. The lock is on a session that is not in a
  * transaction, so that CREATE INDEX CONCURRENTLY does not wait for it.
  */
-export function withMigrationLock<T>(
+export async function withMigrationLock<T>(
   environment: LockEnvironment,
   fn: (lock: LockHandle) => Promise<T>,
   options: MigrationLockOptions = {},
 ): Promise<T> {
+  assertKnownOptions(options, names)
   const { name = 'migrations', ...rest } = options
-  return withLock(environment, name, fn, { ...rest, dedicated: true })
+  return await withLock(environment, name, fn, { ...rest, dedicated: true })
 }
