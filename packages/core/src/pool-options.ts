@@ -26,6 +26,7 @@ import { replicaSettings } from './replica-settings.js'
 import type { WatchOptions } from './watch-options.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
+import { assertReadableSwitches, assertSettings } from './wire/runtime-settings.js'
 
 /** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
 export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, ClusterOptions, WatchOptions {
@@ -135,11 +136,9 @@ export interface ResolvedPoolOptions {
 export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEnv = process.env): ResolvedPoolOptions {
   const values = mergeOptions(checkOptions(given), environment)
   const options = nest(values) as InMs<PoolOptions>
-  for (const [setting, value] of Object.entries(options.settings ?? {})) {
-    if (!['string', 'number', 'boolean'].includes(typeof value)) {
-      throw new InvalidOptionError(`settings.${setting}`, `of type ${typeof value}`, 'a text, a number or a boolean')
-    }
-  }
+  if (options.settings !== undefined) assertSettings('settings', options.settings)
+  const switches = values.get('options')
+  if (typeof switches === 'string') assertReadableSwitches('options', switches)
   const limits = { ...defaultPoolLimits, ...pick(options), overload: resolveOverload(options.overload) }
   assertSize({}, limits)
   const cluster = resolveClusterOptions(options)

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { unlimited } from '../base/limit.js'
 import type { Connection } from '../wire/connection.js'
+import { makeReadable } from '../wire/readable-session.js'
 import { Statement } from '../wire/statement.js'
 
 /**
@@ -77,6 +78,8 @@ export class Hygiene {
       }
       if (connection.isAlive && this.#mode === 'full') {
         await connection.run(new Statement({ text: resetText }), unlimited)
+        // Back are the settings of database and role.
+        await makeReadable(connection, unlimited)
       }
     } catch {
       // A connection that cannot be tidied up is of no use to anybody; its caller has long had an answer.

@@ -3,6 +3,7 @@ import { type Limit, type LimitReason, limitOf, limitReached } from '../base/lim
 import { causeChain } from '../errors/cause-chain.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { OperationAbortedError, OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import type { SessionEnvironment } from './session-environment.js'
@@ -14,6 +15,8 @@ export interface Deadline {
   /** Milliseconds that are left; never negative. */
   remainingMs(): number
 }
+
+const names = optionNames<{ readonly signal?: AbortSignal }>({ signal: true })
 
 /**
  * Runs `fn` with `timeoutMs` milliseconds for all that it does on the pool. Whatever runs inside gets the time that is
@@ -29,6 +32,7 @@ export async function withDeadline<T>(
   if (!(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
     throw new InvalidOptionError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
   }
+  assertKnownOptions(options, names)
   const limit = ambient.limitFor({ timeoutMs, signal: options.signal })
   return await withLimit({ ambient, host }, limit, fn)
 }

@@ -1,4 +1,5 @@
 import type { OperationOptions } from '../base/limit.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import type { Queryable } from './queryable.js'
 import { quoteIdentifier, quoteName } from './quote-name.js'
 import { versionedUpdate } from './versioned-update.js'
@@ -8,6 +9,8 @@ export interface UpdateVersionedOptions extends OperationOptions {
   /** The column that counts versions; an integer. @default 'version' */
   readonly versionColumn?: string | undefined
 }
+
+const names = optionNames<UpdateVersionedOptions>({ signal: true, timeoutMs: true, versionColumn: true })
 
 /**
  * Updates the row that has these key columns and still has this version, and counts the version up. Gives the row
@@ -22,6 +25,7 @@ export async function updateVersioned<Row = Record<string, unknown>>(
   changes: Readonly<Record<string, unknown>>,
   options: UpdateVersionedOptions = {},
 ): Promise<Row> {
+  assertKnownOptions(options, names)
   const { versionColumn = 'version', ...limits } = options
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
   return await versionedUpdate(update, async () => {

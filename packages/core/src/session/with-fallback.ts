@@ -2,6 +2,7 @@ import { type Limit, limitOf, limitReached, type OperationOptions } from '../bas
 import { isOwnInfrastructureError } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { ownedBy } from '../errors/origin.js'
 import type { AmbientContext } from './ambient.js'
 import { withLimit } from './ambient-deadline.js'
@@ -70,6 +71,13 @@ const defaultStaleIfErrorMs = 60_000
 const cacheBoundMs = 500
 /** Timers count whole milliseconds, and may be that much ahead of the clock. */
 const earlyMs = 2
+const names = optionNames<FallbackOptions>({
+  signal: true,
+  timeoutMs: true,
+  cache: true,
+  ttlMs: true,
+  staleIfErrorMs: true,
+})
 
 /**
  * Asks the database through `fn`, and gives its last good answer when the database cannot be asked: on errors of
@@ -88,6 +96,7 @@ export class Fallback {
   }
 
   get<T>(key: string, fn: () => Promise<T>, options: FallbackOptions): Promise<FallbackResult<T>> {
+    assertKnownOptions(options, names)
     const { staleIfErrorMs = defaultStaleIfErrorMs, ttlMs = 0, cache } = options
     for (const [name, value] of [
       ['ttlMs', ttlMs],

@@ -3,8 +3,9 @@ import { sleep } from '../base/sleep.js'
 import { classifyOwn } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { ownedBy } from '../errors/origin.js'
-import { type BackoffOptions, fullJitter } from '../policy/backoff.js'
+import { assertBackoff, type BackoffOptions, fullJitter } from '../policy/backoff.js'
 import type { SessionEnvironment } from './session-environment.js'
 
 /** How often, and how long, optimistic work is tried. */
@@ -26,6 +27,7 @@ export interface OptimisticAttempt {
 }
 
 const defaultAttempts = 5
+const names = optionNames<OptimisticRetryOptions>({ signal: true, timeoutMs: true, attempts: true, backoff: true })
 
 /**
  * Runs `fn` until it gets through without a VersionConflictError: read, decide, and write with `where version = ...`.
@@ -37,7 +39,9 @@ export async function withOptimisticRetry<T>(
   fn: (attempt: OptimisticAttempt) => Promise<T>,
   options: OptimisticRetryOptions = {},
 ): Promise<T> {
+  assertKnownOptions(options, names)
   const { attempts = defaultAttempts, backoff } = options
+  assertBackoff('backoff', backoff)
   if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
   if (!(Number.isInteger(attempts) && attempts >= 1)) {
     throw new InvalidOptionError('attempts', String(attempts), 'a whole number, 1 or more')

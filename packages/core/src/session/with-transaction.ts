@@ -18,7 +18,13 @@ import { withCallersStack } from './queryable.js'
 import { ServerTransaction } from './server-transaction.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { RetryReason, Transaction } from './transaction.js'
-import { beginPreludes, commitProof, type RetryOptions, type TransactionOptions } from './transaction-options.js'
+import {
+  assertTransactionOptions,
+  beginPreludes,
+  commitProof,
+  type RetryOptions,
+  type TransactionOptions,
+} from './transaction-options.js'
 import { TransactionScope } from './transaction-scope.js'
 
 /**
@@ -45,6 +51,7 @@ export async function withTransaction<T>(
 ): Promise<T> {
   if (typeof fn !== 'function')
     throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function that is given the transaction')
+  assertTransactionOptions(options)
   const { ambient, host } = environment
   const outer = ambient.current?.transaction
   if (outer !== undefined) {
@@ -57,9 +64,6 @@ export async function withTransaction<T>(
   const over = limitReached(limit, clock)
   if (over !== undefined) throw ownedBy(givenUp(over, 'not-sent'), host.environment)
   const retry: RetryOptions = options.retry === false ? { attempts: 1 } : (options.retry ?? {})
-  if (retry.attempts !== undefined && !(Number.isInteger(retry.attempts) && retry.attempts >= 1)) {
-    throw new InvalidOptionError('retry.attempts', String(retry.attempts), 'a whole number, 1 or more')
-  }
   const holder = { held: 0, parent: ambient.current?.holder }
   const call: Call<T> = {
     environment,

@@ -17,6 +17,7 @@ import { StatementCache } from './statement-cache.js'
 import type { StatementObserver } from './statement-observer.js'
 import { StatementTexts } from './statement-texts.js'
 import { type TransactionStatus, takeOver } from './take-over.js'
+import { ValueStyles } from './value-styles.js'
 
 export type { TransactionStatus }
 
@@ -25,6 +26,8 @@ export class Connection {
   readonly client: pg.Client
   /** What the server tells of its role in a cluster. */
   readonly reports: RoleReports
+  /** In which form it says that it writes values. */
+  readonly styles: ValueStyles
   /** Where it goes: the one of several endpoints that it was opened at, for people. */
   where: string
   readonly #internals: ClientInternals
@@ -48,6 +51,7 @@ export class Connection {
       if (this.#cache === undefined) this.#reported.set(parameterName, parameterValue)
       else this.#cache.reported(parameterName, parameterValue)
     })
+    this.styles = new ValueStyles(this.#internals.connection)
   }
 
   /**
