@@ -11,7 +11,7 @@ export interface UpdateVersionedOptions extends OperationOptions {
 
 /**
  * Updates the row that has these key columns and still has this version, and counts the version up. Gives the row
- * as it is now. The key must name one row: every row that it fits is changed.
+ * as it is now. The key must name one row: every row that it fits is changed. It takes values only.
  *
  * @throws VersionConflictError when no row has this key and this version: somebody else changed or deleted it
  */
@@ -24,13 +24,13 @@ export async function updateVersioned<Row = Record<string, unknown>>(
 ): Promise<Row> {
   const { versionColumn = 'version', ...limits } = options
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
-  return await versionedUpdate(update, async () => {
+  return await versionedUpdate(update, async (checked) => {
     const values: unknown[] = []
     const equalities = (pairs: object): string[] =>
       Object.entries(pairs).map(([name, value]) => `${quoteIdentifier(name)} = $${values.push(value)}`)
     const version = quoteIdentifier(versionColumn)
     const assignments = [...equalities(changes), `${version} = ${version} + 1`].join(', ')
-    const conditions = equalities(key).join(' and ')
+    const conditions = equalities(checked).join(' and ')
     const text = `update ${quoteName(table)} set ${assignments} where ${conditions} returning *`
     return (await on.query<Row>(text, values, limits)).rows
   })
