@@ -48,7 +48,7 @@ import { withCallersStack } from './session/queryable.js'
 import { type ReadOptions, read } from './session/read.js'
 import { streamBatches } from './session/stream.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
-import type { TransactionOptions } from './session/transaction-options.js'
+import type { IsolationLevel, TransactionOptions } from './session/transaction-options.js'
 import { type UpdateVersionedOptions, updateVersioned } from './session/update-versioned.js'
 import { Fallback, type FallbackOptions, type FallbackResult } from './session/with-fallback.js'
 import {
@@ -135,6 +135,10 @@ export class LifeguardPool extends Operations implements Pool {
 
   get context(): object | undefined {
     return this.#environment.ambient.current
+  }
+
+  get openIsolation(): IsolationLevel | undefined {
+    return this.#environment.ambient.current?.transaction?.begun.isolation
   }
 
   isReadOnly(text: string): boolean {
