@@ -1,28 +1,15 @@
-/** The first words of a statement in lower case, behind white space, comments (which nest) and parentheses. */
-export function leadingWords(text: string): string {
-  let at = 0
-  for (;;) {
-    const space = /[\s(;]*/y
-    space.lastIndex = at
-    space.exec(text)
-    at = space.lastIndex
-    if (text.startsWith('--', at)) {
-      const end = text.indexOf('\n', at)
-      if (end === -1) return ''
-      at = end
-    } else if (text.startsWith('/*', at)) at = endOfComment(text, at)
-    else break
-  }
-  return text.slice(at, at + 60).toLowerCase()
-}
+import { SqlLexer } from '../sql/tokens.js'
 
-function endOfComment(text: string, from: number): number {
-  const mark = /\/\*|\*\//g
-  mark.lastIndex = from
-  let depth = 0
-  for (let found = mark.exec(text); found !== null; found = mark.exec(text)) {
-    depth += found[0] === '/*' ? 1 : -1
-    if (depth === 0) return mark.lastIndex
+/** More words than any command needs to be known by. */
+const enoughWords = 4
+
+/** The first words of a statement in small letters, after white space, comments and parentheses. */
+export function leadingWords(text: string): string {
+  const lexer = new SqlLexer(text)
+  const words: string[] = []
+  while (words.length < enoughWords && lexer.next()) {
+    if (lexer.kind === 'word') words.push(lexer.text)
+    else if (words.length > 0 || !(lexer.isMark('(') || lexer.isMark(';'))) break
   }
-  return text.length
+  return words.join(' ')
 }

@@ -1,6 +1,7 @@
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/stale-plan.js'
+import type { TextEffects } from '../sql/text-effects.js'
 import { tagOf } from './command-tag.js'
-import { Operation, type Wire } from './operation.js'
+import { Operation, refuseCopy, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
   ResultBase,
@@ -95,6 +96,10 @@ export class Statement extends Operation {
 
   override get name(): string | undefined {
     return this.#name
+  }
+
+  override get effects(): TextEffects {
+    return this.known?.effects ?? super.effects
   }
 
   /** The result; as in `pg` an array of them when the text held several statements. */
@@ -280,8 +285,13 @@ export class Statement extends Operation {
     if (this.#mayBeStale || isStalePlan(error)) cache.forget(prepared, true)
   }
 
-  override handleCopyInResponse({ protocol }: Wire): void {
-    protocol.sendCopyFail('No source stream defined') // as `pg` does
+  /**
+   * COPY FROM STDIN has no source here. While it waits for data the server ignores Sync, so that the one that was sent
+   * with the statement is lost, and with it the answer. A Query needs none.
+   * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-COPY
+   */
+  override handleCopyInResponse(wire: Wire): void {
+    refuseCopy(wire, !this.#isSimple())
   }
 
   /** A text of several statements gives several results. */

@@ -10,6 +10,8 @@ export interface AnswerDesk {
   readonly head: Operation | undefined
   readonly wire: Wire
   ready(status: TransactionStatus): void
+  /** A command was done, in the words of the server. */
+  done(tag: string): void
 }
 
 /** A piece of a COPY, a view into the parser's buffer. */
@@ -28,7 +30,10 @@ export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
   const { wire } = desk
   const { cache } = wire
   // Among those of `pg`, for what guests do.
-  protocol.on('commandComplete', ({ text }: CommandCompleteMessage) => cache.done(text))
+  protocol.on('commandComplete', ({ text }: CommandCompleteMessage) => {
+    cache.done(text)
+    desk.done(text)
+  })
   const take = <M>(event: string, handle: (head: Operation, message: M) => void): void => {
     const theirs = protocol.listeners(event) as Listener[]
     protocol.removeAllListeners(event)
@@ -45,6 +50,7 @@ export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
   take<DataRowMessage>('dataRow', (head, { fields }) => head.handleDataRow(fields))
   take<CommandCompleteMessage>('commandComplete', (head, message) => {
     cache.done(message.text)
+    desk.done(message.text)
     head.handleCommandComplete(message, wire)
   })
   take('emptyQuery', (head) => head.handleEmptyQuery(wire))
