@@ -1,7 +1,7 @@
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { operationLimit } from './errors/operation-limit.js'
 import type { Listeners } from './session/listen/listeners.js'
-import type { SessionEnvironment } from './session/session-environment.js'
+import type { LockEnvironment } from './session/lock/with-lock.js'
 
 /**
  * How a pool is ended.
@@ -30,7 +30,7 @@ const defaultEndMs = 10_000
 
 /** The body of `pool.end`. */
 export async function endPool(
-  environment: SessionEnvironment,
+  environment: LockEnvironment,
   listeners: Listeners,
   options: EndOptions = {},
 ): Promise<void> {
@@ -46,6 +46,7 @@ export async function endPool(
     host.pool.endNow()
     cluster?.endNow()
   }
+  environment.elections.end(environment.ambient.current?.holder)
   if (mode === 'fast') endNow()
   // The replicas' pools go on until the primary's has ended, which can be undone until then.
   const ended = host.pool.end().then(() => cluster?.end())
