@@ -1,5 +1,6 @@
 import type { Limit, OperationOptions } from './base/limit.js'
 import { isReadOnlyText } from './cluster/read-rule.js'
+import { assertKnownOptions, limitNames, optionNames } from './errors/known-options.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { flushHosts, pauseHosts, resumeHosts } from './every-host.js'
 import { terminateSession } from './host/terminate-session.js'
@@ -47,7 +48,7 @@ import { withCallersStack } from './session/queryable.js'
 import { type ReadOptions, read } from './session/read.js'
 import { streamBatches } from './session/stream.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
-import type { TransactionOptions } from './session/transaction-options.js'
+import type { IsolationLevel, TransactionOptions } from './session/transaction-options.js'
 import { type UpdateVersionedOptions, updateVersioned } from './session/update-versioned.js'
 import { Fallback, type FallbackOptions, type FallbackResult } from './session/with-fallback.js'
 import {
@@ -60,6 +61,8 @@ import type { ExchangeConfig } from './wire/exchange.js'
 import type { PgPool } from './wire/pg-shapes.js'
 import type { QueryResult } from './wire/query-result.js'
 import type { StatementConfig } from './wire/statement.js'
+
+const sizeNames = optionNames<PoolSize>({ max: true, min: true })
 
 /** The pool: every method hands on to the function that does the work, with what the parts of the pool share. */
 export class LifeguardPool extends Operations implements Pool {
@@ -104,6 +107,7 @@ export class LifeguardPool extends Operations implements Pool {
   }
 
   async acquire(options?: OperationOptions): Promise<PooledConnection> {
+    assertKnownOptions(options, limitNames)
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
@@ -131,6 +135,10 @@ export class LifeguardPool extends Operations implements Pool {
 
   get context(): object | undefined {
     return this.#environment.ambient.current
+  }
+
+  get openIsolation(): IsolationLevel | undefined {
+    return this.#environment.ambient.current?.transaction?.begun.isolation
   }
 
   isReadOnly(text: string): boolean {
@@ -195,9 +203,10 @@ export class LifeguardPool extends Operations implements Pool {
     return withMigrationLock(this.#environment, fn, options)
   }
 
-  locks(options?: OperationOptions): Promise<LockListing[]> {
+  async locks(options?: OperationOptions): Promise<LockListing[]> {
+    assertKnownOptions(options, limitNames)
     const { host, lockNames, ambient } = this.#environment
-    return listLocks(host, lockNames, ambient.limitFor(options))
+    return await listLocks(host, lockNames, ambient.limitFor(options))
   }
 
   withOptimisticRetry<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, options?: OptimisticRetryOptions): Promise<T> {
@@ -280,6 +289,7 @@ export class LifeguardPool extends Operations implements Pool {
   }
 
   resize(size: PoolSize): void {
+    assertKnownOptions(size, sizeNames)
     const { pool } = this.#environment.host
     assertSize(size, pool)
     pool.resize(withoutUndefined(size))

@@ -1,4 +1,5 @@
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from './errors/known-options.js'
 import { operationLimit } from './errors/operation-limit.js'
 import type { Listeners } from './session/listen/listeners.js'
 import type { LockEnvironment } from './session/lock/with-lock.js'
@@ -27,6 +28,7 @@ export type EndOptions =
 
 /** How long `end` waits where nobody says how long. */
 const defaultEndMs = 10_000
+const names = optionNames<EndOptions>({ mode: true, timeoutMs: true })
 
 /** The body of `pool.end`. */
 export async function endPool(
@@ -34,6 +36,7 @@ export async function endPool(
   listeners: Listeners,
   options: EndOptions = {},
 ): Promise<void> {
+  assertKnownOptions(options, names)
   const { mode = 'gracefully', timeoutMs = defaultEndMs } = options
   if (mode !== 'gracefully' && mode !== 'fast') {
     throw new InvalidOptionError('mode', String(mode), 'gracefully, fast')

@@ -451,8 +451,15 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
           { name: 'x', version: 9 },
         ],
         [{ id: 1, version: 1, nonsense: 1 }, { name: 'x' }],
+        [{ id: sql`id`, version: 1 }, { name: 'x' }],
+        [{ id: item.id, version: 1 }, { name: 'x' }],
+        [{ id: 1, version: sql`version` }, { name: 'x' }],
+        [{ id: { not: 0 }, version: 1 }, { name: 'x' }],
+        [{ id: [1], version: 1 }, { name: 'x' }],
       ] as const) {
-        const error = await rejection(adapter.updateVersioned(db, item, key as { version: number }, changes as object))
+        const error = await rejection(
+          adapter.updateVersioned(db, item, key as unknown as { version: number }, changes as object),
+        )
         expect(error.code).toBe('LIFEGUARD_INVALID_OPTION')
       }
     })

@@ -37,7 +37,7 @@ describe('what travels ahead of the first statement', () => {
         settings: { 'app.tenant_id': "42'; drop table t; --", work_mem: '64MB', jit: false },
       }),
     ).toEqual([
-      { text: 'begin' },
+      { text: 'begin', meaning: '[["role","tenant"]]' },
       setLocal('app.tenant_id', "42'; drop table t; --"),
       setLocal('work_mem', '64MB'),
       setLocal('jit', 'false'),

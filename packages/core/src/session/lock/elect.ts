@@ -2,6 +2,7 @@ import { tighter, unlimited } from '../../base/limit.js'
 import { sleep } from '../../base/sleep.js'
 import { classify, isInfrastructureError } from '../../errors/classify.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
 import { PoolClosedError } from '../../errors/pool-errors.js'
 import { fullJitter } from '../../policy/backoff.js'
 import type { Holder } from '../../pool/waiter.js'
@@ -19,6 +20,8 @@ export interface ElectOptions {
   /** Called with every error that ended a term or kept the candidate from standing; the candidate stands again. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
+
+const names = optionNames<ElectOptions>({ namespace: true, signal: true, onError: true })
 
 /** A candidacy: it stands until it is stopped, or its pool ends. */
 export interface Candidacy extends AsyncDisposable {
@@ -44,6 +47,7 @@ export function elect(
 ): Candidacy {
   if (typeof name !== 'string' || name === '') throw new InvalidOptionError('name', JSON.stringify(name), 'a name')
   if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  assertKnownOptions(options, names)
   if (environment.host.pool.isEnding) throw new PoolClosedError('cannot stand for leader')
   const stopped = new AbortController()
   let isPoolEnding = false

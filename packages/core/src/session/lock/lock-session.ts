@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.js'
 import { type Limit, limitOf } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
+import { ownedBy } from '../../errors/origin.js'
 import { ConnectionLostError } from '../../errors/pool-errors.js'
 import type { ConnectionSlot, Host } from '../../host/host.js'
 import type { Connection } from '../../wire/connection.js'
@@ -94,7 +95,8 @@ export class LockSession implements Beating {
     try {
       if (this.#users > 1) await within(before, limit, this.#clock)
       if (!this.isUsable) {
-        throw new ConnectionLostError(false, { cause: this.connection.lostWith ?? new Error('it was given back') })
+        const cause = this.connection.lostWith ?? new Error('it was given back')
+        throw ownedBy(new ConnectionLostError(false, { cause }), this.#host.environment)
       }
       return await fn(this.connection)
     } finally {

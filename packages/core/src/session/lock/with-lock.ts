@@ -1,6 +1,7 @@
 import { type Limit, unlimited } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions } from '../../errors/known-options.js'
 import { LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
@@ -13,10 +14,13 @@ import { type LockKey, type ServerKey, serverKeys } from './lock-key.js'
 import type { LockNames } from './lock-names.js'
 import {
   type AcquireLockOptions,
+  acquireLockNames,
   type CheckedLockOptions,
   checkLockOptions,
   type LockOptions,
+  lockNames as lockOptionNames,
   type TryLockOptions,
+  tryLockNames,
 } from './lock-options.js'
 import { withTransactionLock } from './transaction-lock.js'
 
@@ -41,6 +45,7 @@ export async function withLock<T>(
   fn: (lock: LockHandle) => Promise<T>,
   options: LockOptions = {},
 ): Promise<T> {
+  assertKnownOptions(options, lockOptionNames)
   return await locked(environment, key, fn, options, checkLockOptions(options))
 }
 
@@ -77,6 +82,7 @@ export async function tryWithLock<T>(
   options: TryLockOptions = {},
 ): Promise<TryLockResult<T>> {
   assertFunction(fn)
+  assertKnownOptions(options, tryLockNames)
   let entered = false
   try {
     const value = await withLock(
@@ -102,6 +108,7 @@ export async function acquireLock(
   key: LockKey | readonly LockKey[],
   options: AcquireLockOptions = {},
 ): Promise<Lock> {
+  assertKnownOptions(options, acquireLockNames)
   const { ambient } = environment
   const checked = checkLockOptions(options)
   const keys = serverKeys(key, options.namespace)

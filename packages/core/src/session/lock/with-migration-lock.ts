@@ -1,3 +1,4 @@
+import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
 import type { LockHandle } from './held-lock.js'
 import { checkLockOptions, type LockOptions } from './lock-options.js'
 import { type LockEnvironment, locked } from './with-lock.js'
@@ -7,6 +8,14 @@ export interface MigrationLockOptions extends Omit<LockOptions, 'mode' | 'scope'
   /** One lock for each set of migrations. @default 'migrations' */
   readonly name?: string | undefined
 }
+
+const names = optionNames<MigrationLockOptions>({
+  signal: true,
+  timeoutMs: true,
+  waitMs: true,
+  namespace: true,
+  name: true,
+})
 
 /**
  * Runs `fn` in one process at a time: for deploys in which every instance starts with the migrations, with whatever
@@ -20,6 +29,7 @@ export async function withMigrationLock<T>(
   fn: (lock: LockHandle) => Promise<T>,
   options: MigrationLockOptions = {},
 ): Promise<T> {
+  assertKnownOptions(options, names)
   const { name = 'migrations', ...rest } = options
   const how = { ...rest, dedicated: true }
   return await locked(environment, name, fn, how, { ...checkLockOptions(how), waitsIdle: true })
