@@ -23,6 +23,7 @@ import { endedError } from './session/ended-transaction.js'
 import { executeJoined } from './session/execute-joined.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
+import { refusal } from './session/joined-session.js'
 import type { Listeners } from './session/listen/listeners.js'
 import type { ListenOptions, NotificationHandler, Subscription } from './session/listen/subscription.js'
 import { type Candidacy, type ElectOptions, elect } from './session/lock/elect.js'
@@ -60,6 +61,7 @@ import type { ExchangeConfig } from './wire/exchange.js'
 import type { PgPool } from './wire/pg-shapes.js'
 import type { QueryResult } from './wire/query-result.js'
 import type { StatementConfig } from './wire/statement.js'
+import { transactionControl } from './wire/transaction-control.js'
 
 /** The pool: every method hands on to the function that does the work, with what the parts of the pool share. */
 export class LifeguardPool extends Operations implements Pool {
@@ -147,6 +149,11 @@ export class LifeguardPool extends Operations implements Pool {
 
   beginInTurn(options?: ControlledTransactionOptions): Promise<ControlledTransaction> {
     return beginTransaction(this.#environment, options, true)
+  }
+
+  assertNoControl(text: string): void {
+    const control = transactionControl(text)
+    if (control !== undefined) throw refusal(control.kind)
   }
 
   terminateSession(pid: number): Promise<void> {
