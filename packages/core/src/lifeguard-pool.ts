@@ -1,5 +1,6 @@
 import type { Limit, OperationOptions } from './base/limit.js'
 import { isReadOnlyText } from './cluster/read-rule.js'
+import { assertKnownOptions, limitNames, optionNames } from './errors/known-options.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { flushHosts, pauseHosts, resumeHosts } from './every-host.js'
 import { terminateSession } from './host/terminate-session.js'
@@ -63,6 +64,8 @@ import type { QueryResult } from './wire/query-result.js'
 import type { StatementConfig } from './wire/statement.js'
 import { transactionControl } from './wire/transaction-control.js'
 
+const sizeNames = optionNames<PoolSize>({ max: true, min: true })
+
 /** The pool: every method hands on to the function that does the work, with what the parts of the pool share. */
 export class LifeguardPool extends Operations implements Pool {
   readonly name: string
@@ -106,6 +109,7 @@ export class LifeguardPool extends Operations implements Pool {
   }
 
   async acquire(options?: OperationOptions): Promise<PooledConnection> {
+    assertKnownOptions(options, limitNames)
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
@@ -206,9 +210,10 @@ export class LifeguardPool extends Operations implements Pool {
     return withMigrationLock(this.#environment, fn, options)
   }
 
-  locks(options?: OperationOptions): Promise<LockListing[]> {
+  async locks(options?: OperationOptions): Promise<LockListing[]> {
+    assertKnownOptions(options, limitNames)
     const { host, lockNames, ambient } = this.#environment
-    return listLocks(host, lockNames, ambient.limitFor(options))
+    return await listLocks(host, lockNames, ambient.limitFor(options))
   }
 
   withOptimisticRetry<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, options?: OptimisticRetryOptions): Promise<T> {
@@ -291,6 +296,7 @@ export class LifeguardPool extends Operations implements Pool {
   }
 
   resize(size: PoolSize): void {
+    assertKnownOptions(size, sizeNames)
     const { pool } = this.#environment.host
     assertSize(size, pool)
     pool.resize(withoutUndefined(size))

@@ -8,11 +8,12 @@ import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
 import type { Ambient, OpenTransaction } from './ambient.js'
 import { type Hook, type HookName, Hooks } from './hooks.js'
+import { assertFits } from './nested-options.js'
 import { Operations } from './operations.js'
 import type { ServerTransaction } from './server-transaction.js'
 import type { ControlledTransaction, RetryReason, Transaction } from './transaction.js'
 import { TransactionByHand } from './transaction-by-hand.js'
-import type { BeginOptions } from './transaction-options.js'
+import { assertTransactionOptions, type BeginOptions, type TransactionOptions } from './transaction-options.js'
 
 /** A nested level on the server. */
 interface Savepoint {
@@ -86,7 +87,10 @@ export class TransactionScope extends Operations implements OpenTransaction {
     return await this.server.query(config, bounds)
   }
 
-  async withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: OperationOptions): Promise<T> {
+  async withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    // All of it, so that what only the outermost can have is refused, and not dropped.
+    assertTransactionOptions(options)
+    assertFits(options, this)
     const inner = this.#innermost()
     if (inner !== this) return await inner.withTransaction(fn, options)
     if (this.#manual !== undefined) return await this.#manual.withTransaction(fn, options)
