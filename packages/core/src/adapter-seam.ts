@@ -44,6 +44,14 @@ export interface AdapterSeam {
   /** The isolation that the transaction around this code was begun with, undefined when none was asked for. @internal */
   readonly openIsolation: IsolationLevel | undefined
 
+  /**
+   * Refuses a text that begins or ends a transaction, for adapters that run it in one that the core ends.
+   *
+   * @throws InvalidOptionError
+   * @internal
+   */
+  assertNoControl(text: string): void
+
   /** The transaction to adopt, once; undefined when the ORM is to begin one of its own. @internal */
   takeAdopted(): Transaction | undefined
 }

@@ -24,6 +24,7 @@ import { endedError } from './session/ended-transaction.js'
 import { executeJoined } from './session/execute-joined.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
+import { refusal } from './session/joined-session.js'
 import type { Listeners } from './session/listen/listeners.js'
 import type { ListenOptions, NotificationHandler, Subscription } from './session/listen/subscription.js'
 import { type Candidacy, type ElectOptions, elect } from './session/lock/elect.js'
@@ -61,6 +62,7 @@ import type { ExchangeConfig } from './wire/exchange.js'
 import type { PgPool } from './wire/pg-shapes.js'
 import type { QueryResult } from './wire/query-result.js'
 import type { StatementConfig } from './wire/statement.js'
+import { transactionControl } from './wire/transaction-control.js'
 
 const sizeNames = optionNames<PoolSize>({ max: true, min: true })
 
@@ -151,6 +153,11 @@ export class LifeguardPool extends Operations implements Pool {
 
   beginInTurn(options?: ControlledTransactionOptions): Promise<ControlledTransaction> {
     return beginTransaction(this.#environment, options, true)
+  }
+
+  assertNoControl(text: string): void {
+    const control = transactionControl(text)
+    if (control !== undefined) throw refusal(control.kind)
   }
 
   terminateSession(pid: number): Promise<void> {
