@@ -32,6 +32,7 @@ export { assertKnownOptions, limitNames, type OptionNames, optionNames } from '.
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
 export { DeadlockError, LockLostError, LockTimeoutError, LockUnsupportedError } from './errors/lock-errors.js'
 export { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from './errors/operation-errors.js'
+export { inheritOrigin } from './errors/origin.js'
 export {
   AcquireTimeoutError,
   ConnectionLostError,

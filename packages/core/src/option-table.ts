@@ -55,6 +55,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   'lanes.maxDepth': count({ least: 1 }),
   'lanes.maxBytes': count({ least: 1 }),
   'lanes.slowAfterMs': duration(),
+  retryReads: flag(),
 
   // Connecting: wire/connect-options.ts
   connectionString: { ...text(), isSecret: true },

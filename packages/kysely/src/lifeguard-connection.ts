@@ -129,7 +129,7 @@ export class LifeguardConnection implements DatabaseConnection {
   }
 
   async collectSessionInfo(): Promise<void> {
-    const { rows } = await (await this.#queryable()).query<{ pid: number }>('select pg_backend_pid() as pid')
+    const { rows } = await (await this.#queryable()).query<{ pid: number }>('select pg_catalog.pg_backend_pid() as pid')
     this.#pid = rows[0]?.pid
   }
 

@@ -3,7 +3,9 @@ import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '..
 import type { CommitFollower } from '../cluster/commit-follower.js'
 import { NotOnReplicaError } from '../errors/cluster-errors.js'
 import { givenUp } from '../errors/given-up.js'
+import { inheritOrigin } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
+import { sqlStateOf } from '../errors/sqlstate.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
 import type { Connection } from '../wire/connection.js'
@@ -50,6 +52,8 @@ export class ServerTransaction {
   #begun = false
   #stopListening: () => void = nothing
   #gaveBack = false
+  /** Why its limit ended it, once that has. */
+  #gaveUp: LimitReason | undefined
 
   /**
    * @param preludes BEGIN, and what holds for this transaction only
@@ -81,6 +85,12 @@ export class ServerTransaction {
   get firstFailure(): unknown {
     return this.#firstFailure
   }
+  /** The same, unless the transaction is sound again: the callback itself has rolled back to a savepoint. */
+  get lastingFailure(): unknown {
+    const state = this.#state
+    const isSound = state.kind === 'open' && this.#begun && state.slot.resource.status === 'T'
+    return isSound && sqlStateOf(this.#firstFailure) !== undefined ? undefined : this.#firstFailure
+  }
   /** Whether the server will refuse every further statement: one has failed. */
   get isFailed(): boolean {
     return this.#state.kind === 'open' && this.#state.slot.resource.status === 'E'
@@ -105,7 +115,9 @@ export class ServerTransaction {
       throw refused
     }
     try {
-      return await this.#line.ask(config, tighter(limit, this.#limit))
+      const result = await this.#line.ask(config, tighter(limit, this.#limit))
+      if (this.#firstFailure !== undefined) this.#firstFailure = this.lastingFailure
+      return result
     } catch (error) {
       this.#firstFailure ??= error
       throw error
@@ -130,7 +142,7 @@ export class ServerTransaction {
    */
   async commit(): Promise<void> {
     const state = this.#state
-    if (this.isOver) throw this.closedError()
+    if (this.isOver) throw this.#overError()
     if (!this.#begun) {
       const failure = this.#firstFailure
       this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
@@ -156,16 +168,20 @@ export class ServerTransaction {
     }
   }
 
-  /** Rolls back whatever is open, and settles when the connection has been given back. Never rejects. */
-  async rollback(cause?: unknown): Promise<void> {
+  /**
+   * Rolls back whatever is open, and settles when the connection has been given back. Never rejects.
+   *
+   * @param reason the limit that ended it: what is under way is told so
+   */
+  async rollback(cause?: unknown, reason?: LimitReason): Promise<void> {
     const state = this.#state
     if (state.kind === 'unopened') this.#finish('rolled back', cause)
     if (state.kind !== 'open') return
     const { slot } = state
     const connection = slot.resource
     this.#finish('rolled back', cause)
-    this.#line.abandon(this.closedError())
-    connection.abandon({ kind: 'aborted', reason: this.closedError() })
+    this.#line.abandon(this.#overError())
+    connection.abandon(reason ?? { kind: 'aborted', reason: this.closedError() })
     const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
     try {
       await connection.whenQuiet()
@@ -217,11 +233,12 @@ export class ServerTransaction {
     const slot = await this.#source.take(bounds)
     if (this.#state.kind !== 'unopened') {
       this.#source.giveBack(slot)
-      throw this.closedError()
+      throw this.#overError()
     }
     this.#state = { kind: 'open', slot }
     this.#stopListening = slot.resource.onLost((lostWith) => {
       const cause = new ConnectionLostError(true, { cause: lostWith })
+      inheritOrigin(cause, lostWith)
       this.#firstFailure ??= cause
       if (this.#state.kind !== 'open') return
       this.#finish('its connection was lost', cause)
@@ -243,9 +260,10 @@ export class ServerTransaction {
   #giveUp(reason: LimitReason): void {
     if (this.isOver) return
     const error = givenUp(reason, 'cancelled')
+    this.#gaveUp = reason
     this.#firstFailure ??= error
     this.#whenGivenUp(error)
-    void this.rollback(error)
+    void this.rollback(error, reason)
   }
 
   /**
@@ -269,7 +287,13 @@ export class ServerTransaction {
   }
 
   #assertUsable(): void {
-    if (this.isOver) throw this.closedError()
+    if (this.isOver) throw this.#overError()
+  }
+
+  /** What is told to whoever asks for something of it now: that its time is over, or that it is. */
+  #overError(): Error {
+    const reason = this.#gaveUp
+    return reason === undefined ? this.closedError() : givenUp(reason, 'cancelled')
   }
 
   /** That it is over, how, and through what. */

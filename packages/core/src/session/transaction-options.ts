@@ -3,10 +3,12 @@ import type { OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { assertBackoff, type BackoffOptions } from '../policy/backoff.js'
+import { settingMatters } from '../sql/meaning.js'
 import { assertRole, assertSettings, longestServerMs } from '../wire/runtime-settings.js'
 import type { Prelude } from '../wire/statement.js'
 import { CommitProof, type CommitProofOptions } from './commit-proof.js'
 import { type LockKey, serverKeys } from './lock/lock-key.js'
+import { transactionLocks } from './lock/lock-sql.js'
 
 /**
  * The levels of the SQL standard; PostgreSQL does the same for the first two.
@@ -49,7 +51,7 @@ export interface BeginOptions {
   /**
    * Advisory locks that are taken behind BEGIN and held until the end, each by the rules of `withLock`: names, numbers or
    * pairs, sorted. They travel with the first statement and cost no round trip, but nothing is locked before that. The
-   * wait is bounded by `lockTimeoutMs`, then SQLSTATE 55P03. Meant for 'read committed': under the stronger levels the
+   * wait is bounded by `lockTimeoutMs` alone, then SQLSTATE 55P03. Meant for 'read committed': under the stronger levels the
    * snapshot is as old as the wait, and does not show what the last holder wrote.
    */
   readonly locks?: LockKey | readonly LockKey[] | undefined
@@ -163,7 +165,6 @@ export function beginPreludes(options: BeginOptions, proof?: CommitProof): Prelu
   if (isolation !== undefined) begin += ` isolation level ${isolation}`
   if (readOnly !== undefined) begin += readOnly ? ' read only' : ' read write'
   if (deferrable !== undefined) begin += deferrable ? ' deferrable' : ' not deferrable'
-  const preludes: Prelude[] = [{ text: begin }, ...(proof?.preludes() ?? [])]
   const local: [string, string][] = Object.entries(settings ?? {}).map(([name, value]) => [name, String(value)])
   if (options.statementTimeoutMs !== undefined)
     local.push(['statement_timeout', milliseconds('statementTimeoutMs', options.statementTimeoutMs)])
@@ -173,12 +174,24 @@ export function beginPreludes(options: BeginOptions, proof?: CommitProof): Prelu
     local.push(['idle_in_transaction_session_timeout', milliseconds('idleTimeoutMs', options.idleTimeoutMs)])
   }
   if (role !== undefined) local.push(['role', role])
-  for (const values of local) preludes.push({ text: 'select set_config($1, $2, true)', values })
-  for (const { args } of options.locks === undefined ? [] : serverKeys(options.locks, undefined)) {
-    const parameters = args.length === 1 ? '$1::bigint' : '$1::int, $2::int'
-    preludes.push({ text: `select pg_advisory_xact_lock(${parameters})`, values: args })
+  const meaning = meaningOf(local)
+  const preludes: Prelude[] = [{ text: begin, meaning }, ...(proof?.preludes() ?? [])]
+  for (const values of local)
+    preludes.push({ text: 'select pg_catalog.set_config($1::pg_catalog.text, $2::pg_catalog.text, true)', values })
+  if (options.locks !== undefined) {
+    const waitMs =
+      options.lockTimeoutMs === undefined || options.lockTimeoutMs === 0
+        ? Number.POSITIVE_INFINITY
+        : options.lockTimeoutMs
+    preludes.push(...transactionLocks(serverKeys(options.locks, undefined), 'exclusive', waitMs, ''))
   }
   return preludes
+}
+
+/** What a text means, and how a statement of it is prepared, hangs on these of them. */
+function meaningOf(settings: readonly (readonly [name: string, value: string])[]): string | undefined {
+  const mattering = settings.filter(([name]) => settingMatters(name))
+  return mattering.length === 0 ? undefined : JSON.stringify(mattering)
 }
 
 /** The server counts whole milliseconds, and takes 0 for 'never'. */

@@ -30,11 +30,12 @@ export async function updateVersioned<Row = Record<string, unknown>>(
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
   return await versionedUpdate(update, async () => {
     const values: unknown[] = []
-    const equalities = (pairs: object): string[] =>
-      Object.entries(pairs).map(([name, value]) => `${quoteIdentifier(name)} = $${values.push(value)}`)
+    const pairsOf = (pairs: object, sign: string): string[] =>
+      Object.entries(pairs).map(([name, value]) => `${quoteIdentifier(name)} ${sign} $${values.push(value)}`)
     const version = quoteIdentifier(versionColumn)
-    const assignments = [...equalities(changes), `${version} = ${version} + 1`].join(', ')
-    const conditions = equalities(key).join(' and ')
+    const assignments = [...pairsOf(changes, '='), `${version} = ${version} OPERATOR(pg_catalog.+) 1`].join(', ')
+    // An operator of somebody else's, which comes earlier in the search_path or fits better, is not found.
+    const conditions = pairsOf(key, 'OPERATOR(pg_catalog.=)').join(' and ')
     const text = `update ${quoteName(table)} set ${assignments} where ${conditions} returning *`
     return (await on.query<Row>(text, values, limits)).rows
   })

@@ -1,9 +1,10 @@
 import type { OperationOptions } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
-import { classify } from '../errors/classify.js'
+import { classifyOwn } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import { ownedBy } from '../errors/origin.js'
 import { assertBackoff, type BackoffOptions, fullJitter } from '../policy/backoff.js'
 import type { SessionEnvironment } from './session-environment.js'
 
@@ -51,7 +52,7 @@ export async function withOptimisticRetry<T>(
     try {
       return await within(run(fn, attempt), limit, clock, 'unknown')
     } catch (error) {
-      const kind = classify(error)
+      const kind = classifyOwn(error, host.environment)
       const again =
         kind === 'version-conflict' ||
         ((kind === 'conflict' || kind === 'deadlock') && ambient.current?.transaction === undefined)
@@ -60,7 +61,7 @@ export async function withOptimisticRetry<T>(
       counts.retries += 1
       events.emit('retry', () => ({ attempt, reason: kind, error, delayMs }))
       const reached = await sleep(delayMs, clock, limit)
-      if (reached !== undefined) throw givenUp(reached, 'cancelled', error)
+      if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), host.environment)
     }
   }
 }

@@ -1,8 +1,9 @@
 import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
-import { classify, type ErrorClass, isRetryableByDefault } from '../errors/classify.js'
+import { classifyOwn, type ErrorClass, isRetryableByDefault } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { ownedBy } from '../errors/origin.js'
 import { CommitUnknownError } from '../errors/transaction-errors.js'
 import { fullJitter } from '../policy/backoff.js'
 import type { Holder } from '../pool/waiter.js'
@@ -61,7 +62,7 @@ export async function withTransaction<T>(
   const { clock, random } = host.environment
   const limit = ambient.limitFor(options)
   const over = limitReached(limit, clock)
-  if (over !== undefined) throw givenUp(over, 'not-sent')
+  if (over !== undefined) throw ownedBy(givenUp(over, 'not-sent'), host.environment)
   const retry: RetryOptions = options.retry === false ? { attempts: 1 } : (options.retry ?? {})
   const holder = { held: 0, parent: ambient.current?.holder }
   const call: Call<T> = {
@@ -97,7 +98,7 @@ export async function withTransaction<T>(
         continue
       }
       await runHooks(environment, hooks, 'afterRollback')
-      throw givenUp(reached, 'cancelled', error)
+      throw ownedBy(givenUp(reached, 'cancelled', error), host.environment)
     }
     await runHooks(environment, hooks, outcome.kind === 'unknown' ? 'onUnknown' : 'afterRollback')
     throw error
@@ -155,9 +156,10 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     scope.close('rolled back')
     if (error instanceof CommitUnknownError) return { kind: 'unknown', error, hooks }
     // Late: the caller gets its answer now, and the rollback goes on behind its back.
-    if (late !== undefined) return { kind: 'late', error: late, hooks }
+    if (late !== undefined) return { kind: 'late', error: ownedBy(late, host.environment), hooks }
+    const failure = server.lastingFailure
     await server.rollback(error)
-    return { kind: 'undone', error, reason: reasonOf(error, server.firstFailure), hooks }
+    return { kind: 'undone', error, reason: reasonOf(error, failure, host.environment), hooks }
   }
 }
 
@@ -173,13 +175,16 @@ async function runHooks({ ambient, events }: SessionEnvironment, hooks: Hooks, n
 }
 
 /**
+ * Why an attempt has failed. Of what the callback throws only this pool's own errors are judged: what it does beside the
+ * database, such as a charge over HTTP, must not be done again because a socket of its own broke.
+ *
  * A callback may wrap the server's error in one of its own, or fail over what a failed statement did not give it. Once
  * the server has undone the transaction for the sake of others, that is the reason, whatever was thrown.
  */
-function reasonOf(error: unknown, firstFailure: unknown): ErrorClass {
-  const thrown = classify(error)
-  if (thrown !== 'user' || firstFailure === undefined) return thrown
-  const first = classify(firstFailure)
+function reasonOf(error: unknown, failure: unknown, owner: object): ErrorClass {
+  const thrown = classifyOwn(error, owner)
+  if (thrown !== 'user' || failure === undefined) return thrown
+  const first = classifyOwn(failure, owner)
   return isRetryableByDefault(first) || first === 'topology' ? first : thrown
 }
 

@@ -42,6 +42,10 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     return this.#items.map(({ result }) => result as QueryResult)
   }
 
+  protected override get statement(): string {
+    return this.#items[this.#answered]?.text ?? ''
+  }
+
   protected override begin(messages: Messages): void {
     for (const { result } of this.#items) result._types ??= messages.types
     this.#write(messages)

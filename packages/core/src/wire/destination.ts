@@ -129,7 +129,7 @@ export class Destination {
 }
 
 /** For servers that do not report it: PostgreSQL 13 and older, and some poolers. */
-const askRole = `select pg_is_in_recovery() as standby, current_setting('default_transaction_read_only') as readonly`
+const askRole = `select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.current_setting('default_transaction_read_only') as readonly`
 
 /** Every order equally likely. https://en.wikipedia.org/wiki/Fisher%E2%80%93Yates_shuffle */
 function shuffled<T>(list: readonly T[], random: Random): T[] {

@@ -83,8 +83,9 @@ export abstract class Exchange<Outcome> extends Operation {
   protected onComplete(_tag: CommandCompleteMessage | undefined): void {
     // Of no interest here.
   }
-  protected onCopyIn(_messages: Messages): void {
-    // Of no interest here.
+  protected onCopyIn(messages: Messages): void {
+    // The server waits for rows, and nobody has any. What was sent behind has been lost on it.
+    messages.breakOff(new Error('the server asked for the rows of a COPY, which this cannot give'))
   }
   protected onCopyData(_chunk: Buffer): void {
     // Of no interest here.
@@ -107,6 +108,14 @@ export abstract class Exchange<Outcome> extends Operation {
     return this.#isSynced
   }
 
+  override get answering(): string {
+    return this.#ahead > 0 ? '' : this.statement
+  }
+  /** The text that is being answered, behind what goes ahead. */
+  protected get statement(): string {
+    return this.text
+  }
+
   override get result(): QueryResult {
     return this.outcome as unknown as QueryResult
   }
@@ -120,17 +129,17 @@ export abstract class Exchange<Outcome> extends Operation {
     const { outbox } = wire
     const messages = this.#messagesTo(wire)
     this.#messages = messages
-    try {
-      for (const { text, values } of this.#preludes) {
-        outbox.parse('', text)
-        outbox.bind('', undefined, values)
-        outbox.execute('', 0)
-      }
-      this.begin(messages)
-    } catch (error) {
-      this.onError(error as Error)
-      throw error
+    for (const { text, values, meaning } of this.#preludes) {
+      if (meaning !== undefined) wire.cache.enter(meaning)
+      outbox.parse('', text)
+      outbox.bind('', undefined, values)
+      outbox.execute('', 0)
     }
+    this.begin(messages)
+  }
+
+  override unwritten(): void {
+    this.onError(new Error('it was not sent'))
   }
 
   /** What it takes from its source, or gives to its sink, is gone. */

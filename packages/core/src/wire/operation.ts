@@ -69,6 +69,11 @@ export abstract class Operation {
     return undefined
   }
 
+  /** The text of the statement that is being answered; '' for one that only reads or writes rows, or is of the pool's own. */
+  get answering(): string {
+    return this.text
+  }
+
   /** Tells the caller: an error, or undefined when it has succeeded. Called once. */
   abstract answer(error: unknown): void
 
@@ -78,6 +83,11 @@ export abstract class Operation {
    * @throws when it cannot be sent; then what it has put there is taken back
    */
   abstract write(wire: Wire): void
+
+  /** What it has written is taken back: nothing of it is sent. */
+  unwritten(_wire: Wire): void {
+    // Of no interest here.
+  }
 
   /** Whether it failed over a prepared statement that the server has no more, or not in this form: nothing has run. */
   get isStale(): boolean {

@@ -42,6 +42,8 @@ export interface AheadConfig extends StatementConfig {
 export interface Prelude {
   readonly text: string
   readonly values?: readonly string[]
+  /** Of BEGIN: what of the transaction's role and settings decides what a text means, in any form that tells them apart. */
+  readonly meaning?: string | undefined
   /** Called with the columns of each row that it gives, as text. */
   readonly onRow?: (columns: readonly (string | null)[]) => void
   /** Called with the server's word for what it did, `COMMIT` or `ROLLBACK` say, once it is done. */
@@ -75,6 +77,8 @@ export class Statement extends Operation {
   #isBound = false
   /** Whether it failed over a value that its kept form may have had another type for. */
   #mayBeStale = false
+  /** Whether it was sent without Parse and Bind, so that no Sync ends it. */
+  #isSimpleQuery = false
   #result: ResultInternals | undefined
   /** All of them, once there are several. */
   #results: ResultInternals[] | undefined
@@ -97,6 +101,14 @@ export class Statement extends Operation {
     return this.#name
   }
 
+  override get answering(): string {
+    return this.#ahead > 0 || this.#isAboutRows ? '' : this.text
+  }
+
+  get #isAboutRows(): boolean {
+    return this.known?.isPlain === true
+  }
+
   /** The result; as in `pg` an array of them when the text held several statements. */
   override get result(): QueryResult {
     return (this.#results ?? this.#result) as unknown as QueryResult
@@ -115,11 +127,13 @@ export class Statement extends Operation {
     this.#parsers = this.#types ?? types
     this.#result = new ResultBase(this.#rowMode, this.#parsers)
     this.known ??= cache.texts.of(this.text)
-    if (this.#isSimple()) {
+    this.#isSimpleQuery = this.#isSimple()
+    if (this.#isSimpleQuery) {
       outbox.query(this.text)
       return
     }
     for (const prelude of this.#preludes) {
+      if (prelude.meaning !== undefined) cache.enter(prelude.meaning)
       outbox.parse('', prelude.text)
       outbox.bind('', undefined, prelude.values)
       outbox.execute('', 0)
@@ -127,6 +141,10 @@ export class Statement extends Operation {
     if (this.#portal !== undefined) this.#fetch(wire, this.#portal)
     else this.#execute(wire)
     outbox.sync()
+  }
+
+  override unwritten({ cache }: Wire): void {
+    if (this.#bringsParse && this.#prepared !== undefined) cache.forget(this.#prepared, false)
   }
 
   /** The protocol without parameters, which alone takes several statements, is used where nothing speaks for the other. */
@@ -248,7 +266,7 @@ export class Statement extends Operation {
     }
   }
 
-  override handleCommandComplete(message: CommandCompleteMessage, { cache }: Wire): void {
+  override handleCommandComplete(message: CommandCompleteMessage): void {
     if (this.#ahead > 0) {
       this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
       this.#ahead -= 1
@@ -261,7 +279,6 @@ export class Statement extends Operation {
     result.command = tag.command
     result.oid = tag.oid
     result.rowCount = tag.rowCount
-    if (this.known?.setsSearchPath === true) cache.renewAll()
   }
 
   override handleError(error: Error, wire: Wire): void {
@@ -280,8 +297,13 @@ export class Statement extends Operation {
     if (this.#mayBeStale || isStalePlan(error)) cache.forget(prepared, true)
   }
 
-  override handleCopyInResponse({ protocol }: Wire): void {
+  override handleCopyInResponse({ protocol, outbox }: Wire): void {
     protocol.sendCopyFail('No source stream defined') // as `pg` does
+    if (this.#isSimpleQuery) return
+    // The server passes over the Sync that was sent behind the statement, as it was waiting for rows by then.
+    // https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-COPY
+    outbox.sync()
+    outbox.post()
   }
 
   /** A text of several statements gives several results. */

@@ -52,6 +52,8 @@ export interface CheckedLockOptions {
   readonly waitMs: number
   readonly mode: LockMode
   readonly dedicated: boolean
+  /** Who waits idles in between, and holds no snapshot, in place of standing in the server's queue. */
+  readonly waitsIdle?: boolean
 }
 
 /** @throws InvalidOptionError */

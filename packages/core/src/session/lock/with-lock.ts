@@ -6,6 +6,7 @@ import { LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
 import type { SessionEnvironment } from '../session-environment.js'
+import type { Elections } from './elections.js'
 import type { HeldLock, LockHandle, LockMode } from './held-lock.js'
 import { HeldGrant, type Lock } from './lock.js'
 import type { LockGrants } from './lock-grants.js'
@@ -30,6 +31,8 @@ export type TryLockResult<T> = { readonly acquired: true; readonly value: T } | 
 export interface LockEnvironment extends SessionEnvironment {
   readonly grants: LockGrants
   readonly lockNames: LockNames
+  /** The candidacies that end with the pool. */
+  readonly elections: Elections
 }
 
 /**
@@ -42,9 +45,19 @@ export async function withLock<T>(
   fn: (lock: LockHandle) => Promise<T>,
   options: LockOptions = {},
 ): Promise<T> {
-  assertFunction(fn)
   assertKnownOptions(options, lockOptionNames)
-  const checked = checkLockOptions(options)
+  return await locked(environment, key, fn, options, checkLockOptions(options))
+}
+
+/** The same once the options are checked. */
+export async function locked<T>(
+  environment: LockEnvironment,
+  key: LockKey | readonly LockKey[],
+  fn: (lock: LockHandle) => Promise<T>,
+  options: LockOptions,
+  checked: CheckedLockOptions,
+): Promise<T> {
+  assertFunction(fn)
   const keys = serverKeys(key, options.namespace)
   const { ambient } = environment
   const held = ambient.current?.locks
@@ -108,14 +121,14 @@ export async function acquireLock(
 async function take(
   environment: LockEnvironment,
   keys: readonly ServerKey[],
-  { mode, waitMs, dedicated }: CheckedLockOptions,
+  checked: CheckedLockOptions,
   limit: Limit,
   whileHeld: Limit,
   holder: Holder,
 ): Promise<HeldGrant> {
   const holds = new Set(environment.ambient.current?.locks.keys())
   try {
-    const grant = await environment.grants.grant({ keys, mode, waitMs, dedicated, holds, limit, holder })
+    const grant = await environment.grants.grant({ keys, ...checked, holds, limit, holder })
     return new HeldGrant(environment, grant, whileHeld)
   } catch (error) {
     throw withCallersStack(error)

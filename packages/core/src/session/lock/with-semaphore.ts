@@ -7,7 +7,7 @@ import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
 import type { LockHandle } from './held-lock.js'
 import { HeldGrant } from './lock.js'
-import { type ServerKey, serverKeys } from './lock-key.js'
+import { labelOfName, type ServerKey, serverKeys } from './lock-key.js'
 import { type CheckedLockOptions, checkLockOptions, type LockOptions } from './lock-options.js'
 import { holding, type LockEnvironment } from './with-lock.js'
 
@@ -49,7 +49,7 @@ export async function withSemaphore<T>(
   const limit = ambient.limitFor(options)
   const holder: Holder = { held: 0, parent: ambient.current?.holder }
   const places = Array.from({ length: permits }, (_, place) => serverKeys(`${name}#${place}`, options.namespace))
-  const label = `${JSON.stringify(name)} (${permits} places)`
+  const label = `${labelOfName(name)} (${permits} places)`
   const { lock, keys } = await takePlace(environment, places, label, checked, limit, holder)
   return await holding(environment, lock, keys, 'exclusive', limit, holder, fn)
 }
