@@ -46,8 +46,8 @@ async function running(pool: Pool, count: number): Promise<void> {
 }
 
 let pools = 0
-const named = (options: Parameters<typeof testPool>[1] = {}): Pool =>
-  testPool(database.url, { name: `retry-reads-${++pools}`, ...options })
+const named = (options: Parameters<typeof testPool>[1] = {}, url = database.url): Pool =>
+  testPool(url, { name: `retry-reads-${++pools}`, ...options })
 
 test('ten idle connections that were killed cost 20 reads nothing', async () => {
   const pool = named({ max: 10 })
@@ -91,7 +91,7 @@ test('a read behind others on a connection that they share is sent again, each w
 
 test('a socket that is cut is no other thing than a killed backend', async () => {
   const proxy = await startFaultProxy({ target: database.url })
-  const pool = named({ max: 2, connectionString: proxy.urlFor(database.url) })
+  const pool = named({ max: 2 }, proxy.urlFor(database.url))
   const read = pool.query('select pg_sleep(0.5) is null as no')
   await running(pool, 1)
   proxy.cut()
