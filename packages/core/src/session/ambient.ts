@@ -96,6 +96,14 @@ export class Ambient {
     }
     return this.#storage.run(context, fn)
   }
+
+  /**
+   * Runs `fn` in no context of this pool at all: for what outlives its caller, such as elections, subscriptions, watches,
+   * timers and the opening of connections. Nothing of the caller's transaction, locks, deadline, reads or batch is left.
+   */
+  exit<T>(fn: () => T): T {
+    return this.#storage.run(undefined, fn)
+  }
 }
 
 const noLocks: ReadonlyMap<string, HeldLock> = new Map()

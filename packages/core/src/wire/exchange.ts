@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { Operation, type Wire } from './operation.js'
+import { Operation, refuseCopy, type Wire } from './operation.js'
 import type { CommandCompleteMessage, Field, RowDescriptionMessage, TypeParsers } from './pg-internals.js'
 import type { QueryResult } from './query-result.js'
 import { type Prelude, Statement, type StatementConfig } from './statement.js'
@@ -84,8 +84,9 @@ export abstract class Exchange<Outcome> extends Operation {
   protected onComplete(_tag: CommandCompleteMessage | undefined): void {
     // Of no interest here.
   }
-  protected onCopyIn(_messages: Messages): void {
-    // Of no interest here.
+  /** The server wants data for COPY FROM STDIN. Returns false when there is none: then that is refused. */
+  protected onCopyIn(_messages: Messages): boolean {
+    return false
   }
   protected onCopyData(_chunk: Buffer): void {
     // Of no interest here.
@@ -108,6 +109,14 @@ export abstract class Exchange<Outcome> extends Operation {
     return this.#isSynced
   }
 
+  override get answering(): string {
+    return this.#ahead > 0 ? '' : this.statement
+  }
+  /** The text that is being answered, behind what goes ahead. */
+  protected get statement(): string {
+    return this.text
+  }
+
   override get result(): QueryResult {
     return this.outcome as unknown as QueryResult
   }
@@ -121,7 +130,8 @@ export abstract class Exchange<Outcome> extends Operation {
     const { outbox } = wire
     const messages = this.#messagesTo(wire)
     this.#messages = messages
-    for (const { text, values } of this.#preludes) {
+    for (const { text, values, meaning } of this.#preludes) {
+      if (meaning !== undefined) wire.cache.enter(meaning)
       outbox.parse('', text)
       outbox.bind('', undefined, values)
       outbox.execute('', 0)
@@ -169,8 +179,9 @@ export abstract class Exchange<Outcome> extends Operation {
     }
   }
 
-  override handleCopyInResponse(): void {
-    if (this.#messages !== undefined) this.onCopyIn(this.#messages)
+  override handleCopyInResponse(wire: Wire): void {
+    // A Sync that was sent before is not heard in the midst of a COPY.
+    if (this.#messages === undefined || !this.onCopyIn(this.#messages)) refuseCopy(wire, this.#isSynced)
   }
 
   override handleCopyData(chunk: Buffer): void {

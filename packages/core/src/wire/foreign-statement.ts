@@ -35,7 +35,7 @@ export class ForeignStatement extends Operation {
   reject: (error: unknown) => void = nothing
 
   constructor(inner: Submittable) {
-    super()
+    super(typeof inner.text === 'string' ? inner.text : '')
     this.isGuest = true
     this.#inner = inner
     this.#ear = new Ear(inner, (error, wasSent) => {
@@ -66,7 +66,8 @@ export class ForeignStatement extends Operation {
     }
   }
 
-  override write({ outbox, client, protocol }: Wire): void {
+  override write({ outbox, cache, client, protocol }: Wire): void {
+    cache.guestText = this.#inner.text
     // What is in the outbox goes first.
     outbox.write()
     this.#connection = protocol

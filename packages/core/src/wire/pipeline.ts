@@ -2,6 +2,8 @@ import type { Clock } from '../base/clock.js'
 import { type Limit, type LimitReason, limitReached, unlimited, watchLimit } from '../base/limit.js'
 import { classify, endsSession } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
+import { LifeguardError } from '../errors/lifeguard-error.js'
+import { markOwn, markSurvived } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { markStalePlan } from '../errors/stale-plan.js'
@@ -36,6 +38,8 @@ export interface LaneKeeper {
 export class Pipeline<Owner> implements AnswerDesk {
   observer: StatementObserver<Owner> | undefined
   keeper: LaneKeeper | undefined
+  /** Whose errors are those that come from here; see `errors/origin.ts`. */
+  belongsTo: object | undefined
   readonly #owner: Owner
   readonly #clock: Clock
   readonly #queue: Operation[] = []
@@ -45,6 +49,8 @@ export class Pipeline<Owner> implements AnswerDesk {
   #status: TransactionStatus = 'I'
   #lostWith: Error | undefined
   readonly #onQuiet: (() => void)[] = []
+  /** While somebody wants to know: the words of the server that end transactions, or go back in them. */
+  endings: string[] | undefined
   /**
    * The operation whose messages are being written now. The values of its caller are asked for their text meanwhile, and
    * their code may do anything: ask this very pool, abort, end the connection. Nothing else is written until it is done.
@@ -151,6 +157,17 @@ export class Pipeline<Owner> implements AnswerDesk {
     if (!this.#flight.isEmpty) this.#canceller.stopBackend()
   }
 
+  /** The server has done a command. */
+  done(tag: string): void {
+    if (this.endings === undefined) return
+    if (tag === 'COMMIT' || tag === 'ROLLBACK' || tag === 'PREPARE TRANSACTION') this.endings.push(tag)
+  }
+
+  /** The server has said that something failed. */
+  said(error: Error): void {
+    markOwn(error, this.belongsTo)
+  }
+
   /** An answer is complete. */
   ready(status: TransactionStatus): void {
     this.#status = status
@@ -172,7 +189,10 @@ export class Pipeline<Owner> implements AnswerDesk {
     const failure = head?.failure
     const said = failure !== undefined && endsSession(failure) ? failure : undefined
     this.#lostWith = said ?? cause
+    markOwn(this.#lostWith, this.belongsTo)
+    markOwn(cause, this.belongsTo)
     this.#canceller.stop()
+    this.#wire?.cache.lost(this.#flight.all().map((operation) => operation.text))
     this.outbox?.discard()
     const writes = this.outbox?.writes ?? 0
     for (const operation of this.#flight.takeAll()) {
@@ -239,6 +259,8 @@ export class Pipeline<Owner> implements AnswerDesk {
       operation.unwritten(wire)
       if (!hasLeft) {
         if (outbox.writes === writes) outbox.cutTo(start)
+        // What it would have begun with has not been sent either.
+        cache.ready(this.#status !== 'I')
         this.#answer(operation, error)
         this.keeper?.moved(undefined, 0)
       } else {
@@ -279,11 +301,17 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   #settle(operation: Operation): void {
     const { failure, givenUp: reason } = operation
+    // The server is ready for more: what it said of this was an answer.
+    if (failure !== undefined) markSurvived(failure)
     if (operation.isAnswered) this.observer?.answeredLate()
     else if (failure === undefined) this.#answer(operation, undefined)
     else if (reason !== undefined) {
-      const isUndone = classify(failure) === 'cancelled' || (operation.isStale && this.#status === 'I')
-      this.#answer(operation, isUndone ? givenUp(reason, 'cancelled', failure) : failure)
+      const isUndone = this.#isUndoneByCancel(operation, failure) || (operation.isStale && this.#status === 'I')
+      const isUnknown = !isUndone && classify(failure) === 'cancelled'
+      this.#answer(
+        operation,
+        isUndone || isUnknown ? givenUp(reason, isUndone ? 'cancelled' : 'unknown', failure) : failure,
+      )
     } else if (this.#isUndoneForNothing(operation, failure)) {
       operation.reset()
       this.#queue.unshift(operation)
@@ -297,12 +325,25 @@ export class Pipeline<Owner> implements AnswerDesk {
   #isUndoneForNothing(operation: Operation, failure: Error): boolean {
     if (operation.isAnswered || operation.reruns >= mostReruns || this.#status !== 'I') return false
     if (!operation.mayRunAgain) return false
-    return operation.isStale || operation.mayBeStale || (operation.isExposed && classify(failure) === 'cancelled')
+    if (operation.isStale || operation.mayBeStale) return true
+    return operation.isExposed && this.#isUndoneByCancel(operation, failure)
+  }
+
+  /**
+   * Whether a cancel has undone all of it. What commits by itself can only do so outside of a transaction; in one that
+   * has failed with it, nothing but its own COMMIT could have.
+   */
+  #isUndoneByCancel(operation: Operation, failure: Error): boolean {
+    if (classify(failure) !== 'cancelled') return false
+    const { effects } = operation
+    return this.#status === 'I' ? !effects.commitsByItself : !effects.endsTransaction
   }
 
   #answer(operation: Operation, error: unknown): void {
     if (operation.isAnswered) return
     operation.isAnswered = true
+    // Made here; what the server says is noted when it comes, and what the code of a caller throws is the caller's.
+    if (error instanceof LifeguardError) markOwn(error, this.belongsTo)
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
     if (this.observer !== undefined && !operation.isGuest) {

@@ -1,7 +1,8 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { InvalidOptionError, type ListenGap, type Pool } from '../../src/index.js'
+import { InvalidOptionError, type ListenGap, type Pool, type Subscription } from '../../src/index.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
@@ -88,6 +89,27 @@ describe('listen', () => {
     await eventually('the handler is through', () => counts.length === 2)
     expect(counts).toEqual([undefined, { n: 1 }])
     await subscription.unlisten()
+  })
+
+  test('leaves all that is open around it, while its handlers stay in the context of the caller', async () => {
+    const request = new AsyncLocalStorage<string>()
+    const seen: unknown[] = []
+    const handler = (): void => void seen.push([pool.context, request.getStore()])
+    const listening = (): Promise<Subscription> => pool.listen('news', handler)
+    const around: Readonly<Record<string, (fn: () => Promise<Subscription>) => Promise<Subscription>>> = {
+      read: (fn) => pool.read(fn),
+      causality: (fn) => pool.withCausality(undefined, fn),
+      deadline: (fn) => pool.withDeadline(60_000, fn),
+      lock: (fn) => pool.withLock('job', fn),
+      transaction: (fn) => pool.withTransaction(fn),
+    }
+    for (const [name, within] of Object.entries(around)) {
+      await using _ = await request.run(name, () => within(listening))
+      seen.length = 0
+      await other.notify('news')
+      await eventually('it is heard', () => seen.length === 1)
+      expect(seen).toEqual([[undefined, name]])
+    }
   })
 
   test('ends with unlisten, once', async () => {

@@ -4,6 +4,7 @@ import { sleep } from '../../base/sleep.js'
 import { classify } from '../../errors/classify.js'
 import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions } from '../../errors/known-options.js'
 import { OperationTimeoutError } from '../../errors/operation-errors.js'
 import { ConnectionLostError, PoolClosedError } from '../../errors/pool-errors.js'
 import type { Host } from '../../host/host.js'
@@ -13,7 +14,13 @@ import { type NotificationMessage, onNotification } from '../../wire/notificatio
 import { Statement } from '../../wire/statement.js'
 import type { Ambient } from '../ambient.js'
 import { quoteIdentifier } from '../quote-name.js'
-import { channelsOf, type ListenOptions, type NotificationHandler, type Subscription } from './subscription.js'
+import {
+  channelsOf,
+  type ListenOptions,
+  listenNames,
+  type NotificationHandler,
+  type Subscription,
+} from './subscription.js'
 
 /** How the listening session is kept. */
 export interface ListenerLimits {
@@ -28,7 +35,7 @@ interface Entry {
   readonly channels: readonly string[]
   readonly handler: NotificationHandler
   readonly options: ListenOptions
-  /** Runs something in the context of the caller, but outside of its transaction, locks and deadline. */
+  /** Runs something in the context of the caller, but outside of all that the pool has open around it. */
   readonly detached: (fn: () => unknown) => unknown
   readonly live: PromiseWithResolvers<void>
   /** Whether it was ever listening: what it misses from then on is a gap. */
@@ -72,6 +79,7 @@ export class Listeners {
     handler: NotificationHandler,
     options: ListenOptions = {},
   ): Promise<Subscription> {
+    assertKnownOptions(options, listenNames)
     const channels = channelsOf(given)
     if (typeof handler !== 'function')
       throw new InvalidOptionError('the handler', `of type ${typeof handler}`, 'a function')
@@ -113,12 +121,8 @@ export class Listeners {
 
   #entry(channels: readonly string[], handler: NotificationHandler, options: ListenOptions): Entry {
     const asCaller = AsyncLocalStorage.snapshot()
-    const detached = (fn: () => unknown): unknown => asCaller(() => this.#detached(fn))
+    const detached = (fn: () => unknown): unknown => asCaller(() => this.#ambient.exit(fn))
     return { channels, handler, options, detached, live: Promise.withResolvers<void>(), isLive: false }
-  }
-
-  #detached<T>(fn: () => T): T {
-    return this.#ambient.run({ transaction: undefined, locks: new Map(), limit: unlimited, holder: undefined }, fn)
   }
 
   #remove(entry: Entry): boolean {
@@ -130,11 +134,13 @@ export class Listeners {
   #kick(): void {
     this.#change.resolve()
     if (this.#running !== undefined || this.#entries.size === 0) return
-    this.#running = this.#detached(() => this.#run()).finally(() => {
-      this.#running = undefined
-      // Somebody came while the last one was leaving.
-      if (this.#entries.size > 0) this.#kick()
-    })
+    this.#running = this.#ambient
+      .exit(() => this.#run())
+      .finally(() => {
+        this.#running = undefined
+        // Somebody came while the last one was leaving.
+        if (this.#entries.size > 0) this.#kick()
+      })
   }
 
   async #run(): Promise<void> {
