@@ -1,3 +1,4 @@
+import { isIP, type Socket } from 'node:net'
 import type { Clock } from '../base/clock.js'
 import { inNoContext } from '../base/no-context.js'
 import { type ClientInternals, ConnectionBase } from './pg-internals.js'
@@ -15,8 +16,10 @@ export function cancelBackend(client: ClientInternals, clock: Clock, timeoutMs: 
 }
 
 function cancel(client: ClientInternals, clock: Clock, timeoutMs: number): Promise<boolean> {
-  const { processID, secretKey, ssl, sslNegotiation } = client
-  const { host, port } = client
+  const { processID, secretKey, host, port, sslNegotiation } = client
+  const address = addressOf(client) ?? host
+  // The name stays the one that a certificate is held against.
+  const ssl = address === host ? client.ssl : servedAs(host, client.ssl)
   if (processID === null || secretKey === null) return Promise.resolve(false)
   return new Promise((resolve) => {
     const connection = new ConnectionBase({ ssl, sslNegotiation, keepAlive: false })
@@ -46,6 +49,22 @@ function cancel(client: ClientInternals, clock: Clock, timeoutMs: number): Promi
     connection.once('sslconnect', ask)
     connection.once('end', finish)
     if (host.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`)
-    else connection.connect(port, host)
+    else connection.connect(port, address)
   })
+}
+
+/**
+ * The address that a session is connected to. By now its name may lead to another server, where a backend of the same
+ * number is somebody else's. Asked once while the socket is open, it is known after that too; undefined where the name
+ * has to do.
+ */
+export function addressOf({ connection }: Pick<ClientInternals, 'connection'>): string | undefined {
+  const { remoteAddress } = connection.stream as Partial<Socket>
+  // A link-local address is none without its interface, which is not reported.
+  return remoteAddress?.toLowerCase().startsWith('fe80:') === true ? undefined : remoteAddress
+}
+
+function servedAs(host: string, ssl: ClientInternals['ssl']): ClientInternals['ssl'] {
+  if (ssl === false || isIP(host) !== 0) return ssl
+  return { servername: host, ...(typeof ssl === 'object' ? ssl : {}) }
 }

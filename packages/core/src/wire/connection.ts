@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.js'
 import type { Limit, LimitReason } from '../base/limit.js'
 import { inNoContext } from '../base/no-context.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
+import { addressOf } from './cancel.js'
 import { endpointText } from './endpoint.js'
 import type { Exchange } from './exchange.js'
 import { ForeignStatement, type Submittable } from './foreign-statement.js'
@@ -283,6 +284,8 @@ export class Connection {
     this.#reported.clear()
     this.#cache = cache
     const tearDown = (): void => this.destroy()
+    // Known from here on, also once the socket is gone: a cancel goes there.
+    addressOf(this.#internals)
     pipeline.open({ outbox, cache, types: this.#internals._types, protocol, client: this.client, tearDown }, status)
     takeOver(protocol, pipeline)
   }
