@@ -1,6 +1,7 @@
 import type { Limit } from './base/limit.js'
 import type { ControlledTransactionOptions } from './session/controlled-transaction.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
+import type { IsolationLevel } from './session/transaction-options.js'
 import type { ExchangeConfig } from './wire/exchange.js'
 import type { QueryResult } from './wire/query-result.js'
 import type { StatementConfig } from './wire/statement.js'
@@ -39,6 +40,17 @@ export interface AdapterSeam {
    * between: inside of another one all else waits until it is over, and is not undone with it. @internal
    */
   beginInTurn(options?: ControlledTransactionOptions): Promise<ControlledTransaction>
+
+  /** The isolation that the transaction around this code was begun with, undefined when none was asked for. @internal */
+  readonly openIsolation: IsolationLevel | undefined
+
+  /**
+   * Refuses a text that begins or ends a transaction, for adapters that run it in one that the core ends.
+   *
+   * @throws InvalidOptionError
+   * @internal
+   */
+  assertNoControl(text: string): void
 
   /** The transaction to adopt, once; undefined when the ORM is to begin one of its own. @internal */
   takeAdopted(): Transaction | undefined

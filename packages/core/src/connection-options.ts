@@ -87,7 +87,8 @@ function runtimeSettings(values: OptionValues): RuntimeSettings {
     if (settings[name] !== undefined && settings[name] !== value) {
       throw new InvalidOptionError(`settings.${name}`, `given beside ${path}, with another value`, 'one of them')
     }
-    settings[name] = value as number
+    // The server counts whole milliseconds, and takes 0 for 'never'.
+    settings[name] = value === 0 ? 0 : Math.max(1, Math.round(value as number))
   }
   return settings
 }

@@ -1,7 +1,8 @@
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from './errors/known-options.js'
 import { Budget, type BudgetOptions } from './pool/budget.js'
 
-const known: readonly string[] = ['max', 'perDatabase', 'perUser']
+const names = optionNames<BudgetOptions>({ max: true, perDatabase: true, perUser: true })
 
 /**
  * A number of connections for several pools to share. They never have more together. A pool that needs one when all are
@@ -21,9 +22,7 @@ export function createBudget(options: BudgetOptions): Budget {
   if (typeof options !== 'object' || options === null) {
     throw new InvalidOptionError('the budget', `of type ${typeof options}`, 'an object')
   }
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) throw new InvalidOptionError(`budget.${name}`, 'not an option', known.join(', '))
-  }
+  assertKnownOptions(options, names, 'budget.')
   const { max, perDatabase, perUser } = options
   assertWhole('budget.max', max, Number.MAX_SAFE_INTEGER)
   if (perDatabase !== undefined) assertWhole('budget.perDatabase', perDatabase, max)

@@ -16,6 +16,7 @@ import type { PoolEvents } from './pool-events.js'
 import { defaultListen, defaultPoolLocks, type PoolOptions, resolveOptions, withoutUndefined } from './pool-options.js'
 import { Ambient } from './session/ambient.js'
 import { Listeners } from './session/listen/listeners.js'
+import { Elections } from './session/lock/elections.js'
 import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
@@ -100,6 +101,7 @@ export function createPool(given: PoolOptions = {}): Pool {
   })
   const lockNames = new LockNames()
   const session: LockEnvironment = {
+    elections: new Elections(),
     grants: new LockGrants(host, sessions, lockNames, selfTest),
     lockNames,
     host,

@@ -2,6 +2,7 @@ import type { OperationOptions } from './base/limit.js'
 import { createBudget } from './create-budget.js'
 import { createPool } from './create-pool.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from './errors/known-options.js'
 import type { Budget, BudgetOptions } from './pool/budget.js'
 import type { FlushMode } from './pool/flush-mode.js'
 import type { Pool } from './pool.js'
@@ -47,6 +48,8 @@ export interface CreatePoolsOptions {
   readonly budget?: BudgetOptions | undefined
 }
 
+const names = optionNames<CreatePoolsOptions>({ budget: true })
+
 /** The options of each pool by name; a pool cannot be named as something that the group does. */
 export type PoolConfigs<Name extends string> = { readonly [N in Name]: Omit<PoolOptions, 'budget'> } & {
   readonly [N in Exclude<keyof PoolGroup, symbol>]?: never
@@ -77,6 +80,7 @@ export function createPools<Name extends string>(
   configs: PoolConfigs<Name>,
   options: CreatePoolsOptions = {},
 ): Pools<Name> {
+  assertKnownOptions(options, names)
   const budget = options.budget === undefined ? undefined : createBudget(options.budget)
   const pools = new Map<Name, Pool>()
   const group = groupOf<Name>(pools, budget)

@@ -1,6 +1,7 @@
 import type { OperationOptions } from './base/limit.js'
 import { within } from './errors/given-up.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { assertKnownOptions, limitNames } from './errors/known-options.js'
 import { type FlushMode, flushModes } from './pool/flush-mode.js'
 import type { SessionEnvironment } from './session/session-environment.js'
 
@@ -11,6 +12,7 @@ export async function flushHosts(
   options?: OperationOptions,
 ): Promise<void> {
   if (!flushModes.includes(mode)) throw new InvalidOptionError('mode', String(mode), flushModes.join(', '))
+  assertKnownOptions(options, limitNames)
   const limit = ambient.limitFor(options)
   const flushed = Promise.all([host.pool.flush(mode), cluster?.flush(mode)])
   await within(flushed, limit, host.environment.clock, 'unknown')
@@ -21,6 +23,7 @@ export async function pauseHosts(
   { cluster, host, ambient }: SessionEnvironment,
   options?: OperationOptions,
 ): Promise<void> {
+  assertKnownOptions(options, limitNames)
   const limit = ambient.limitFor(options)
   const paused = Promise.all([host.pool.pause(), cluster?.pause()])
   await within(paused, limit, host.environment.clock, 'unknown')

@@ -39,7 +39,7 @@ export const libpqParameters: Readonly<Record<string, LibpqParameter>> = {
     kind: choice('0', '1'),
     convert: (value: string) => value === '1',
   },
-  keepalives_idle: { option: 'keepAliveInitialDelayMs', kind: count(), convert: seconds },
+  keepalives_idle: { option: 'keepAliveInitialDelayMs', kind: count({ most: 32_767 }), convert: seconds },
   target_session_attrs: { option: 'targetSessionAttrs', env: 'PGTARGETSESSIONATTRS' },
   load_balance_hosts: { option: 'loadBalanceHosts', env: 'PGLOADBALANCEHOSTS' },
   channel_binding: { option: 'channelBinding', env: 'PGCHANNELBINDING' },
@@ -58,7 +58,7 @@ export const libpqParameters: Readonly<Record<string, LibpqParameter>> = {
   ssl: { kind: choice('true', '1', 'false', '0', 'no-verify') },
   uselibpqcompat: only('true'),
   // Values of libpq that are the case anyway.
-  client_encoding: only('UTF8', 'utf8', 'UTF-8', 'utf-8', 'auto'),
+  client_encoding: { ...only('UTF8', 'utf8', 'UTF-8', 'utf-8', 'auto'), env: 'PGCLIENTENCODING' },
   gssencmode: only('disable', 'prefer'),
   sslcompression: only('0'),
   sslsni: only('1'),

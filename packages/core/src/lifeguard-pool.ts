@@ -1,5 +1,6 @@
 import type { Limit, OperationOptions } from './base/limit.js'
 import { isReadOnlyText } from './cluster/read-rule.js'
+import { assertKnownOptions, limitNames, optionNames } from './errors/known-options.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { flushHosts, pauseHosts, resumeHosts } from './every-host.js'
 import { terminateSession } from './host/terminate-session.js'
@@ -23,6 +24,7 @@ import { endedError } from './session/ended-transaction.js'
 import { executeJoined } from './session/execute-joined.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
 import { type ConcurrencyOptions, forEachConcurrent } from './session/for-each-concurrent.js'
+import { refusal } from './session/joined-session.js'
 import type { Listeners } from './session/listen/listeners.js'
 import type { ListenOptions, NotificationHandler, Subscription } from './session/listen/subscription.js'
 import { type Candidacy, type ElectOptions, elect } from './session/lock/elect.js'
@@ -47,7 +49,7 @@ import { withCallersStack } from './session/queryable.js'
 import { type ReadOptions, read } from './session/read.js'
 import { streamBatches } from './session/stream.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
-import type { TransactionOptions } from './session/transaction-options.js'
+import type { IsolationLevel, TransactionOptions } from './session/transaction-options.js'
 import { type UpdateVersionedOptions, updateVersioned } from './session/update-versioned.js'
 import { Fallback, type FallbackOptions, type FallbackResult } from './session/with-fallback.js'
 import {
@@ -60,6 +62,9 @@ import type { ExchangeConfig } from './wire/exchange.js'
 import type { PgPool } from './wire/pg-shapes.js'
 import type { QueryResult } from './wire/query-result.js'
 import type { StatementConfig } from './wire/statement.js'
+import { transactionControl } from './wire/transaction-control.js'
+
+const sizeNames = optionNames<PoolSize>({ max: true, min: true })
 
 /** The pool: every method hands on to the function that does the work, with what the parts of the pool share. */
 export class LifeguardPool extends Operations implements Pool {
@@ -104,6 +109,7 @@ export class LifeguardPool extends Operations implements Pool {
   }
 
   async acquire(options?: OperationOptions): Promise<PooledConnection> {
+    assertKnownOptions(options, limitNames)
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
@@ -133,6 +139,10 @@ export class LifeguardPool extends Operations implements Pool {
     return this.#environment.ambient.current
   }
 
+  get openIsolation(): IsolationLevel | undefined {
+    return this.#environment.ambient.current?.transaction?.begun.isolation
+  }
+
   isReadOnly(text: string): boolean {
     return this.#environment.cluster?.allows(text) ?? isReadOnlyText(text)
   }
@@ -143,6 +153,11 @@ export class LifeguardPool extends Operations implements Pool {
 
   beginInTurn(options?: ControlledTransactionOptions): Promise<ControlledTransaction> {
     return beginTransaction(this.#environment, options, true)
+  }
+
+  assertNoControl(text: string): void {
+    const control = transactionControl(text)
+    if (control !== undefined) throw refusal(control.kind)
   }
 
   terminateSession(pid: number): Promise<void> {
@@ -195,9 +210,10 @@ export class LifeguardPool extends Operations implements Pool {
     return withMigrationLock(this.#environment, fn, options)
   }
 
-  locks(options?: OperationOptions): Promise<LockListing[]> {
+  async locks(options?: OperationOptions): Promise<LockListing[]> {
+    assertKnownOptions(options, limitNames)
     const { host, lockNames, ambient } = this.#environment
-    return listLocks(host, lockNames, ambient.limitFor(options))
+    return await listLocks(host, lockNames, ambient.limitFor(options))
   }
 
   withOptimisticRetry<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, options?: OptimisticRetryOptions): Promise<T> {
@@ -280,6 +296,7 @@ export class LifeguardPool extends Operations implements Pool {
   }
 
   resize(size: PoolSize): void {
+    assertKnownOptions(size, sizeNames)
     const { pool } = this.#environment.host
     assertSize(size, pool)
     pool.resize(withoutUndefined(size))

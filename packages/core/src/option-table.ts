@@ -14,6 +14,7 @@ import {
   text,
 } from './option-kinds.js'
 import { Budget } from './pool/budget.js'
+import { longestServerMs } from './wire/runtime-settings.js'
 import { sslModes } from './wire/tls-settings.js'
 
 const defaultPort = 5_432
@@ -54,6 +55,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   'lanes.maxDepth': count({ least: 1 }),
   'lanes.maxBytes': count({ least: 1 }),
   'lanes.slowAfterMs': duration(),
+  retryReads: flag(),
 
   // Connecting: wire/connect-options.ts
   connectionString: { ...text(), isSecret: true },
@@ -62,7 +64,8 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   user: text(),
   password: {
     allowed: 'a text, or a function that gives one or a promise of one',
-    accept: (value) => (typeof value === 'string' || typeof value === 'function' ? value : undefined),
+    accept: (value) =>
+      (typeof value === 'string' && !value.includes('\0')) || typeof value === 'function' ? value : undefined,
     fromText: (given) => given,
     isSecret: true,
   },
@@ -78,9 +81,10 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   types: custom("{ int8: 'bigint', ... }, or an object with a function getTypeParser", isObject),
   connectTimeoutMs: duration(),
   keepAlive: flag(),
-  keepAliveInitialDelayMs: duration(),
-  statementTimeoutMs: duration(),
-  idleInTransactionTimeoutMs: duration(),
+  // Systems count it in seconds, up to 32767, and leave it at their own when it is more.
+  keepAliveInitialDelayMs: duration({ most: 32_767_000 }),
+  statementTimeoutMs: duration({ most: longestServerMs }),
+  idleInTransactionTimeoutMs: duration({ most: longestServerMs }),
   applicationName: text(),
   statementCacheSize: count({ most: 10_000 }),
   settings: custom('an object of runtime parameters: { name: value }', isObject),

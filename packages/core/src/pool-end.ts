@@ -1,7 +1,8 @@
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from './errors/known-options.js'
 import { operationLimit } from './errors/operation-limit.js'
 import type { Listeners } from './session/listen/listeners.js'
-import type { SessionEnvironment } from './session/session-environment.js'
+import type { LockEnvironment } from './session/lock/with-lock.js'
 
 /**
  * How a pool is ended.
@@ -27,13 +28,15 @@ export type EndOptions =
 
 /** How long `end` waits where nobody says how long. */
 const defaultEndMs = 10_000
+const names = optionNames<EndOptions>({ mode: true, timeoutMs: true })
 
 /** The body of `pool.end`. */
 export async function endPool(
-  environment: SessionEnvironment,
+  environment: LockEnvironment,
   listeners: Listeners,
   options: EndOptions = {},
 ): Promise<void> {
+  assertKnownOptions(options, names)
   const { mode = 'gracefully', timeoutMs = defaultEndMs } = options
   if (mode !== 'gracefully' && mode !== 'fast') {
     throw new InvalidOptionError('mode', String(mode), 'gracefully, fast')
@@ -46,6 +49,7 @@ export async function endPool(
     host.pool.endNow()
     cluster?.endNow()
   }
+  environment.elections.end(environment.ambient.current?.holder)
   if (mode === 'fast') endNow()
   // The replicas' pools go on until the primary's has ended, which can be undone until then.
   const ended = host.pool.end().then(() => cluster?.end())

@@ -1,5 +1,6 @@
 import type { OperationOptions } from './base/limit.js'
 import type { HostStats } from './cluster/cluster-events.js'
+import { assertKnownOptions, limitNames } from './errors/known-options.js'
 import { operationLimit } from './errors/operation-limit.js'
 import type { Host } from './host/host.js'
 import { type HostHealth, healthOf } from './host/host-health.js'
@@ -21,6 +22,7 @@ export async function poolHealth(
   roleOf: (host: Host) => HostStats['role'] | undefined,
   options: OperationOptions = {},
 ): Promise<PoolHealth> {
+  assertKnownOptions(options, limitNames)
   const found = await Promise.all(
     hosts.map(async (host): Promise<HostHealth> => {
       const limit = operationLimit(

@@ -55,7 +55,7 @@ export interface PoolLocks {
 
   /**
    * Stands for leader: `fn` runs while this process leads, in one process at a time, and again after every end of a term
-   * until the candidacy is stopped. Watch `signal`: it aborts when the lead is lost.
+   * until the candidacy is stopped or the pool ends. Watch `signal`: it aborts when the lead is lost.
    *
    * @example
    * ```ts

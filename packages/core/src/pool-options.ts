@@ -8,6 +8,7 @@ import {
   type ResolvedReplica,
   resolveClusterOptions,
 } from './cluster/cluster-options.js'
+import { ReadRule } from './cluster/read-rule.js'
 import { connectSettings } from './connection-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import type { StatementOptions } from './host/host-purpose.js'
@@ -25,6 +26,7 @@ import { replicaSettings } from './replica-settings.js'
 import type { WatchOptions } from './watch-options.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
+import { assertReadableSwitches, assertSettings } from './wire/runtime-settings.js'
 
 /** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
 export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, ClusterOptions, WatchOptions {
@@ -47,6 +49,14 @@ export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions,
    * @default { maxDepth: 16, maxBytes: 1048576, slowAfterMs: 20 }
    */
   readonly lanes?: LaneOptions | false | undefined
+  /**
+   * Sends a single statement that only reads once more, on another connection and within its own deadline, when its
+   * connection is lost before the answer: a killed backend or a restarted server then costs reads nothing. Only outside
+   * of transactions, and never what may write; what counts as a read is what may go to a replica, see `readFunctions`.
+   *
+   * @default true
+   */
+  readonly retryReads?: boolean | undefined
   /** How the session is kept that `listen` uses. */
   readonly listen?: PoolListenOptions | undefined
   /** Bounds on what retries may add to the load while everything fails. @default { reserve: 100, perSuccess: 1 } */
@@ -126,11 +136,9 @@ export interface ResolvedPoolOptions {
 export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEnv = process.env): ResolvedPoolOptions {
   const values = mergeOptions(checkOptions(given), environment)
   const options = nest(values) as InMs<PoolOptions>
-  for (const [setting, value] of Object.entries(options.settings ?? {})) {
-    if (!['string', 'number', 'boolean'].includes(typeof value)) {
-      throw new InvalidOptionError(`settings.${setting}`, `of type ${typeof value}`, 'a text, a number or a boolean')
-    }
-  }
+  if (options.settings !== undefined) assertSettings('settings', options.settings)
+  const switches = values.get('options')
+  if (typeof switches === 'string') assertReadableSwitches('options', switches)
   const limits = { ...defaultPoolLimits, ...pick(options), overload: resolveOverload(options.overload) }
   assertSize({}, limits)
   const cluster = resolveClusterOptions(options)
@@ -150,10 +158,13 @@ export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEn
 /** The default of `statementCacheSize`. */
 const defaultStatementCacheSize = 256
 
-function resolveStatements({ statementCacheSize, lanes, resetOnRelease }: InMs<PoolOptions>): StatementOptions {
+function resolveStatements(options: InMs<PoolOptions>): StatementOptions {
+  const { statementCacheSize, lanes, resetOnRelease, retryReads = true } = options
   // A session that is to be reset after each use has one user at a time.
   const isShared = lanes !== false && resetOnRelease !== 'full'
+  const rule = retryReads ? new ReadRule(options, 'same-server') : undefined
   return {
+    isRepeatable: rule && ((text) => rule.allows(text)),
     cacheSize: statementCacheSize ?? defaultStatementCacheSize,
     lanes: isShared ? { ...defaultLanes, ...withoutUndefined(lanes ?? {}) } : undefined,
   }

@@ -1,9 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Transaction as CoreTransaction, Pool, StatementConfig } from '@pg-lifeguard/core'
 
-/** What the facade looks at, as it may end the transaction. */
-const mayControl = /;|^\s*(?:begin|start|commit|end|rollback|abort|prepare|--|\/\*)/i
-
 const noop = (): undefined => undefined
 
 /**
@@ -28,11 +25,9 @@ export class OpenTransactionClient {
     if (!this.#isInside && /^(begin|commit|rollback)$/.test(text)) {
       return { rows: [], rowCount: null, fields: [], command: text.toUpperCase() }
     }
-    // The facade refuses what would end the transaction. Everything else is for this transaction and no other, wherever
-    // it is called from; when it is over, it says so.
-    if (mayControl.test(text) && this.#pool.currentTransaction !== undefined) {
-      return await this.#pool.asPgPool().query(config as never, values as never)
-    }
+    // What would end the transaction is refused. Everything else is for this transaction and no other, wherever it is
+    // called from; when it is over, it says so.
+    this.#pool.assertNoControl(text)
     return await this.#transaction.query({ ...config, values })
   }
 

@@ -18,7 +18,7 @@ interface Updating {
 
 /**
  * Updates the row that has these key columns and still has the version that was read, and counts the version up. Gives
- * the row as it is now. The key must name one row: every row that it fits is changed.
+ * the row as it is now. The key must name one row: every row that it fits is changed. It takes values, and no SQL.
  *
  * @throws VersionConflictError when somebody else was faster; inside `withOptimisticRetry` that is tried again
  * @example
@@ -53,11 +53,11 @@ export async function updateVersioned<Table extends PgTable, const Version exten
   }
   const counter = column(`the version's column in ${getTableName(table)}`, version)
   const update = { key, changes, changesName: 'changes', version, row: `the row of ${getTableName(table)}` }
-  const run = async (): Promise<InferSelectModel<Table>[]> => {
+  const run = async (checked: object): Promise<InferSelectModel<Table>[]> => {
     const rows = await (db as unknown as Updating)
       .update(table)
       .set({ ...changes, [version]: sql`${counter} + 1` })
-      .where(and(...Object.entries(key).map(([name, value]) => eq(column('key', name), value))))
+      .where(and(...Object.entries(checked).map(([name, value]) => eq(column('key', name), value))))
       .returning()
     return rows as InferSelectModel<Table>[]
   }

@@ -248,6 +248,29 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
       expect(await names()).toEqual(['b'])
     })
 
+    test('runs in its own transaction whatever its text looks like, also from inside of another', async () => {
+      const texts = [
+        (id: number) => `insert into item (id, name) values (${id}, 'a;b')`,
+        (id: number) => `insert into item (id, name) values (${id}, 'c');`,
+        (id: number) => `insert into item (id, name) values (${id}, 'd'); select 1`,
+        (id: number) => `-- a comment\ninsert into item (id, name) values (${id}, 'e')`,
+        (id: number) => `/* begin */ insert into item (id, name) values (${id}, 'f')`,
+      ]
+      await withTransaction(db, async (tx) => {
+        const undone = pool.outsideTransaction(() =>
+          pool.withTransaction(async () => {
+            for (const [index, text] of texts.entries()) await tx.execute(sql.raw(text(index + 1)))
+            for (const text of ['commit', 'select 1; commit', '/* x */ rollback']) {
+              expect(adapterCode(await rejection(tx.execute(sql.raw(text))))).toBe('LIFEGUARD_INVALID_OPTION')
+            }
+            throw new Error('undo the other one')
+          }),
+        )
+        expect((await rejection(undone)).message).toBe('undo the other one')
+      })
+      expect(await names()).toEqual(['a;b', 'c', 'd', 'e', 'f'])
+    })
+
     test('cannot be used when it is over, nor from a transaction that is not its own', async () => {
       const kept: Adapter.TransactionOf<Database>[] = []
       await withTransaction(db, async (tx) => {
@@ -451,8 +474,15 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
           { name: 'x', version: 9 },
         ],
         [{ id: 1, version: 1, nonsense: 1 }, { name: 'x' }],
+        [{ id: sql`id`, version: 1 }, { name: 'x' }],
+        [{ id: item.id, version: 1 }, { name: 'x' }],
+        [{ id: 1, version: sql`version` }, { name: 'x' }],
+        [{ id: { not: 0 }, version: 1 }, { name: 'x' }],
+        [{ id: [1], version: 1 }, { name: 'x' }],
       ] as const) {
-        const error = await rejection(adapter.updateVersioned(db, item, key as { version: number }, changes as object))
+        const error = await rejection(
+          adapter.updateVersioned(db, item, key as unknown as { version: number }, changes as object),
+        )
         expect(error.code).toBe('LIFEGUARD_INVALID_OPTION')
       }
     })

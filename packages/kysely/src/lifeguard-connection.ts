@@ -9,6 +9,7 @@ import {
   type Queryable,
   type StatementConfig,
   type Transaction,
+  TransactionClosedError,
 } from '@pg-lifeguard/core'
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
 import { standsAlone } from './stands-alone.js'
@@ -36,6 +37,10 @@ export class LifeguardConnection implements DatabaseConnection {
   /** What the next query stands for, in place of its text. */
   #instead: (() => Promise<void>) | undefined
   #isReleased = false
+  /** Whether the session was there before the transaction on it, and stays: that of `db.connection()`. */
+  #isKept = false
+  /** A COMMIT has failed, and Kysely takes its transaction for an open one: what comes now would commit by itself. */
+  #isOver = false
 
   constructor(pool: Pool) {
     this.#pool = pool
@@ -43,6 +48,8 @@ export class LifeguardConnection implements DatabaseConnection {
 
   /** Inside the ambient transaction a savepoint; else a transaction on the session of this connection. */
   async begin(options: BeginOptions): Promise<void> {
+    this.#isOver = false
+    this.#isKept = this.#held !== undefined
     const isAmbient = this.#held === undefined && this.#pool.currentTransaction !== undefined
     this.#own = isAmbient ? await this.#pool.beginTransaction(options) : (await this.#hold()).beginTransaction(options)
   }
@@ -70,7 +77,23 @@ export class LifeguardConnection implements DatabaseConnection {
   }
 
   async rollback(): Promise<void> {
+    this.#isOver = false
     await this.#end((own) => own.rollback())
+  }
+
+  /**
+   * The transaction could not be ended as Kysely asked. Of a transaction that is ended by hand it may never ask for
+   * anything again, so that the session goes back to the pool now.
+   *
+   * @param isKnown whether Kysely refuses further work in the transaction by itself
+   */
+  failed(isKnown: boolean): void {
+    this.#isOver = !isKnown
+    if (this.#isKept) return
+    const held = this.#held
+    this.#held = undefined
+    this.#pid = undefined
+    held?.release()
   }
 
   /** What Kysely left open is rolled back by the pool. */
@@ -129,7 +152,7 @@ export class LifeguardConnection implements DatabaseConnection {
   }
 
   async collectSessionInfo(): Promise<void> {
-    const { rows } = await (await this.#queryable()).query<{ pid: number }>('select pg_backend_pid() as pid')
+    const { rows } = await (await this.#queryable()).query<{ pid: number }>('select pg_catalog.pg_backend_pid() as pid')
     this.#pid = rows[0]?.pid
   }
 
@@ -168,6 +191,7 @@ export class LifeguardConnection implements DatabaseConnection {
 
   #assertOpen(): void {
     if (this.#isReleased) throw new ConnectionReleasedError()
+    if (this.#isOver) throw new TransactionClosedError('its COMMIT failed')
   }
 
   async #end(how: (own: ControlledTransaction) => Promise<void>): Promise<void> {

@@ -1,4 +1,4 @@
-import type { BeginOptions, IsolationLevel, Pool } from '@pg-lifeguard/core'
+import { type BeginOptions, type IsolationLevel, type Pool, TransactionRolledBackError } from '@pg-lifeguard/core'
 import { CompiledQuery, type DatabaseConnection, PostgresDriver, type TransactionSettings } from 'kysely'
 import { LifeguardConnection } from './lifeguard-connection.js'
 
@@ -32,11 +32,35 @@ export class LifeguardDriver extends PostgresDriver {
   }
 
   override async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    await end(connection, 'commit')
+    try {
+      await end(connection, 'commit')
+    } catch (error) {
+      own(connection).failed(error instanceof TransactionRolledBackError && (await this.#tellAborted(error)))
+      throw error
+    }
   }
 
   override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    await end(connection, 'rollback')
+    try {
+      await end(connection, 'rollback')
+    } catch (error) {
+      own(connection).failed(true)
+      throw error
+    }
+  }
+
+  /**
+   * Kysely knows its AbortedTransactionError by a symbol, and exports neither. So its own driver is shown the answer that
+   * stands for it, and what that throws lends its mark. False when this version of Kysely knows no such error.
+   */
+  async #tellAborted(error: TransactionRolledBackError): Promise<boolean> {
+    const rolledBack = { executeQuery: async () => ({ rows: [{ command: 'ROLLBACK' }] }) }
+    const theirs: unknown = await super
+      .commitTransaction(rolledBack as unknown as DatabaseConnection)
+      .catch((reason: unknown) => reason)
+    const marks = theirs instanceof Error ? Object.getOwnPropertySymbols(theirs) : []
+    for (const mark of marks) Object.defineProperty(error, mark, { value: true, configurable: true })
+    return marks.length > 0
   }
 
   override async releaseConnection(connection: DatabaseConnection): Promise<void> {

@@ -9,7 +9,7 @@ interface AnyTable {
 
 /**
  * Updates the row that has these key columns and still has the version that was read, and counts the version up. Gives the
- * row as it is now. The key must name one row: every row that it fits is changed.
+ * row as it is now. The key must name one row: every row that it fits is changed. It takes values, and no expressions.
  *
  * @throws VersionConflictError when somebody else was faster; inside `withOptimisticRetry` that is tried again
  * @example
@@ -35,12 +35,12 @@ export async function updateVersioned<DB, Table extends keyof DB & string>(
 ): Promise<Selectable<DB[Table]>> {
   const { versionColumn = 'version', ...limits } = options
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
-  const run = async (): Promise<Selectable<DB[Table]>[]> => {
+  const run = async (checked: object): Promise<Selectable<DB[Table]>[]> => {
     // Of a table that is known by a type parameter only, Kysely's builder can say nothing: what is given was checked.
     const rows = await (db as unknown as Kysely<AnyTable>)
       .updateTable(table as unknown as 'any')
       .set({ ...changes, [versionColumn]: sql`${sql.ref(versionColumn)} + 1` })
-      .where((eb) => eb.and({ ...key }))
+      .where((eb) => eb.and({ ...checked }))
       .returningAll()
       .execute()
     return rows as Selectable<DB[Table]>[]

@@ -120,6 +120,50 @@ describe("a transaction of Kysely's own", () => {
     expect(await ids(db)).toEqual([1, 3])
   })
 
+  test('ended by hand, whose COMMIT fails, gives its session back, and nothing more runs in it', async () => {
+    const { db, pool } = open()
+    await pool.query('alter table entry add constraint names unique (name) deferrable initially deferred')
+    try {
+      const late = await db.startTransaction().execute()
+      await late
+        .insertInto('entry')
+        .values([one(1), { ...one(2), name: 'n1' }])
+        .execute()
+      expect(sqlStateOf(await rejection(late.commit().execute()))).toBe('23505')
+      expect(pool.stats().active).toBe(0)
+      expect(await rejection(late.insertInto('entry').values(one(3)).execute())).toBeInstanceOf(Error)
+      await late.rollback().execute()
+      expect(await rejection(late.insertInto('entry').values(one(3)).execute())).toBeInstanceOf(Error)
+    } finally {
+      await pool.query('alter table entry drop constraint names')
+    }
+    const aborted = await db.startTransaction().execute()
+    await aborted.insertInto('entry').values(one(4)).execute()
+    await rejection(sql`select 1 / 0`.execute(aborted))
+    expect(await rejection(aborted.commit().execute())).toMatchObject({ code: 'LIFEGUARD_TRANSACTION_ROLLED_BACK' })
+    expect(pool.stats().active).toBe(0)
+    expect(await rejection(aborted.insertInto('entry').values(one(5)).execute())).toBeInstanceOf(Error)
+    await aborted.rollback().execute()
+    const killed = await db.startTransaction().execute()
+    const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(killed)
+    await pool.terminateSession(rows[0]?.pid ?? 0)
+    await rejection(killed.commit().execute())
+    expect(pool.stats().active).toBe(0)
+    expect(await rejection(killed.insertInto('entry').values(one(6)).execute())).toBeInstanceOf(Error)
+    await killed.rollback().execute()
+    // A session of db.connection() goes on.
+    await db.connection().execute(async (session) => {
+      await rejection(
+        session.transaction().execute(async (trx) => {
+          await rejection(sql`select 1 / 0`.execute(trx))
+        }),
+      )
+      await session.insertInto('entry').values(one(7)).execute()
+    })
+    expect(await ids(db)).toEqual([7])
+    expect(pool.stats().active).toBe(0)
+  })
+
   test('takes no batch once it is over', async () => {
     const { db } = open()
     const trx = await db.startTransaction().execute()

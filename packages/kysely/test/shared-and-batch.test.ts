@@ -216,6 +216,20 @@ describe('updateVersioned', () => {
       () => updateVersioned(db, 'item', { id: 1 }, { name: 'x' }),
       () => updateVersioned(db, 'item', { version: 1 }, { name: 'x' }),
       () => updateVersioned(db, 'item', { id: 1, version: 1 }, {}),
+      () => updateVersioned(db, 'item', { id: sql`id`, version: 1 } as never, { name: 'x' }),
+      () => updateVersioned(db, 'item', { id: [1], version: 1 } as never, { name: 'x' }),
+      () => updateVersioned(db, 'item', { id: { not: 0 }, version: 1 } as never, { name: 'x' }),
+      () =>
+        updateVersioned(
+          db,
+          'item',
+          { id: (eb: { ref: (name: string) => unknown }) => eb.ref('id'), version: 1 } as never,
+          { name: 'x' },
+        ),
+      () =>
+        updateVersioned(db, 'item', { id: 1, version: db.selectFrom('item').select('version') } as never, {
+          name: 'x',
+        }),
       () => updateVersioned(db, 'item', { id: 1, version: 1 }, { version: 2 }),
     ]) {
       expect(await rejection(wrong())).toBeInstanceOf(InvalidOptionError)

@@ -1,10 +1,13 @@
-import { InvalidOptionError } from '@pg-lifeguard/core'
-import type { Engine } from './interactive.js'
+import { InvalidOptionError, type IsolationLevel } from '@pg-lifeguard/core'
+import type { Engine } from './asking-client.js'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 
 /** The private side of a client, as far as it is used here: the same in all of Prisma 7, and checked before use. */
 interface ClientInternals {
-  readonly _engineConfig?: { readonly adapter?: unknown }
+  readonly _engineConfig?: {
+    readonly adapter?: unknown
+    readonly transactionOptions?: { readonly isolationLevel?: string | undefined }
+  }
   readonly _engine?: Partial<Engine>
   readonly _requestHandler?: { readonly [Name in keyof RequestHandler]?: Partial<RequestHandler[Name]> }
 }
@@ -34,6 +37,13 @@ interface Request {
 export function adapterOf(client: object): LifeguardAdapter | undefined {
   const adapter = (client as ClientInternals)._engineConfig?.adapter
   return adapter instanceof LifeguardAdapter ? adapter : undefined
+}
+
+/** The level that a client was told for all its transactions, in the words of SQL. */
+export function isolationOf(client: object): IsolationLevel | undefined {
+  const level = (client as ClientInternals)._engineConfig?.transactionOptions?.isolationLevel
+  // 'RepeatableRead'; of Prisma's levels only 'Snapshot' is none of PostgreSQL's, and the core says so.
+  return level?.replace(/(?<=.)[A-Z]/g, ' $&').toLowerCase() as IsolationLevel | undefined
 }
 
 /** @throws InvalidOptionError when the client runs its requests in another way */

@@ -1,4 +1,4 @@
-import { classify, LifeguardError, sqlStateOf } from '@pg-lifeguard/core'
+import { classify, inheritOrigin, LifeguardError, sqlStateOf } from '@pg-lifeguard/core'
 import { DriverAdapterError, type MappedError } from '@prisma/driver-adapter-utils'
 
 /** What PostgreSQL says beside its message. https://www.postgresql.org/docs/18/protocol-error-fields.html */
@@ -27,6 +27,7 @@ export function asDriverError(error: unknown): unknown {
   const mapped = kinds[state]?.(server) ?? { kind: 'postgres', code: state, severity, message, detail, column, hint }
   // Severity and routine are for classify(), which tells a dead session or a standby from them.
   const noticed = { originalCode: state, originalMessage: message, severity: severity ?? 'N/A', routine }
+  inheritOrigin(mapped, error)
   return new DriverAdapterError(Object.assign(mapped, noticed) as MappedError)
 }
 

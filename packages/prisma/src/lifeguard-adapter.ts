@@ -8,8 +8,8 @@ import type {
   SqlResultSet,
   Transaction,
 } from '@prisma/driver-adapter-utils'
+import { isFromExtended, isInteractive } from './asking-client.js'
 import { withDriverErrors } from './driver-error.js'
-import { isInteractive } from './interactive.js'
 import { LifeguardTransaction } from './lifeguard-transaction.js'
 import { executeRaw, queryRaw } from './run-statement.js'
 
@@ -36,8 +36,6 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
   /** The pool that every query of its clients runs on. */
   readonly pool: Pool
   readonly #options: LifeguardAdapterOptions
-  /** Whether the extension keeps the contexts of the client's queries apart. @internal */
-  isExtended = false
 
   /** @internal use lifeguardAdapter */
   constructor(pool: Pool, options: LifeguardAdapterOptions) {
@@ -95,8 +93,8 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
    * one tick, whosoever they are. Then a stranger's read would see what is not committed.
    */
   #checked(): Pool {
-    const { pool, isExtended } = this
-    if (!isExtended && pool.currentTransaction !== undefined) {
+    const { pool } = this
+    if (pool.currentTransaction !== undefined && !isFromExtended()) {
       throw new InvalidOptionError(
         'prisma',
         'a client without its extension, inside a transaction of the pool',

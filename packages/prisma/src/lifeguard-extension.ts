@@ -5,8 +5,8 @@ import {
   type TransactionOptions,
 } from '@pg-lifeguard/core'
 import { Prisma } from '@prisma/client/extension'
+import { tellInteractive } from './asking-client.js'
 import { adapterOf, insideOf } from './client-internals.js'
-import { tellInteractive } from './interactive.js'
 import { passOwnErrors } from './own-errors.js'
 import type { ExtendedClient } from './pool-of.js'
 import { separateBatches } from './separate-batches.js'
@@ -79,7 +79,6 @@ function extend(client: object, pool: Pool): void {
     throw new InvalidOptionError('client', found, 'new PrismaClient({ adapter: lifeguardAdapter(pool) }) of this pool')
   }
   const { handler, engine } = insideOf(client)
-  adapter.isExtended = true
   if (extended.has(handler)) return
   extended.add(handler)
   separateBatches(handler.dataloader, pool)

@@ -44,6 +44,10 @@ function toServer(value: unknown, type: ArgType | undefined): unknown {
 
 /** Prisma names the type that it cannot read; the server knows the names of all. */
 async function refuse(on: Queryable, oid: number, options?: OperationOptions): Promise<never> {
-  const { rows } = await on.query<{ type: string }>('select format_type($1, null) as type', [oid], options)
+  const { rows } = await on.query<{ type: string }>(
+    'select pg_catalog.format_type($1::pg_catalog.oid, null) as type',
+    [oid],
+    options,
+  )
   throw new DriverAdapterError({ kind: 'UnsupportedNativeDataType', type: rows[0]?.type ?? String(oid) })
 }

@@ -1,4 +1,5 @@
 import type { Pool } from '@pg-lifeguard/core'
+import { askingFromEngine } from './asking-client.js'
 import type { Loader, LoaderOptions } from './client-internals.js'
 
 /**
@@ -23,7 +24,8 @@ export function separateBatches(shared: Loader, pool: Pool): void {
       loader = new Collector(options)
       inside.set(context, loader)
     }
-    return loader.request(request)
+    const collector = loader
+    return askingFromEngine(() => collector.request(request))
   }
 }
 

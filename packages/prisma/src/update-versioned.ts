@@ -24,7 +24,9 @@ export interface VersionedUpdateOptions extends OperationOptions {
 
 /**
  * Updates the row that has this key and still has the version that was read, and counts the version up. Gives the row as
- * it is now. The key must name one row: every row that it fits is changed.
+ * it is now. The key must name one row: every row that it fits is changed. It takes values, and none of Prisma's filters:
+ * `{ not: 0 }`, `AND`, `OR`, `NOT` are refused. `data` is as in `update`, with Prisma's operations such as
+ * `{ increment: 1 }`: what comes from outside is to be checked before.
  *
  * @throws VersionConflictError when no row has this key and this version: somebody else changed or deleted it; inside
  * `withOptimisticRetry` that is tried again
@@ -48,8 +50,8 @@ export async function updateVersioned<Model extends VersionedModel>(
   const { versionField = 'version', ...limits } = options
   const { $name, $parent, updateManyAndReturn } = model as unknown as Delegate
   const update = { key, changes: data as object, changesName: 'data', version: versionField, row: `the ${$name}` }
-  const run = async (): Promise<RowOf<Model>[]> => {
-    const rows = await updateManyAndReturn({ where: key, data: { ...data, [versionField]: { increment: 1 } } })
+  const run = async (where: object): Promise<RowOf<Model>[]> => {
+    const rows = await updateManyAndReturn({ where, data: { ...data, [versionField]: { increment: 1 } } })
     return rows as RowOf<Model>[]
   }
   return await versionedUpdate(update, run, { limits, pool: () => poolBehind($parent) })

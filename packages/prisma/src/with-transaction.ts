@@ -1,4 +1,12 @@
-import { type Transaction as CoreTransaction, InvalidOptionError, type TransactionOptions } from '@pg-lifeguard/core'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import {
+  type Transaction as CoreTransaction,
+  InvalidOptionError,
+  type IsolationLevel,
+  type Pool,
+  type TransactionOptions,
+} from '@pg-lifeguard/core'
+import { isolationOf } from './client-internals.js'
 import { type ExtendedClient, poolOf } from './pool-of.js'
 
 /** Members of a client that one inside of a transaction does not have. */
@@ -15,6 +23,11 @@ const unbounded = { timeout: longestMs, maxWait: longestMs }
  * Runs `fn` in a transaction of the pool behind `prisma`: with its retries, its deadlines and its truth about commits.
  * The callback gets Prisma's own transaction client; queries through `prisma`, through another ORM on the same pool or on
  * the pool itself belong to it as well. Inside another transaction of the pool it is a savepoint.
+ *
+ * Of the client's `transactionOptions` the `isolationLevel` holds here too, unless `options` says another one: inside of
+ * a transaction that was begun with a lower one it is refused. Its `timeout` and `maxWait` are for Prisma's own
+ * transactions: how long this one may take says `timeoutMs`, and how long it waits for a connection `acquireTimeoutMs` of
+ * the pool.
  *
  * @throws as `pool.withTransaction`
  * @example
@@ -51,10 +64,28 @@ export async function withTransaction<Client extends ExtendedClient, T>(
   // Inside of its own transaction client a nested one is the same: its queries go to the innermost level.
   if (isInTransaction) return await pool.withTransaction((tx) => fn(prisma, tx), options)
   const client = prisma as unknown as Interactive<Client>
-  return await pool.withTransaction(
-    (tx) => pool.adopting(tx, () => client.$transaction((inside) => fn(inside, tx), unbounded)),
-    options,
+  const asked = options?.isolation
+  return await chosen.run(asked === undefined ? chosen.getStore() : pool, () =>
+    pool.withTransaction((tx) => pool.adopting(tx, () => client.$transaction((inside) => fn(inside, tx), unbounded)), {
+      ...options,
+      isolation: asked ?? defaultIsolation(prisma, pool),
+    }),
   )
+}
+
+/** The pool around whose transaction somebody has said which isolation it is to have, in place of the client's. */
+const chosen = new AsyncLocalStorage<Pool | undefined>()
+
+/** From lowest to highest. */
+const levels: readonly IsolationLevel[] = ['read uncommitted', 'read committed', 'repeatable read', 'serializable']
+
+/** The level of the client, for a transaction of which none is said. */
+function defaultIsolation(client: object, pool: Pool): IsolationLevel | undefined {
+  const level = isolationOf(client)
+  if (level === undefined || pool.currentTransaction === undefined) return level
+  // A savepoint has the level of the transaction around it, which may be higher, or have been chosen by the caller.
+  const isEnough = levels.indexOf(pool.openIsolation ?? 'read committed') >= levels.indexOf(level)
+  return isEnough || chosen.getStore() === pool ? undefined : level
 }
 
 interface Interactive<Client> {

@@ -130,6 +130,50 @@ test('batch transactions of one tick in several contexts stay in theirs', async 
   expect(await prisma.item.findUnique({ where: { id: 7 } })).toMatchObject({ stock: 1 })
 })
 
+test('what the engine begins takes turns: what was answered beside it is not undone with it', async () => {
+  await pool.query('delete from item where id > 100')
+  const create = (id: number) => prisma.item.create({ data: { id, name: 'kept' } })
+  const failing = [
+    () => prisma.$transaction([create(101), prisma.item.create({ data: { id: 1, name: 'taken' } })]),
+    () => prisma.$transaction([prisma.$executeRaw`select 1`, prisma.$executeRaw`select 1 / 0`]),
+    // Calls of one tick, which the engine merges, and one of them finds nothing.
+    () =>
+      Promise.all([
+        prisma.item.findUniqueOrThrow({ where: { id: 1 }, select: { name: true } }),
+        prisma.item.findUniqueOrThrow({ where: { id: 999 } }),
+        prisma.item.findUniqueOrThrow({ where: { id: 998 }, include: { parts: true } }),
+      ]),
+    () => prisma.item.create({ data: { id: 102, name: 'x', parts: { create: [{ label: 'a' }, { label: 'a' }] } } }),
+  ]
+  for (const [index, fail] of failing.entries()) {
+    const id = 110 + 10 * index
+    await pool.withTransaction(async (tx) => {
+      const outcomes = await Promise.allSettled([
+        create(id),
+        fail(),
+        create(id + 1),
+        tx.query("insert into item (id, name) values ($1, 'kept')", [id + 2]),
+        prisma.$transaction([create(id + 3), create(id + 4)]),
+        prisma.item.createMany({ data: [{ id: id + 5, name: 'kept' }] }),
+        prisma.item.upsert({ where: { id: id + 6 }, create: { id: id + 6, name: 'kept' }, update: {} }),
+        fail(),
+        create(id + 7),
+      ])
+      expect(outcomes.map(({ status }) => status)).toEqual([
+        'fulfilled',
+        'rejected',
+        ...Array<string>(5).fill('fulfilled'),
+        'rejected',
+        'fulfilled',
+      ])
+    })
+    const { rows } = await pool.query<{ id: number }>('select id from item where id >= $1 order by id', [id])
+    expect(rows.map((row) => row.id)).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((n) => id + n))
+  }
+  await pool.query('delete from item where id > 100')
+  expect(pool.stats().active).toBe(0)
+})
+
 test('a failure beside a call of the same tick is not an empty answer', async () => {
   const outcomes = await withTransaction(prisma, async (tx) => {
     const calls = await Promise.allSettled([

@@ -477,6 +477,26 @@ describe('locks and versions', () => {
       const error = await rejection(updateVersioned(prisma.item, key as never, { name: 'c' }))
       expect(error).toBeInstanceOf(InvalidOptionError)
     }
+    // Filters, as they come in the body of a request or out of the client.
+    for (const key of [
+      '{ "id": { "not": 0 }, "version": 2 }',
+      '{ "id": 1, "version": { "gte": 0 } }',
+      '{ "id": { "in": [1, 2] }, "version": 2 }',
+      '{ "version": 2, "AND": [] }',
+      '{ "version": 2, "OR": [{ "id": 1 }, { "id": 2 }] }',
+      '{ "version": 2, "NOT": { "id": 0 } }',
+      '{ "version": 2, "parts": { "none": {} } }',
+      '{ "id": 1, "version": null }',
+      '{ "id": [1], "version": 2 }',
+      '{ "__proto__": {}, "version": 2 }',
+    ]) {
+      const error = await rejection(updateVersioned(prisma.item, JSON.parse(key), { name: 'c' }))
+      expect(error, key).toBeInstanceOf(InvalidOptionError)
+    }
+    const itself = { id: 1, version: prisma.item.fields.version }
+    expect(await rejection(updateVersioned(prisma.item, itself as never, { name: 'c' }))).toMatchObject({
+      option: 'key',
+    })
     await withTransaction(prisma, (tx) => updateVersioned(tx.item, { id: 1, version: 2 }, { name: 'd' }))
     expect(await names()).toEqual(['d'])
   })

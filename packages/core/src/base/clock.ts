@@ -1,5 +1,5 @@
 /** A timer that was set on a {@link Clock}. Opaque: hand it back to `clearTimer`. */
-export type Timer = NodeJS.Timeout | { readonly fake: number }
+export type Timer = NodeJS.Timeout | LongTimer | { readonly fake: number }
 
 /**
  * Time as the rest of the core sees it: monotonic, so that a step of the wall clock neither expires nor prolongs
@@ -20,18 +20,51 @@ export interface Clock {
 }
 
 /** Node cannot hold a longer delay than 2^31 - 1 ms: it would fire at once. */
-const longestDelayMs = 2_147_483_647
+export const longestDelayMs = 2_147_483_647
+
+/** A timer for more than Node can hold: one piece after the other. `Infinity` never fires. */
+class LongTimer {
+  readonly #endsAt: number
+  readonly #run: () => void
+  readonly #background: boolean
+  #piece: NodeJS.Timeout
+
+  constructor(ms: number, run: () => void, background: boolean) {
+    this.#endsAt = performance.now() + ms
+    this.#run = run
+    this.#background = background
+    this.#piece = this.#wait()
+  }
+
+  clear(): void {
+    clearTimeout(this.#piece)
+  }
+
+  #wait(): NodeJS.Timeout {
+    const left = this.#endsAt - performance.now()
+    const isLast = left <= longestDelayMs
+    const next = (): void => {
+      if (isLast) this.#run()
+      else this.#piece = this.#wait()
+    }
+    const piece = setTimeout(next, Math.max(0, Math.min(left, longestDelayMs)))
+    if (this.#background) piece.unref()
+    return piece
+  }
+}
 
 /** The real clock: `performance.now()` and Node's timers. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
   setTimer(ms, run, background = false) {
-    const timer = setTimeout(run, Math.min(Math.max(0, ms), longestDelayMs))
+    if (ms > longestDelayMs) return new LongTimer(ms, run, background)
+    const timer = setTimeout(run, Math.max(0, ms))
     if (background) timer.unref()
     return timer
   },
   clearTimer(timer) {
-    clearTimeout(timer as NodeJS.Timeout)
+    if (timer instanceof LongTimer) timer.clear()
+    else clearTimeout(timer as NodeJS.Timeout)
   },
 }

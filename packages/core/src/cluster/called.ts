@@ -1,4 +1,4 @@
-import { isMark, type SqlToken } from './sql-tokens.js'
+import { isMark, type SqlToken } from '../sql/tokens.js'
 
 /**
  * Words that no function can have for a name unless it is written in quotes or behind its schema, so that a bracket

@@ -53,11 +53,14 @@ export interface ClusterPlan {
 export function createCluster(plan: ClusterPlan): { readonly host: Host; readonly cluster: Cluster } {
   const { environment, watch, watching, events, options } = plan
   const { clock } = environment
+  // What is changed on the primary is so on the replicas, soon after.
+  const statements: StatementOptions = { ...plan.statements, schema: { epoch: 0 } }
   const places = plan.places.map(({ where, destination, limits, weight, share }, at) => {
     const watched = new HostWatch(where, { ...watching, role: 'replica', why: 'a read' }, environment)
     const reader = new Host(destination, limits, environment, watched, {
       resetMode: plan.resetMode,
-      statements: plan.statements,
+      // A read whose connection to a replica was lost is better off with the next replica.
+      statements: { ...statements, isRepeatable: undefined },
       failsFast: true,
       share,
       // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.
@@ -88,17 +91,19 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
   })
   const host = new Host(plan.destination, plan.limits, environment, watch, {
     resetMode: plan.resetMode,
-    statements: plan.statements,
+    statements,
     open: async (signal) => plan.destination.fitting(await servers.topology.openWriter(signal)),
     unavailableTimeoutMs: options.failoverTimeoutMs,
     share: plan.share,
   })
   const { maxLagMs, maxLagBytes, failoverTimeoutMs, causalityWaitMs } = options
+  const writes = new CausalWrites(new WritePositions(host), servers.topology, clock, causalityWaitMs)
+  servers.router.askPrimary = () => writes.position()
   const cluster = new Cluster({
     primary: host,
     ...servers,
     rule: new ReadRule(options),
-    writes: new CausalWrites(new WritePositions(host), servers.topology, clock, causalityWaitMs),
+    writes,
     events,
     failoverTimeoutMs,
     scope: { maxLagMs, maxLagBytes },

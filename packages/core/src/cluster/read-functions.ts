@@ -55,3 +55,23 @@ const names = `
 
 /** See {@link names}. */
 export const readFunctionNames: readonly string[] = names.trim().split(/\s+/)
+
+/**
+ * Functions that tell about the server or the session that is asked. A replica would give another answer, but they change
+ * nothing, so that the same server may be asked twice.
+ */
+const sameServer = `
+  pg_sleep pg_sleep_for pg_sleep_until pg_backend_pid pg_typeof pg_is_in_recovery pg_postmaster_start_time pg_conf_load_time
+  pg_column_size pg_relation_size pg_table_size pg_indexes_size pg_total_relation_size pg_database_size
+  pg_tablespace_size pg_size_pretty pg_size_bytes pg_blocking_pids pg_current_wal_lsn pg_current_wal_insert_lsn
+  pg_last_wal_replay_lsn pg_wal_lsn_diff pg_get_constraintdef pg_get_expr pg_get_functiondef pg_get_indexdef
+  pg_get_ruledef pg_get_serial_sequence pg_get_triggerdef pg_get_userbyid pg_get_viewdef pg_table_is_visible
+  pg_type_is_visible pg_function_is_visible pg_encoding_to_char
+  current_database current_schema current_schemas current_setting version format_type obj_description col_description
+  to_regclass to_regnamespace to_regproc to_regprocedure to_regrole to_regtype inet_server_addr inet_server_port
+  has_any_column_privilege has_column_privilege has_database_privilege has_function_privilege has_schema_privilege
+  has_sequence_privilege has_table_privilege has_type_privilege pg_has_role
+`
+
+/** See {@link sameServer}. */
+export const sameServerFunctionNames: readonly string[] = sameServer.trim().split(/\s+/)

@@ -1,6 +1,6 @@
+import { isMark, type SqlToken, sqlTokens } from '../sql/tokens.js'
 import { isCalled } from './called.js'
-import { readFunctionNames } from './read-functions.js'
-import { isMark, type SqlToken, sqlTokens } from './sql-tokens.js'
+import { readFunctionNames, sameServerFunctionNames } from './read-functions.js'
 
 /** What a pool's own functions are to the read rule. */
 export interface ReadRuleOptions {
@@ -38,12 +38,19 @@ const longestText = 20_000
 export class ReadRule {
   readonly #functions: ReadonlySet<string>
   readonly #primaryOnly: ReadonlySet<string>
+  readonly #isSameServer: boolean
   /** Oldest first. */
   readonly #known = new Map<string, boolean>()
 
-  constructor({ readFunctions = [], primaryOnly = [] }: ReadRuleOptions = {}) {
+  /**
+   * @param where `same-server`: the rule for a read that is sent once more to the server that it was sent to before, which
+   * may therefore ask that server about itself
+   */
+  constructor({ readFunctions = [], primaryOnly = [] }: ReadRuleOptions = {}, where?: 'same-server') {
+    this.#isSameServer = where === 'same-server'
     this.#primaryOnly = new Set(primaryOnly)
-    this.#functions = new Set([...readFunctionNames, ...readFunctions].filter((name) => !this.#primaryOnly.has(name)))
+    const own = this.#isSameServer ? [...readFunctionNames, ...sameServerFunctionNames] : readFunctionNames
+    this.#functions = new Set([...own, ...readFunctions].filter((name) => !this.#primaryOnly.has(name)))
   }
 
   /** Whether the text is one statement that only reads. Remembered for each text. */
@@ -92,7 +99,8 @@ export class ReadRule {
     }
     if (isCalled(tokens, at)) return this.#functions.has(name) || this.#isCallOfOurs(name)
     // Tables and functions of the server itself tell about the server that is asked; temporary tables belong to a session.
-    return !token.text.startsWith('pg_') || token.text === 'pg_catalog'
+    if (!token.text.startsWith('pg_') || token.text === 'pg_catalog') return true
+    return this.#isSameServer && !token.text.startsWith('pg_temp')
   }
 
   #isCallOfOurs(name: string): boolean {

@@ -7,7 +7,7 @@ import { Statement } from '../wire/statement.js'
 import { lookSql, roleSql, type Sighting, sightingOf } from './sighting.js'
 
 /** PostgreSQL 19 has the command, and this word of it. To ask for the word leaves no error in anybody's log. */
-const waitProbeSql = `select exists (select from pg_get_keywords() where word = 'lsn')`
+const waitProbeSql = `select exists (select from pg_catalog.pg_get_keywords() where word OPERATOR(pg_catalog.=) 'lsn')`
 
 /**
  * Asks one server, over one connection, what it is and where it stands. What the server turns out not to have is asked for

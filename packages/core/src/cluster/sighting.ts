@@ -20,6 +20,10 @@ export interface Sighting {
   readonly lsn: Lsn | undefined
 }
 
+/** The timeline of a primary is the first part of the name of the file that it would write to now. */
+export const timelineSql =
+  "('x' OPERATOR(pg_catalog.||) pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8))::pg_catalog.bit(32)::pg_catalog.int4"
+
 /**
  * The timeline of a standby is that of its last restart point, or of the stream that it receives, whichever is later: the
  * first may be old by some minutes, the second is hidden from a role without pg_read_all_stats.
@@ -27,15 +31,16 @@ export interface Sighting {
  */
 export const lookSql = `
   select standby,
-    case when standby then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text,
-    case when standby then greatest((select timeline_id from pg_control_checkpoint()),
-                                    (select received_tli from pg_stat_wal_receiver))
-      else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end::text,
-    (select system_identifier::text from pg_control_system())
-  from (select pg_is_in_recovery() as standby offset 0) server`
+    case when standby then pg_catalog.pg_last_wal_replay_lsn()
+      else pg_catalog.pg_current_wal_insert_lsn() end::pg_catalog.text,
+    case when standby then greatest((select timeline_id from pg_catalog.pg_control_checkpoint()),
+                                    (select received_tli from pg_catalog.pg_stat_wal_receiver))
+      else ${timelineSql} end::pg_catalog.text,
+    (select system_identifier::pg_catalog.text from pg_catalog.pg_control_system())
+  from (select pg_catalog.pg_is_in_recovery() as standby offset 0) server`
 
 /** For a server that has no such functions, or does not let this role use them. */
-export const roleSql = 'select pg_is_in_recovery()'
+export const roleSql = 'select pg_catalog.pg_is_in_recovery()'
 
 /** The answer to {@link lookSql} or {@link roleSql}. */
 export function sightingOf(row: readonly unknown[], askedAt: number): Sighting {
@@ -52,8 +57,7 @@ export function sightingOf(row: readonly unknown[], askedAt: number): Sighting {
 
 /** What a primary is asked for behind a commit: everything committed before is at or before this place. */
 export const positionSql = `
-  select pg_current_wal_insert_lsn()::text,
-    ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int::text`
+  select pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text, (${timelineSql})::pg_catalog.text`
 
 /** The answer to {@link positionSql}. */
 export function positionOf(row: unknown): { readonly timeline: number; readonly lsn: Lsn } {

@@ -1,6 +1,7 @@
 import { causeChain } from './cause-chain.js'
 import { classify, type ErrorClass, type Phase } from './classify.js'
 import { LifeguardError, type LifeguardErrorCode } from './lifeguard-error.js'
+import { isSurvived } from './origin.js'
 import { errorWithSqlState } from './sqlstate.js'
 
 /**
@@ -61,7 +62,16 @@ export function breakerVerdict(error: unknown, phase: Phase = 'statement'): Brea
   if (kind === 'outcome-unknown') return found?.state.startsWith('08') === true ? 'failure' : 'neutral'
   // An error that no server has sent, such as one thrown by the caller's own code.
   if (kind === 'user' && found === undefined) return 'neutral'
-  return byClass[kind]
+  // To wait does not cure a login that fails over a full disk or a damaged file, but the host is not well.
+  if (kind === 'configuration' && phase === 'connect' && found !== undefined && isOfHost(found.state)) return 'failure'
+  const verdict = byClass[kind]
+  // Out of memory for this statement, or of room for its temporary files: the host is there and answers.
+  return verdict === 'failure' && found !== undefined && isSurvived(found.error) ? 'success' : verdict
+}
+
+/** Out of a resource, or damaged. */
+function isOfHost(state: string): boolean {
+  return /^(?:53|58|XX)/.test(state)
 }
 
 /** A caller's time was up. What matters is whether the host still answered. */

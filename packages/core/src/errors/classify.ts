@@ -1,5 +1,6 @@
 import { causeChain } from './cause-chain.js'
 import { LifeguardError, type LifeguardErrorCode } from './lifeguard-error.js'
+import { isSurvived, ownPart } from './origin.js'
 import { errorWithSqlState, sqlStateAt } from './sqlstate.js'
 import { isMarkedStalePlan } from './stale-plan.js'
 
@@ -115,14 +116,44 @@ export function classify(error: unknown, phase: Phase = 'statement'): ErrorClass
   return classOfLocalError(error, phase)
 }
 
+/**
+ * The same for what a callback has thrown to a helper of a pool. Only what that pool's own connections and servers have
+ * said is judged, also where an ORM or the caller has it as the cause of another error. Anything else is the caller's: a
+ * socket of its own, a file, another database, another pool.
+ */
+export function classifyOwn(error: unknown, owner: object): ErrorClass {
+  const own = ownPart(error, owner, isOursUnnoted)
+  return own === undefined ? 'user' : classify(own)
+}
+
+/** Of our own errors that nobody notes, the ones that say what they mean whatever caused them. */
+function isOursUnnoted(one: object): boolean {
+  if (!LifeguardError.isInstance(one)) return false
+  // Made by callers, also with another copy of this package.
+  if (one.code === 'LIFEGUARD_VERSION_CONFLICT') return true
+  return one instanceof LifeguardError && (ownClasses[one.code] !== undefined || outOfReach.has(one.code))
+}
+
 function classOfServerError(error: object, state: string, phase: Phase): ErrorClass {
   if (isMarkedStalePlan(error)) return 'stale-plan'
-  if (phase === 'connect' && state === '53300') return 'connection' // a full server empties again
   if (state === '0A000' && isReadOnlyRefusal(error)) return 'topology'
   if (state === '55000' && isRecoveryRefusal(error)) return 'topology'
   // It ends the session only where the protocol itself is broken: the same again would be the same again.
   if (state === '08P01' && (error as { readonly severity?: unknown }).severity === 'FATAL') return 'host'
-  return table[state] ?? table[state.slice(0, 2)] ?? 'user'
+  // Of a session that is up it is the answer to a statement: LISTEN on a standby, the question for its role.
+  if (phase === 'connect' && !isSurvived(error)) return classAtLogin(state)
+  const kind = table[state] ?? table[state.slice(0, 2)] ?? 'user'
+  // 08006 of a foreign data wrapper, 57P01 or XX000 of a RAISE, a file that is not there: an answer like any other.
+  return phase === 'statement' && ofHost.has(kind) && isSurvived(error) ? 'user' : kind
+}
+
+/** Classes that speak of the server as a whole. They do not when the session goes on. */
+const ofHost: ReadonlySet<ErrorClass> = new Set(['connection', 'host'])
+
+/** Of what a server says at login, only this goes away by waiting. */
+function classAtLogin(state: string): ErrorClass {
+  if (state === '53300') return 'connection' // a full server empties again
+  return state.startsWith('08') || table[state] === 'connection' ? 'connection' : 'configuration'
 }
 
 /** Classes that say that the server could not do its work, as opposed to: did it, and refused. */
@@ -142,6 +173,12 @@ export function isInfrastructureError(error: unknown): boolean {
   return infrastructure.has(classify(error))
 }
 
+/** The same for what a callback has thrown to a helper of a pool: see {@link classifyOwn}. */
+export function isOwnInfrastructureError(error: unknown, owner: object): boolean {
+  const own = ownPart(error, owner, isOursUnnoted)
+  return own !== undefined && isInfrastructureError(own)
+}
+
 /**
  * What a failed read on a replica asks for.
  *
@@ -154,8 +191,16 @@ export function isReadAgain(error: unknown): 'elsewhere' | 'ill' | 'no' {
   if (LifeguardError.isInstance(error) && busy.has(error.code)) return 'elsewhere'
   const kind = classify(error)
   if (kind === 'conflict' || kind === 'deadlock') return 'elsewhere'
+  // The replica is there: it could not do this, now.
+  if (kind === 'overload' && isOfSurvivor(error)) return 'elsewhere'
   // A password that this host alone refuses is the host's fault, as seen from the others.
   return infrastructure.has(kind) || kind === 'configuration' ? 'ill' : 'no'
+}
+
+/** Whether a session has answered with it, and gone on. */
+function isOfSurvivor(error: unknown): boolean {
+  const found = errorWithSqlState(error)
+  return found !== undefined && isSurvived(found.error)
 }
 
 /** The pool is too busy; its host may be well. */
@@ -224,7 +269,7 @@ function classOfLocalError(error: unknown, phase: Phase): ErrorClass {
   if (isConnectionError(error)) return 'connection'
   if (phase !== 'connect') return 'user'
   if (isEverywhere(error, 'configuration')) return 'configuration'
-  return isTlsRefusal(error) ? 'configuration' : 'connection'
+  return isTlsRefusal(error) || isTlsMisconfigured(error) ? 'configuration' : 'connection'
 }
 
 /**
@@ -252,6 +297,22 @@ function isTlsRefusal(error: unknown): boolean {
   if (typeof code === 'string' && /^(CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/.test(code))
     return true
   return error.message === 'The server does not support SSL connections'
+}
+
+/**
+ * What was configured for TLS is of no use: no key, certificate or authority in the text of `ca`, `cert` or `key`, a wrong
+ * passphrase, a version that there is not, or no TLS at the other end. https://nodejs.org/api/errors.html#openssl-errors
+ */
+function isTlsMisconfigured(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { code, library } = error as { readonly code?: unknown; readonly library?: unknown }
+  if (
+    typeof code === 'string' &&
+    /^(ERR_OSSL_|ERR_CRYPTO_|ERR_INVALID_ARG_|EPROTO$|HOSTNAME_MISMATCH$|INVALID_)/.test(code)
+  )
+    return true
+  // What OpenSSL says has not always a code: `error:0A00010B:SSL routines::wrong version number`.
+  return typeof library === 'string' || /^(?:[0-9A-F]+:)?error:[0-9A-F]{8}:/i.test(error.message)
 }
 
 function isConnectionError(error: unknown, seen: Set<object> = new Set()): boolean {

@@ -53,7 +53,7 @@ export async function healthOf(host: Host, limit: Limit): Promise<HostHealth> {
   }
 }
 
-const text = 'select pg_is_in_recovery() as standby'
+const text = 'select pg_catalog.pg_is_in_recovery() as standby'
 
 /** Which server answered, and what it is. */
 interface Answer {

@@ -1,5 +1,6 @@
 import type { BudgetShare } from '../pool/budget.js'
 import type { Connection } from '../wire/connection.js'
+import type { SchemaEpoch } from '../wire/statement-texts.js'
 import type { ResetMode } from './hygiene.js'
 import type { ResolvedLaneOptions } from './lane-options.js'
 
@@ -7,8 +8,15 @@ import type { ResolvedLaneOptions } from './lane-options.js'
 export interface StatementOptions {
   /** Statements that each connection keeps prepared; 0 for none. */
   readonly cacheSize: number
+  /** Shared by the pools to all servers of one database. @default one of the host's own */
+  readonly schema?: SchemaEpoch | undefined
   /** How connections are shared; undefined for never. */
   readonly lanes: ResolvedLaneOptions | undefined
+  /**
+   * Whether a text only reads, so that it is sent once more when its connection is lost before the answer; undefined where
+   * nothing is.
+   */
+  readonly isRepeatable?: ((text: string) => boolean) | undefined
 }
 
 /** What a host is for, and how it keeps its connections. */

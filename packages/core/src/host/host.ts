@@ -2,6 +2,7 @@ import type { Limit } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
+import { markOwn, ownedBy } from '../errors/origin.js'
 import type { Permit } from '../policy/circuit-breaker.js'
 import type { PoolEnvironment } from '../pool/pool-environment.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
@@ -59,7 +60,7 @@ export class Host {
     this.#destination = destination
     this.#limits = limits
     this.#hygiene = new Hygiene(purpose.resetMode ?? defaultResetMode, environment.clock)
-    this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0)
+    this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
     this.pool = new ResourcePool<Connection>(
       {
         where: destination.where,
@@ -79,7 +80,7 @@ export class Host {
       watch,
       purpose.share,
     )
-    this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements?.lanes)
+    this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements)
     watch.waiting = () => this.pool.waiting
     const { breaker } = watch
     if (breaker === undefined) return
@@ -142,7 +143,7 @@ export class Host {
           else {
             void sleep(Math.min(left, turnMs), clock, limit).then((reached) => {
               if (reached === undefined) ask()
-              else refused(givenUp(reached, 'not-sent', error))
+              else refused(ownedBy(givenUp(reached, 'not-sent', error), this.environment))
             })
           }
         },
@@ -165,6 +166,7 @@ export class Host {
     const { clock } = this.environment
     const since = clock.now()
     const tell = (error: Error): void => {
+      markOwn(error, this.environment)
       this.watch.refused(error, clock.now() - since)
       refused(error)
     }
@@ -223,7 +225,15 @@ export class Host {
    * pool in which everybody waits for its answer.
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
-    const opening = this.#openOne()
+    const opening = this.#openOne().then(
+      (connection) => {
+        connection.belongsTo = this.environment
+        return connection
+      },
+      (error: unknown) => {
+        throw ownedBy(error, this.environment)
+      },
+    )
     try {
       return await fn(await within(opening, limit, this.environment.clock))
     } finally {
@@ -252,17 +262,22 @@ export class Host {
     const since = clock.now()
     try {
       const connection = await this.#openOne(signal)
+      connection.belongsTo = this.environment
       connection.remember(this.#texts)
       this.lanes.keep(connection)
       connection.observer = this.watch
       connection.onLost((cause) => {
-        if (!connection.isTornDown) this.watch.lost(connection, cause)
+        if (!connection.isTornDown) {
+          this.watch.lost(connection, cause)
+          this.pool.doubtIdle()
+        }
         this.pool.lost(connection)
       })
       this.onOpened?.(connection)
       this.watch.connected(connection, clock.now() - since)
       return connection
     } catch (error) {
+      markOwn(error, this.environment)
       // One that the end of the pool has cut short says nothing of the server.
       if (!signal.aborted) this.watch.connectFailed(error, clock.now() - since)
       throw error

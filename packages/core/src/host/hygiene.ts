@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { unlimited } from '../base/limit.js'
 import type { Connection } from '../wire/connection.js'
+import { makeReadable } from '../wire/readable-session.js'
 import { Statement } from '../wire/statement.js'
 
 /**
@@ -9,7 +10,7 @@ import { Statement } from '../wire/statement.js'
  * - `'off'`: nothing is sent. One that is busy, or in a transaction, is closed.
  * - `'rollback'`: one that is busy is stopped, a transaction that is open or failed is rolled back.
  * - `'full'`: that, and then everything that an earlier user may have left in the session: settings, role, temporary
- *   tables, session locks, LISTEN, cursors, sequences. Prepared statements stay, unlike with DISCARD ALL.
+ *   tables, prepared statements, session locks, LISTEN, cursors, sequences.
  */
 export type ResetMode = 'off' | 'rollback' | 'full'
 
@@ -35,12 +36,13 @@ export const resetModes: readonly ResetMode[] = ['off', 'rollback', 'full']
 const tidyBoundMs = 5_000
 
 /**
- * DISCARD ALL without DEALLOCATE ALL and DISCARD PLANS, in one message. RESET ALL leaves the role alone, and gives the
+ * DISCARD ALL without DISCARD PLANS, in one message. RESET ALL leaves the role alone, and gives the
  * settings with which the session was started, not the server's.
  * https://www.postgresql.org/docs/18/sql-discard.html
  */
 const resetText = [
   'close all',
+  'deallocate all',
   'set session authorization default',
   'reset role',
   'reset all',
@@ -76,6 +78,8 @@ export class Hygiene {
       }
       if (connection.isAlive && this.#mode === 'full') {
         await connection.run(new Statement({ text: resetText }), unlimited)
+        // Back are the settings of database and role.
+        await makeReadable(connection, unlimited)
       }
     } catch {
       // A connection that cannot be tidied up is of no use to anybody; its caller has long had an answer.

@@ -1,4 +1,5 @@
 import type { Limit } from '../base/limit.js'
+import { beginRefused } from '../errors/begin-refused.js'
 import type { ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
@@ -8,6 +9,7 @@ import type { LaneKeeper } from '../wire/pipeline.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
 import type { StatementTexts } from '../wire/statement-texts.js'
+import type { StatementOptions } from './host-purpose.js'
 import type { ResolvedLaneOptions } from './lane-options.js'
 import { PooledStatement } from './pooled-statement.js'
 
@@ -66,18 +68,21 @@ export class Lanes {
   /** Statements that were sent behind others, since the pool was made. */
   pipelined = 0
 
-  /** @param options undefined: nothing is ever shared */
+  readonly #isRepeatable: (text: string) => boolean
+
+  /** @param purpose without `lanes` nothing is ever shared */
   constructor(
     host: LaneHost,
     release: (slot: Slot<Connection>) => void,
     texts: StatementTexts,
-    options: ResolvedLaneOptions | undefined,
+    { lanes: options, isRepeatable = never }: Partial<StatementOptions> = {},
   ) {
     this.#host = host
     this.#pool = host.pool
     this.#release = release
     this.#texts = texts
     this.#options = options
+    this.#isRepeatable = isRepeatable
   }
 
   /** Connections that statements may share now. */
@@ -90,6 +95,10 @@ export class Lanes {
     return new Promise((resolve, reject) => {
       const statement = new PooledStatement(config, limit, holder, this)
       statement.known = this.#texts.of(config.text)
+      if (statement.known.effects.leavesOpen) {
+        reject(beginRefused())
+        return
+      }
       statement.why = why
       statement.resolve = resolve
       statement.reject = reject
@@ -110,6 +119,11 @@ export class Lanes {
         this.#host.request(served, statement.reject, statement.limit, statement.holder, statement.isSharing)
       }
     }
+  }
+
+  /** Whether a statement that was sent may be sent again, its connection being lost. */
+  mayRepeat(text: string): boolean {
+    return !this.#pool.isEnding && this.#isRepeatable(text)
   }
 
   /** What the pool is to know of a connection that it opens. */
@@ -260,3 +274,5 @@ class Lane implements LaneKeeper {
 function mayShare({ known }: PooledStatement): boolean {
   return known?.slowness !== undefined && known.isPlain && known.slowness < tooSlow
 }
+
+const never = (): boolean => false

@@ -224,6 +224,11 @@ export class ResourcePool<R> {
     this.#dispatcher.dispatch()
   }
 
+  /** Something has ended one from outside: each that is idle now is asked for a sign of life before its next use. */
+  doubtIdle(): void {
+    this.#slots.doubtIdle()
+  }
+
   /** Closes connections and settles when they are gone; new ones are opened as they are needed. See {@link FlushMode}. */
   flush(mode: FlushMode): Promise<void> {
     return this.#life.flush(mode)

@@ -46,6 +46,7 @@ export class Slots<R> {
   #checking = 0
   #closing = 0
   #generation = 0
+  #doubtedAt = Number.NEGATIVE_INFINITY
 
   constructor(
     factory: ResourceFactory<R>,
@@ -139,9 +140,18 @@ export class Slots<R> {
     )
   }
 
-  /** Whether it has idled for so long that it is asked for a sign of life before it is handed out. */
+  /** Something has ended one of them from outside: those that are idle now may have ended with it. */
+  doubtIdle(): void {
+    this.#doubtedAt = this.#clock.now()
+  }
+
+  /**
+   * Whether it is asked for a sign of life before it is handed out: it has idled for long, or another one was lost while
+   * it did.
+   */
   needsCheck(slot: Slot<R>): boolean {
     const { validateAfterIdleMs } = this.#limits
+    if (slot.idleSince <= this.#doubtedAt) return true
     return validateAfterIdleMs !== Number.POSITIVE_INFINITY && this.#clock.now() - slot.idleSince > validateAfterIdleMs
   }
 

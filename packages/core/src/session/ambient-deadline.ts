@@ -3,7 +3,9 @@ import { type Limit, type LimitReason, limitOf, limitReached } from '../base/lim
 import { causeChain } from '../errors/cause-chain.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { OperationAbortedError, OperationTimeoutError } from '../errors/operation-errors.js'
+import { ownedBy } from '../errors/origin.js'
 import type { SessionEnvironment } from './session-environment.js'
 
 /** What the callback of `withDeadline` gets. */
@@ -13,6 +15,8 @@ export interface Deadline {
   /** Milliseconds that are left; never negative. */
   remainingMs(): number
 }
+
+const names = optionNames<{ readonly signal?: AbortSignal }>({ signal: true })
 
 /**
  * Runs `fn` with `timeoutMs` milliseconds for all that it does on the pool. Whatever runs inside gets the time that is
@@ -28,6 +32,7 @@ export async function withDeadline<T>(
   if (!(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
     throw new InvalidOptionError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
   }
+  assertKnownOptions(options, names)
   const limit = ambient.limitFor({ timeoutMs, signal: options.signal })
   return await withLimit({ ambient, host }, limit, fn)
 }
@@ -51,10 +56,15 @@ export async function withLimit<T>(
     over.abort(error)
     const reached = limitReached(limit, clock)
     if (reached === undefined) throw error
+    if (isGivenUp(error)) ownedBy(error, host.environment)
     return await lastWord(work, reached, clock, error)
   } finally {
     over.abort()
   }
+}
+
+function isGivenUp(error: unknown): error is OperationTimeoutError | OperationAbortedError {
+  return error instanceof OperationTimeoutError || error instanceof OperationAbortedError
 }
 
 /** How long a callback whose time is over may take to say what became of its last statement, in milliseconds. */
@@ -67,7 +77,7 @@ async function lastWord<T>(work: Promise<T>, reached: LimitReason, clock: Clock,
   if (last === undefined) throw error
   if (last.status === 'fulfilled') return last.value
   for (const one of causeChain(last.reason)) {
-    if (!(one instanceof OperationTimeoutError || one instanceof OperationAbortedError)) continue
+    if (!isGivenUp(one)) continue
     throw one === last.reason ? one : givenUp(reached, one.outcome, last.reason)
   }
   throw error

@@ -1,6 +1,7 @@
 import { limitReached, type OperationOptions } from '../base/limit.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, limitNames } from '../errors/known-options.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { batch } from './batch.js'
@@ -70,6 +71,7 @@ export async function batchTogether<const Tasks extends BatchTasks>(
   if (!Array.isArray(tasks) || tasks.some((task) => typeof task !== 'function')) {
     throw new InvalidOptionError('tasks', `of type ${typeof tasks}`, 'an array of functions')
   }
+  assertKnownOptions(options, limitNames)
   const limit = ambient.limitFor(options)
   const { clock } = host.environment
   const reached = limitReached(limit, clock)

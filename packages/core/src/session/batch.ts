@@ -2,12 +2,13 @@ import type { Limit, OperationOptions } from '../base/limit.js'
 import { BatchError } from '../errors/batch-error.js'
 import { endsSession } from '../errors/classify.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, limitNames } from '../errors/known-options.js'
 import { errorWithSqlState } from '../errors/sqlstate.js'
+import { leadingWords } from '../sql/leading-words.js'
 import { BatchExchange } from '../wire/batch.js'
 import { type ExchangeConfig, outcomeOf } from '../wire/exchange.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { Prelude, StatementConfig } from '../wire/statement.js'
-import { leadingWords } from './leading-words.js'
 import { type Bounds, type Executor, withCallersStack } from './queryable.js'
 import { mostParameters, type Sql } from './sql/sql-statement.js'
 
@@ -53,6 +54,7 @@ export async function batch<const Statements extends readonly StatementConfig[]>
   if (!Array.isArray(statements)) {
     throw new InvalidOptionError('the batch', `of type ${typeof statements}`, 'an array of statements')
   }
+  assertKnownOptions(options, limitNames)
   for (const [index, statement] of statements.entries()) check(statement, index)
   const limit = bounds.limitFor(options)
   if (statements.length === 0) return [] as unknown as BatchResults<Statements>

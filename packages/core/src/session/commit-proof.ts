@@ -48,12 +48,25 @@ interface Evidence {
   readonly statistics: string
 }
 
-const statisticsSql = 'extract(epoch from pg_stat_get_bgwriter_stat_reset_time())::text'
+const statisticsSql = 'extract(epoch from pg_catalog.pg_stat_get_bgwriter_stat_reset_time())::pg_catalog.text'
 
 const evidenceSql = `
-  select pg_current_xact_id()::text, (select system_identifier::text from pg_control_system()),
-    left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), pg_backend_pid()::text,
-    (select checkpoint_lsn::text from pg_control_checkpoint()), ${statisticsSql}`
+  select pg_catalog.pg_current_xact_id()::pg_catalog.text,
+    (select system_identifier::pg_catalog.text from pg_catalog.pg_control_system()),
+    pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8),
+    pg_catalog.pg_backend_pid()::pg_catalog.text,
+    (select checkpoint_lsn::pg_catalog.text from pg_catalog.pg_control_checkpoint()), ${statisticsSql}`
+
+/** Whether a session is the one with this process id that has the transaction $1 open. */
+function ownSessionSql(pid: string): string {
+  return `pid OPERATOR(pg_catalog.=) ${pid}::pg_catalog.int4
+    and backend_xid OPERATOR(pg_catalog.=) $1::pg_catalog.xid8::pg_catalog.xid`
+}
+
+/** A part of the id that the next transaction gets, which is written as epoch and number with a colon between. */
+function nextXidPart(part: 1 | 2): string {
+  return `pg_catalog.split_part(next_xid, ':', ${part})::pg_catalog.numeric`
+}
 
 /**
  * All in one statement, so that all of it is about the same server. `status` is that of whoever has the id today, and
@@ -61,21 +74,27 @@ const evidenceSql = `
  */
 const outcomeSql = `
   select system, standby, timeline, knows, pending, open,
-    case when knows and not pending then pg_xact_status($1::xid8) end as status,
-    checkpoint = $5 or statistics = $6 as unbroken, recovered,
-    (split_part(next_xid, ':', 1)::numeric * 4294967296 + split_part(next_xid, ':', 2)::numeric)::text::xid8 > $1::xid8
-      as durable
+    case when knows and not pending then pg_catalog.pg_xact_status($1::pg_catalog.xid8) end as status,
+    (checkpoint OPERATOR(pg_catalog.=) $5::pg_catalog.text) or (statistics OPERATOR(pg_catalog.=) $6::pg_catalog.text)
+      as unbroken, recovered,
+    ((${nextXidPart(1)} OPERATOR(pg_catalog.*) 4294967296::pg_catalog.numeric)
+      OPERATOR(pg_catalog.+) ${nextXidPart(2)})::pg_catalog.text::pg_catalog.xid8
+      OPERATOR(pg_catalog.>) $1::pg_catalog.xid8 as durable
   from (
-    select *, not standby and system = $2 and timeline = $3 as knows,
-      $1::xid8 >= pg_snapshot_xmax(pg_current_snapshot()) as pending
+    select *, not standby and (system OPERATOR(pg_catalog.=) $2::pg_catalog.text)
+        and (timeline OPERATOR(pg_catalog.=) $3::pg_catalog.text) as knows,
+      $1::pg_catalog.xid8 OPERATOR(pg_catalog.>=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+        as pending
     from (
-      select system_identifier::text as system, pg_is_in_recovery() as standby,
-        case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end as timeline,
-        exists (select from pg_stat_activity where pid = $4::int and backend_xid = $1::xid8::xid) as open,
-        checkpoint_lsn::text as checkpoint, next_xid, ${statisticsSql} as statistics,
-        checkpoint_lsn = redo_lsn
-          and pg_stat_get_bgwriter_stat_reset_time() >= pg_postmaster_start_time() as recovered
-      from pg_control_system(), pg_control_checkpoint()
+      select system_identifier::pg_catalog.text as system, pg_catalog.pg_is_in_recovery() as standby,
+        case when not pg_catalog.pg_is_in_recovery()
+          then pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) end as timeline,
+        exists (select from pg_catalog.pg_stat_activity where ${ownSessionSql('$4')}) as open,
+        checkpoint_lsn::pg_catalog.text as checkpoint, next_xid, ${statisticsSql} as statistics,
+        (checkpoint_lsn OPERATOR(pg_catalog.=) redo_lsn)
+          and (pg_catalog.pg_stat_get_bgwriter_stat_reset_time()
+            OPERATOR(pg_catalog.>=) pg_catalog.pg_postmaster_start_time()) as recovered
+      from pg_catalog.pg_control_system(), pg_catalog.pg_control_checkpoint()
     ) server
   ) server`
 
@@ -99,8 +118,7 @@ interface OutcomeRow {
 }
 
 /** Ends the session that the transaction is still open in. It has lost its client, and would wait for it for ever. */
-const endSessionSql =
-  'select pg_terminate_backend(pid) from pg_stat_activity where pid = $2::int and backend_xid = $1::xid8::xid'
+const endSessionSql = `select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity where ${ownSessionSql('$2')}`
 
 /**
  * The proof of one transaction: its id is asked for as it begins, in the same round trip, and looked up should the
@@ -206,7 +224,7 @@ export class CommitProof {
 
   async #byMarker(host: Host, limit: Limit): Promise<ProvenOutcome> {
     if (this.#markerTable === undefined) return 'unknown'
-    const text = `select 1 from ${this.#markerTable} where id = $1`
+    const text = `select 1 from ${this.#markerTable} where id OPERATOR(pg_catalog.=) $1`
     const { rows } = await host.query({ text, values: [this.#marker] }, limit, urgent)
     return rows.length === 1 ? 'committed' : 'aborted'
   }

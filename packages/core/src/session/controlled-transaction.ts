@@ -8,7 +8,14 @@ import { ServerTransaction } from './server-transaction.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { ControlledTransaction } from './transaction.js'
 import { TransactionByHand } from './transaction-by-hand.js'
-import { type BeginOptions, beginPreludes, type CommitOptions, commitProof } from './transaction-options.js'
+import {
+  assertTransactionOptions,
+  type BeginOptions,
+  beginPreludes,
+  type CommitOptions,
+  commitProof,
+  controlledNames,
+} from './transaction-options.js'
 
 /** How a controlled transaction begins, and how long it may live. */
 export interface ControlledTransactionOptions extends BeginOptions, CommitOptions, OperationOptions {}
@@ -23,6 +30,7 @@ export async function beginTransaction(
   options: ControlledTransactionOptions = {},
   inTurn = false,
 ): Promise<ControlledTransaction> {
+  assertTransactionOptions(options, controlledNames)
   const open = environment.ambient.current?.transaction
   if (open === undefined) return beginAlone(environment, options)
   assertFits(options, open)
@@ -44,6 +52,7 @@ export function beginOn(
   environment: SessionEnvironment,
   options: ControlledTransactionOptions = {},
 ): ControlledTransaction & Executor {
+  assertTransactionOptions(options, controlledNames)
   const { ambient: bounds, host } = environment
   const { clock } = host.environment
   const proof = commitProof(options, clock)

@@ -1,6 +1,7 @@
 import { limitOf, type OperationOptions } from '../base/limit.js'
 import { within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, limitNames } from '../errors/known-options.js'
 import { type Deadline, withLimit } from './ambient-deadline.js'
 import type { SessionEnvironment } from './session-environment.js'
 
@@ -30,6 +31,7 @@ export async function fanOut<Tasks extends FanOutTasks>(
   if (typeof tasks !== 'object' || tasks === null || Object.values(tasks).some((task) => typeof task !== 'function')) {
     throw new InvalidOptionError('tasks', `of type ${typeof tasks}`, 'an object of functions')
   }
+  assertKnownOptions(options, limitNames)
   const { ambient } = environment
   const failed = new AbortController()
   const limit = ambient.limitFor({ ...options, signal: anyOf(options.signal, failed.signal) })

@@ -1,5 +1,6 @@
 import type { OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { type Deadline, withLimit } from './ambient-deadline.js'
 import type { SessionEnvironment } from './session-environment.js'
 
@@ -14,6 +15,8 @@ export interface ConcurrencyOptions extends OperationOptions {
   readonly concurrency?: number | undefined
 }
 
+const names = optionNames<ConcurrencyOptions>({ signal: true, timeoutMs: true, concurrency: true })
+
 /**
  * Runs `fn` for each item, a few at a time, and gives their values in the order of the items. The items may come from
  * an async iterable, which is read only as fast as they are worked on. The first failure cancels what runs on the
@@ -26,6 +29,7 @@ export async function forEachConcurrent<Item, T>(
   fn: (item: Item, index: number, deadline: Deadline) => Promise<T>,
   options: ConcurrencyOptions = {},
 ): Promise<T[]> {
+  assertKnownOptions(options, names)
   const { concurrency = max } = options
   if (!(concurrency === Number.POSITIVE_INFINITY || (Number.isInteger(concurrency) && concurrency >= 1))) {
     throw new InvalidOptionError('concurrency', String(concurrency), 'a whole number, 1 or more')

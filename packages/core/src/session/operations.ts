@@ -53,7 +53,10 @@ export interface Notifiable {
 export async function notify(on: Queryable, channel: string, payload = '', options?: OperationOptions): Promise<void> {
   const [name] = channelsOf(channel)
   if (typeof payload !== 'string') throw new InvalidOptionError('payload', `of type ${typeof payload}`, 'a text')
-  await on.query({ text: 'select pg_notify($1, $2)', values: [name, payload] }, options)
+  await on.query(
+    { text: 'select pg_catalog.pg_notify($1::pg_catalog.text, $2::pg_catalog.text)', values: [name, payload] },
+    options,
+  )
 }
 
 /** Everything that can be asked of whatever runs statements. */

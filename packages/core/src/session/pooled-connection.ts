@@ -1,5 +1,6 @@
 import type { Limit } from '../base/limit.js'
 import type { Causality } from '../cluster/causality.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
 import { type ExchangeConfig, statementFrom } from '../wire/exchange.js'
@@ -38,6 +39,8 @@ export interface PooledConnection extends Operable, AsyncDisposable {
   /** Gives it back; a second call does nothing. `discard: true` closes it instead of letting anybody reuse it. */
   release(options?: { readonly discard?: boolean }): void
 }
+
+const releaseNames = optionNames<{ readonly discard?: boolean }>({ discard: true })
 
 /** A slot of the pool, dressed for a user. */
 export class AcquiredConnection extends Operations implements PooledConnection {
@@ -91,6 +94,7 @@ export class AcquiredConnection extends Operations implements PooledConnection {
   }
 
   release(options: { readonly discard?: boolean } = {}): void {
+    assertKnownOptions(options, releaseNames)
     const slot = this.#slot
     if (slot === undefined) return
     this.#slot = undefined

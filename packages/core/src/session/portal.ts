@@ -1,5 +1,6 @@
 import { type OperationOptions, unlimited } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import type { PortalRequest } from '../wire/portal-request.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { type Bounds, type Executor, type StatementArguments, withCallersStack } from './queryable.js'
@@ -43,6 +44,7 @@ export interface Streamable {
 }
 
 const defaultBatchSize = 100
+const names = optionNames<StreamOptions>({ signal: true, timeoutMs: true, batchSize: true })
 /** Portals of one transaction must differ; a number for the whole process is the simplest way. */
 let portals = 0
 
@@ -53,6 +55,7 @@ export async function* batchesIn<Row>(
   config: StatementConfig,
   options: StreamOptions = {},
 ): AsyncGenerator<Row[], void, undefined> {
+  assertKnownOptions(options, names)
   const { batchSize = defaultBatchSize } = options
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
     throw new InvalidOptionError('batchSize', String(batchSize), 'a whole number, 1 or more')

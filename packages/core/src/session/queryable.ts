@@ -1,5 +1,6 @@
 import type { Limit, OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, limitNames } from '../errors/known-options.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { AheadConfig, PortalConfig, StatementConfig } from '../wire/statement.js'
@@ -55,6 +56,7 @@ export interface AmbientBounds extends Bounds {
 /** The body of every `query`: one form out of the several, and errors whose stack leads to the caller. */
 export async function query<Row>(executor: Executor, bounds: Bounds, args: QueryArguments): Promise<QueryResult<Row>> {
   const { config, options } = statementOf(args)
+  if (options !== undefined) assertKnownOptions(options, limitNames)
   try {
     return (await executor.execute(config, bounds.limitFor(options))) as QueryResult<Row>
   } catch (error) {

@@ -3,6 +3,7 @@ import { Causality } from '../cluster/causality.js'
 import { milliseconds } from '../cluster/cluster-options.js'
 import type { ReadScope } from '../cluster/read-scope.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { withLimit } from './ambient-deadline.js'
 import type { SessionEnvironment } from './session-environment.js'
 
@@ -13,6 +14,8 @@ export interface ReadOptions extends OperationOptions {
   /** In bytes of log; a replica that is within either of the two will do. @default the pool's `maxLagBytes` */
   readonly maxLagBytes?: number | undefined
 }
+
+const names = optionNames<ReadOptions>({ signal: true, timeoutMs: true, maxLagMs: true, maxLagBytes: true })
 
 /**
  * Runs `fn`; what it reads on the pool may come from a replica. Statements that write, lock, or are not known to do
@@ -25,6 +28,7 @@ export async function read<T>(
   options: ReadOptions = {},
 ): Promise<T> {
   if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  assertKnownOptions(options, names)
   const { ambient, cluster } = environment
   const { maxLagMs, maxLagBytes, signal, timeoutMs } = options
   if (maxLagMs !== undefined) milliseconds('maxLagMs', maxLagMs)

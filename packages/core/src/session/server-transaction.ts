@@ -3,9 +3,12 @@ import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '..
 import type { CommitFollower } from '../cluster/commit-follower.js'
 import { NotOnReplicaError } from '../errors/cluster-errors.js'
 import { givenUp } from '../errors/given-up.js'
+import { inheritOrigin } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
+import { sqlStateOf } from '../errors/sqlstate.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
+import { firstEnd, textEffects } from '../sql/text-effects.js'
 import type { Connection } from '../wire/connection.js'
 import { type Exchange, statementFrom } from '../wire/exchange.js'
 import type { ForeignConfig, ForeignStatement } from '../wire/foreign-statement.js'
@@ -29,6 +32,12 @@ type State =
   | { readonly kind: 'committing' }
   | { readonly kind: 'over'; readonly how: string; readonly cause: unknown }
 
+/**
+ * What became of a transaction that a statement of the callback has ended. `unknown`: the answer to its COMMIT was lost,
+ * or it is prepared, and ends elsewhere.
+ */
+export type EndByHand = 'committed' | 'rolled back' | 'unknown'
+
 /** How long ROLLBACK may take before the connection is torn down in its place. */
 const rollbackBoundMs = 5_000
 
@@ -50,6 +59,11 @@ export class ServerTransaction {
   #begun = false
   #stopListening: () => void = nothing
   #gaveBack = false
+  #endedByHand: EndByHand | undefined
+  /** What the statement that runs now has done to transactions, in the words of the server. */
+  readonly #ends: string[] = []
+  /** Why its limit ended it, once that has. */
+  #gaveUp: LimitReason | undefined
 
   /**
    * @param preludes BEGIN, and what holds for this transaction only
@@ -77,9 +91,19 @@ export class ServerTransaction {
   get isOver(): boolean {
     return this.#state.kind === 'over' || this.#state.kind === 'committing'
   }
+  /** Set when a statement of the callback has ended it: COMMIT, ROLLBACK, with AND CHAIN too, PREPARE TRANSACTION. */
+  get endedByHand(): EndByHand | undefined {
+    return this.#endedByHand
+  }
   /** The first error that a statement of it met, as the server or the connection said it. */
   get firstFailure(): unknown {
     return this.#firstFailure
+  }
+  /** The same, unless the transaction is sound again: the callback itself has rolled back to a savepoint. */
+  get lastingFailure(): unknown {
+    const state = this.#state
+    const isSound = state.kind === 'open' && this.#begun && state.slot.resource.status === 'T'
+    return isSound && sqlStateOf(this.#firstFailure) !== undefined ? undefined : this.#firstFailure
   }
   /** Whether the server will refuse every further statement: one has failed. */
   get isFailed(): boolean {
@@ -105,7 +129,9 @@ export class ServerTransaction {
       throw refused
     }
     try {
-      return await this.#line.ask(config, tighter(limit, this.#limit))
+      const result = await this.#line.ask(config, tighter(limit, this.#limit))
+      if (this.#firstFailure !== undefined) this.#firstFailure = this.lastingFailure
+      return result
     } catch (error) {
       this.#firstFailure ??= error
       throw error
@@ -130,7 +156,7 @@ export class ServerTransaction {
    */
   async commit(): Promise<void> {
     const state = this.#state
-    if (this.isOver) throw this.closedError()
+    if (this.isOver) throw this.#overError()
     if (!this.#begun) {
       const failure = this.#firstFailure
       this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
@@ -156,16 +182,26 @@ export class ServerTransaction {
     }
   }
 
-  /** Rolls back whatever is open, and settles when the connection has been given back. Never rejects. */
-  async rollback(cause?: unknown): Promise<void> {
+  /**
+   * Rolls back whatever is open, and settles when the connection has been given back. Never rejects.
+   *
+   * @param reason the limit that ended it: what is under way is told so
+   */
+  async rollback(cause?: unknown, reason?: LimitReason): Promise<void> {
     const state = this.#state
     if (state.kind === 'unopened') this.#finish('rolled back', cause)
     if (state.kind !== 'open') return
     const { slot } = state
     const connection = slot.resource
     this.#finish('rolled back', cause)
-    this.#line.abandon(this.closedError())
-    connection.abandon({ kind: 'aborted', reason: this.closedError() })
+    this.#line.abandon(this.#overError())
+    connection.abandon(reason ?? { kind: 'aborted', reason: this.closedError() })
+    await this.#clean(connection)
+    this.#giveBack(slot)
+  }
+
+  /** Leaves nothing of any transaction on the connection, which is ended where it does not answer. */
+  async #clean(connection: Connection): Promise<void> {
     const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
     try {
       await connection.whenQuiet()
@@ -176,7 +212,6 @@ export class ServerTransaction {
       connection.destroy()
     }
     this.#clock.clearTimer(bound)
-    this.#giveBack(slot)
   }
 
   /** The first statement takes the connection, and BEGIN goes ahead of it. */
@@ -190,11 +225,19 @@ export class ServerTransaction {
     // goes ahead takes a trip of its own.
     const foreign = 'foreign' in config ? (config as ForeignConfig).foreign : undefined
     const apart = last !== undefined && (foreign !== undefined || mayHoldSeveral(config.text))
+    const text = foreign?.text ?? config.text
+    this.#ends.length = 0
+    connection.transactionEnds = this.#ends
+    let failure: unknown
     try {
       if (apart) await this.#run(connection, new Statement(last, preludes.slice(0, -1)), sending)
       return await this.#run(connection, foreign ?? statementFrom(config, apart ? [] : preludes), sending)
+    } catch (error) {
+      failure = this.#endUnknown(text, sending, error)
+      throw failure
     } finally {
-      this.#noticeEnd(connection)
+      connection.transactionEnds = undefined
+      await this.#noticeEnd(connection, text, failure)
     }
   }
 
@@ -217,11 +260,12 @@ export class ServerTransaction {
     const slot = await this.#source.take(bounds)
     if (this.#state.kind !== 'unopened') {
       this.#source.giveBack(slot)
-      throw this.closedError()
+      throw this.#overError()
     }
     this.#state = { kind: 'open', slot }
     this.#stopListening = slot.resource.onLost((lostWith) => {
       const cause = new ConnectionLostError(true, { cause: lostWith })
+      inheritOrigin(cause, lostWith)
       this.#firstFailure ??= cause
       if (this.#state.kind !== 'open') return
       this.#finish('its connection was lost', cause)
@@ -231,21 +275,46 @@ export class ServerTransaction {
     return slot
   }
 
-  /** A COMMIT or ROLLBACK among the callback's statements, or a BEGIN that failed, leaves no transaction to go on with. */
-  #noticeEnd(connection: Connection): void {
-    if (this.#state.kind !== 'open' || !this.#begun || !connection.isQuiet || connection.status !== 'I') return
-    const { slot } = this.#state
-    const cause = this.#firstFailure
-    this.#finish(cause === undefined ? 'ended by a statement of the callback' : 'it could not begin', cause)
-    this.#giveBack(slot)
+  /** A statement that was to commit, and whose answer was lost: nobody knows what became of the transaction. */
+  #endUnknown(text: string, { sent }: Sending, error: unknown): unknown {
+    if (!sent || this.#ends.length > 0 || !textEffects(text).endsTransaction) return error
+    return commitError(error)
+  }
+
+  /**
+   * A COMMIT or ROLLBACK among the callback's statements, or a BEGIN that failed, leaves no transaction to go on with. With
+   * AND CHAIN, or a BEGIN in the same text, the server has begun another, without the role, the settings and the modes
+   * of this one: it is rolled back before anything can run in it. The server's own words and its status decide, so that
+   * nothing depends on how a text is read here.
+   */
+  async #noticeEnd(connection: Connection, text: string, failure: unknown): Promise<void> {
+    if (!this.#begun || this.#endedByHand !== undefined) return
+    const end = failure instanceof CommitUnknownError ? 'unknown' : firstEnd(text, this.#ends)
+    const state = this.#state
+    if (end === undefined && (state.kind !== 'open' || !connection.isQuiet || connection.status !== 'I')) return
+    const cause = this.#firstFailure ?? (end === undefined ? failure : undefined)
+    if (end === undefined && cause !== undefined) this.#finish('it could not begin', cause)
+    else {
+      const how = howEnded(end)
+      this.#endedByHand = how.fate
+      if (how.fate !== 'rolled back') this.#follower?.unknown()
+      if (state.kind !== 'open') return
+      this.#finish(`${how.said} by a statement of the callback`, end === 'unknown' ? failure : cause)
+    }
+    if (state.kind !== 'open') return
+    this.#line.abandon(this.closedError())
+    if (!connection.isQuiet) connection.abandon({ kind: 'aborted', reason: this.closedError() })
+    if (!connection.isQuiet || connection.status !== 'I') await this.#clean(connection)
+    this.#giveBack(state.slot)
   }
 
   #giveUp(reason: LimitReason): void {
     if (this.isOver) return
     const error = givenUp(reason, 'cancelled')
+    this.#gaveUp = reason
     this.#firstFailure ??= error
     this.#whenGivenUp(error)
-    void this.rollback(error)
+    void this.rollback(error, reason)
   }
 
   /**
@@ -269,7 +338,13 @@ export class ServerTransaction {
   }
 
   #assertUsable(): void {
-    if (this.isOver) throw this.closedError()
+    if (this.isOver) throw this.#overError()
+  }
+
+  /** What is told to whoever asks for something of it now: that its time is over, or that it is. */
+  #overError(): Error {
+    const reason = this.#gaveUp
+    return reason === undefined ? this.closedError() : givenUp(reason, 'cancelled')
   }
 
   /** That it is over, how, and through what. */
@@ -294,3 +369,10 @@ export class ServerTransaction {
 }
 
 const nothing = (): void => undefined
+
+/** @param end the word of the server; undefined when its status alone has said that the transaction is over */
+function howEnded(end: string | undefined): { readonly fate: EndByHand; readonly said: string } {
+  if (end === 'COMMIT') return { fate: 'committed', said: 'committed' }
+  if (end === 'ROLLBACK') return { fate: 'rolled back', said: 'rolled back' }
+  return { fate: 'unknown', said: end === 'PREPARE TRANSACTION' ? 'prepared' : 'ended' }
+}

@@ -28,9 +28,17 @@ export interface HookErrorEvent {
   readonly error: unknown
 }
 
+/** The cache of a `withFallback` threw, rejected, did not answer in time, or gave what was not stored. The call goes on. */
+export interface CacheErrorEvent {
+  readonly key: string
+  readonly operation: 'get' | 'set'
+  readonly error: unknown
+}
+
 /** What the methods of this floor tell, and the hosts below. */
 export interface SessionEvents extends HostEvents {
   retry: RetryEvent
   'ambiguous-commit': AmbiguousCommitEvent
   'hook-error': HookErrorEvent
+  'cache-error': CacheErrorEvent
 }

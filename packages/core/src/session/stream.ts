@@ -1,6 +1,8 @@
 import { limitReached } from '../base/limit.js'
 import type { Asking } from '../cluster/cluster-parts.js'
+import { beginRefused } from '../errors/begin-refused.js'
 import { TransactionClosedError } from '../errors/transaction-errors.js'
+import { textEffects } from '../sql/text-effects.js'
 import type { StatementConfig } from '../wire/statement.js'
 import type { Ambient, OpenTransaction } from './ambient.js'
 import { askingOf } from './asking.js'
@@ -59,6 +61,7 @@ async function* batchesOutside<Row>(
   options: StreamOptions | undefined,
 ): AsyncGenerator<Row[], void, undefined> {
   const { ambient, cluster, host } = environment
+  if (textEffects(config.text).leavesOpen) throw beginRefused()
   const limit = atCall.limitFor(options)
   // One limit for all attempts.
   const bounds: Bounds = { limitFor: () => limit }

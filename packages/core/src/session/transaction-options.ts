@@ -1,10 +1,14 @@
 import type { Clock } from '../base/clock.js'
 import type { OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import type { BackoffOptions } from '../policy/backoff.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import { assertBackoff, type BackoffOptions } from '../policy/backoff.js'
+import { settingMatters } from '../sql/meaning.js'
+import { assertRole, assertSettings, longestServerMs } from '../wire/runtime-settings.js'
 import type { Prelude } from '../wire/statement.js'
 import { CommitProof, type CommitProofOptions } from './commit-proof.js'
 import { type LockKey, serverKeys } from './lock/lock-key.js'
+import { transactionLocks } from './lock/lock-sql.js'
 
 /**
  * The levels of the SQL standard; PostgreSQL does the same for the first two.
@@ -37,14 +41,17 @@ export interface BeginOptions {
   readonly lockTimeoutMs?: number | undefined
   /** The server ends the session when the transaction idles longer, in milliseconds. @default the session's setting */
   readonly idleTimeoutMs?: number | undefined
-  /** Runtime parameters for this transaction only: `{ 'app.tenant_id': '42' }` for row-level security. */
-  readonly settings?: Readonly<Record<string, string | number | boolean>> | undefined
-  /** The role that the transaction runs as, by SET LOCAL ROLE. */
-  readonly role?: string | undefined
+  /**
+   * Runtime parameters for this transaction only: `{ 'app.tenant_id': '42' }` for row-level security. Whoever names them
+   * gives them: `undefined`, for all or for one, is refused, as the transaction would run without.
+   */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>
+  /** The role that the transaction runs as, by SET LOCAL ROLE. `undefined` and 'none' are refused, as is `settings`. */
+  readonly role?: string
   /**
    * Advisory locks that are taken behind BEGIN and held until the end, each by the rules of `withLock`: names, numbers or
    * pairs, sorted. They travel with the first statement and cost no round trip, but nothing is locked before that. The
-   * wait is bounded by `lockTimeoutMs`, then SQLSTATE 55P03. Meant for 'read committed': under the stronger levels the
+   * wait is bounded by `lockTimeoutMs` alone, then SQLSTATE 55P03. Meant for 'read committed': under the stronger levels the
    * snapshot is as old as the wait, and does not show what the last holder wrote.
    */
   readonly locks?: LockKey | readonly LockKey[] | undefined
@@ -86,20 +93,78 @@ export interface TransactionOptions extends BeginOptions, CommitOptions, Operati
   readonly retry?: RetryOptions | false | undefined
 }
 
+const beginNames = {
+  isolation: true,
+  readOnly: true,
+  deferrable: true,
+  statementTimeoutMs: true,
+  lockTimeoutMs: true,
+  idleTimeoutMs: true,
+  settings: true,
+  role: true,
+  locks: true,
+  proveCommit: true,
+  signal: true,
+  timeoutMs: true,
+} as const
+
+/** The names of `TransactionOptions`. */
+export const transactionNames = optionNames<TransactionOptions>({ ...beginNames, retry: true })
+/** The names of the options of a transaction that is ended by hand. */
+export const controlledNames = optionNames<BeginOptions & CommitOptions & OperationOptions>(beginNames)
+const retryNames = optionNames<RetryOptions>({ attempts: true, backoff: true })
+const proofNames = optionNames<CommitProofOptions>({ markerTable: true, timeoutMs: true })
+
+/**
+ * Checks everything that is said of a transaction, before anything of it is begun.
+ *
+ * @throws InvalidOptionError
+ */
+export function assertTransactionOptions(options: TransactionOptions, names = transactionNames): void {
+  assertKnownOptions(options, names)
+  const { proveCommit, retry } = options
+  assertIsolation(options.isolation)
+  assertFlag('readOnly', options.readOnly)
+  assertFlag('deferrable', options.deferrable)
+  for (const name of serverTimes) {
+    const ms = options[name]
+    if (ms !== undefined) milliseconds(name, ms)
+  }
+  // Given as undefined, or as nothing, they are a mistake that would leave the transaction with more rights.
+  if ('role' in options) assertRole('role', options.role)
+  if ('settings' in options) assertSettings('settings', options.settings, 'the option role')
+  if (typeof proveCommit !== 'boolean') assertKnownOptions(proveCommit, proofNames, 'proveCommit.')
+  if (retry === undefined || retry === false) return
+  assertKnownOptions(retry, retryNames, 'retry.')
+  if (retry.attempts !== undefined && !(Number.isInteger(retry.attempts) && retry.attempts >= 1)) {
+    throw new InvalidOptionError('retry.attempts', String(retry.attempts), 'a whole number, 1 or more')
+  }
+  assertBackoff('retry.backoff', retry.backoff)
+}
+
+function assertIsolation(isolation: IsolationLevel | undefined): void {
+  if (isolation === undefined || isolationLevels.has(isolation)) return
+  throw new InvalidOptionError('isolation', JSON.stringify(isolation), [...isolationLevels].join(', '))
+}
+
+const serverTimes = ['statementTimeoutMs', 'lockTimeoutMs', 'idleTimeoutMs'] as const
+
+function assertFlag(name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'boolean') return
+  throw new InvalidOptionError(name, JSON.stringify(value) ?? `of type ${typeof value}`, 'true or false')
+}
+
 /**
  * BEGIN with its characteristics, then what holds for this transaction only; each value as a parameter. The proof's part
  * comes before the role, which may have fewer rights than the one that logged in.
  */
 export function beginPreludes(options: BeginOptions, proof?: CommitProof): Prelude[] {
   const { isolation, readOnly, deferrable, settings, role } = options
-  if (isolation !== undefined && !isolationLevels.has(isolation)) {
-    throw new InvalidOptionError('isolation', JSON.stringify(isolation), [...isolationLevels].join(', '))
-  }
+  assertIsolation(isolation)
   let begin = 'begin'
   if (isolation !== undefined) begin += ` isolation level ${isolation}`
   if (readOnly !== undefined) begin += readOnly ? ' read only' : ' read write'
   if (deferrable !== undefined) begin += deferrable ? ' deferrable' : ' not deferrable'
-  const preludes: Prelude[] = [{ text: begin }, ...(proof?.preludes() ?? [])]
   const local: [string, string][] = Object.entries(settings ?? {}).map(([name, value]) => [name, String(value)])
   if (options.statementTimeoutMs !== undefined)
     local.push(['statement_timeout', milliseconds('statementTimeoutMs', options.statementTimeoutMs)])
@@ -109,18 +174,34 @@ export function beginPreludes(options: BeginOptions, proof?: CommitProof): Prelu
     local.push(['idle_in_transaction_session_timeout', milliseconds('idleTimeoutMs', options.idleTimeoutMs)])
   }
   if (role !== undefined) local.push(['role', role])
-  for (const values of local) preludes.push({ text: 'select set_config($1, $2, true)', values })
-  for (const { args } of options.locks === undefined ? [] : serverKeys(options.locks, undefined)) {
-    const parameters = args.length === 1 ? '$1::bigint' : '$1::int, $2::int'
-    preludes.push({ text: `select pg_advisory_xact_lock(${parameters})`, values: args })
+  const meaning = meaningOf(local)
+  const preludes: Prelude[] = [{ text: begin, meaning }, ...(proof?.preludes() ?? [])]
+  for (const values of local)
+    preludes.push({ text: 'select pg_catalog.set_config($1::pg_catalog.text, $2::pg_catalog.text, true)', values })
+  if (options.locks !== undefined) {
+    const waitMs =
+      options.lockTimeoutMs === undefined || options.lockTimeoutMs === 0
+        ? Number.POSITIVE_INFINITY
+        : options.lockTimeoutMs
+    preludes.push(...transactionLocks(serverKeys(options.locks, undefined), 'exclusive', waitMs, ''))
   }
   return preludes
 }
 
+/** What a text means, and how a statement of it is prepared, hangs on these of them. */
+function meaningOf(settings: readonly (readonly [name: string, value: string])[]): string | undefined {
+  const mattering = settings.filter(([name]) => settingMatters(name))
+  return mattering.length === 0 ? undefined : JSON.stringify(mattering)
+}
+
 /** The server counts whole milliseconds, and takes 0 for 'never'. */
 export function milliseconds(name: string, ms: number): string {
-  if (!(Number.isFinite(ms) && ms >= 0)) {
-    throw new InvalidOptionError(name, String(ms), 'a number of milliseconds; 0 for no limit')
+  if (!(Number.isFinite(ms) && ms >= 0 && ms <= longestServerMs)) {
+    throw new InvalidOptionError(
+      name,
+      String(ms),
+      `a number of milliseconds from 0 to ${longestServerMs}; 0 for no limit`,
+    )
   }
   return String(ms === 0 ? 0 : Math.max(1, Math.round(ms)))
 }

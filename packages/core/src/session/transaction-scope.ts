@@ -8,11 +8,12 @@ import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
 import type { Ambient, OpenTransaction } from './ambient.js'
 import { type Hook, type HookName, Hooks } from './hooks.js'
+import { assertFits } from './nested-options.js'
 import { Operations } from './operations.js'
 import type { ServerTransaction } from './server-transaction.js'
 import type { ControlledTransaction, RetryReason, Transaction } from './transaction.js'
 import { TransactionByHand } from './transaction-by-hand.js'
-import type { BeginOptions } from './transaction-options.js'
+import { assertTransactionOptions, type BeginOptions, type TransactionOptions } from './transaction-options.js'
 
 /** A nested level on the server. */
 interface Savepoint {
@@ -86,7 +87,10 @@ export class TransactionScope extends Operations implements OpenTransaction {
     return await this.server.query(config, bounds)
   }
 
-  async withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: OperationOptions): Promise<T> {
+  async withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    // All of it, so that what only the outermost can have is refused, and not dropped.
+    assertTransactionOptions(options)
+    assertFits(options, this)
     const inner = this.#innermost()
     if (inner !== this) return await inner.withTransaction(fn, options)
     if (this.#manual !== undefined) return await this.#manual.withTransaction(fn, options)
@@ -132,7 +136,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const below = this.#below
     if (below !== undefined) {
       below.takeBack()
-      if (below.scope.close('with the transaction around it')) this.hooks.takeRolledBack(below.scope.hooks)
+      if (below.scope.close('with the transaction around it')) this.#takeUndone(below.scope.hooks)
     }
     return true
   }
@@ -250,8 +254,15 @@ export class TransactionScope extends Operations implements OpenTransaction {
   async #undo({ scope, name, failureBefore, takeBack }: Savepoint): Promise<void> {
     // Closed already: a level around it was undone, and this one with it.
     if (!scope.close('rolled back')) return
-    this.hooks.takeRolledBack(scope.hooks)
+    this.#takeUndone(scope.hooks)
     if (!takeBack() && !this.server.isOver) await this.#rollbackTo(name, failureBefore)
+  }
+
+  /** A COMMIT by hand has committed the nested levels, too: there is nothing left that could be undone. */
+  #takeUndone(nested: Hooks): void {
+    const { endedByHand } = this.server
+    if (endedByHand === undefined || endedByHand === 'rolled back') this.hooks.takeRolledBack(nested)
+    else this.hooks.takeReleased(nested)
   }
 
   async #rollbackTo(name: string, failureBefore: unknown): Promise<void> {

@@ -1,4 +1,5 @@
 import type { OperationOptions } from '../base/limit.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import type { Queryable } from './queryable.js'
 import { quoteIdentifier, quoteName } from './quote-name.js'
 import { versionedUpdate } from './versioned-update.js'
@@ -9,9 +10,11 @@ export interface UpdateVersionedOptions extends OperationOptions {
   readonly versionColumn?: string | undefined
 }
 
+const names = optionNames<UpdateVersionedOptions>({ signal: true, timeoutMs: true, versionColumn: true })
+
 /**
  * Updates the row that has these key columns and still has this version, and counts the version up. Gives the row
- * as it is now. The key must name one row: every row that it fits is changed.
+ * as it is now. The key must name one row: every row that it fits is changed. It takes values only.
  *
  * @throws VersionConflictError when no row has this key and this version: somebody else changed or deleted it
  */
@@ -22,15 +25,17 @@ export async function updateVersioned<Row = Record<string, unknown>>(
   changes: Readonly<Record<string, unknown>>,
   options: UpdateVersionedOptions = {},
 ): Promise<Row> {
+  assertKnownOptions(options, names)
   const { versionColumn = 'version', ...limits } = options
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
-  return await versionedUpdate(update, async () => {
+  return await versionedUpdate(update, async (checked) => {
     const values: unknown[] = []
-    const equalities = (pairs: object): string[] =>
-      Object.entries(pairs).map(([name, value]) => `${quoteIdentifier(name)} = $${values.push(value)}`)
+    const pairsOf = (pairs: object, sign: string): string[] =>
+      Object.entries(pairs).map(([name, value]) => `${quoteIdentifier(name)} ${sign} $${values.push(value)}`)
     const version = quoteIdentifier(versionColumn)
-    const assignments = [...equalities(changes), `${version} = ${version} + 1`].join(', ')
-    const conditions = equalities(key).join(' and ')
+    const assignments = [...pairsOf(changes, '='), `${version} = ${version} OPERATOR(pg_catalog.+) 1`].join(', ')
+    // An operator of somebody else's, which comes earlier in the search_path or fits better, is not found.
+    const conditions = pairsOf(checked, 'OPERATOR(pg_catalog.=)').join(' and ')
     const text = `update ${quoteName(table)} set ${assignments} where ${conditions} returning *`
     return (await on.query<Row>(text, values, limits)).rows
   })

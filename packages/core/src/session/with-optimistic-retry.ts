@@ -1,9 +1,11 @@
 import type { OperationOptions } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
-import { classify } from '../errors/classify.js'
+import { classifyOwn } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import { type BackoffOptions, fullJitter } from '../policy/backoff.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import { ownedBy } from '../errors/origin.js'
+import { assertBackoff, type BackoffOptions, fullJitter } from '../policy/backoff.js'
 import type { SessionEnvironment } from './session-environment.js'
 
 /** How often, and how long, optimistic work is tried. */
@@ -25,6 +27,7 @@ export interface OptimisticAttempt {
 }
 
 const defaultAttempts = 5
+const names = optionNames<OptimisticRetryOptions>({ signal: true, timeoutMs: true, attempts: true, backoff: true })
 
 /**
  * Runs `fn` until it gets through without a VersionConflictError: read, decide, and write with `where version = ...`.
@@ -36,7 +39,9 @@ export async function withOptimisticRetry<T>(
   fn: (attempt: OptimisticAttempt) => Promise<T>,
   options: OptimisticRetryOptions = {},
 ): Promise<T> {
+  assertKnownOptions(options, names)
   const { attempts = defaultAttempts, backoff } = options
+  assertBackoff('backoff', backoff)
   if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
   if (!(Number.isInteger(attempts) && attempts >= 1)) {
     throw new InvalidOptionError('attempts', String(attempts), 'a whole number, 1 or more')
@@ -47,7 +52,7 @@ export async function withOptimisticRetry<T>(
     try {
       return await within(run(fn, attempt), limit, clock, 'unknown')
     } catch (error) {
-      const kind = classify(error)
+      const kind = classifyOwn(error, host.environment)
       const again =
         kind === 'version-conflict' ||
         ((kind === 'conflict' || kind === 'deadlock') && ambient.current?.transaction === undefined)
@@ -56,7 +61,7 @@ export async function withOptimisticRetry<T>(
       counts.retries += 1
       events.emit('retry', () => ({ attempt, reason: kind, error, delayMs }))
       const reached = await sleep(delayMs, clock, limit)
-      if (reached !== undefined) throw givenUp(reached, 'cancelled', error)
+      if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), host.environment)
     }
   }
 }

@@ -1,8 +1,9 @@
 import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
-import { classify, type ErrorClass, isRetryableByDefault } from '../errors/classify.js'
+import { classifyOwn, type ErrorClass, isRetryableByDefault } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { ownedBy } from '../errors/origin.js'
 import { CommitUnknownError } from '../errors/transaction-errors.js'
 import { fullJitter } from '../policy/backoff.js'
 import type { Holder } from '../pool/waiter.js'
@@ -14,10 +15,16 @@ import type { HookName, Hooks } from './hooks.js'
 import { assertFits } from './nested-options.js'
 import { commitProven } from './prove-commit.js'
 import { withCallersStack } from './queryable.js'
-import { ServerTransaction } from './server-transaction.js'
+import { type EndByHand, ServerTransaction } from './server-transaction.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { RetryReason, Transaction } from './transaction.js'
-import { beginPreludes, commitProof, type RetryOptions, type TransactionOptions } from './transaction-options.js'
+import {
+  assertTransactionOptions,
+  beginPreludes,
+  commitProof,
+  type RetryOptions,
+  type TransactionOptions,
+} from './transaction-options.js'
 import { TransactionScope } from './transaction-scope.js'
 
 /**
@@ -44,6 +51,7 @@ export async function withTransaction<T>(
 ): Promise<T> {
   if (typeof fn !== 'function')
     throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function that is given the transaction')
+  assertTransactionOptions(options)
   const { ambient, host } = environment
   const outer = ambient.current?.transaction
   if (outer !== undefined) {
@@ -54,11 +62,8 @@ export async function withTransaction<T>(
   const { clock, random } = host.environment
   const limit = ambient.limitFor(options)
   const over = limitReached(limit, clock)
-  if (over !== undefined) throw givenUp(over, 'not-sent')
+  if (over !== undefined) throw ownedBy(givenUp(over, 'not-sent'), host.environment)
   const retry: RetryOptions = options.retry === false ? { attempts: 1 } : (options.retry ?? {})
-  if (retry.attempts !== undefined && !(Number.isInteger(retry.attempts) && retry.attempts >= 1)) {
-    throw new InvalidOptionError('retry.attempts', String(retry.attempts), 'a whole number, 1 or more')
-  }
   const holder = { held: 0, parent: ambient.current?.holder }
   const call: Call<T> = {
     environment,
@@ -93,9 +98,9 @@ export async function withTransaction<T>(
         continue
       }
       await runHooks(environment, hooks, 'afterRollback')
-      throw givenUp(reached, 'cancelled', error)
+      throw ownedBy(givenUp(reached, 'cancelled', error), host.environment)
     }
-    await runHooks(environment, hooks, outcome.kind === 'unknown' ? 'onUnknown' : 'afterRollback')
+    await runHooks(environment, hooks, hookFor(outcome.kind === 'ended' ? outcome.fate : outcome.kind))
     throw error
   }
 }
@@ -113,12 +118,14 @@ interface Call<T> {
 /**
  * - `undone`: nothing of it was committed, and another attempt may make sense, depending on `reason`.
  * - `late`: nothing of it was committed, and its time is over.
+ * - `ended`: a statement of the callback ended it, and the callback failed after that: never run again.
  */
 type Outcome<T> = { readonly hooks: Hooks } & (
   | { readonly kind: 'committed'; readonly value: T }
   | { readonly kind: 'undone'; readonly error: unknown; readonly reason: ErrorClass }
   | { readonly kind: 'late'; readonly error: unknown }
   | { readonly kind: 'unknown'; readonly error: unknown }
+  | { readonly kind: 'ended'; readonly fate: EndByHand; readonly error: unknown }
 )
 
 async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): Promise<Outcome<T>> {
@@ -142,6 +149,9 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     const value = await (isUnlimited ? work : Promise.race([work, overdue.promise]))
     await scope.settled()
     scope.close('committed')
+    const { endedByHand } = server
+    if (endedByHand === 'committed') return { kind: 'committed', value, hooks }
+    if (endedByHand !== undefined) throw failureOf(server)
     await commitProven(server, proof, environment).catch((error: unknown) => {
       // An error of the callback keeps the stack that it came with; one of COMMIT has none that leads anywhere.
       throw withCallersStack(error)
@@ -149,12 +159,25 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     return { kind: 'committed', value, hooks }
   } catch (error) {
     scope.close('rolled back')
+    const { endedByHand } = server
+    if (endedByHand !== undefined) return { kind: 'ended', fate: endedByHand, error: late ?? error, hooks }
     if (error instanceof CommitUnknownError) return { kind: 'unknown', error, hooks }
     // Late: the caller gets its answer now, and the rollback goes on behind its back.
-    if (late !== undefined) return { kind: 'late', error: late, hooks }
+    if (late !== undefined) return { kind: 'late', error: ownedBy(late, host.environment), hooks }
+    const failure = server.lastingFailure
     await server.rollback(error)
-    return { kind: 'undone', error, reason: reasonOf(error, server.firstFailure), hooks }
+    return { kind: 'undone', error, reason: reasonOf(error, failure, host.environment), hooks }
   }
+}
+
+/** Why a transaction that a statement of the callback has ended is not called committed. */
+function failureOf(server: ServerTransaction): unknown {
+  return server.firstFailure instanceof CommitUnknownError ? server.firstFailure : server.closedError()
+}
+
+function hookFor(outcome: EndByHand | 'undone' | 'late'): HookName {
+  if (outcome === 'committed') return 'afterCommit'
+  return outcome === 'unknown' ? 'onUnknown' : 'afterRollback'
 }
 
 /** Hooks run outside of the transaction, which is over. */
@@ -169,13 +192,16 @@ async function runHooks({ ambient, events }: SessionEnvironment, hooks: Hooks, n
 }
 
 /**
+ * Why an attempt has failed. Of what the callback throws only this pool's own errors are judged: what it does beside the
+ * database, such as a charge over HTTP, must not be done again because a socket of its own broke.
+ *
  * A callback may wrap the server's error in one of its own, or fail over what a failed statement did not give it. Once
  * the server has undone the transaction for the sake of others, that is the reason, whatever was thrown.
  */
-function reasonOf(error: unknown, firstFailure: unknown): ErrorClass {
-  const thrown = classify(error)
-  if (thrown !== 'user' || firstFailure === undefined) return thrown
-  const first = classify(firstFailure)
+function reasonOf(error: unknown, failure: unknown, owner: object): ErrorClass {
+  const thrown = classifyOwn(error, owner)
+  if (thrown !== 'user' || failure === undefined) return thrown
+  const first = classifyOwn(failure, owner)
   return isRetryableByDefault(first) || first === 'topology' ? first : thrown
 }
 

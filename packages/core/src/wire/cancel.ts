@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.js'
+import { inNoContext } from '../base/no-context.js'
 import { type ClientInternals, ConnectionBase } from './pg-internals.js'
 
 /**
@@ -10,6 +11,10 @@ import { type ClientInternals, ConnectionBase } from './pg-internals.js'
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
  */
 export function cancelBackend(client: ClientInternals, clock: Clock, timeoutMs: number): Promise<boolean> {
+  return inNoContext(() => cancel(client, clock, timeoutMs))
+}
+
+function cancel(client: ClientInternals, clock: Clock, timeoutMs: number): Promise<boolean> {
   const { processID, secretKey, host, port, ssl, sslNegotiation } = client
   if (processID === null || secretKey === null) return Promise.resolve(false)
   return new Promise((resolve) => {

@@ -1,5 +1,6 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type pg from 'pg'
+import { longestDelayMs } from '../base/clock.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { ConnectSettings } from './connect-settings.js'
 import type { Endpoint } from './endpoint.js'
@@ -27,7 +28,8 @@ export function clientConfig(
     ssl,
     sslnegotiation: ssl === false ? 'postgres' : settings.sslNegotiation,
     enableChannelBinding: ssl !== false && settings.channelBinding !== 'disable',
-    connectionTimeoutMillis: settings.connectTimeoutMs,
+    // `pg` has Node's own timer for it, which cannot be longer: a connection attempt has ended long before.
+    connectionTimeoutMillis: Math.min(settings.connectTimeoutMs, longestDelayMs),
     keepAlive: settings.keepAlive,
     keepAliveInitialDelayMillis: settings.keepAliveInitialDelayMs,
     application_name: settings.applicationName ?? poolName,
@@ -44,8 +46,11 @@ function passwordFor(settings: ConnectSettings, endpoint: Endpoint): string | ((
   return async () => {
     const found =
       password === undefined ? await passwordFromFile(passwordFile, { ...endpoint, database, user }) : await password()
-    if (typeof found === 'string') return found
-    const given = password === undefined ? 'not given, and the server asks for one' : 'a function that gave no text'
+    if (typeof found === 'string' && !found.includes('\0')) return found
+    const given =
+      password === undefined
+        ? 'not given, and the server asks for one'
+        : 'a function that gave no text, or one with a zero byte'
     const allowed = 'the option password, a connection string, PGPASSWORD, or a line in the password file'
     throw new InvalidOptionError('password', given, allowed)
   }

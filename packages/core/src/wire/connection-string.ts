@@ -28,14 +28,16 @@ function refuse(what: string): InvalidOptionError {
  *
  * @throws InvalidOptionError, which shows nothing of the string
  */
-export function parseConnectionString(text: string): ParsedConnectionString {
+export function parseConnectionString(given: string): ParsedConnectionString {
+  // From a file or a variable, a line end often comes along; URLs are taken without, also by `pg`.
+  const text = given.trim()
   if (/^postgres(ql)?:\/\//.test(text)) return parseUrl(text.slice(text.indexOf('//') + 2))
   if (text.startsWith('socket:')) return parseSocketUrl(text.slice('socket:'.length))
   // Two slashes are a URL that has lost its scheme, and may hold a password.
   if (text.startsWith('/') && !text.startsWith('//')) return parseSocketPath(text)
   const scheme = /^[a-z][a-z0-9+.-]{0,20}(?=:\/\/)/i.exec(text)?.[0]
   if (scheme !== undefined) throw refuse(`not a URL of PostgreSQL (its scheme is ${scheme})`)
-  if (/^\s*[a-z_]+\s*=/.test(text)) return parsePairs(text)
+  if (/^\s*[a-z_]+\s*=/.test(text)) return parsePairs(given)
   throw refuse('not a URL')
 }
 
@@ -53,7 +55,7 @@ function parseUrl(rest: string): ParsedConnectionString {
   addQuery(query, parameters)
   // Without an @, a colon with nothing behind it is where a password with a ? was cut.
   const mayBeCut = at === -1 ? authority.endsWith(':') : startsAsPassword(password, hosts)
-  return { parameters, mayShow: query?.includes('@') !== true && !mayBeCut }
+  return { parameters, mayShow: query?.includes('@') !== true && !mayBeCut && !saysPassword(query) }
 }
 
 /** `user:password`; returns the password as it stands there. */
@@ -95,6 +97,15 @@ function addQuery(query: string | undefined, parameters: GivenParameter[]): void
   }
 }
 
+/** Whether a password is among the parameters: what is behind an & in it, unencoded, looks like one more. */
+function saysPassword(query: string | undefined): boolean {
+  return query?.split('&').some((pair) => isPassword(decode(splitAt(pair, pair.indexOf('='))[0]))) === true
+}
+
+function isPassword(name: string): boolean {
+  return /password|passwd|pwd/i.test(name)
+}
+
 /** Whether an @ may be of the password itself: nothing is before it, or no host is behind it. */
 function startsAsPassword(password: string | undefined, behind: string): boolean {
   return password === '' || (password !== undefined && (behind === '' || behind.startsWith(':')))
@@ -110,7 +121,7 @@ function parseSocketUrl(rest: string): ParsedConnectionString {
   const first = parameters.length
   addQuery(query, parameters)
   const renamed = parameters.map((one, at) => (at >= first && one.name === 'db' ? { ...one, name: 'dbname' } : one))
-  return { parameters: renamed, mayShow: query?.includes('@') !== true && password !== '' }
+  return { parameters: renamed, mayShow: query?.includes('@') !== true && password !== '' && !saysPassword(query) }
 }
 
 /** `/folder name`, as `pg` has it. */
@@ -132,7 +143,7 @@ function parsePairs(text: string): ParsedConnectionString {
     parameters.push({ name, value: (quoted ?? bare ?? '').replace(/\\(.)/gsu, '$1') })
   }
   // The rest of a password with a space in it looks like one more pair.
-  return { parameters, mayShow: !parameters.some(({ name }) => name === 'password') }
+  return { parameters, mayShow: !parameters.some(({ name }) => isPassword(name)) }
 }
 
 function splitAt(text: string, at: number): [string, string | undefined] {

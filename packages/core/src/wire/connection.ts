@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Clock } from '../base/clock.js'
 import type { Limit, LimitReason } from '../base/limit.js'
+import { inNoContext } from '../base/no-context.js'
 import { endpointText } from './endpoint.js'
 import type { Exchange } from './exchange.js'
 import { ForeignStatement, type Submittable } from './foreign-statement.js'
@@ -10,12 +11,13 @@ import { Outbox } from './outbox.js'
 import type { ClientInternals, WireConnection } from './pg-internals.js'
 import { type LaneKeeper, Pipeline } from './pipeline.js'
 import type { QueryResult } from './query-result.js'
-import { RoleReports } from './server-role.js'
+import { type ParameterStatus, RoleReports } from './server-role.js'
 import type { Statement } from './statement.js'
 import { StatementCache } from './statement-cache.js'
 import type { StatementObserver } from './statement-observer.js'
 import { StatementTexts } from './statement-texts.js'
 import { type TransactionStatus, takeOver } from './take-over.js'
+import { ValueStyles } from './value-styles.js'
 
 export type { TransactionStatus }
 
@@ -24,6 +26,8 @@ export class Connection {
   readonly client: pg.Client
   /** What the server tells of its role in a cluster. */
   readonly reports: RoleReports
+  /** In which form it says that it writes values. */
+  readonly styles: ValueStyles
   /** Where it goes: the one of several endpoints that it was opened at, for people. */
   where: string
   readonly #internals: ClientInternals
@@ -31,6 +35,9 @@ export class Connection {
   readonly #pipeline: Pipeline<Connection>
   #closing = false
   #isTorn = false
+  /** Settings that the server reported while the session was opened. */
+  readonly #reported = new Map<string, string>()
+  #cache: StatementCache | undefined
   readonly #onLost = new Set<(cause: Error) => void>()
 
   private constructor(client: pg.Client, clock: Clock) {
@@ -40,17 +47,32 @@ export class Connection {
     this.#clock = clock
     this.#pipeline = new Pipeline<Connection>(this, this.#internals, clock, () => this.destroy())
     this.reports = new RoleReports(this.#internals.connection)
+    this.#internals.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
+      if (this.#cache === undefined) this.#reported.set(parameterName, parameterValue)
+      else this.#cache.reported(parameterName, parameterValue)
+    })
+    this.styles = new ValueStyles(this.#internals.connection)
   }
 
   /**
    * Connects and authenticates. `pg` closes what it opened when that fails. `signal` gives the attempt up; `prepare` sees
    * the wire while it is silent.
    */
-  static async open(
+  static open(
     config: pg.ClientConfig,
     clock: Clock,
     signal?: AbortSignal,
     prepare?: (wire: WireConnection) => void,
+  ): Promise<Connection> {
+    // It is for many callers: what its socket calls must not run in the context of the one who made it necessary.
+    return inNoContext(() => Connection.#open(config, clock, signal, prepare))
+  }
+
+  static async #open(
+    config: pg.ClientConfig,
+    clock: Clock,
+    signal: AbortSignal | undefined,
+    prepare: ((wire: WireConnection) => void) | undefined,
   ): Promise<Connection> {
     const client = new pg.Client(config)
     const connection = new Connection(client, clock)
@@ -83,9 +105,23 @@ export class Connection {
   set keeper(keeper: LaneKeeper | undefined) {
     this.#pipeline.keeper = keeper
   }
+  /** Set by whoever opened it: whose errors are those that it makes; see `errors/origin.ts`. */
+  set belongsTo(owner: object) {
+    this.#pipeline.belongsTo = owner
+  }
   /** Process id of the backend. */
   get pid(): number {
     return this.#internals.processID ?? 0
+  }
+  /**
+   * The words of the server that end transactions, COMMIT, ROLLBACK and PREPARE TRANSACTION, since this was set to an
+   * array; undefined: nobody wants to know.
+   */
+  get transactionEnds(): string[] | undefined {
+    return this.#pipeline.endings
+  }
+  set transactionEnds(ends: string[] | undefined) {
+    this.#pipeline.endings = ends
   }
   /** What the server said of its transaction at the last answer. */
   get status(): TransactionStatus {
@@ -173,7 +209,7 @@ export class Connection {
   close(): Promise<void> {
     this.#closing = true
     if (this.lostWith !== undefined) return Promise.resolve()
-    this.#pipeline.outbox?.write()
+    this.#pipeline.flush()
     return sayGoodbye(this.client, this.#clock, () => this.destroy())
   }
 
@@ -213,6 +249,9 @@ export class Connection {
     const pipeline = this.#pipeline
     const outbox = new Outbox(protocol.stream, () => pipeline.next())
     const cache = new StatementCache(new StatementTexts(0), protocol, this.#clock)
+    for (const [name, value] of this.#reported) cache.reported(name, value)
+    this.#reported.clear()
+    this.#cache = cache
     const tearDown = (): void => this.destroy()
     pipeline.open({ outbox, cache, types: this.#internals._types, protocol, client: this.client, tearDown }, status)
     takeOver(protocol, pipeline)

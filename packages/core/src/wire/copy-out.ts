@@ -52,6 +52,10 @@ export class CopyOut extends Exchange<CopyResult> {
     return { rowCount: this.#rowCount, bytes: this.#bytes }
   }
 
+  protected override get statement(): string {
+    return this.#command
+  }
+
   protected override begin(messages: Messages): void {
     this.#stream = messages.stream
     this.#frames = new CopyFrames(

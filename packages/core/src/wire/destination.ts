@@ -8,6 +8,7 @@ import type { ConnectSettings, TargetSessionAttrs } from './connect-settings.js'
 import { Connection } from './connection.js'
 import { type Endpoint, endpointText } from './endpoint.js'
 import { openFirst } from './open-first.js'
+import { makeReadable } from './readable-session.js'
 import { misfit } from './session-fit.js'
 import { Statement } from './statement.js'
 import { tlsAttempts } from './tls-settings.js'
@@ -100,9 +101,16 @@ export class Destination {
     return clientConfig(this.#settings, this.#poolName, first, ssl)
   }
 
-  #openWith(config: ClientConfig, signal: AbortSignal | undefined): Promise<Connection> {
+  async #openWith(config: ClientConfig, signal: AbortSignal | undefined): Promise<Connection> {
     const isBound = this.#settings.channelBinding === 'require'
-    return Connection.open(config, this.#clock, signal, isBound ? demandChannelBinding : undefined)
+    const connection = await Connection.open(config, this.#clock, signal, isBound ? demandChannelBinding : undefined)
+    try {
+      await makeReadable(connection, this.#limit(signal))
+      return connection
+    } catch (error) {
+      connection.destroy()
+      throw error
+    }
   }
 
   async #misfit(connection: Connection): Promise<string | undefined> {
@@ -115,13 +123,13 @@ export class Destination {
     return misfit(reports, this.targetSessionAttrs)
   }
 
-  #limit(): Limit {
-    return limitOf({ timeoutMs: this.#settings.connectTimeoutMs || undefined }, this.#clock)
+  #limit(signal?: AbortSignal): Limit {
+    return limitOf({ timeoutMs: this.#settings.connectTimeoutMs || undefined, signal }, this.#clock)
   }
 }
 
 /** For servers that do not report it: PostgreSQL 13 and older, and some poolers. */
-const askRole = `select pg_is_in_recovery() as standby, current_setting('default_transaction_read_only') as readonly`
+const askRole = `select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.current_setting('default_transaction_read_only') as readonly`
 
 /** Every order equally likely. https://en.wikipedia.org/wiki/Fisher%E2%80%93Yates_shuffle */
 function shuffled<T>(list: readonly T[], random: Random): T[] {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { Operation, type Wire } from './operation.js'
+import { Operation, refuseCopy, type Wire } from './operation.js'
 import type { CommandCompleteMessage, Field, RowDescriptionMessage, TypeParsers } from './pg-internals.js'
 import type { QueryResult } from './query-result.js'
 import { type Prelude, Statement, type StatementConfig } from './statement.js'
@@ -83,8 +83,9 @@ export abstract class Exchange<Outcome> extends Operation {
   protected onComplete(_tag: CommandCompleteMessage | undefined): void {
     // Of no interest here.
   }
-  protected onCopyIn(_messages: Messages): void {
-    // Of no interest here.
+  /** The server wants data for COPY FROM STDIN. Returns false when there is none: then that is refused. */
+  protected onCopyIn(_messages: Messages): boolean {
+    return false
   }
   protected onCopyData(_chunk: Buffer): void {
     // Of no interest here.
@@ -107,6 +108,14 @@ export abstract class Exchange<Outcome> extends Operation {
     return this.#isSynced
   }
 
+  override get answering(): string {
+    return this.#ahead > 0 ? '' : this.statement
+  }
+  /** The text that is being answered, behind what goes ahead. */
+  protected get statement(): string {
+    return this.text
+  }
+
   override get result(): QueryResult {
     return this.outcome as unknown as QueryResult
   }
@@ -120,17 +129,17 @@ export abstract class Exchange<Outcome> extends Operation {
     const { outbox } = wire
     const messages = this.#messagesTo(wire)
     this.#messages = messages
-    try {
-      for (const { text, values } of this.#preludes) {
-        outbox.parse('', text)
-        outbox.bind('', undefined, values)
-        outbox.execute('', 0)
-      }
-      this.begin(messages)
-    } catch (error) {
-      this.onError(error as Error)
-      throw error
+    for (const { text, values, meaning } of this.#preludes) {
+      if (meaning !== undefined) wire.cache.enter(meaning)
+      outbox.parse('', text)
+      outbox.bind('', undefined, values)
+      outbox.execute('', 0)
     }
+    this.begin(messages)
+  }
+
+  override unwritten(): void {
+    this.onError(new Error('it was not sent'))
   }
 
   /** What it takes from its source, or gives to its sink, is gone. */
@@ -159,8 +168,9 @@ export abstract class Exchange<Outcome> extends Operation {
     else this.onComplete(undefined)
   }
 
-  override handleCopyInResponse(): void {
-    if (this.#messages !== undefined) this.onCopyIn(this.#messages)
+  override handleCopyInResponse(wire: Wire): void {
+    // A Sync that was sent before is not heard in the midst of a COPY.
+    if (this.#messages === undefined || !this.onCopyIn(this.#messages)) refuseCopy(wire, this.#isSynced)
   }
 
   override handleCopyData(chunk: Buffer): void {

@@ -30,17 +30,27 @@ export class ForeignStatement extends Operation {
   #connection: WireConnection | undefined
   /** Set by the connection: called when it failed before a byte was sent, so that no answer will come. */
   onUnsent: ((error: Error) => void) | undefined
+  static #isAnyWriting = false
   resolve: (result: QueryResult) => void = nothing
   reject: (error: unknown) => void = nothing
 
   constructor(inner: Submittable) {
-    super()
+    super(typeof inner.text === 'string' ? inner.text : '')
     this.isGuest = true
     this.#inner = inner
     this.#ear = new Ear(inner, (error, wasSent) => {
       this.failure ??= error
       if (!wasSent) this.onUnsent?.(error)
     })
+  }
+
+  /** Whether one of this process is being written now: `pg` has one place for the messages of all its connections. */
+  static get isAnyWriting(): boolean {
+    return ForeignStatement.#isAnyWriting
+  }
+  /** Whether it was given the connection, and may have written. */
+  get hasBegun(): boolean {
+    return this.#ear.sent
   }
 
   override get result(): QueryResult {
@@ -53,11 +63,17 @@ export class ForeignStatement extends Operation {
     else this.reject(error)
   }
 
-  override write({ outbox, client, protocol }: Wire): void {
+  override write({ outbox, cache, client, protocol }: Wire): void {
+    cache.guestText = this.#inner.text
     // What is in the outbox goes first.
     outbox.write()
     this.#connection = protocol
-    client.query(this.#ear as unknown as pg.Submittable)
+    ForeignStatement.#isAnyWriting = true
+    try {
+      client.query(this.#ear as unknown as pg.Submittable)
+    } finally {
+      ForeignStatement.#isAnyWriting = false
+    }
   }
 
   /** To be called when it has failed: tells it what it would not hear otherwise, so that nobody waits for it for ever. */

@@ -1,3 +1,4 @@
+import type { Notification } from 'pg'
 import type { Connection } from './connection.js'
 
 /** What somebody has sent with NOTIFY. */
@@ -8,9 +9,10 @@ export interface NotificationMessage {
   readonly pid: number
 }
 
-/** Calls back for every notification that comes in on a connection, for as long as it lives. */
-export function onNotification(connection: Connection, listener: (message: NotificationMessage) => void): void {
-  connection.client.on('notification', ({ channel, payload = '', processId }) => {
+/** Calls back for every notification that comes in on a connection; returns the way to stop listening. */
+export function onNotification(connection: Connection, listener: (message: NotificationMessage) => void): () => void {
+  const tell = ({ channel, payload = '', processId }: Notification): void =>
     listener({ channel, payload, pid: processId })
-  })
+  connection.client.on('notification', tell)
+  return () => void connection.client.off('notification', tell)
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Timer } from '../base/clock.js'
 import type { LimitReason } from '../base/limit.js'
+import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import type { Outbox } from './outbox.js'
 import type { CommandCompleteMessage, RowDescriptionMessage, TypeParsers, WireConnection } from './pg-internals.js'
 import type { QueryResult } from './query-result.js'
@@ -69,6 +70,11 @@ export abstract class Operation {
     return undefined
   }
 
+  /** The text of the statement that is being answered; '' for one that only reads or writes rows, or is of the pool's own. */
+  get answering(): string {
+    return this.text
+  }
+
   /** Tells the caller: an error, or undefined when it has succeeded. Called once. */
   abstract answer(error: unknown): void
 
@@ -78,6 +84,11 @@ export abstract class Operation {
    * @throws when it cannot be sent; then what it has put there is taken back
    */
   abstract write(wire: Wire): void
+
+  /** What it has written is taken back: nothing of it is sent. */
+  unwritten(_wire: Wire): void {
+    // Of no interest here.
+  }
 
   /** Whether it failed over a prepared statement that the server has no more, or not in this form: nothing has run. */
   get isStale(): boolean {
@@ -90,6 +101,10 @@ export abstract class Operation {
   /** Whether nothing else has been done with it: a COMMIT that goes ahead of a statement stays done when that fails. */
   get mayRunAgain(): boolean {
     return true
+  }
+  /** What it may do to transactions, as far as its words show. */
+  get effects(): TextEffects {
+    return textEffects(this.text)
   }
   /** Forgets an answer, to be sent once more. */
   reset(): void {
@@ -151,3 +166,13 @@ export abstract class Operation {
 }
 
 const nothing = (): void => undefined
+
+/** Ends a COPY FROM STDIN for which there is no data, with the words of `pg`. `sync`: no other Sync will be heard. */
+export function refuseCopy({ outbox, protocol }: Wire, sync: boolean): void {
+  // CopyFail is written by `pg`, past the outbox: what is in there goes first.
+  outbox.write()
+  protocol.sendCopyFail('No source stream defined')
+  if (!sync) return
+  outbox.sync()
+  outbox.post()
+}

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { inNoContext } from '../base/no-context.js'
 import { prepareValue } from './pg-internals.js'
 
 const initialBytes = 2_048
@@ -41,7 +42,8 @@ export class Outbox {
     this.#stream = stream
     stream.on('drain', () => {
       this.#isFull = false
-      onRoom()
+      // It comes in the context of whoever wrote last; what is sent now is for others.
+      inNoContext(onRoom)
     })
   }
 

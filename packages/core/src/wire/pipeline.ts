@@ -2,6 +2,8 @@ import type { Clock } from '../base/clock.js'
 import { type Limit, type LimitReason, limitReached, unlimited, watchLimit } from '../base/limit.js'
 import { classify, endsSession } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
+import { LifeguardError } from '../errors/lifeguard-error.js'
+import { markOwn, markSurvived } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { markStalePlan } from '../errors/stale-plan.js'
 import { Canceller } from './canceller.js'
@@ -35,6 +37,8 @@ export interface LaneKeeper {
 export class Pipeline<Owner> implements AnswerDesk {
   observer: StatementObserver<Owner> | undefined
   keeper: LaneKeeper | undefined
+  /** Whose errors are those that come from here; see `errors/origin.ts`. */
+  belongsTo: object | undefined
   readonly #owner: Owner
   readonly #clock: Clock
   readonly #queue: Operation[] = []
@@ -44,6 +48,13 @@ export class Pipeline<Owner> implements AnswerDesk {
   #status: TransactionStatus = 'I'
   #lostWith: Error | undefined
   readonly #onQuiet: (() => void)[] = []
+  /** While somebody wants to know: the words of the server that end transactions, or go back in them. */
+  endings: string[] | undefined
+  /**
+   * The operation whose messages are being written now. The values of its caller are asked for their text meanwhile, and
+   * their code may do anything: ask this very pool, abort, end the connection. Nothing else is written until it is done.
+   */
+  #writing: Operation | undefined
 
   /** @param hopeless what runs goes on in spite of its cancel */
   constructor(owner: Owner, client: ClientInternals, clock: Clock, hopeless: () => void) {
@@ -77,11 +88,11 @@ export class Pipeline<Owner> implements AnswerDesk {
   }
   /** Nothing runs, waits or is being cancelled: what is asked now starts now. */
   get isQuiet(): boolean {
-    return this.#flight.isEmpty && this.#queue.length === 0 && !this.#canceller.isBusy
+    return this.#flight.isEmpty && this.#queue.length === 0 && !this.#canceller.isBusy && this.#writing === undefined
   }
   /** Operations that are under way or wait here. */
   get load(): number {
-    return this.#flight.length + this.#queue.length
+    return this.#flight.length + this.#queue.length + (this.#writing === undefined ? 0 : 1)
   }
   /** Bytes of what is under way. */
   get bytesInFlight(): number {
@@ -93,7 +104,7 @@ export class Pipeline<Owner> implements AnswerDesk {
   }
   /** Whether one more that shares would be sent now. */
   get takesSharing(): boolean {
-    return this.#queue.length === 0 && this.#maySendSharing()
+    return this.#queue.length === 0 && this.#writing === undefined && this.#maySendSharing()
   }
   /** The operation whose answer comes in now. A guest's answers are `pg`'s. */
   get head(): Operation | undefined {
@@ -121,6 +132,7 @@ export class Pipeline<Owner> implements AnswerDesk {
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
   abandon(reason: LimitReason): void {
     for (const operation of this.#queue.slice()) this.#giveUp(operation, reason)
+    if (this.#writing !== undefined) this.#giveUp(this.#writing, reason)
     for (const operation of this.#flight.all()) this.#giveUp(operation, reason)
   }
 
@@ -130,9 +142,25 @@ export class Pipeline<Owner> implements AnswerDesk {
     return new Promise((resolve) => this.#onQuiet.push(resolve))
   }
 
+  /** Sends what has gathered, but for a message that is not written to its end. */
+  flush(): void {
+    if (this.#writing === undefined) this.outbox?.write()
+  }
+
   /** Stops what runs on the server, whose connection is about to be torn down. */
   stopBackend(): void {
     if (!this.#flight.isEmpty) this.#canceller.stopBackend()
+  }
+
+  /** The server has done a command. */
+  done(tag: string): void {
+    if (this.endings === undefined) return
+    if (tag === 'COMMIT' || tag === 'ROLLBACK' || tag === 'PREPARE TRANSACTION') this.endings.push(tag)
+  }
+
+  /** The server has said that something failed. */
+  said(error: Error): void {
+    markOwn(error, this.belongsTo)
   }
 
   /** An answer is complete. */
@@ -153,7 +181,10 @@ export class Pipeline<Owner> implements AnswerDesk {
     const failure = head?.failure
     const said = failure !== undefined && endsSession(failure) ? failure : undefined
     this.#lostWith = said ?? cause
+    markOwn(this.#lostWith, this.belongsTo)
+    markOwn(cause, this.belongsTo)
     this.#canceller.stop()
+    this.#wire?.cache.lost(this.#flight.all().map((operation) => operation.text))
     this.outbox?.discard()
     const writes = this.outbox?.writes ?? 0
     for (const operation of this.#flight.takeAll()) {
@@ -170,6 +201,8 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   /** Sends what may be sent now. */
   next(): void {
+    // Whoever is writing goes on with what has come in between.
+    if (this.#writing !== undefined) return
     for (;;) {
       const operation = this.#queue[0]
       if (operation === undefined) break
@@ -177,6 +210,11 @@ export class Pipeline<Owner> implements AnswerDesk {
         this.#queue.shift()
         this.#answer(operation, new ConnectionLostError(false, { cause: this.#lostWith }))
       } else if (this.#flight.isEmpty ? !this.#canceller.isBusy : operation.isSharing && this.#maySendSharing()) {
+        if (operation instanceof ForeignStatement && ForeignStatement.isAnyWriting) {
+          // One value of a guest asks for another guest, and `pg` builds the messages of all in one place.
+          process.nextTick(() => this.next())
+          return
+        }
         this.#queue.shift()
         this.#send(operation)
       } else return
@@ -197,11 +235,24 @@ export class Pipeline<Owner> implements AnswerDesk {
     const start = outbox.length
     // As it is before: what is written in parts may be on its way already when all of its beginning is there.
     const { writes } = outbox
+    let refused: { readonly error: unknown } | undefined
+    this.#writing = operation
     try {
       operation.write(wire)
     } catch (error) {
-      if (outbox.writes === writes) {
-        outbox.cutTo(start)
+      refused = { error }
+    }
+    this.#writing = undefined
+    // A guest writes to the socket itself.
+    const hasLeft = operation instanceof ForeignStatement ? operation.hasBegun : outbox.writes !== writes
+    refused ??= this.#endedMeanwhile(operation, hasLeft)
+    if (refused !== undefined) {
+      const { error } = refused
+      operation.unwritten(wire)
+      if (!hasLeft) {
+        if (outbox.writes === writes) outbox.cutTo(start)
+        // What it would have begun with has not been sent either.
+        cache.ready(this.#status !== 'I')
         this.#answer(operation, error)
         this.keeper?.moved(undefined, 0)
       } else {
@@ -220,6 +271,14 @@ export class Pipeline<Owner> implements AnswerDesk {
     operation.bytes = Math.max(0, outbox.length - start)
     this.#flight.add(operation)
     outbox.post()
+    if (operation.givenUp !== undefined) this.#stop(operation, operation.givenUp)
+  }
+
+  /** Its own values have ended the session, or given it up, while it was being written: then nothing of it leaves. */
+  #endedMeanwhile(operation: Operation, hasLeft: boolean): { readonly error: unknown } | undefined {
+    if (this.#lostWith !== undefined) return { error: new ConnectionLostError(hasLeft, { cause: this.#lostWith }) }
+    const { givenUp: reason } = operation
+    return reason === undefined || hasLeft ? undefined : { error: givenUp(reason, 'not-sent') }
   }
 
   /** A guest has not written anything, so that no answer will come. */
@@ -234,11 +293,17 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   #settle(operation: Operation): void {
     const { failure, givenUp: reason } = operation
+    // The server is ready for more: what it said of this was an answer.
+    if (failure !== undefined) markSurvived(failure)
     if (operation.isAnswered) this.observer?.answeredLate()
     else if (failure === undefined) this.#answer(operation, undefined)
     else if (reason !== undefined) {
-      const isUndone = classify(failure) === 'cancelled' || (operation.isStale && this.#status === 'I')
-      this.#answer(operation, isUndone ? givenUp(reason, 'cancelled', failure) : failure)
+      const isUndone = this.#isUndoneByCancel(operation, failure) || (operation.isStale && this.#status === 'I')
+      const isUnknown = !isUndone && classify(failure) === 'cancelled'
+      this.#answer(
+        operation,
+        isUndone || isUnknown ? givenUp(reason, isUndone ? 'cancelled' : 'unknown', failure) : failure,
+      )
     } else if (this.#isUndoneForNothing(operation, failure)) {
       operation.reset()
       this.#queue.unshift(operation)
@@ -252,12 +317,25 @@ export class Pipeline<Owner> implements AnswerDesk {
   #isUndoneForNothing(operation: Operation, failure: Error): boolean {
     if (operation.isAnswered || operation.reruns >= mostReruns || this.#status !== 'I') return false
     if (!operation.mayRunAgain) return false
-    return operation.isStale || operation.mayBeStale || (operation.isExposed && classify(failure) === 'cancelled')
+    if (operation.isStale || operation.mayBeStale) return true
+    return operation.isExposed && this.#isUndoneByCancel(operation, failure)
+  }
+
+  /**
+   * Whether a cancel has undone all of it. What commits by itself can only do so outside of a transaction; in one that
+   * has failed with it, nothing but its own COMMIT could have.
+   */
+  #isUndoneByCancel(operation: Operation, failure: Error): boolean {
+    if (classify(failure) !== 'cancelled') return false
+    const { effects } = operation
+    return this.#status === 'I' ? !effects.commitsByItself : !effects.endsTransaction
   }
 
   #answer(operation: Operation, error: unknown): void {
     if (operation.isAnswered) return
     operation.isAnswered = true
+    // Made here; what the server says is noted when it comes, and what the code of a caller throws is the caller's.
+    if (error instanceof LifeguardError) markOwn(error, this.belongsTo)
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
     if (this.observer !== undefined && !operation.isGuest) {
@@ -278,6 +356,13 @@ export class Pipeline<Owner> implements AnswerDesk {
       return
     }
     operation.givenUp = reason
+    // Its own values have given it up: it is told when they are done.
+    if (operation === this.#writing) return
+    this.#stop(operation, reason)
+  }
+
+  /** It is under way: the server is asked to cancel it, and its caller waits for the word of the server for a moment. */
+  #stop(operation: Operation, reason: LimitReason): void {
     operation.interrupt()
     operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
     this.#canceller.givenUp(operation)

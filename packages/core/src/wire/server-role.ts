@@ -49,7 +49,8 @@ export class RoleReports {
   }
 }
 
-interface ParameterStatus {
+/** A setting that the server reports, as `pg` parses it. */
+export interface ParameterStatus {
   readonly parameterName: string
   readonly parameterValue: string
 }

@@ -1,8 +1,10 @@
 import type { Clock } from '../base/clock.js'
+import { asciiLower } from '../sql/leading-words.js'
+import { type Effect, effectOf, effectOfFailed, isAboutRows, stronger } from '../sql/meaning.js'
 import { zeroEnded } from './outbox.js'
 import type { WireConnection } from './pg-internals.js'
 import type { RowShape } from './row-shape.js'
-import type { StatementText, StatementTexts } from './statement-texts.js'
+import { nameOf, type StatementText, type StatementTexts } from './statement-texts.js'
 
 /** A statement that the server has, or will have once it has read what was sent. */
 export class PreparedStatement {
@@ -21,8 +23,11 @@ export class PreparedStatement {
   epoch = 0
   /** Whether an older form of this name is to be closed ahead of it. */
   isRenewal = false
+  /** For which state of the session it holds. */
+  readonly state: string
 
-  constructor(name: string, nameBytes: Buffer, text: string, isNamedByCaller: boolean) {
+  constructor(name: string, nameBytes: Buffer, text: string, isNamedByCaller: boolean, state = '') {
+    this.state = state
     this.name = name
     this.nameBytes = nameBytes
     this.text = text
@@ -44,7 +49,24 @@ export class StatementCache {
   /** What is known of the texts: that of the pool, once the connection is part of one. */
   texts: StatementTexts
   readonly #wire: Pick<WireConnection, 'parsedStatements' | 'submittedNamedStatements'>
-  readonly #automatic = new Map<string, PreparedStatement>()
+  /**
+   * By the state that they were prepared in, then by their texts. The state is what differs from the session as it was
+   * opened, and is known to come back: role and settings of a transaction, and what the server reports of its own accord.
+   */
+  readonly #states = new Map<string, Map<string, PreparedStatement>>()
+  #state = ''
+  #automatic: Map<string, PreparedStatement> = new Map()
+  /** How many there are, over all states. */
+  #size = 0
+  /** Role and settings of the transaction that is open; '' for those of the session. */
+  #settings = ''
+  /** What the server reported, at first and now. */
+  readonly #atFirst = new Map<string, string>()
+  readonly #differing = new Map<string, string>()
+  /** What the open transaction, or the statement that is being answered, has done to the meaning of statements. */
+  #pending: Effect = 'none'
+  /** The text of what somebody else runs through `pg` itself. */
+  guestText: string | undefined
   readonly #named = new Map<string, PreparedStatement>()
   #closing: string[] = []
   #uses = 0
@@ -63,13 +85,13 @@ export class StatementCache {
 
   /** How many statements it keeps of its own accord. */
   get size(): number {
-    return this.#automatic.size
+    return this.#size
   }
 
   /** The prepared form of a text, to be sent if it is not yet. Undefined where the text is not kept. */
   automatic(known: StatementText): PreparedStatement | undefined {
     const { cacheSize } = this.texts
-    const epoch = this.texts.epoch + this.#renewals
+    const epoch = this.texts.schema.epoch + this.#renewals
     const found = this.#automatic.get(known.text)
     const now = this.#clock.now()
     if (found !== undefined) {
@@ -80,15 +102,25 @@ export class StatementCache {
       }
     } else {
       if (cacheSize === 0 || !known.isWorthPreparing) return undefined
-      if (this.#automatic.size >= cacheSize) this.#evict()
+      if (this.#size >= cacheSize) this.#evict()
+      if (this.#automatic.size === 0) this.#states.set(this.#state, this.#automatic)
+      this.#size += 1
     }
-    const prepared = new PreparedStatement(known.name, known.nameBytes, known.text, false)
+    const prepared = this.#prepare(known)
     prepared.isRenewal = found !== undefined
     prepared.since = now
     prepared.epoch = epoch
     prepared.lastUse = ++this.#uses
     this.#automatic.set(known.text, prepared)
     return prepared
+  }
+
+  #prepare(known: StatementText): PreparedStatement {
+    const { text } = known
+    const state = this.#state
+    if (state === '') return new PreparedStatement(known.name, known.nameBytes, text, false)
+    const name = nameOf(text, state)
+    return new PreparedStatement(name, zeroEnded(name), text, false, state)
   }
 
   /**
@@ -119,22 +151,30 @@ export class StatementCache {
 
   /** The server does not have it, or is told to drop it with the next message. */
   forget(prepared: PreparedStatement, isOnServer: boolean): void {
-    const { name, text, isNamedByCaller } = prepared
-    const map = isNamedByCaller ? this.#named : this.#automatic
+    const { name, text, isNamedByCaller, state } = prepared
+    const map = isNamedByCaller ? this.#named : this.#states.get(state)
     const key = isNamedByCaller ? name : text
     // It may have been forgotten and prepared anew since.
-    if (map.get(key) !== prepared) return
+    if (map?.get(key) !== prepared) return
     map.delete(key)
+    if (!isNamedByCaller) {
+      this.#size -= 1
+      if (map.size === 0) this.#states.delete(state)
+    }
     if (isNamedByCaller) delete this.#wire.parsedStatements[name]
     // To close one that is not there is no error.
     if (isOnServer || prepared.isRenewal) this.#closing.push(name)
   }
 
-  /** The server has dropped all of them: DISCARD ALL or DEALLOCATE ALL was run. */
+  /** The server has dropped all of them, those of others too: DISCARD ALL or DEALLOCATE ALL was run. */
   forgetAll(): void {
-    for (const name of this.#named.keys()) delete this.#wire.parsedStatements[name]
+    const { parsedStatements, submittedNamedStatements } = this.#wire
+    for (const name of Object.keys(parsedStatements)) delete parsedStatements[name]
+    for (const name of Object.keys(submittedNamedStatements)) delete submittedNamedStatements[name]
     this.#named.clear()
-    this.#automatic.clear()
+    this.#states.clear()
+    this.#automatic = new Map()
+    this.#size = 0
     this.#closing = []
   }
 
@@ -143,12 +183,78 @@ export class StatementCache {
     this.#renewals += 1
   }
 
-  /** What a statement has done, by the server's word for it, may have left what is prepared without its meaning. */
-  done(tag: string): void {
-    if (!mayMatter.test(tag)) return
-    if (tag.startsWith('ALTER')) this.texts.epoch += 1
-    else if (tag.startsWith('DROP')) this.renewAll()
-    else if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.forgetAll()
+  /** A transaction with this role and these settings begins with what is written next. */
+  enter(settings: string): void {
+    this.#settings = settings
+    this.#changeState()
+  }
+
+  /** The server reports a setting: at the beginning, and whenever its value has changed. */
+  reported(name: string, value: string): void {
+    if (!reportedMatter.has(name)) return
+    const first = this.#atFirst.get(name)
+    if (first === undefined) this.#atFirst.set(name, value)
+    else if (first === value) this.#differing.delete(name)
+    else this.#differing.set(name, value)
+    this.#changeState()
+  }
+
+  #changeState(): void {
+    const differing = this.#differing.size === 0 ? '' : JSON.stringify([...this.#differing].sort())
+    const state = this.#settings === '' && differing === '' ? '' : `${this.#settings}\0${differing}`
+    if (state === this.#state) return
+    this.#state = state
+    this.#automatic = this.#states.get(state) ?? new Map()
+  }
+
+  /**
+   * What a statement has done, by the server's word for it, may have left what is prepared without its meaning.
+   *
+   * @param text that of the statement; undefined where it is not known, '' for one that the pool has sent ahead
+   */
+  done(tag: string, text: string | undefined): void {
+    if (text === '') {
+      if (tag === 'ROLLBACK' && this.#pending !== 'none') this.renewAll()
+      return
+    }
+    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.forgetAll()
+    // ROLLBACK is the word for ROLLBACK TO SAVEPOINT too, and either may begin the next transaction at once.
+    else if (tag === 'ROLLBACK' || tag === 'COMMIT') {
+      if (text !== undefined && chain.test(asciiLower(text))) this.#ended()
+      else if (this.#pending !== 'none') this.renewAll()
+    }
+    this.#note(effectOf(tag, text))
+  }
+
+  /** A statement has failed: some can have done a part of their work for good. */
+  failed(text: string | undefined): void {
+    this.#note(text === undefined ? 'session' : effectOfFailed(text))
+  }
+
+  /** An answer is complete. */
+  ready(isInTransaction: boolean): void {
+    if (isInTransaction || (this.#pending === 'none' && this.#settings === '')) return
+    this.#ended()
+  }
+
+  /** The session has ended, and these were under way: what became of them is not known. */
+  lost(texts: readonly string[]): void {
+    if (this.#pending === 'pool' || !texts.every(isAboutRows)) this.texts.schema.epoch += 1
+  }
+
+  #note(effect: Effect): void {
+    if (effect === 'none') return
+    this.renewAll()
+    this.#pending = stronger(this.#pending, effect)
+  }
+
+  /** Of a transaction: settings go back to what they were, and only now others see what it has made. */
+  #ended(): void {
+    if (this.#pending !== 'none') this.renewAll()
+    if (this.#pending === 'pool') this.texts.schema.epoch += 1
+    this.#pending = 'none'
+    this.#settings = ''
+    this.#changeState()
   }
 
   /** Names to be closed ahead of the next message; each is told once. */
@@ -159,12 +265,21 @@ export class StatementCache {
 
   #evict(): void {
     let oldest: PreparedStatement | undefined
-    for (const one of this.#automatic.values()) {
-      if (oldest === undefined || one.lastUse < oldest.lastUse) oldest = one
+    for (const state of this.#states.values()) {
+      for (const one of state.values()) if (oldest === undefined || one.lastUse < oldest.lastUse) oldest = one
     }
     if (oldest !== undefined) this.forget(oldest, true)
   }
 }
 
-const mayMatter = /^(?:ALTER|DROP|DISCARD|DEALLOCATE)/
+/** Settings that the server reports, and that decide what a text means. PostgreSQL reports search_path since 18. */
+const reportedMatter: ReadonlySet<string> = new Set([
+  'DateStyle',
+  'IntervalStyle',
+  'TimeZone',
+  'search_path',
+  'session_authorization',
+  'standard_conforming_strings',
+])
+const chain = /\band[\s\S]*\bchain\b/
 const none: readonly string[] = []

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { isAboutRows, mayHoldMoment } from '../sql/meaning.js'
+import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import { zeroEnded } from './outbox.js'
 
 /** A longer text is parsed each time: there are not many that come again, and each would be held for each connection. */
@@ -6,17 +8,28 @@ const longestText = 16_384
 /** The texts of one generation, taken together. */
 const mostCharacters = 1_000_000
 
-/** Reads or writes rows, and no more: no word of these can begin or end a transaction, or change the session's settings. */
-const rowsOnly =
-  /^(?:\s|--[^\n]*\n|\/\*(?:[^*/]|\*(?!\/)|\/(?!\*))*\*\/|\()*(?:select|insert|update|delete|with|values|merge|table)\b/i
-
 /**
  * Whether a text could hold more than one statement. Only such a text needs the simple protocol; a semicolon in a
  * string costs no more than a round trip.
  */
 export function mayHoldSeveral(text: string): boolean {
   const at = text.indexOf(';')
-  return at !== -1 && text.slice(at + 1).trim() !== ''
+  return at !== -1 && beyondBlanks.test(at === text.length - 1 ? '' : text.slice(at + 1))
+}
+
+/** What PostgreSQL does not take for a blank. */
+const beyondBlanks = /[^ \t\n\r\f\v]/
+
+/**
+ * The name of a text on the server: made of the text, so that the same name never means two texts, not even when a
+ * pooler in between lends one session to several processes.
+ *
+ * @param state what else decides what it means: role and settings of a transaction; '' for those of the session
+ */
+export function nameOf(text: string, state = ''): string {
+  const hash = createHash('sha256')
+  if (state !== '') hash.update(state).update('\0')
+  return `lg_${hash.update(text).digest('base64url').slice(0, 20)}`
 }
 
 /** What is known of a text that has been run: found out once for the pool, whichever connection runs it. */
@@ -29,39 +42,51 @@ export class StatementText {
   readonly isPlain: boolean
   /** Whether it may have placeholders: then it must not be run without values by the extended protocol. */
   readonly mayTakeValues: boolean
-  /** Whether names in other statements may mean something else behind it. */
-  readonly setsSearchPath: boolean
+  /**
+   * Whether it means the same at every time, and is one text only: literals such as 'now' are read when it is prepared,
+   * and all lone surrogates are the same sign for the server, and so for its name.
+   */
+  readonly #isSteady: boolean
   /** How often it was asked for. */
   uses = 0
   /** From 0 for fast to 1 for slow; undefined before it has run. Used by whoever decides what may wait behind it. */
   slowness: number | undefined
+  #effects: TextEffects | undefined
   #name: string | undefined
   #nameBytes: Buffer | undefined
 
   constructor(text: string) {
     this.text = text
-    this.isPlain = rowsOnly.test(text) && !mayHoldSeveral(text)
+    this.isPlain = isAboutRows(text) && !mayHoldSeveral(text)
     this.mayTakeValues = text.includes('$')
-    this.setsSearchPath = /search_path/i.test(text)
+    this.#isSteady = text.length <= longestText && text.isWellFormed() && !mayHoldMoment(text)
+  }
+
+  /** What it may do to transactions; looked at when somebody asks. */
+  get effects(): TextEffects {
+    this.#effects ??= textEffects(this.text)
+    return this.#effects
   }
 
   /** Whether it is worth a statement on the server: a text that never comes again is not. */
   get isWorthPreparing(): boolean {
-    return this.isPlain && this.uses > 1 && this.text.length <= longestText
+    return this.isPlain && this.uses > 1 && this.#isSteady
   }
 
-  /**
-   * Its name on the server: made of the text, so that the same name never means two texts, not even when a pooler in
-   * between lends one session to several processes.
-   */
+  /** Its name on the server, with the settings of the session itself. */
   get name(): string {
-    this.#name ??= `lg_${createHash('sha256').update(this.text).digest('base64url').slice(0, 20)}`
+    this.#name ??= nameOf(this.text)
     return this.#name
   }
   get nameBytes(): Buffer {
     this.#nameBytes ??= zeroEnded(this.name)
     return this.#nameBytes
   }
+}
+
+/** Counts the changes of a database that were made over connections to it; shared by the pools to all of its servers. */
+export interface SchemaEpoch {
+  epoch: number
 }
 
 /**
@@ -75,11 +100,12 @@ export class StatementTexts {
   #characters = 0
   /** Statements that each connection may keep prepared; 0 keeps none. Set to 0 when the way there does not carry them. */
   cacheSize: number
-  /** Goes up when a table was altered over any connection of the pool: what was prepared before is prepared anew. */
-  epoch = 0
+  /** Of the database: goes up when it was changed over any connection, so that what was prepared is prepared anew. */
+  readonly schema: SchemaEpoch
 
-  constructor(cacheSize: number) {
+  constructor(cacheSize: number, schema: SchemaEpoch = { epoch: 0 }) {
     this.cacheSize = cacheSize
+    this.schema = schema
     this.#most = Math.max(1_000, cacheSize * 2)
   }
 

@@ -1,6 +1,7 @@
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/stale-plan.js'
+import type { TextEffects } from '../sql/text-effects.js'
 import { tagOf } from './command-tag.js'
-import { Operation, type Wire } from './operation.js'
+import { Operation, refuseCopy, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
   ResultBase,
@@ -42,6 +43,8 @@ export interface AheadConfig extends StatementConfig {
 export interface Prelude {
   readonly text: string
   readonly values?: readonly string[]
+  /** Of BEGIN: what of the transaction's role and settings decides what a text means, in any form that tells them apart. */
+  readonly meaning?: string | undefined
   /** Called with the columns of each row that it gives, as text. */
   readonly onRow?: (columns: readonly (string | null)[]) => void
   /** Called with the server's word for what it did, `COMMIT` or `ROLLBACK` say, once it is done. */
@@ -75,6 +78,8 @@ export class Statement extends Operation {
   #isBound = false
   /** Whether it failed over a value that its kept form may have had another type for. */
   #mayBeStale = false
+  /** Whether it was sent without Parse and Bind, so that no Sync ends it. */
+  #isSimpleQuery = false
   #result: ResultInternals | undefined
   /** All of them, once there are several. */
   #results: ResultInternals[] | undefined
@@ -97,6 +102,18 @@ export class Statement extends Operation {
     return this.#name
   }
 
+  override get effects(): TextEffects {
+    return this.known?.effects ?? super.effects
+  }
+
+  override get answering(): string {
+    return this.#ahead > 0 || this.#isAboutRows ? '' : this.text
+  }
+
+  get #isAboutRows(): boolean {
+    return this.known?.isPlain === true
+  }
+
   /** The result; as in `pg` an array of them when the text held several statements. */
   override get result(): QueryResult {
     return (this.#results ?? this.#result) as unknown as QueryResult
@@ -115,11 +132,13 @@ export class Statement extends Operation {
     this.#parsers = this.#types ?? types
     this.#result = new ResultBase(this.#rowMode, this.#parsers)
     this.known ??= cache.texts.of(this.text)
-    if (this.#isSimple()) {
+    this.#isSimpleQuery = this.#isSimple()
+    if (this.#isSimpleQuery) {
       outbox.query(this.text)
       return
     }
     for (const prelude of this.#preludes) {
+      if (prelude.meaning !== undefined) cache.enter(prelude.meaning)
       outbox.parse('', prelude.text)
       outbox.bind('', undefined, prelude.values)
       outbox.execute('', 0)
@@ -127,6 +146,10 @@ export class Statement extends Operation {
     if (this.#portal !== undefined) this.#fetch(wire, this.#portal)
     else this.#execute(wire)
     outbox.sync()
+  }
+
+  override unwritten({ cache }: Wire): void {
+    if (this.#bringsParse && this.#prepared !== undefined) cache.forget(this.#prepared, false)
   }
 
   /** The protocol without parameters, which alone takes several statements, is used where nothing speaks for the other. */
@@ -248,7 +271,7 @@ export class Statement extends Operation {
     }
   }
 
-  override handleCommandComplete(message: CommandCompleteMessage, { cache }: Wire): void {
+  override handleCommandComplete(message: CommandCompleteMessage): void {
     if (this.#ahead > 0) {
       this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
       this.#ahead -= 1
@@ -261,7 +284,6 @@ export class Statement extends Operation {
     result.command = tag.command
     result.oid = tag.oid
     result.rowCount = tag.rowCount
-    if (this.known?.setsSearchPath === true) cache.renewAll()
   }
 
   override handleError(error: Error, wire: Wire): void {
@@ -280,8 +302,13 @@ export class Statement extends Operation {
     if (this.#mayBeStale || isStalePlan(error)) cache.forget(prepared, true)
   }
 
-  override handleCopyInResponse({ protocol }: Wire): void {
-    protocol.sendCopyFail('No source stream defined') // as `pg` does
+  /**
+   * COPY FROM STDIN has no source here. While it waits for data the server ignores Sync, so that the one that was sent
+   * with the statement is lost, and with it the answer. A Query needs none.
+   * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-COPY
+   */
+  override handleCopyInResponse(wire: Wire): void {
+    refuseCopy(wire, !this.#isSimpleQuery)
   }
 
   /** A text of several statements gives several results. */

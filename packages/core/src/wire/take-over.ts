@@ -9,7 +9,11 @@ export interface AnswerDesk {
   /** The operation that is being answered; undefined for none, or while a guest has the connection. */
   readonly head: Operation | undefined
   readonly wire: Wire
+  /** The server has said that something failed, whoever it was for. */
+  said(error: Error): void
   ready(status: TransactionStatus): void
+  /** A command was done, in the words of the server. */
+  done(tag: string): void
 }
 
 /** A piece of a COPY, a view into the parser's buffer. */
@@ -28,7 +32,11 @@ export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
   const { wire } = desk
   const { cache } = wire
   // Among those of `pg`, for what guests do.
-  protocol.on('commandComplete', ({ text }: CommandCompleteMessage) => cache.done(text))
+  protocol.on('commandComplete', ({ text }: CommandCompleteMessage) => {
+    cache.done(text, cache.guestText)
+    desk.done(text)
+  })
+  protocol.on('errorMessage', () => cache.failed(cache.guestText))
   const take = <M>(event: string, handle: (head: Operation, message: M) => void): void => {
     const theirs = protocol.listeners(event) as Listener[]
     protocol.removeAllListeners(event)
@@ -44,19 +52,30 @@ export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
   take('noData', (head) => head.handleNoData())
   take<DataRowMessage>('dataRow', (head, { fields }) => head.handleDataRow(fields))
   take<CommandCompleteMessage>('commandComplete', (head, message) => {
-    cache.done(message.text)
+    cache.done(message.text, head.answering)
+    desk.done(message.text)
     head.handleCommandComplete(message, wire)
   })
   take('emptyQuery', (head) => head.handleEmptyQuery(wire))
-  take('portalSuspended', (head) => head.handlePortalSuspended())
+  take('portalSuspended', (head) => {
+    // It may never be read to its end.
+    cache.done('SELECT', head.answering)
+    head.handlePortalSuspended()
+  })
   take('copyInResponse', (head) => head.handleCopyInResponse(wire))
   take<CopyDataMessage>('copyData', (head, { chunk }) => head.handleCopyData(chunk))
-  take<Error>('errorMessage', (head, error) => head.handleError(error, wire))
+  take<Error>('errorMessage', (head, error) => {
+    cache.failed(head.answering)
+    head.handleError(error, wire)
+  })
+  // Before anybody else sees it.
+  protocol.prependListener('errorMessage', (error: Error) => desk.said(error))
   const theirs = protocol.listeners('readyForQuery') as Listener[]
   protocol.removeAllListeners('readyForQuery')
   protocol.on('readyForQuery', (message: { readonly status: TransactionStatus }) => {
     // A guest's answer ends at `pg` first, which can then take the next query of the guest.
     if (desk.head === undefined) for (const listener of theirs) listener(message as never)
+    cache.ready(message.status !== 'I')
     desk.ready(message.status)
   })
 }

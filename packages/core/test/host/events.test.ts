@@ -25,6 +25,7 @@ const names: readonly (keyof PoolEvents)[] = [
   'retry',
   'ambiguous-commit',
   'hook-error',
+  'cache-error',
 ]
 
 interface Heard {

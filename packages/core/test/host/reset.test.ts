@@ -1,4 +1,5 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
+import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import type { Pool, PooledConnection, ResetMode } from '../../src/index.js'
 import { eventually, testPool } from '../support/test-pool.js'
@@ -77,16 +78,28 @@ describe("'full'", () => {
     }
   })
 
-  test('keeps prepared statements, and what the driver knows of them', async () => {
+  test('drops prepared statements of any kind, and what the driver knows of them', async () => {
     const pool = poolOfOne('full')
     for (let use = 0; use < 3; use++) {
-      const { rows } = await pool.query({ name: 'kept', text: 'select $1::int as n', values: [use] })
+      // Another text under the name: who comes next knows nothing of the one before.
+      const text = `select $1::int + ${use} as n`
+      const { rows } = await pool.query({ name: 'kept', text, values: [0] })
       expect(rows).toEqual([{ n: use }])
+      await pool.query('prepare by_hand as select 1')
+      expect((await pool.query('select 5 as five')).rows).toEqual([{ five: 5 }])
+      const client = await pool.asPgPool().connect()
+      const named = { name: 'of_the_facade', text, values: [1] }
+      expect((await client.query(named)).rows).toEqual([{ n: use + 1 }])
+      expect((await client.query(named)).rows).toEqual([{ n: use + 1 }])
+      await new Promise<void>((resolve) => {
+        const query = new pg.Query({ ...named, name: 'of_pg' })
+        query.once('end', () => resolve())
+        client.query(query)
+      })
+      client.release()
     }
-    const { rows } = await pool.query<{ n: number }>(
-      "select count(*)::int as n from pg_prepared_statements where name = 'kept'",
-    )
-    expect(rows).toEqual([{ n: 1 }])
+    const { rows } = await pool.query<{ n: number }>('select count(*)::int as n from pg_prepared_statements')
+    expect(rows).toEqual([{ n: 0 }])
     expect(pool.stats().opened).toBe(1)
   })
 

@@ -252,6 +252,9 @@ describe('updateVersioned', () => {
       [{ version: 3 }, { name: 'a' }],
       [{ id: 7, version: 3 }, {}],
       [{ id: 7, version: 3 }, { version: 9 }],
+      [{ id: { not: 0 }, version: 3 }, { name: 'a' }],
+      [{ id: 7, version: null }, { name: 'a' }],
+      [Object.assign(Object.create({ version: 3 }), { id: 7, name: 'a' }), { name: 'b' }],
     ] as const) {
       expect(await rejection(pool.updateVersioned('item', key, changes))).toBeInstanceOf(InvalidOptionError)
     }

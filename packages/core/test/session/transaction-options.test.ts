@@ -5,7 +5,7 @@ import { beginPreludes, type IsolationLevel, milliseconds } from '../../src/sess
 import { seeded } from '../support/seeded.js'
 
 const setLocal = (name: string, value: string): unknown => ({
-  text: 'select set_config($1, $2, true)',
+  text: 'select pg_catalog.set_config($1::pg_catalog.text, $2::pg_catalog.text, true)',
   values: [name, value],
 })
 
@@ -37,7 +37,7 @@ describe('what travels ahead of the first statement', () => {
         settings: { 'app.tenant_id': "42'; drop table t; --", work_mem: '64MB', jit: false },
       }),
     ).toEqual([
-      { text: 'begin' },
+      { text: 'begin', meaning: '[["role","tenant"]]' },
       setLocal('app.tenant_id', "42'; drop table t; --"),
       setLocal('work_mem', '64MB'),
       setLocal('jit', 'false'),
@@ -52,7 +52,9 @@ describe('what travels ahead of the first statement', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.string()), fc.string(), (settings, role) => {
         for (const { text } of beginPreludes({ settings, role })) {
-          expect(['begin', 'select set_config($1, $2, true)']).toContain(text)
+          expect(['begin', 'select pg_catalog.set_config($1::pg_catalog.text, $2::pg_catalog.text, true)']).toContain(
+            text,
+          )
         }
       }),
       seeded(50),

@@ -14,6 +14,8 @@ describe('begins', () => {
     '/* a /* nested */ comment */ begin -- and behind',
     ';begin',
     'begin/**/;',
+    '--\rbegin /*\nselect 1 */',
+    '\f\vbegin',
   ])('%j', (text) => expect(transactionControl(text)).toEqual(plain))
 
   test.each([
@@ -51,6 +53,9 @@ test.each([
   'begin; select 1; commit',
   "select ';'; commit",
   'insert into a values (1); -- x\n rollback',
+  'create function begin() returns int language sql return 1; begin',
+  'create function f() returns int begin atomic select 1 as case; end; begin',
+  "select 'a'\n'b;'; begin",
   "select $$ ; $$; select e'it''s \\' ;'; commit",
 ])('%j ends or begins a transaction among other statements', (text) =>
   expect(transactionControl(text)).toEqual({ kind: 'mixed' }),
@@ -69,6 +74,12 @@ test.each([
   "commit prepared 'a'",
   "rollback prepared 'a'",
   'beginning',
+  '\u00a0begin',
+  '\ufeffcommit',
+  'rollbac\u212a',
+  '"begin"',
+  "select e'a'\n'\\'; commit; '",
+  'create rule r as on insert to t do also (insert into a values (1); insert into b values (1))',
   'prepare a as select 1',
   '-- begin',
   '/* begin */ select 1',

@@ -1,3 +1,4 @@
+import { withoutSecrets } from '../without-secrets.js'
 import { withAdminClient, withDatabaseName } from './admin-client.js'
 import { ServerUnreachableError } from './errors.js'
 import { type CreateDatabaseOptions, newDatabase, type TestDatabase } from './test-database.js'
@@ -35,7 +36,7 @@ export async function connectToServer(
       'no url of a server: pass one, or set LIFEGUARD_TEST_URL=postgres://user:password@host:5432/postgres',
     )
   }
-  const where = describe(url)
+  const where = withoutSecrets(url)
   let mayCreate: boolean
   try {
     mayCreate = await withAdminClient(url, async (client) => {
@@ -46,7 +47,9 @@ export async function connectToServer(
     })
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : String(cause)
-    throw new ServerUnreachableError(`${where} cannot be used: ${reason}`, { cause })
+    // Node's error for what is no URL has all of it with it.
+    const isAboutUrl = cause instanceof Error && 'input' in cause
+    throw new ServerUnreachableError(`${where} cannot be used: ${reason}`, isAboutUrl ? undefined : { cause })
   }
   if (!mayCreate)
     throw new ServerUnreachableError(`${where}: this user may not create databases (ALTER ROLE ... CREATEDB)`)
@@ -55,12 +58,4 @@ export async function connectToServer(
     urlOf: (database) => withDatabaseName(url, database),
     createDatabase: (options = {}) => newDatabase({ ...options, adminUrl: url, dropUrl: () => url }),
   }
-}
-
-/** The url without its password, for messages. */
-function describe(url: string): string {
-  if (!URL.canParse(url)) return 'the url of the server (which is not a valid url)'
-  const shown = new URL(url)
-  if (shown.password !== '') shown.password = '***'
-  return shown.href
 }

@@ -1,3 +1,4 @@
+import { logWithoutSecrets } from '../without-secrets.js'
 import type { ServerSession } from './sessions-of.js'
 
 /** The codes of the errors of this package. They are part of the public API and do not change. */
@@ -73,8 +74,8 @@ export class ClusterStartError extends ClusterError {
   readonly log: readonly string[]
 
   constructor(message: string, options: LogTailOptions = {}) {
-    super(withLogTail(message, options.log ?? []), options)
-    this.log = options.log ?? []
+    super(withLogTail(message, logWithoutSecrets(options.log ?? [])), options)
+    this.log = logWithoutSecrets(options.log ?? [])
   }
 }
 
@@ -116,8 +117,8 @@ export class ServerOperationError extends ClusterError {
   readonly log: readonly string[]
 
   constructor(message: string, options: LogTailOptions = {}) {
-    super(withLogTail(message, options.log ?? []), options)
-    this.log = options.log ?? []
+    super(withLogTail(message, logWithoutSecrets(options.log ?? [])), options)
+    this.log = logWithoutSecrets(options.log ?? [])
   }
 }
 

@@ -1,3 +1,4 @@
+import { withoutSecrets } from '../without-secrets.js'
 import type { Shape } from './delay-line.js'
 import { invalidOption } from './fault-proxy-error.js'
 import type { TargetAddress } from './protocol.js'
@@ -81,9 +82,9 @@ export function targetAddress(target: string | TargetAddress): TargetAddress {
 export function parseDatabaseUrl(option: string, text: string): URL {
   const allowed = 'one postgresql:// or postgres:// URL with one host'
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined) throw invalidOption(option, text.replace(/\/\/[^@]*@/, '//***@'), allowed)
+  if (url === undefined) throw invalidOption(option, withoutSecrets(text), allowed)
   if (!['postgresql:', 'postgres:'].includes(url.protocol) || url.hostname === '' || url.searchParams.has('host')) {
-    throw invalidOption(option, `${url.protocol}//${url.host}${url.pathname}${url.search}`, allowed)
+    throw invalidOption(option, withoutSecrets(text), allowed)
   }
   return url
 }

@@ -16,6 +16,16 @@ export interface CopyFormat {
   readonly escape?: string | undefined
 }
 
+/** The names of these options. */
+export const formatNames = {
+  format: true,
+  header: true,
+  delimiter: true,
+  null: true,
+  quote: true,
+  escape: true,
+} as const
+
 const formats = ['text', 'csv', 'binary']
 
 /** ` with (format csv, ...)`, or nothing when all is as it is by default. */
@@ -40,10 +50,18 @@ export function formatClause(options: CopyFormat): string {
 }
 
 /**
- * A text as a literal, whatever `standard_conforming_strings` says.
+ * A text as a literal, whatever `standard_conforming_strings` and `client_encoding` say: only ASCII goes over the wire. In
+ * SJIS, BIG5 or GBK a byte of another character may take the backslash behind it for its own second half.
  * https://www.postgresql.org/docs/18/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-ESCAPE
  */
 export function quoteLiteral(value: string): string {
   const quoted = value.replaceAll("'", "''")
-  return quoted.includes('\\') ? ` E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`
+  // As on every other way to the server, half a surrogate pair becomes U+FFFD.
+  const escaped = quoted.toWellFormed().replace(/[\\\u0080-\u{10ffff}]/gu, escapeOf)
+  return escaped === quoted ? `'${quoted}'` : ` E'${escaped}'`
+}
+
+function escapeOf(character: string): string {
+  if (character === '\\') return '\\\\'
+  return `\\U${(character.codePointAt(0) ?? 0).toString(16).padStart(8, '0')}`
 }

@@ -1,11 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { OperationOptions } from '../../base/limit.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
 import { CopyIn, type CopyResult, type CopySource } from '../../wire/copy-in.js'
 import { type ExchangeConfig, outcomeOf } from '../../wire/exchange.js'
 import { type Bounds, type Executor, withCallersStack } from '../queryable.js'
 import { quoteIdentifier, quoteName } from '../quote-name.js'
-import { type CopyFormat, formatClause } from './copy-format.js'
+import { type CopyFormat, formatClause, formatNames } from './copy-format.js'
 import { bytesOf, type CopyInput } from './copy-rows.js'
 
 /** Where rows go, and in which form they come. */
@@ -33,6 +34,9 @@ export interface CopyOptions extends OperationOptions {
 /** What `copyFrom` takes: rows, or bytes in the format of the target; a stream, or anything that can be iterated. */
 export type CopyRows = Iterable<CopyInput> | AsyncIterable<CopyInput>
 
+const names = optionNames<CopyOptions>({ signal: true, timeoutMs: true, onProgress: true })
+const targetNames = optionNames<CopyTarget>({ ...formatNames, table: true, columns: true })
+
 /** The body of every `copyFrom`. */
 export async function copyFrom(
   executor: Executor,
@@ -41,6 +45,7 @@ export async function copyFrom(
   rows: CopyRows,
   options: CopyOptions = {},
 ): Promise<CopyResult> {
+  assertKnownOptions(options, names)
   const text = commandFor(target)
   const limit = bounds.limitFor(options)
   const progress = { rows: 0 }
@@ -64,6 +69,7 @@ function commandFor(target: CopyTarget): string {
   if (typeof target !== 'object' || target === null || typeof target.table !== 'string') {
     throw new InvalidOptionError('the target', `of type ${typeof target}`, "{ table: 'name', columns: ['a', 'b'] }")
   }
+  assertKnownOptions(target, targetNames)
   const { table, columns } = target
   if (columns !== undefined && !(Array.isArray(columns) && columns.length > 0)) {
     throw new InvalidOptionError('columns', JSON.stringify(columns), 'an array of one name or more')

@@ -2,13 +2,14 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { Readable } from 'node:stream'
 import { type Limit, tighter } from '../../base/limit.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions, type OptionNames, optionNames } from '../../errors/known-options.js'
 import { type CopiedQuery, CopyOut } from '../../wire/copy-out.js'
 import type { ExchangeConfig } from '../../wire/exchange.js'
 import type { StatementConfig } from '../../wire/statement.js'
 import { type Bounds, type Executor, withCallersStack } from '../queryable.js'
 import { quoteIdentifier, quoteName } from '../quote-name.js'
 import { Sql } from '../sql/sql-statement.js'
-import { type CopyFormat, formatClause } from './copy-format.js'
+import { type CopyFormat, formatClause, formatNames } from './copy-format.js'
 import type { CopyOptions } from './copy-from.js'
 import { withLiterals } from './with-literals.js'
 
@@ -18,8 +19,12 @@ export type CopyOrigin = StatementConfig | { readonly table: string; readonly co
 /** In which form data comes out, and how far. */
 export interface CopyToOptions extends CopyFormat, CopyOptions {}
 
+const names = optionNames<CopyToOptions>({ ...formatNames, signal: true, timeoutMs: true, onProgress: true })
+const tableNames: OptionNames = new Set(['table', 'columns'])
+
 /** The body of every `copyTo`. The bytes are asked for when the stream is first read. */
 export function copyTo(executor: Executor, bounds: Bounds, origin: CopyOrigin, options: CopyToOptions = {}): Readable {
+  assertKnownOptions(options, names)
   const { command, checked } = commandFor(origin, options)
   const execute = AsyncLocalStorage.bind((config: ExchangeConfig, limit: Limit) => executor.execute(config, limit))
   return new CopyStream(execute, bounds.limitFor(options), command, checked, options)
@@ -31,6 +36,7 @@ function commandFor(origin: CopyOrigin, options: CopyToOptions): { command: stri
     throw new InvalidOptionError('what to copy', `of type ${typeof origin}`, "sql`select ...`, or { table: 'name' }")
   }
   if ('table' in origin) {
+    assertKnownOptions(origin, tableNames)
     const list = origin.columns === undefined ? '' : ` (${origin.columns.map(quoteIdentifier).join(', ')})`
     return { command: `copy ${quoteName(origin.table)}${list}${end}` }
   }

@@ -4,6 +4,7 @@ import { sleep } from '../../base/sleep.js'
 import { classify } from '../../errors/classify.js'
 import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions } from '../../errors/known-options.js'
 import { OperationTimeoutError } from '../../errors/operation-errors.js'
 import { ConnectionLostError, PoolClosedError } from '../../errors/pool-errors.js'
 import type { Host } from '../../host/host.js'
@@ -13,7 +14,13 @@ import { type NotificationMessage, onNotification } from '../../wire/notificatio
 import { Statement } from '../../wire/statement.js'
 import type { Ambient } from '../ambient.js'
 import { quoteIdentifier } from '../quote-name.js'
-import { channelsOf, type ListenOptions, type NotificationHandler, type Subscription } from './subscription.js'
+import {
+  channelsOf,
+  type ListenOptions,
+  listenNames,
+  type NotificationHandler,
+  type Subscription,
+} from './subscription.js'
 
 /** How the listening session is kept. */
 export interface ListenerLimits {
@@ -72,6 +79,7 @@ export class Listeners {
     handler: NotificationHandler,
     options: ListenOptions = {},
   ): Promise<Subscription> {
+    assertKnownOptions(options, listenNames)
     const channels = channelsOf(given)
     if (typeof handler !== 'function')
       throw new InvalidOptionError('the handler', `of type ${typeof handler}`, 'a function')

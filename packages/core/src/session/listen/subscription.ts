@@ -1,5 +1,7 @@
 import type { OperationOptions } from '../../base/limit.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { optionNames } from '../../errors/known-options.js'
+import { longestName } from '../../wire/runtime-settings.js'
 
 /** Where a notification comes from. */
 export interface NotificationOrigin {
@@ -32,6 +34,9 @@ export interface ListenOptions extends OperationOptions {
   readonly timeoutMs?: number | undefined
 }
 
+/** The names of `ListenOptions`. */
+export const listenNames = optionNames<ListenOptions>({ signal: true, timeoutMs: true, onGap: true })
+
 /** A handler that is there until it is taken off, at the end of its `await using` block at the latest. */
 export interface Subscription extends AsyncDisposable {
   readonly channels: readonly string[]
@@ -39,10 +44,7 @@ export interface Subscription extends AsyncDisposable {
   unlisten(): Promise<void>
 }
 
-/** The server cuts names off behind so many bytes; what is then sent to the whole name would never arrive. */
-const longestName = 63
-
-/** One or more names of channels, checked. */
+/** One or more names of channels, checked: what is sent to a name that the server has cut off would never arrive. */
 export function channelsOf(given: string | readonly string[]): string[] {
   const channels = [...new Set(Array.isArray(given) ? (given as readonly string[]) : [given as string])]
   if (channels.length === 0) throw new InvalidOptionError('the channels', 'none', 'one name or more')

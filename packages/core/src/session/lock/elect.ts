@@ -1,8 +1,12 @@
 import { tighter, unlimited } from '../../base/limit.js'
 import { sleep } from '../../base/sleep.js'
-import { classify } from '../../errors/classify.js'
+import { classify, isInfrastructureError } from '../../errors/classify.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
+import { PoolClosedError } from '../../errors/pool-errors.js'
 import { fullJitter } from '../../policy/backoff.js'
+import type { Holder } from '../../pool/waiter.js'
+import type { Standing } from './elections.js'
 import type { LockHandle } from './held-lock.js'
 import type { HeldGrant } from './lock.js'
 import { acquireLock, type LockEnvironment } from './with-lock.js'
@@ -17,7 +21,9 @@ export interface ElectOptions {
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
-/** A candidacy: it stands until it is stopped. */
+const names = optionNames<ElectOptions>({ namespace: true, signal: true, onError: true })
+
+/** A candidacy: it stands until it is stopped, or its pool ends. */
 export interface Candidacy extends AsyncDisposable {
   /** Whether this process leads now, as far as it knows. */
   readonly isLeader: boolean
@@ -29,6 +35,9 @@ export interface Candidacy extends AsyncDisposable {
  * Stands for leader under a name: `fn` runs for as long as this process leads, in one process at a time. When `fn` ends,
  * throws, or loses its lock, the candidate stands again; the next one waits in the server's queue, and is in as soon as
  * the session of the last one is gone. A leader that has lost its lock without knowing is told apart by its fencing token.
+ *
+ * It ends with the pool: the leader's `signal` aborts at once, and its work is waited for as other work is. A leader that
+ * ends the pool itself gives its lock back at once.
  */
 export function elect(
   environment: LockEnvironment,
@@ -38,10 +47,14 @@ export function elect(
 ): Candidacy {
   if (typeof name !== 'string' || name === '') throw new InvalidOptionError('name', JSON.stringify(name), 'a name')
   if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  assertKnownOptions(options, names)
+  if (environment.host.pool.isEnding) throw new PoolClosedError('cannot stand for leader')
   const stopped = new AbortController()
+  let isPoolEnding = false
   const { clock, random } = environment.host.environment
+  const { ambient, elections } = environment
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([stopped.signal, options.signal])
-  let leading: HeldGrant | undefined
+  let leading: { readonly lock: HeldGrant; readonly holder: Holder } | undefined
   const warn = (error: unknown): void => process.emitWarning(error instanceof Error ? error : String(error))
   const onError = (error: unknown): void => {
     try {
@@ -57,13 +70,16 @@ export function elect(
       signal,
       dedicated: true,
     })) as HeldGrant
-    leading = lock
+    const holder: Holder = { held: 0 }
+    lock.countIn(holder)
+    leading = { lock, holder }
     try {
-      await fn(lock)
+      // What it asks of the pool counts as work that has begun, and may be finished while the pool ends.
+      await ambient.run({ holder }, async () => await fn(lock))
     } finally {
       leading = undefined
       const lost = await lock.giveBack()
-      if (lost !== undefined) onError(lost)
+      if (lost !== undefined && !isPoolEnding) onError(lost)
     }
   }
   const stand = async (): Promise<void> => {
@@ -73,7 +89,7 @@ export function elect(
         failures = 0
       } catch (error) {
         // What was asked to stop, and stopped, has not failed.
-        if (signal.aborted && classify(error) === 'cancelled') break
+        if (signal.aborted && (classify(error) === 'cancelled' || (isPoolEnding && isOfTheEnd(error)))) break
         failures += 1
         onError(error)
       }
@@ -86,19 +102,34 @@ export function elect(
     }
   }
   // Outside of what is open around the call: a candidacy outlives it.
-  const standing = environment.ambient.run(
-    { transaction: undefined, locks: new Map(), limit: unlimited, holder: undefined },
-    stand,
-  )
+  const candidate: Standing = {
+    get leader() {
+      return leading?.holder
+    },
+    end: (isFromLeader) => {
+      isPoolEnding = true
+      stopped.abort()
+      // It would wait for its own end.
+      if (isFromLeader) void leading?.lock.giveBack()
+    },
+  }
+  elections.add(candidate)
+  const standing = ambient.exit(stand).finally(() => elections.delete(candidate))
   const stop = async (): Promise<void> => {
     stopped.abort()
     await standing
   }
   return {
     get isLeader() {
-      return leading !== undefined && !leading.signal.aborted
+      return leading !== undefined && !leading.lock.signal.aborted
     },
     stop,
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** What work meets when its pool is gone. */
+function isOfTheEnd(error: unknown): boolean {
+  if (error instanceof PoolClosedError || isInfrastructureError(error)) return true
+  return error instanceof Error && error.name === 'AbortError'
 }

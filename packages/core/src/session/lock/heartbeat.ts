@@ -25,8 +25,11 @@ export interface Beating {
   giveUp(why: string, cause: unknown): void
 }
 
-const besideSql =
-  "select (select count(*)::int from pg_locks where pid = $1 and locktype = 'advisory' and granted) as locks, exists (select from pg_stat_activity where pid = $1) as there"
+const besideSql = `
+  select (select pg_catalog.count(*)::pg_catalog.int4 from pg_catalog.pg_locks
+          where pid OPERATOR(pg_catalog.=) $1::pg_catalog.int4
+            and locktype OPERATOR(pg_catalog.=) 'advisory' and granted) as locks,
+    exists (select from pg_catalog.pg_stat_activity where pid OPERATOR(pg_catalog.=) $1::pg_catalog.int4) as there`
 
 /**
  * Finds out that a session is gone when the network says nothing: every session that holds locks, or waits for one, is

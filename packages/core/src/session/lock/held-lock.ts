@@ -1,8 +1,8 @@
 import type { Transaction } from '../transaction.js'
 import type { TransactionOptions } from '../transaction-options.js'
+import type { FencingToken, LockMode } from './granted.js'
 
-/** Whether others may hold the lock at the same time: none (`exclusive`), or others that are `shared` as well. */
-export type LockMode = 'exclusive' | 'shared'
+export type { FencingToken, LockMode }
 
 /** What whoever holds a lock has in hand. */
 export interface LockHandle {
@@ -22,14 +22,6 @@ export interface LockHandle {
    * a session of its own.
    */
   withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
-}
-
-/** Which grant of a lock this is, in the order of all grants. */
-export interface FencingToken {
-  /** The server's timeline; a promotion starts a new one. */
-  readonly timeline: number
-  /** The transaction id that was drawn after the lock had been granted. */
-  readonly xid: bigint
 }
 
 /** What code that runs under locks has to know of a key. */

@@ -1,23 +1,26 @@
 import type { Clock } from '../../base/clock.js'
 import { unlimited } from '../../base/limit.js'
 import { sleep } from '../../base/sleep.js'
+import { ConnectionLostError } from '../../errors/pool-errors.js'
 import type { Host } from '../../host/host.js'
 import { Statement } from '../../wire/statement.js'
+import { staysIdleSql } from './lock-sql.js'
 import type { LockWait } from './lock-waits.js'
 import { postOf } from './remote-waits.js'
 
-/** How long a board stays as it is before it may change again; taking something off is at once. */
+/** Between two attempts to have a connection for it. */
 const pauseMs = 250
 
 /**
- * Shows other processes the waits inside this one, which the server does not know of: as the text of a statement that
- * does nothing, on a connection of its own. It is there only while somebody has waited for long while holding locks.
+ * Shows other processes the waits inside this one, which the server does not know of: as the text of the last
+ * statement, which does nothing, of a connection of its own. That idles then, and holds no snapshot: CREATE INDEX
+ * CONCURRENTLY would wait for it. It is there only while somebody has waited for long while holding locks.
  */
 export class LockBoard {
   readonly #host: Host
   readonly #clock: Clock
   readonly #shown = new Set<LockWait>()
-  #change = new AbortController()
+  #change = Promise.withResolvers<void>()
   #isUp = false
 
   constructor(host: Host) {
@@ -28,12 +31,12 @@ export class LockBoard {
   add(wait: LockWait): void {
     if (this.#shown.has(wait)) return
     this.#shown.add(wait)
-    this.#change.abort()
+    this.#change.resolve()
     if (!this.#isUp) void this.#show()
   }
 
   delete(wait: LockWait): void {
-    if (this.#shown.delete(wait)) this.#change.abort()
+    if (this.#shown.delete(wait)) this.#change.resolve()
   }
 
   async #show(): Promise<void> {
@@ -41,16 +44,13 @@ export class LockBoard {
     while (this.#shown.size > 0) {
       try {
         await this.#host.aside(async (connection) => {
+          const lost = new Promise<void>((resolve) => connection.onLost(() => resolve()))
+          await connection.run(new Statement({ text: staysIdleSql }), unlimited)
           while (this.#shown.size > 0) {
-            this.#change = new AbortController()
-            const text = `${postOf([...this.#shown])}select pg_sleep(60)`
-            await connection
-              .run(new Statement({ text }), { ...unlimited, signal: this.#change.signal })
-              .catch((error) => {
-                // Taken down, because something has changed.
-                if (!this.#change.signal.aborted) throw error
-              })
-            await sleep(pauseMs, this.#clock, unlimited)
+            this.#change = Promise.withResolvers<void>()
+            await connection.run(new Statement({ text: postOf([...this.#shown]) }), unlimited)
+            await Promise.race([this.#change.promise, lost])
+            if (!connection.isAlive) throw new ConnectionLostError(true, { cause: connection.lostWith })
           }
         }, unlimited)
       } catch {

@@ -8,6 +8,7 @@ import type { Holder } from '../../pool/waiter.js'
 import { DeadlockWatch } from './deadlock-watch.js'
 import type { FencingToken, LockMode } from './held-lock.js'
 import type { Hold } from './hold.js'
+import { waitIdle, wake } from './idle-wait.js'
 import { LockBoard } from './lock-board.js'
 import { labelOf, type ServerKey } from './lock-key.js'
 import type { LockNames } from './lock-names.js'
@@ -24,6 +25,8 @@ export interface LockRequest {
   /** `0` does not wait. */
   readonly waitMs: number
   readonly dedicated: boolean
+  /** See CheckedLockOptions. */
+  readonly waitsIdle?: boolean | undefined
   /** Keys that are held around the request. */
   readonly holds: ReadonlySet<string>
   readonly limit: Limit
@@ -37,12 +40,14 @@ export interface LockGrant {
   readonly mode: LockMode
   readonly token: FencingToken
   readonly hold: Hold
+  /** Whether others may wait idle for it, and have to be woken. */
+  readonly wakes: boolean
   /** Lets the next ones of this process go for the same keys; to be called when the locks are given back or lost. */
   readonly leave: () => void
 }
 
 /** What the server gave. */
-type OnServer = Pick<LockGrant, 'session' | 'token' | 'hold'>
+type OnServer = Pick<LockGrant, 'session' | 'token' | 'hold' | 'wakes'>
 
 /** How many sessions may be lost under one request before it fails: a session that ends takes no lock with it. */
 const mostSessions = 3
@@ -165,6 +170,7 @@ export class LockGrants {
     }
     const own = await this.#sessions.open(limit, holder)
     used.push(own)
+    if (request.waitsIdle === true && waitMs > 0) return await this.#waitIdle(own, request, left)
     if (waitMs > 0) return await this.#waitOn(own, request, left)
     const granted = await this.#tryOn(own, request)
     if (granted === undefined) throw new LockTimeoutError(labelOf(keys), 0)
@@ -175,7 +181,7 @@ export class LockGrants {
    * Does not cancel what it sent when the caller gives up, as others hold locks on the session: a lock that is granted
    * to nobody is given back.
    */
-  #tryOn(session: LockSession, { keys, mode, limit }: LockRequest): Promise<OnServer | undefined> {
+  #tryOn(session: LockSession, { keys, mode, limit, waitsIdle = false }: LockRequest): Promise<OnServer | undefined> {
     const { clock } = this.#host.environment
     return new Promise((resolve, reject) => {
       const reached = limitReached(limit, clock)
@@ -188,10 +194,14 @@ export class LockGrants {
       const attempt = async (): Promise<void> => {
         const { connection } = session
         if (isGone) return
-        const token = await tryLockSession(connection, keys, mode)
+        const { token, idleBefore } = await tryLockSession(connection, keys, mode)
+        session.staysIdle(idleBefore)
         if (isGone && token !== undefined) {
           if (!(await unlockSession(connection, keys, mode))) session.giveUp('it lost a lock', undefined)
-        } else resolve(token === undefined ? undefined : { session, token, hold: session.hold(keys, mode) })
+        } else
+          resolve(
+            token === undefined ? undefined : { session, token, hold: session.hold(keys, mode), wakes: waitsIdle },
+          )
       }
       session.use(attempt, unlimited).then(stop, (error: unknown) => {
         stop()
@@ -212,8 +222,9 @@ export class LockGrants {
     try {
       return await session.wait(async (connection) => {
         try {
-          const token = await lockSession(connection, keys, mode, left(), watched.note, bounds)
-          return { session, token, hold: session.hold(keys, mode) }
+          const { token, idleBefore } = await lockSession(connection, keys, mode, left(), watched.note, bounds)
+          session.staysIdle(idleBefore)
+          return { session, token, hold: session.hold(keys, mode), wakes: false }
         } catch (error) {
           // Some of several may have been granted, or one at the last moment. This runs behind a cancel that is under
           // way, and the release of the connection waits for it; the caller does not.
@@ -224,6 +235,37 @@ export class LockGrants {
     } finally {
       holder.held -= 1
       watched.stop()
+    }
+  }
+
+  /** Like `#waitOn`, but outside of the server's queue, in which one holds a snapshot. */
+  async #waitIdle(session: LockSession, request: LockRequest, left: () => number): Promise<OnServer> {
+    const { keys, mode, holds, holder, limit } = request
+    const [key] = keys
+    if (key === undefined || keys.length > 1) throw new Error('bug: one key at a time is waited for idle')
+    const deadlock = (): DeadlockError => new DeadlockError(labelOf(keys), { cause: undefined })
+    const circle = new AbortController()
+    // The server does not know that somebody waits.
+    const stop = this.deadlocks.inside(key.id, holds, () => circle.abort(deadlock()))
+    if (stop === undefined) throw deadlock()
+    const bounds = tighter({ ...unlimited, signal: circle.signal }, limit)
+    holder.held += 1
+    try {
+      return await session.wait(async (connection) => {
+        try {
+          const { token, idleBefore } = await waitIdle(connection, key, mode, left, bounds, this.#host.environment)
+          session.staysIdle(idleBefore)
+          if (token === undefined) throw new LockTimeoutError(labelOf(keys), request.waitMs)
+          return { session, token, hold: session.hold(keys, mode), wakes: true }
+        } catch (error) {
+          // It may have been granted at the last moment.
+          if (connection.isAlive) unlockAll(connection).catch(() => connection.destroy())
+          throw circle.signal.aborted ? circle.signal.reason : error
+        }
+      }, bounds)
+    } finally {
+      holder.held -= 1
+      stop()
     }
   }
 
@@ -242,12 +284,16 @@ export class LockGrants {
 
 /** Gives locks back on the server. A session that did not hold them any more is torn down, and all its locks are lost. */
 export async function giveBack(
-  { session, hold }: Pick<LockGrant, 'session' | 'hold'>,
+  { session, hold, wakes }: Pick<LockGrant, 'session' | 'hold' | 'wakes'>,
   keys: readonly ServerKey[],
   mode: LockMode,
 ): Promise<void> {
   try {
-    const held = await session.use((connection) => unlockSession(connection, keys, mode), unlimited)
+    const held = await session.use(async (connection) => {
+      const wasHeld = await unlockSession(connection, keys, mode)
+      if (wakes) await wake(connection, keys)
+      return wasHeld
+    }, unlimited)
     if (!held) session.giveUp('its session did not hold it any more at the end', undefined)
   } catch (error) {
     session.giveUp('its session had ended when it was to be given back', error)

@@ -56,7 +56,7 @@ function serverKey(key: LockKey, namespace: string | undefined): ServerKey {
   if (typeof key === 'string') {
     if (key === '') throw new InvalidOptionError('key', 'an empty string', 'a name, a bigint or a pair of integers')
     const value = String(advisoryLockKey(key, namespace))
-    return { id: value, label: JSON.stringify(key), name: key, args: [value] }
+    return { id: value, label: labelOfName(key), name: key, args: [value] }
   }
   if (typeof key === 'bigint') {
     if (key < int64.min || key > int64.max) throw new InvalidOptionError('key', `${key}n`, 'a signed 64-bit integer')
@@ -80,6 +80,15 @@ function serverKey(key: LockKey, namespace: string | undefined): ServerKey {
 
 function isPair(key: unknown): key is readonly [number, number] {
   return Array.isArray(key) && key.length === 2 && typeof key[0] === 'number' && typeof key[1] === 'number'
+}
+
+/** The longest name that is shown whole. */
+const longestShown = 100
+
+/** A name as messages show it. */
+export function labelOfName(name: string): string {
+  if (name.length <= longestShown) return JSON.stringify(name)
+  return `${JSON.stringify(`${name.slice(0, longestShown)}…`)} (${name.length} characters)`
 }
 
 /** The keys of a request in the words of who asks. */

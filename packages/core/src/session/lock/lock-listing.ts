@@ -23,12 +23,17 @@ export interface LockListing {
 }
 
 const listingSql = `
-  select l.pid, l.objsubid as form, l.classid::bigint as high, l.objid::bigint as low, l.granted,
-    l.mode = 'ShareLock' as shared, coalesce(a.application_name, '') as application_name,
-    case when not l.granted then extract(epoch from clock_timestamp() - l.waitstart) * 1000 end::float8 as waiting_ms,
-    case when not l.granted then pg_blocking_pids(l.pid) end as blocked_by
-  from pg_locks l left join pg_stat_activity a on a.pid = l.pid
-  where l.locktype = 'advisory' and l.database = (select oid from pg_database where datname = current_database())
+  select l.pid, l.objsubid as form, l.classid::pg_catalog.int8 as high, l.objid::pg_catalog.int8 as low, l.granted,
+    l.mode OPERATOR(pg_catalog.=) 'ShareLock' as shared, coalesce(a.application_name, '') as application_name,
+    case when not l.granted then
+      (extract(epoch from pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) l.waitstart)::pg_catalog.float8)
+        OPERATOR(pg_catalog.*) 1000::pg_catalog.float8 end as waiting_ms,
+    case when not l.granted then pg_catalog.pg_blocking_pids(l.pid) end as blocked_by
+  from pg_catalog.pg_locks l
+  join pg_catalog.pg_database d on d.oid OPERATOR(pg_catalog.=) l.database
+  left join pg_catalog.pg_stat_activity a on a.pid OPERATOR(pg_catalog.=) l.pid
+  where l.locktype OPERATOR(pg_catalog.=) 'advisory'
+    and d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
   order by 3, 4, l.granted desc, l.waitstart, l.pid`
 
 interface ListingRow {

@@ -1,21 +1,35 @@
-/** Names that are remembered; the oldest are forgotten first. */
+/** Names that are remembered; those that were used longest ago are forgotten first. */
 const most = 10_000
+/** Characters of all of them together. */
+const mostCharacters = 1_000_000
+/** A longer one is not remembered: it is somebody's data, and would push out what can be read. */
+export const longestName = 1_000
 
 /** The names behind keys, as far as this process has hashed them lately: a hash cannot be turned back. */
 export class LockNames {
   readonly #names = new Map<string, string>()
+  #characters = 0
 
   remember(id: string, name: string): void {
-    this.#names.delete(id)
-    this.#names.set(id, name)
-    if (this.#names.size > most)
-      for (const oldest of this.#names.keys()) {
-        this.#names.delete(oldest)
-        break
-      }
+    if (name.length > longestName) return
+    const known = this.#names.get(id)
+    if (known === undefined) this.#characters += name.length
+    else this.#names.delete(id)
+    this.#names.set(id, known ?? copyOf(name))
+    if (this.#names.size <= most && this.#characters <= mostCharacters) return
+    for (const [oldest, { length }] of this.#names) {
+      this.#names.delete(oldest)
+      this.#characters -= length
+      if (this.#names.size <= most && this.#characters <= mostCharacters) break
+    }
   }
 
   nameOf(id: string): string | undefined {
     return this.#names.get(id)
   }
+}
+
+/** A name that was cut out of a large text keeps all of that text in memory. */
+function copyOf(name: string): string {
+  return Buffer.from(name, 'utf16le').toString('utf16le')
 }

@@ -1,5 +1,7 @@
 import type { OperationOptions } from '../../base/limit.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { optionNames } from '../../errors/known-options.js'
+import { longestServerMs } from '../../wire/runtime-settings.js'
 import type { LockMode } from './held-lock.js'
 
 /** How a lock is named and taken. */
@@ -37,18 +39,29 @@ export type AcquireLockOptions = Omit<LockOptions, 'scope'>
 /** Options of an attempt that does not wait. */
 export type TryLockOptions = Omit<LockOptions, 'waitMs' | 'scope'>
 
+const sessionLockNames = { signal: true, timeoutMs: true, mode: true, namespace: true, dedicated: true } as const
+/** The names of `LockOptions`. */
+export const lockNames = optionNames<LockOptions>({ ...sessionLockNames, waitMs: true, scope: true })
+/** The names of `AcquireLockOptions`. */
+export const acquireLockNames = optionNames<AcquireLockOptions>({ ...sessionLockNames, waitMs: true })
+/** The names of `TryLockOptions`. */
+export const tryLockNames = optionNames<TryLockOptions>(sessionLockNames)
+
 /** The options of a lock, checked, with their defaults. */
 export interface CheckedLockOptions {
   readonly waitMs: number
   readonly mode: LockMode
   readonly dedicated: boolean
+  /** Who waits idles in between, and holds no snapshot, in place of standing in the server's queue. */
+  readonly waitsIdle?: boolean
 }
 
 /** @throws InvalidOptionError */
 export function checkLockOptions(options: LockOptions): CheckedLockOptions {
   const { waitMs = Number.POSITIVE_INFINITY, mode = 'exclusive', scope, dedicated = false } = options
-  if (!(typeof waitMs === 'number' && waitMs >= 0)) {
-    throw new InvalidOptionError('waitMs', String(waitMs), '0 or more milliseconds, or Infinity')
+  const isWait = typeof waitMs === 'number' && waitMs >= 0
+  if (!isWait || (waitMs > longestServerMs && waitMs !== Number.POSITIVE_INFINITY)) {
+    throw new InvalidOptionError('waitMs', String(waitMs), `0 to ${longestServerMs} milliseconds, or Infinity`)
   }
   if (mode !== 'exclusive' && mode !== 'shared') {
     throw new InvalidOptionError('mode', JSON.stringify(mode), "'exclusive' or 'shared'")

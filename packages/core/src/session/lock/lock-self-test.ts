@@ -46,7 +46,7 @@ async function compare(first: Connection, second: Connection, limit: Limit): Pro
     return rows[0] ?? {}
   }
   const whoIs = async (connection: Connection): Promise<unknown> =>
-    (await ask(connection, 'select pg_backend_pid() as pid', []))['pid']
+    (await ask(connection, 'select pg_catalog.pg_backend_pid() as pid', []))['pid']
   // Before anything is locked: in a session that is not ours the lock would be left behind.
   const pid = await whoIs(first)
   for (let round = 0; round < rounds; round++) {
@@ -55,13 +55,13 @@ async function compare(first: Connection, second: Connection, limit: Limit): Pro
     if (one !== pid) throw new LockUnsupportedError('two statements of one connection ran in two sessions')
     if (two === pid) throw new LockUnsupportedError('two connections ran in the same session')
   }
-  const taken = await ask(first, 'select pg_try_advisory_lock($1::bigint) as got', values)
+  const taken = await ask(first, 'select pg_catalog.pg_try_advisory_lock($1::pg_catalog.int8) as got', values)
   if (taken['got'] !== true) throw new LockUnsupportedError('a lock that nobody holds was refused')
-  const again = await ask(second, 'select pg_try_advisory_lock($1::bigint) as got', values)
+  const again = await ask(second, 'select pg_catalog.pg_try_advisory_lock($1::pg_catalog.int8) as got', values)
   if (again['got'] === true) {
-    await ask(second, 'select pg_advisory_unlock($1::bigint)', values)
+    await ask(second, 'select pg_catalog.pg_advisory_unlock($1::pg_catalog.int8)', values)
     throw new LockUnsupportedError('two connections got the same exclusive lock')
   }
-  const given = await ask(first, 'select pg_advisory_unlock($1::bigint) as held', values)
+  const given = await ask(first, 'select pg_catalog.pg_advisory_unlock($1::pg_catalog.int8) as held', values)
   if (given['held'] !== true) throw new LockUnsupportedError('a lock was gone although its session was not')
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.js'
-import type { Limit } from '../../base/limit.js'
+import { type Limit, limitOf } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
+import { ownedBy } from '../../errors/origin.js'
 import { ConnectionLostError } from '../../errors/pool-errors.js'
 import type { ConnectionSlot, Host } from '../../host/host.js'
 import type { Connection } from '../../wire/connection.js'
@@ -10,6 +11,10 @@ import { type Beating, Heartbeat, type HeartbeatTimes } from './heartbeat.js'
 import type { LockMode } from './held-lock.js'
 import { Hold, type Loss } from './hold.js'
 import type { ServerKey } from './lock-key.js'
+import { allowIdle } from './lock-sql.js'
+
+/** How long making the session fit for its next user may take. */
+const tidyBoundMs = 5_000
 
 /**
  * A session that holds locks: one, or many side by side. It knows when it is lost: at once when its socket or the server
@@ -32,6 +37,8 @@ export class LockSession implements Beating {
   /** Transactions of its locks that run on it, or wait to. */
   #transactions = 0
   #isWaiting = false
+  /** How long it could idle before it held locks, where that was bounded. */
+  #idleBefore: string | undefined
   #isOver = false
 
   constructor(host: Host, slot: ConnectionSlot, times: HeartbeatTimes, ask: Ask) {
@@ -88,7 +95,8 @@ export class LockSession implements Beating {
     try {
       if (this.#users > 1) await within(before, limit, this.#clock)
       if (!this.isUsable) {
-        throw new ConnectionLostError(false, { cause: this.connection.lostWith ?? new Error('it was given back') })
+        const cause = this.connection.lostWith ?? new Error('it was given back')
+        throw ownedBy(new ConnectionLostError(false, { cause }), this.#host.environment)
       }
       return await fn(this.connection)
     } finally {
@@ -118,6 +126,11 @@ export class LockSession implements Beating {
     }
   }
 
+  /** From now on it may idle for as long as it is needed; before, this was the bound. */
+  staysIdle(before: string | undefined): void {
+    this.#idleBefore ??= before
+  }
+
   /** The session holds these as well. To be called while it is in use. */
   hold(keys: readonly ServerKey[], mode: LockMode): Hold {
     const hold = new Hold(keys, mode, (released) => {
@@ -144,6 +157,18 @@ export class LockSession implements Beating {
     this.#isOver = true
     this.#heartbeat.stop()
     this.#stopListening()
+    if (this.#idleBefore === undefined || !this.connection.isAlive) this.#host.release(this.slot)
+    else void this.#boundIdle(this.#idleBefore)
+  }
+
+  /** What was set for the locks does not stay for whoever has the connection next. */
+  async #boundIdle(before: string): Promise<void> {
+    try {
+      await allowIdle(this.connection, before, limitOf({ timeoutMs: tidyBoundMs }, this.#clock))
+    } catch {
+      // Nobody waits for it; a connection that cannot be tidied up is of no use to anybody.
+      this.connection.destroy()
+    }
     this.#host.release(this.slot)
   }
 

@@ -1,30 +1,56 @@
 import { type Limit, unlimited } from '../../base/limit.js'
+import { timelineSql } from '../../cluster/sighting.js'
 import type { Connection } from '../../wire/connection.js'
 import { type Prelude, Statement } from '../../wire/statement.js'
-import type { FencingToken, LockMode } from './held-lock.js'
+import type { FencingToken, LockMode } from './granted.js'
 import type { ServerKey } from './lock-key.js'
 
-/** The timeline is the first part of the name of the file that the server would write to now. */
-const tokenSql =
-  "select pg_current_xact_id()::text as xid, ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int as timeline"
+const tokenColumns = `pg_catalog.pg_current_xact_id()::pg_catalog.text as xid, ${timelineSql} as timeline`
+
+/** The statement that draws a fencing token inside a transaction. */
+export const fencingTokenSql = `select ${tokenColumns}`
+
+/**
+ * The server ends a session that idles for longer than this setting says, and takes its locks. It is kept for whoever has
+ * the connection next. PostgreSQL has it since 14.
+ * https://www.postgresql.org/docs/18/runtime-config-client.html#GUC-IDLE-SESSION-TIMEOUT
+ */
+const idleColumns =
+  "pg_catalog.current_setting('idle_session_timeout', true) as idle_before, case when pg_catalog.current_setting('idle_session_timeout', true) OPERATOR(pg_catalog.<>) '0' then pg_catalog.set_config('idle_session_timeout', '0', false) end as idle_now"
+
+/** The token of a session that goes on to hold the lock while it idles. */
+const sessionTokenSql = `select ${tokenColumns}, ${idleColumns}`
+
+/** Lets a session idle for as long as it likes. */
+export const staysIdleSql = `select ${idleColumns}`
+
+/** What the server said to a session that asked for locks. */
+export interface SessionAnswer {
+  /** Undefined when one of the locks was taken; then none is held. */
+  readonly token: FencingToken | undefined
+  /** How long the session could idle before, when that was bounded; to be given back with `allowIdle`. */
+  readonly idleBefore: string | undefined
+}
+
+/** Of a session that has got them all. */
+type GrantedAnswer = SessionAnswer & { readonly token: FencingToken }
 
 /** Two locks that differ by the form of their key alone are two locks. */
 export function casts(args: readonly string[], from: number): string {
-  const type = args.length === 1 ? 'bigint' : 'int'
+  const type = args.length === 1 ? 'pg_catalog.int8' : 'pg_catalog.int4'
   return args.map((_, index) => `$${from + index + 1}::${type}`).join(', ')
 }
 
 /**
  * Takes session-level advisory locks without waiting, all in one round trip, and the fencing token behind them.
- * Undefined when one of them was taken; then none is held.
  * https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS
  */
 export async function tryLockSession(
   connection: Connection,
   keys: readonly ServerKey[],
   mode: LockMode,
-): Promise<FencingToken | undefined> {
-  const name = mode === 'shared' ? 'pg_try_advisory_lock_shared' : 'pg_try_advisory_lock'
+): Promise<SessionAnswer> {
+  const name = mode === 'shared' ? 'pg_catalog.pg_try_advisory_lock_shared' : 'pg_catalog.pg_try_advisory_lock'
   const granted: ServerKey[] = []
   const preludes = keys.map(
     (key): Prelude => ({
@@ -36,15 +62,16 @@ export async function tryLockSession(
     }),
   )
   try {
-    const { rows } = await connection.run(new Statement({ text: tokenSql }, preludes), unlimited)
-    if (granted.length === keys.length) return tokenOf(rows)
+    const { rows } = await connection.run(new Statement({ text: sessionTokenSql }, preludes), unlimited)
+    const answer = answerOf(rows)
+    if (granted.length === keys.length) return answer
+    if (granted.length > 0) await unlockSession(connection, granted, mode)
+    return { ...answer, token: undefined }
   } catch (error) {
     // Locks of a session are not undone with its statement: what was granted is given back, whatever became of the rest.
     if (connection.isAlive) await unlockSession(connection, granted, mode)
     throw error
   }
-  if (granted.length > 0) await unlockSession(connection, granted, mode)
-  return undefined
 }
 
 /**
@@ -58,37 +85,87 @@ export async function lockSession(
   waitMs: number,
   note: string,
   limit: Limit,
-): Promise<FencingToken> {
-  const name = mode === 'shared' ? 'pg_advisory_lock_shared' : 'pg_advisory_lock'
-  const preludes = [
-    // The settings of the pool are about statements that work, not about one that stands in a queue.
-    { text: "select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)" },
-    ...lockTheseWithin(keys, waitMs, `${note}select ${name}`),
-  ]
-  const { rows } = await connection.run(new Statement({ text: tokenSql }, preludes), limit)
-  return tokenOf(rows)
+): Promise<GrantedAnswer> {
+  const name = mode === 'shared' ? 'pg_catalog.pg_advisory_lock_shared' : 'pg_catalog.pg_advisory_lock'
+  const preludes = [{ text: `select ${unbounded}` }, ...lockTheseWithin(keys, waitMs, `${note}select ${name}`)]
+  const { rows } = await connection.run(new Statement({ text: sessionTokenSql }, preludes), limit)
+  return answerOf(rows)
+}
+
+/**
+ * The settings of pool, role and database are about statements that work, not about one that stands in a queue. The last
+ * of them ends the session; it is in PostgreSQL since 17, and changing it inside of a transaction counts at once.
+ */
+const unbounded = `pg_catalog.set_config('statement_timeout', '0', true), pg_catalog.set_config('lock_timeout', '0', true), ${ifKnown("pg_catalog.set_config('transaction_timeout', '0', true)")}`
+
+function ifKnown(call: string): string {
+  return `case when pg_catalog.current_setting('transaction_timeout', true) is not null then ${call} end`
+}
+
+/** The names under which a transaction keeps its settings while it waits for a lock. */
+const kept = (setting: string): string => `lifeguard.${setting}`
+
+function keep(setting: string): string {
+  return `pg_catalog.set_config('${kept(setting)}', pg_catalog.current_setting('${setting}'), true)`
+}
+
+function restore(setting: string): string {
+  return `pg_catalog.set_config('${setting}', pg_catalog.current_setting('${kept(setting)}'), true)`
+}
+
+const keepTimeouts: Prelude = {
+  text: `select ${keep('statement_timeout')}, ${keep('lock_timeout')}, ${ifKnown(keep('transaction_timeout'))}, ${unbounded}`,
+}
+
+/** The time that a transaction may take begins anew: what it has waited does not count. */
+const restoreTimeouts: Prelude = {
+  text: `select ${restore('statement_timeout')}, ${restore('lock_timeout')}, ${ifKnown(restore('transaction_timeout'))}`,
+}
+
+/**
+ * The server stops counting the time of a transaction when it is told to, and starts when it is told to, but not when it
+ * takes the setting back with a savepoint.
+ */
+export const countTransactionTime: Prelude = {
+  text: `select ${ifKnown("pg_catalog.set_config('transaction_timeout', pg_catalog.current_setting('transaction_timeout'), true)")}`,
+}
+
+/**
+ * Takes locks of the transaction that is open, ahead of its next statement. Only `waitMs` bounds the wait; what the
+ * transaction had set for its own statements is as before behind it.
+ */
+export function transactionLocks(keys: readonly ServerKey[], mode: LockMode, waitMs: number, note: string): Prelude[] {
+  const name = mode === 'shared' ? 'pg_catalog.pg_advisory_xact_lock_shared' : 'pg_catalog.pg_advisory_xact_lock'
+  return [keepTimeouts, ...lockTheseWithin(keys, waitMs, `${note}select ${name}`), restoreTimeouts]
 }
 
 /** One statement for each key, and between them what bounds the wait for all of them together. */
-export function lockTheseWithin(keys: readonly ServerKey[], waitMs: number, call: string): Prelude[] {
+function lockTheseWithin(keys: readonly ServerKey[], waitMs: number, call: string): Prelude[] {
   return keys.flatMap(({ args }, index) => {
     const lock: Prelude = { text: `${call}(${casts(args, 0)})`, values: args }
-    if (waitMs === Number.POSITIVE_INFINITY) return [lock]
+    // What the server cannot count, 24 days, is without end.
+    if (waitMs > mostMs) return [lock]
     return [index === 0 ? firstTimeout(waitMs) : nextTimeout, lock]
   })
 }
 
+/** The longest `lock_timeout`. */
+const mostMs = 2 ** 31 - 1
+
+const serverNowMs =
+  '((extract(epoch from pg_catalog.clock_timestamp())::pg_catalog.float8) OPERATOR(pg_catalog.*) 1000::pg_catalog.float8)'
+
 /** Bounds the wait for the first key, and notes when all of them must have been granted. 0 would mean no bound at all. */
 function firstTimeout(waitMs: number): Prelude {
   return {
-    text: "select set_config('lock_timeout', $1, true), set_config('lifeguard.lock_until', (extract(epoch from clock_timestamp()) * 1000 + $1::float8)::text, true)",
+    text: `select pg_catalog.set_config('lock_timeout', $1::pg_catalog.text, true), pg_catalog.set_config('lifeguard.lock_until', (${serverNowMs} OPERATOR(pg_catalog.+) $1::pg_catalog.text::pg_catalog.float8)::pg_catalog.text, true)`,
     values: [String(Math.max(1, Math.round(waitMs)))],
   }
 }
 
 /** Leaves the next key what the ones before it have not used up. */
 const nextTimeout: Prelude = {
-  text: "select set_config('lock_timeout', greatest(1, ceil(current_setting('lifeguard.lock_until')::float8 - extract(epoch from clock_timestamp()) * 1000))::bigint::text, true)",
+  text: `select pg_catalog.set_config('lock_timeout', greatest(1::pg_catalog.float8, pg_catalog.ceil(pg_catalog.current_setting('lifeguard.lock_until')::pg_catalog.float8 OPERATOR(pg_catalog.-) ${serverNowMs}))::pg_catalog.int8::pg_catalog.text, true)`,
 }
 
 /** Gives the locks back; false when the session did not hold one of them. */
@@ -98,7 +175,7 @@ export async function unlockSession(
   mode: LockMode,
 ): Promise<boolean> {
   if (keys.length === 0) return true
-  const name = mode === 'shared' ? 'pg_advisory_unlock_shared' : 'pg_advisory_unlock'
+  const name = mode === 'shared' ? 'pg_catalog.pg_advisory_unlock_shared' : 'pg_catalog.pg_advisory_unlock'
   const values: string[] = []
   const calls = keys.map(({ args }, index) => {
     const call = `${name}(${casts(args, values.length)}) as held_${index}`
@@ -111,23 +188,32 @@ export async function unlockSession(
 
 /** Gives back every lock of a session, whichever of them were granted. */
 export async function unlockAll(connection: Connection): Promise<void> {
-  await connection.run(new Statement({ text: 'select pg_advisory_unlock_all()' }), unlimited)
+  await connection.run(new Statement({ text: 'select pg_catalog.pg_advisory_unlock_all()' }), unlimited)
+}
+
+/** Bounds again how long a session may idle. */
+export async function allowIdle(connection: Connection, idleBefore: string, limit: Limit): Promise<void> {
+  const text = "select pg_catalog.set_config('idle_session_timeout', $1::pg_catalog.text, false)"
+  await connection.run(new Statement({ text, values: [idleBefore] }), limit)
 }
 
 /** How many advisory locks this session holds, as the server sees it. */
 export async function countOwnLocks(connection: Connection, limit: Limit): Promise<number> {
   const text =
-    "select count(*)::int as n from pg_locks where locktype = 'advisory' and granted and pid = pg_backend_pid()"
+    "select pg_catalog.count(*)::pg_catalog.int4 as n from pg_catalog.pg_locks where locktype OPERATOR(pg_catalog.=) 'advisory' and granted and pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
   const { rows } = await connection.run(new Statement({ text }), limit)
   return (rows as { readonly n: number }[])[0]?.n ?? 0
 }
-
-/** The statement that draws a fencing token inside a transaction. */
-export const fencingTokenSql = tokenSql
 
 /** The token out of the row that `fencingTokenSql` gave. */
 export function tokenOf(rows: readonly unknown[]): FencingToken {
   const [row] = rows as { readonly xid: string; readonly timeline: number }[]
   if (row === undefined) throw new Error('bug: the fencing token has no row')
   return { timeline: row.timeline, xid: BigInt(row.xid) }
+}
+
+function answerOf(rows: readonly unknown[]): GrantedAnswer {
+  const [row] = rows as { readonly idle_before: string | null }[]
+  const idle = row?.idle_before
+  return { token: tokenOf(rows), idleBefore: idle === '0' || idle === null ? undefined : idle }
 }

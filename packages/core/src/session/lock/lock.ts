@@ -115,7 +115,8 @@ export class HeldGrant implements Lock {
     // Not a savepoint of a transaction on another session: that would outlive the lock.
     const change = { transaction: undefined, locks: locksOn(session, ambient.current?.locks) }
     try {
-      return await ambient.run(change, () => withTransaction(this.#environment, work, options, onHeld(session.slot)))
+      const begun = { ...options, ...idlesFor(options) }
+      return await ambient.run(change, () => withTransaction(this.#environment, work, begun, onHeld(session.slot)))
     } finally {
       session.transaction = undefined
     }
@@ -140,6 +141,12 @@ export class HeldGrant implements Lock {
     this.#lost = new LockLostError(labelOf(keys), heldMs, why, cause === undefined ? undefined : { cause })
     this.#abort.abort(this.#lost)
   }
+}
+
+/** A session that is ended because its transaction idles takes the lock with it: only when the caller says so. */
+function idlesFor({ idleTimeoutMs, settings }: TransactionOptions = {}): Pick<TransactionOptions, 'idleTimeoutMs'> {
+  const isSet = Object.keys(settings ?? {}).some((name) => name.toLowerCase() === 'idle_in_transaction_session_timeout')
+  return isSet ? {} : { idleTimeoutMs: idleTimeoutMs ?? 0 }
 }
 
 /** What code in a transaction on the session cannot wait for: every key of the session is held until it is over. */

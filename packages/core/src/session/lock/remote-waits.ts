@@ -17,15 +17,18 @@ export function postOf(waits: readonly LockWait[]): string {
  */
 export const waitsSql = `
   with locks as (
-    select * from pg_locks
-    where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
+    select l.pid, l.objsubid as form, l.classid::pg_catalog.int8 as high, l.objid::pg_catalog.int8 as low, l.granted
+    from pg_catalog.pg_locks l join pg_catalog.pg_database d on d.oid OPERATOR(pg_catalog.=) l.database
+    where l.locktype OPERATOR(pg_catalog.=) 'advisory'
+      and d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
   )
-  select l.pid, l.objsubid as form, l.classid::bigint as high, l.objid::bigint as low, l.granted, a.query
-  from locks l join pg_stat_activity a on a.pid = l.pid
-  where l.pid in (select pid from locks where not granted)
+  select l.pid, l.form, l.high, l.low, l.granted, a.query
+  from locks l join pg_catalog.pg_stat_activity a on a.pid OPERATOR(pg_catalog.=) l.pid
+  where exists (select from locks w where w.pid OPERATOR(pg_catalog.=) l.pid and not w.granted)
   union all
-  select pid, null, null, null, null, query from pg_stat_activity
-  where datname = current_database() and state = 'active' and query like '/* lifeguard board %'`
+  select a.pid, null, null, null, null, a.query from pg_catalog.pg_stat_activity a
+  where a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+    and pg_catalog.starts_with(a.query, '/* lifeguard board ')`
 
 interface LockRow {
   readonly pid: number

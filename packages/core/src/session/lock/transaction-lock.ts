@@ -2,16 +2,15 @@ import { type Limit, tighter, unlimited } from '../../base/limit.js'
 import { classify } from '../../errors/classify.js'
 import { within } from '../../errors/given-up.js'
 import { DeadlockError, LockTimeoutError } from '../../errors/lock-errors.js'
-import type { Prelude } from '../../wire/statement.js'
 import { withCallersStack } from '../queryable.js'
 import type { SessionEnvironment } from '../session-environment.js'
 import type { Transaction } from '../transaction.js'
 import { withTransaction } from '../with-transaction.js'
 import type { DeadlockWatch } from './deadlock-watch.js'
-import type { HeldLock, LockHandle, LockMode } from './held-lock.js'
+import type { HeldLock, LockHandle } from './held-lock.js'
 import { labelOf, type ServerKey } from './lock-key.js'
 import type { CheckedLockOptions, LockOptions } from './lock-options.js'
-import { fencingTokenSql, lockTheseWithin, tokenOf } from './lock-sql.js'
+import { countTransactionTime, fencingTokenSql, tokenOf, transactionLocks } from './lock-sql.js'
 
 /**
  * A lock of a transaction: the one that is open around the call, or one that is opened for it. It is given back by the
@@ -51,7 +50,8 @@ export async function withTransactionLock<T>(
     // In an open transaction the lock must not be taken in a savepoint of its own: undoing that would give it back.
     if (open !== undefined) return await within(under(open, limit), limit, clock, 'unknown')
     const { signal, timeoutMs } = options
-    return await withTransaction(environment, (tx) => under(tx, limit), { signal, timeoutMs })
+    // It is there for the lock alone: `fn` may do other things for as long as it likes.
+    return await withTransaction(environment, (tx) => under(tx, limit), { signal, timeoutMs, idleTimeoutMs: 0 })
   } catch (error) {
     // A callback that still runs hears of it before the caller does.
     running?.abort(error)
@@ -89,8 +89,7 @@ async function lockIn(
     const token = await tx.withTransaction(async () => {
       const inner = ambient.current?.transaction
       if (inner === undefined) throw new Error('bug: a nested transaction is not ambient')
-      const locks = lockTheseWithin(keys, waitMs, `${watched.note}select ${nameOf(mode)}`)
-      const ahead = waitMs === Number.POSITIVE_INFINITY ? locks : [keepTimeout, ...locks, restoreTimeout]
+      const ahead = transactionLocks(keys, mode, waitMs, watched.note)
       const { rows } = await inner.execute({ text: fencingTokenSql, ahead }, bounds)
       return tokenOf(rows)
     })
@@ -101,6 +100,8 @@ async function lockIn(
       withTransaction: (fn, options) => tx.withTransaction(fn, options),
     }
   } catch (error) {
+    const server = ambient.current?.transaction?.server
+    if (server?.connection !== undefined) server.sendAhead(countTransactionTime)
     if (circle.signal.aborted) throw withCallersStack(circle.signal.reason)
     const kind = classify(error)
     if (kind === 'contended') throw withCallersStack(new LockTimeoutError(label, clock.now() - since, { cause: error }))
@@ -109,15 +110,4 @@ async function lockIn(
   } finally {
     watched.stop()
   }
-}
-
-const keepTimeout: Prelude = {
-  text: "select set_config('lifeguard.lock_timeout', current_setting('lock_timeout'), true)",
-}
-const restoreTimeout: Prelude = {
-  text: "select set_config('lock_timeout', current_setting('lifeguard.lock_timeout'), true)",
-}
-
-function nameOf(mode: LockMode): string {
-  return mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock'
 }

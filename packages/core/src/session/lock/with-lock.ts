@@ -1,10 +1,12 @@
 import { type Limit, unlimited } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions } from '../../errors/known-options.js'
 import { LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
 import type { SessionEnvironment } from '../session-environment.js'
+import type { Elections } from './elections.js'
 import type { HeldLock, LockHandle, LockMode } from './held-lock.js'
 import { HeldGrant, type Lock } from './lock.js'
 import type { LockGrants } from './lock-grants.js'
@@ -12,10 +14,13 @@ import { type LockKey, type ServerKey, serverKeys } from './lock-key.js'
 import type { LockNames } from './lock-names.js'
 import {
   type AcquireLockOptions,
+  acquireLockNames,
   type CheckedLockOptions,
   checkLockOptions,
   type LockOptions,
+  lockNames as lockOptionNames,
   type TryLockOptions,
+  tryLockNames,
 } from './lock-options.js'
 import { withTransactionLock } from './transaction-lock.js'
 
@@ -26,6 +31,8 @@ export type TryLockResult<T> = { readonly acquired: true; readonly value: T } | 
 export interface LockEnvironment extends SessionEnvironment {
   readonly grants: LockGrants
   readonly lockNames: LockNames
+  /** The candidacies that end with the pool. */
+  readonly elections: Elections
 }
 
 /**
@@ -38,8 +45,19 @@ export async function withLock<T>(
   fn: (lock: LockHandle) => Promise<T>,
   options: LockOptions = {},
 ): Promise<T> {
+  assertKnownOptions(options, lockOptionNames)
+  return await locked(environment, key, fn, options, checkLockOptions(options))
+}
+
+/** The same once the options are checked. */
+export async function locked<T>(
+  environment: LockEnvironment,
+  key: LockKey | readonly LockKey[],
+  fn: (lock: LockHandle) => Promise<T>,
+  options: LockOptions,
+  checked: CheckedLockOptions,
+): Promise<T> {
   assertFunction(fn)
-  const checked = checkLockOptions(options)
   const keys = serverKeys(key, options.namespace)
   const { ambient } = environment
   const held = ambient.current?.locks
@@ -64,6 +82,7 @@ export async function tryWithLock<T>(
   options: TryLockOptions = {},
 ): Promise<TryLockResult<T>> {
   assertFunction(fn)
+  assertKnownOptions(options, tryLockNames)
   let entered = false
   try {
     const value = await withLock(
@@ -89,6 +108,7 @@ export async function acquireLock(
   key: LockKey | readonly LockKey[],
   options: AcquireLockOptions = {},
 ): Promise<Lock> {
+  assertKnownOptions(options, acquireLockNames)
   const { ambient } = environment
   const checked = checkLockOptions(options)
   const keys = serverKeys(key, options.namespace)
@@ -101,14 +121,14 @@ export async function acquireLock(
 async function take(
   environment: LockEnvironment,
   keys: readonly ServerKey[],
-  { mode, waitMs, dedicated }: CheckedLockOptions,
+  checked: CheckedLockOptions,
   limit: Limit,
   whileHeld: Limit,
   holder: Holder,
 ): Promise<HeldGrant> {
   const holds = new Set(environment.ambient.current?.locks.keys())
   try {
-    const grant = await environment.grants.grant({ keys, mode, waitMs, dedicated, holds, limit, holder })
+    const grant = await environment.grants.grant({ keys, ...checked, holds, limit, holder })
     return new HeldGrant(environment, grant, whileHeld)
   } catch (error) {
     throw withCallersStack(error)

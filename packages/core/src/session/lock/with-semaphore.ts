@@ -1,17 +1,26 @@
 import { type Limit, unlimited } from '../../base/limit.js'
 import { jitter } from '../../base/random.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
+import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
 import { DeadlockError, LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
 import type { LockHandle } from './held-lock.js'
 import { HeldGrant } from './lock.js'
-import { type ServerKey, serverKeys } from './lock-key.js'
+import { labelOfName, type ServerKey, serverKeys } from './lock-key.js'
 import { type CheckedLockOptions, checkLockOptions, type LockOptions } from './lock-options.js'
 import { holding, type LockEnvironment } from './with-lock.js'
 
 /** How a place is taken. */
 export type SemaphoreOptions = Omit<LockOptions, 'mode' | 'scope'>
+
+const names = optionNames<SemaphoreOptions>({
+  signal: true,
+  timeoutMs: true,
+  waitMs: true,
+  namespace: true,
+  dedicated: true,
+})
 
 /** How long to stand in the queue of one place before looking at the others again, give or take a quarter. */
 const lookAgainMs = 250
@@ -34,12 +43,13 @@ export async function withSemaphore<T>(
     throw new InvalidOptionError('permits', String(permits), 'a whole number from 1 to 1000')
   }
   if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  assertKnownOptions(options, names)
   const { ambient } = environment
   const checked = checkLockOptions(options)
   const limit = ambient.limitFor(options)
   const holder: Holder = { held: 0, parent: ambient.current?.holder }
   const places = Array.from({ length: permits }, (_, place) => serverKeys(`${name}#${place}`, options.namespace))
-  const label = `${JSON.stringify(name)} (${permits} places)`
+  const label = `${labelOfName(name)} (${permits} places)`
   const { lock, keys } = await takePlace(environment, places, label, checked, limit, holder)
   return await holding(environment, lock, keys, 'exclusive', limit, holder, fn)
 }

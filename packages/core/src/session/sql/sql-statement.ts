@@ -80,7 +80,8 @@ export function asValue(value: unknown, where: () => string): unknown {
 
 /** The body of the template. */
 export function fromTemplate<Row>(template: TemplateStringsArray, pieces: readonly unknown[]): Sql<Row> {
-  if (!Array.isArray(template) || template.length !== pieces.length + 1) {
+  // A plain array may be anybody's, such as the body of a request: what stands in it would become SQL.
+  if (!Array.isArray(template) || !Array.isArray(template.raw) || template.length !== pieces.length + 1) {
     throw new InvalidOptionError(
       'sql',
       'called as a function',

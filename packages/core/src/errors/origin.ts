@@ -1,0 +1,57 @@
+import { causeChain } from './cause-chain.js'
+
+/**
+ * Whose error it is: of the pool (by its environment, of which each pool has one) whose connection or server produced it.
+ * By the identity of the object, as its `code` can be anybody's: a socket of the caller's, another database, another pool.
+ */
+const owners = new WeakMap<object, object>()
+
+/** Errors of statements that their session has survived: whatever their SQLSTATE says, the server is there and answered. */
+const survived = new WeakSet<object>()
+
+/** Notes which pool an error comes from, unless that is known: the first to note it is the one that produced it. */
+export function markOwn(error: unknown, owner: object | undefined): void {
+  if (owner === undefined || typeof error !== 'object' || error === null || owners.has(error)) return
+  owners.set(error, owner)
+}
+
+/** The same error, noted: for a `throw` or a `reject`. */
+export function ownedBy<E>(error: E, owner: object): E {
+  markOwn(error, owner)
+  return error
+}
+
+/** Notes that the session went on after this error. */
+export function markSurvived(error: object): void {
+  survived.add(error)
+}
+
+/** Whether that was noted. */
+export function isSurvived(error: object): boolean {
+  return survived.has(error)
+}
+
+/**
+ * An adapter has put what an error says into an object of another form: whose error it is, and whether its session lives,
+ * holds for that object, too. For adapters. @internal
+ */
+export function inheritOrigin(derived: object, error: object): void {
+  const owner = owners.get(error)
+  if (owner !== undefined) markOwn(derived, owner)
+  if (survived.has(error)) survived.add(derived)
+}
+
+/**
+ * The first in the chain of causes of which it is known whose it is; undefined when that is another pool, or when there
+ * is none.
+ *
+ * @param isOurs says of an error that nobody has noted whether it counts as this pool's all the same
+ */
+export function ownPart(error: unknown, owner: object, isOurs: (one: object) => boolean): object | undefined {
+  for (const one of causeChain(error)) {
+    const by = owners.get(one)
+    if (by !== undefined) return by === owner ? one : undefined
+    if (isOurs(one)) return one
+  }
+  return undefined
+}

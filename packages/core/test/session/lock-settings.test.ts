@@ -1,0 +1,254 @@
+import { useDatabase } from '@pg-lifeguard/testing/vitest'
+import { describe, expect, test } from 'vitest'
+import { type LockHandle, LockTimeoutError, type Pool } from '../../src/index.js'
+import { watchLocks } from '../support/lock-watch.js'
+import { eventually, rejection, testPool } from '../support/test-pool.js'
+
+const database = useDatabase()
+const watcher = watchLocks(database)
+
+/** Every time that the server has for sessions, statements and transactions; each far below a wait of the tests. */
+const short = {
+  statement_timeout: '150ms',
+  lock_timeout: '150ms',
+  transaction_timeout: '150ms',
+  idle_in_transaction_session_timeout: '150ms',
+  idle_session_timeout: '150ms',
+}
+/** Longer than all of them, as the server counts. */
+const past = async (): Promise<void> => void (await watcher.pool.query('select pg_sleep(0.6)'))
+
+type Waiting = (pool: Pool, fn: (lock: LockHandle) => Promise<string>) => Promise<string>
+
+const ways: readonly [string, Waiting][] = [
+  ['a session', (pool, fn) => pool.withLock('k', fn)],
+  ['a session, shared', (pool, fn) => pool.withLock('k', fn, { mode: 'shared' })],
+  ['a session, with a bound', (pool, fn) => pool.withLock('k', fn, { waitMs: 60_000, timeoutMs: 60_000 })],
+  ['a session, several keys', (pool, fn) => pool.withLock(['k', 'l', 'm'], fn)],
+  ['a session, several keys with a bound', (pool, fn) => pool.withLock(['k', 'l', 'm'], fn, { waitMs: 60_000 })],
+  ['a transaction', (pool, fn) => pool.withLock('k', fn, { scope: 'transaction' })],
+  ['a transaction, shared', (pool, fn) => pool.withLock('k', fn, { scope: 'transaction', mode: 'shared' })],
+  [
+    'a transaction, several keys with a bound',
+    (pool, fn) => pool.withLock(['k', 'l'], fn, { scope: 'transaction', waitMs: 60_000 }),
+  ],
+  [
+    'a transaction that is open',
+    (pool, fn) => pool.withTransaction(async () => await pool.withLock('k', fn, { scope: 'transaction' })),
+  ],
+  [
+    'the locks of a transaction',
+    (pool, fn) =>
+      pool.withTransaction(
+        async (tx) => {
+          await tx.query('select 1')
+          return await fn(undefined as never)
+        },
+        { locks: 'k' },
+      ),
+  ],
+  [
+    'a lock by hand',
+    async (pool, fn) => {
+      await using lock = await pool.acquireLock('k')
+      return await fn(lock)
+    },
+  ],
+  ['migrations', (pool, fn) => pool.withMigrationLock(fn, { name: 'k' })],
+  [
+    'a leader',
+    async (pool, fn) => {
+      const led = Promise.withResolvers<string>()
+      await using _ = pool.elect('k', async (term) => led.resolve(await fn(term)), { onError: led.reject })
+      return await led.promise
+    },
+  ],
+]
+
+describe('a wait is cut short by its own bounds alone', () => {
+  test.each(ways)('%s', async (_, waiting) => {
+    const lock = await testPool(database.url).acquireLock('k')
+    const pool = testPool(database.url, { settings: short })
+    const entered = waiting(pool, async () => 'entered')
+    entered.catch(() => undefined)
+    await past()
+    await lock.release()
+    expect(await entered).toBe('entered')
+  })
+
+  test('a place of a semaphore', async () => {
+    const other = testPool(database.url)
+    const release = Promise.withResolvers<void>()
+    const inside = Promise.withResolvers<void>()
+    const held = other.withSemaphore('s', 1, async () => {
+      inside.resolve()
+      await release.promise
+    })
+    await inside.promise
+    const pool = testPool(database.url, { settings: short })
+    const entered = pool.withSemaphore('s', 1, async () => 'entered')
+    await past()
+    release.resolve()
+    expect(await entered).toBe('entered')
+    await held
+  })
+
+  test('whatever the role and the database say', async () => {
+    const role = `waits_${process.pid}`
+    const name = new URL(database.url).pathname.slice(1)
+    const url = new URL(database.url)
+    url.username = role
+    url.password = 'x'
+    await watcher.pool.query(`create role ${role} login password 'x'`)
+    try {
+      await watcher.pool.query(`alter role ${role} set statement_timeout = '150ms'`)
+      await watcher.pool.query(`alter role ${role} set transaction_timeout = '150ms'`)
+      await watcher.pool.query(`alter database ${name} set lock_timeout = '150ms'`)
+      const lock = await testPool(database.url).acquireLock('k')
+      const pool = testPool(url.href)
+      const entered = Promise.all([
+        pool.withLock('k', async () => undefined, { scope: 'transaction' }),
+        pool.withLock('k', async () => undefined),
+      ])
+      await past()
+      await lock.release()
+      await entered
+      await pool.end()
+    } finally {
+      await watcher.pool.query(`alter database ${name} reset all`)
+      await watcher.pool.query(`drop role ${role}`)
+    }
+  })
+
+  test('waitMs and timeoutMs do cut it short, and the transaction around it goes on', async () => {
+    await using _ = await testPool(database.url).acquireLock('k')
+    const pool = testPool(database.url, { settings: short })
+    for (const scope of ['session', 'transaction'] as const) {
+      const late = await rejection(pool.withLock('k', async () => undefined, { scope, waitMs: 50 }))
+      expect(late).toBeInstanceOf(LockTimeoutError)
+      const over = await rejection(pool.withLock('k', async () => undefined, { scope, timeoutMs: 50 }))
+      expect(over).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
+    }
+    const calm = testPool(database.url)
+    await calm.withTransaction(async (tx) => {
+      await rejection(calm.withLock('k', async () => undefined, { scope: 'transaction', waitMs: 50 }))
+      expect((await tx.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    })
+  })
+})
+
+describe('what a transaction has set for its statements', () => {
+  const options = { statementTimeoutMs: 200, lockTimeoutMs: 210, settings: { transaction_timeout: '60s' } }
+  const settings = `select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock,
+    current_setting('transaction_timeout') as transaction`
+  const own = [{ statement: '200ms', lock: '210ms', transaction: '1min' }]
+
+  test('holds for them, and not for the wait', async () => {
+    const lock = await testPool(database.url).acquireLock('k')
+    const pool = testPool(database.url)
+    const done = pool.withTransaction(async (tx) => {
+      expect((await tx.query(settings)).rows).toEqual(own)
+      return await pool
+        .withLock(
+          'k',
+          async () => {
+            expect((await tx.query(settings)).rows).toEqual(own)
+            return await rejection(tx.query('select pg_sleep(30)'))
+          },
+          { scope: 'transaction' },
+        )
+        .catch((error: unknown) => error)
+    }, options)
+    done.catch(() => undefined)
+    await past()
+    await lock.release()
+    await rejection(done)
+  })
+
+  test('holds for them behind a wait that was in vain, the time of the transaction too', async () => {
+    await using _ = await testPool(database.url).acquireLock('k')
+    const pool = testPool(database.url)
+    const lost = pool.withTransaction(
+      async (tx) => {
+        await rejection(pool.withLock('k', async () => undefined, { scope: 'transaction', waitMs: 300 }))
+        expect((await tx.query(settings)).rows).toEqual([{ ...own[0], transaction: '250ms' }])
+        await eventually('the server ends the transaction', () => rejection(tx.query('select 1')).catch(() => false))
+      },
+      { ...options, settings: { transaction_timeout: '250ms' }, retry: false },
+    )
+    await rejection(lost)
+  })
+
+  test('counts from the beginning of the transaction, where there was no wait for a lock', async () => {
+    const pool = testPool(database.url)
+    const error = await rejection(
+      pool.withTransaction(async (tx) => await tx.query('select pg_sleep(30)'), {
+        settings: { transaction_timeout: '100ms' },
+        retry: false,
+      }),
+    )
+    expect(error).toMatchObject({ code: '25P04' })
+  })
+})
+
+describe('who holds a lock may idle', () => {
+  test.each(['session', 'transaction'] as const)('in scope %s', async (scope) => {
+    const { transaction_timeout: _, ...idle } = short
+    const pool = testPool(database.url, { max: 2, settings: idle, locks: { heartbeatMs: 100_000 } })
+    const outcome = await pool.withLock(
+      'k',
+      async ({ signal }) => {
+        await past()
+        expect(await watcher.held()).toBe(1)
+        return signal.aborted
+      },
+      { scope },
+    )
+    expect(outcome).toBe(false)
+  })
+
+  test('in a transaction on the session of the lock, unless it says how long', async () => {
+    const { transaction_timeout: _, ...idle } = short
+    const pool = testPool(database.url, { max: 2, settings: idle })
+    await pool.withLock('k', async (lock) => {
+      await lock.withTransaction(async (tx) => {
+        await tx.query('select 1')
+        await past()
+        await tx.query('select 1')
+      })
+      expect(lock.signal.aborted).toBe(false)
+    })
+    const bounded = pool.withLock('k', async (lock) => {
+      await lock.withTransaction(
+        async (tx) => {
+          await tx.query('select 1')
+          await past()
+          await tx.query('select 1')
+        },
+        { idleTimeoutMs: 100, retry: false },
+      )
+    })
+    expect(await rejection(bounded)).toBeInstanceOf(Error)
+  })
+
+  test('and whoever has the connection next finds it as it was', async () => {
+    const pool = testPool(database.url, { max: 1, settings: { idle_session_timeout: '100s', lock_timeout: '7s' } })
+    const seen = async (): Promise<unknown> =>
+      (
+        await pool.query(
+          "select current_setting('idle_session_timeout') as idle, current_setting('lock_timeout') as lock",
+        )
+      ).rows
+    await pool.withLock('k', async () => undefined)
+    expect(await seen()).toEqual([{ idle: '100s', lock: '7s' }])
+    await pool.withLock('k', async () => undefined, { scope: 'transaction', waitMs: 500 })
+    await pool.withMigrationLock(async () => undefined)
+    const other = await testPool(database.url).acquireLock('k')
+    expect(await pool.tryWithLock('k', async () => undefined)).toEqual({ acquired: false })
+    await rejection(pool.withLock('k', async () => undefined, { waitMs: 20 }))
+    await rejection(pool.withMigrationLock(async () => undefined, { name: 'k', waitMs: 20 }))
+    await other.release()
+    expect(await seen()).toEqual([{ idle: '100s', lock: '7s' }])
+    expect((await pool.query('select pg_listening_channels() as channel')).rows).toEqual([])
+  })
+})
