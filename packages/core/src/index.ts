@@ -44,6 +44,7 @@ export {
   SelfDeadlockError,
   ServerUnavailableError,
 } from './errors/pool-errors.js'
+export { ProtocolViolationError } from './errors/protocol-violation-error.js'
 export { sqlStateOf } from './errors/sqlstate.js'
 export { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from './errors/transaction-errors.js'
 export { VersionConflictError } from './errors/version-conflict-error.js'

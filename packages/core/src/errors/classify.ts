@@ -100,6 +100,7 @@ const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
   LIFEGUARD_BREAKER_OPEN: 'unavailable',
   LIFEGUARD_ACQUIRE_TIMEOUT: 'user', // a bulkhead, not a host: its cause is only what else went wrong meanwhile
   LIFEGUARD_LOCK_TIMEOUT: 'contended',
+  LIFEGUARD_PROTOCOL_VIOLATION: 'host',
   LIFEGUARD_TIMEOUT: 'cancelled',
   LIFEGUARD_ABORTED: 'cancelled',
   LIFEGUARD_LOCK_LOST: 'user', // whatever ended its session: the callback has run, and somebody else may have entered

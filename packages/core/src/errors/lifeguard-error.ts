@@ -25,6 +25,7 @@ export type LifeguardErrorCode =
   | 'LIFEGUARD_NO_PRIMARY'
   | 'LIFEGUARD_NOT_ON_REPLICA'
   | 'LIFEGUARD_BATCH_FAILED'
+  | 'LIFEGUARD_PROTOCOL_VIOLATION'
 
 /**
  * What every error of Lifeguard's own has in common. What the server says is never wrapped in one: it stays `pg`'s

@@ -1,9 +1,10 @@
+import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import { Exchange, type Messages } from './exchange.js'
 import { type CommandCompleteMessage, type Field, ResultBase, type ResultInternals } from './pg-internals.js'
 import { prepared } from './prepared-values.js'
 import type { QueryResult } from './query-result.js'
-import type { Prelude, StatementConfig } from './statement.js'
+import { miscounted, type Prelude, type StatementConfig } from './statement.js'
 
 /** As much is handed to the socket before what is there has gone out. */
 const mostUnsentBytes = 65_536
@@ -92,16 +93,26 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     })
   }
 
+  override get isComplete(): boolean {
+    return this.#answered === this.#items.length
+  }
+
   protected override onRowDescription(fields: readonly Field[]): void {
-    this.#items[this.#answered]?.result.addFields(fields)
+    try {
+      this.#items[this.#answered]?.result.addFields(fields)
+    } catch (error) {
+      this.failure ??= error as Error
+    }
   }
 
   protected override onRow(columns: readonly (string | null)[]): void {
-    if (this.failure !== undefined) return
+    if (this.failure !== undefined || this.isAnswered) return
     try {
       const { result } = this.#current()
+      if (columns.length !== result.fields.length) throw miscounted()
       result.rows.push(result.parseRow(columns))
     } catch (error) {
+      if (error instanceof ProtocolViolationError) throw error
       // A type parser threw. The rest is read and dropped; the server has done, or goes on with, what it was told.
       this.failure = error as Error
     }

@@ -15,10 +15,13 @@ export function cancelBackend(client: ClientInternals, clock: Clock, timeoutMs: 
 }
 
 function cancel(client: ClientInternals, clock: Clock, timeoutMs: number): Promise<boolean> {
-  const { processID, secretKey, host, port, ssl, sslNegotiation } = client
+  const { processID, secretKey, ssl, sslNegotiation } = client
+  const { host, port } = client
   if (processID === null || secretKey === null) return Promise.resolve(false)
   return new Promise((resolve) => {
     const connection = new ConnectionBase({ ssl, sslNegotiation, keepAlive: false })
+    // A server has nothing to say to it.
+    connection.attachListeners = (stream) => stream.resume()
     let asked = false
     const finish = (): void => {
       clock.clearTimer(timer)

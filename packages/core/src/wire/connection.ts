@@ -2,15 +2,18 @@ import pg from 'pg'
 import type { Clock } from '../base/clock.js'
 import type { Limit, LimitReason } from '../base/limit.js'
 import { inNoContext } from '../base/no-context.js'
+import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { endpointText } from './endpoint.js'
 import type { Exchange } from './exchange.js'
 import { ForeignStatement, type Submittable } from './foreign-statement.js'
 import { aborted, closed, leave, sayGoodbye } from './goodbye.js'
+import { LoginOrder } from './login-order.js'
 import type { Operation } from './operation.js'
 import { Outbox } from './outbox.js'
-import type { ClientInternals, WireConnection } from './pg-internals.js'
+import type { ClientInternals } from './pg-internals.js'
 import { type LaneKeeper, Pipeline } from './pipeline.js'
 import type { QueryResult } from './query-result.js'
+import { emitTo, isOfLogin, isUnasked, readMessages } from './read-messages.js'
 import { type ParameterStatus, RoleReports } from './server-role.js'
 import type { Statement } from './statement.js'
 import { StatementCache } from './statement-cache.js'
@@ -55,32 +58,32 @@ export class Connection {
   }
 
   /**
-   * Connects and authenticates. `pg` closes what it opened when that fails. `signal` gives the attempt up; `prepare` sees
-   * the wire while it is silent.
+   * Connects and authenticates. `pg` closes what it opened when that fails. `signal` gives the attempt up;
+   * `isBindingRequired` as `channelBinding: 'require'` says.
    */
   static open(
     config: pg.ClientConfig,
     clock: Clock,
     signal?: AbortSignal,
-    prepare?: (wire: WireConnection) => void,
+    isBindingRequired = false,
   ): Promise<Connection> {
     // It is for many callers: what its socket calls must not run in the context of the one who made it necessary.
-    return inNoContext(() => Connection.#open(config, clock, signal, prepare))
+    return inNoContext(() => Connection.#open(config, clock, signal, isBindingRequired))
   }
 
   static async #open(
     config: pg.ClientConfig,
     clock: Clock,
     signal: AbortSignal | undefined,
-    prepare: ((wire: WireConnection) => void) | undefined,
+    isBindingRequired: boolean,
   ): Promise<Connection> {
     const client = new pg.Client(config)
     const connection = new Connection(client, clock)
     // Attached before anything can happen: an 'error' nobody listens to ends the process.
     client.on('error', (error: Error) => connection.#lose(error))
     client.on('end', () => connection.#lose(new Error('the server closed the connection')))
+    connection.#listen(new LoginOrder(connection.#internals, isBindingRequired))
     const connecting = client.connect()
-    prepare?.(connection.#internals.connection)
     // Behind `pg`'s own listener, which connect() has attached: a statement started here finds its client ready.
     connection.#internals.connection.once('readyForQuery', ({ status }: { readonly status: TransactionStatus }) => {
       connection.#takeOver(status)
@@ -242,6 +245,33 @@ export class Connection {
     this.#isTorn = true
     this.#internals.connection.stream.destroy()
     this.#lose(new Error(tornDown))
+  }
+
+  #listen(login: LoginOrder): void {
+    const protocol = this.#internals.connection
+    const pipeline = this.#pipeline
+    readMessages(
+      protocol,
+      (message, reader) => {
+        if (login.isOver) {
+          // What is asked next must never get what came for nobody.
+          if (pipeline.isSilent ? !isUnasked(message) : isOfLogin(message)) {
+            throw new ProtocolViolationError(`${message.name} where nothing asked for it`)
+          }
+          emitTo(protocol, message)
+        } else {
+          login.before(message)
+          reader.isOpening = !login.isOver
+          emitTo(protocol, message)
+          login.after(message)
+        }
+      },
+      (error) => {
+        protocol.stream.destroy()
+        // `pg` rejects the connect with it, or reports the loss of the session.
+        protocol.emit('error', error)
+      },
+    )
   }
 
   #takeOver(status: TransactionStatus): void {

@@ -2,7 +2,6 @@ import type { Clock } from '../base/clock.js'
 import { type Limit, limitOf } from '../base/limit.js'
 import type { Random } from '../base/random.js'
 import { isAboutEncryption } from '../errors/classify.js'
-import { demandChannelBinding } from './channel-binding.js'
 import { type ClientConfig, clientConfig } from './client-config.js'
 import type { ConnectSettings, TargetSessionAttrs } from './connect-settings.js'
 import { Connection } from './connection.js'
@@ -103,7 +102,7 @@ export class Destination {
 
   async #openWith(config: ClientConfig, signal: AbortSignal | undefined): Promise<Connection> {
     const isBound = this.#settings.channelBinding === 'require'
-    const connection = await Connection.open(config, this.#clock, signal, isBound ? demandChannelBinding : undefined)
+    const connection = await Connection.open(config, this.#clock, signal, isBound)
     try {
       await makeReadable(connection, this.#limit(signal))
       return connection

@@ -59,6 +59,7 @@ export abstract class Exchange<Outcome> extends Operation {
   #ahead: number
   #messages: Messages | undefined
   #isSynced = false
+  #isComplete = false
   resolve: (result: QueryResult) => void = nothing
   reject: (error: unknown) => void = nothing
 
@@ -138,6 +139,10 @@ export abstract class Exchange<Outcome> extends Operation {
     this.begin(messages)
   }
 
+  override get isComplete(): boolean {
+    return this.#isComplete
+  }
+
   override unwritten(): void {
     this.onError(new Error('it was not sent'))
   }
@@ -160,12 +165,18 @@ export abstract class Exchange<Outcome> extends Operation {
     if (this.#ahead > 0) {
       this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
       this.#ahead -= 1
-    } else this.onComplete(message)
+    } else {
+      this.#isComplete = true
+      this.onComplete(message)
+    }
   }
 
   override handleEmptyQuery(): void {
     if (this.#ahead > 0) this.#ahead -= 1
-    else this.onComplete(undefined)
+    else {
+      this.#isComplete = true
+      this.onComplete(undefined)
+    }
   }
 
   override handleCopyInResponse(wire: Wire): void {

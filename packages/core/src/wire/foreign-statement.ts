@@ -60,7 +60,10 @@ export class ForeignStatement extends Operation {
 
   override answer(error: unknown): void {
     if (error === undefined) this.resolve(this.result)
-    else this.reject(error)
+    else {
+      this.#ear.isDropping = true
+      this.reject(error)
+    }
   }
 
   override write({ outbox, cache, client, protocol }: Wire): void {
@@ -92,6 +95,7 @@ class Ear {
   readonly #inner: Submittable
   readonly #failed: (error: Error, wasSent: boolean) => void
   sent = false
+  isDropping = false
   callback: unknown = nothing
 
   constructor(inner: Submittable, failed: (error: Error, wasSent: boolean) => void) {
@@ -129,6 +133,8 @@ class Ear {
     this.#tell('handleRowDescription', message)
   }
   handleDataRow(message: unknown): void {
+    // Once its time is up nobody reads them.
+    if (this.isDropping) return
     this.#tell('handleDataRow', message)
   }
   handlePortalSuspended(connection: WireConnection): void {

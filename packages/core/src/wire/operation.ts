@@ -85,6 +85,11 @@ export abstract class Operation {
    */
   abstract write(wire: Wire): void
 
+  /** Whether the server has said what came of it, unless that is a failure. */
+  get isComplete(): boolean {
+    return true
+  }
+
   /** What it has written is taken back: nothing of it is sent. */
   unwritten(_wire: Wire): void {
     // Of no interest here.

@@ -30,6 +30,10 @@ export interface WireConnection extends EventEmitter {
   sync(): void
   sendCopyFail(message: string): void
   endCopyFrom(): void
+  /** Called once with the socket, or that of TLS: puts a parser there. */
+  attachListeners(stream: Duplex): void
+  /** Whether anybody listens for every message. */
+  readonly _emitMessage: boolean
 }
 
 /** `pg.Client` with its private side. */
@@ -41,6 +45,8 @@ export interface ClientInternals {
   readonly port: number
   readonly ssl: unknown
   readonly sslNegotiation: string
+  /** Its SCRAM exchange: null again once the server's signature has been verified. */
+  readonly saslSession?: { readonly mechanism: string; readonly message: string } | null
   /** Its parsers of values: those of its configuration before those of `pg.types`. */
   readonly _types: TypeParsers
 }

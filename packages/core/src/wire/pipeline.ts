@@ -5,6 +5,7 @@ import { givenUp } from '../errors/given-up.js'
 import { LifeguardError } from '../errors/lifeguard-error.js'
 import { markOwn, markSurvived } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
+import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { markStalePlan } from '../errors/stale-plan.js'
 import { Canceller } from './canceller.js'
 import { Flight } from './flight.js'
@@ -106,6 +107,10 @@ export class Pipeline<Owner> implements AnswerDesk {
   get takesSharing(): boolean {
     return this.#queue.length === 0 && this.#writing === undefined && this.#maySendSharing()
   }
+  /** Whether nothing was asked that is not answered: no answer may come. */
+  get isSilent(): boolean {
+    return this.#flight.isEmpty && this.#lostWith === undefined
+  }
   /** The operation whose answer comes in now. A guest's answers are `pg`'s. */
   get head(): Operation | undefined {
     const { head } = this.#flight
@@ -168,6 +173,9 @@ export class Pipeline<Owner> implements AnswerDesk {
     this.#status = status
     const operation = this.#flight.head
     if (operation === undefined) return
+    if (operation.failure === undefined && !operation.isComplete) {
+      throw new ProtocolViolationError('the end of an answer that has no result')
+    }
     const ranMs = this.#flight.shift()
     this.#settle(operation)
     this.#canceller.headChanged()

@@ -1,3 +1,4 @@
+import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/stale-plan.js'
 import type { TextEffects } from '../sql/text-effects.js'
 import { tagOf } from './command-tag.js'
@@ -84,6 +85,7 @@ export class Statement extends Operation {
   /** All of them, once there are several. */
   #results: ResultInternals[] | undefined
   #parsers: TypeParsers | undefined
+  #isComplete = false
   resolve: (result: QueryResult) => void = nothing
   reject: (error: unknown) => void = nothing
 
@@ -121,7 +123,11 @@ export class Statement extends Operation {
 
   override answer(error: unknown): void {
     if (error === undefined) this.resolve(this.result)
-    else this.reject(error)
+    else {
+      // The server may still send the rest, which nobody can get.
+      if (this.#result !== undefined) this.#result.rows.length = 0
+      this.reject(error)
+    }
   }
 
   override write(wire: Wire): void {
@@ -146,6 +152,10 @@ export class Statement extends Operation {
     if (this.#portal !== undefined) this.#fetch(wire, this.#portal)
     else this.#execute(wire)
     outbox.sync()
+  }
+
+  override get isComplete(): boolean {
+    return this.#isComplete
   }
 
   override unwritten({ cache }: Wire): void {
@@ -225,6 +235,7 @@ export class Statement extends Operation {
     this.#isParsed = false
     this.#isBound = false
     this.#mayBeStale = false
+    this.#isComplete = false
     this.#results = undefined
   }
 
@@ -241,10 +252,15 @@ export class Statement extends Operation {
   override handleRowDescription({ fields }: RowDescriptionMessage): void {
     this.#startResult()
     const prepared = this.#prepared
-    if (prepared === undefined) this.#result?.addFields(fields)
-    else {
-      prepared.shape = shapeOf(fields)
-      applyShape(this.#result as ResultInternals, prepared.shape, this.#parsers as TypeParsers)
+    try {
+      if (prepared === undefined) this.#result?.addFields(fields)
+      else {
+        prepared.shape = shapeOf(fields)
+        applyShape(this.#result as ResultInternals, prepared.shape, this.#parsers as TypeParsers)
+      }
+    } catch (error) {
+      // There is no parser to be had for a column: the rows are read and dropped, and the caller gets the error.
+      this.failure ??= error as Error
     }
   }
 
@@ -253,7 +269,12 @@ export class Statement extends Operation {
   }
 
   override handlePortalSuspended(): void {
+    this.#isComplete = true
     if (this.#portal !== undefined) this.#portal.hasMore = true
+  }
+
+  override handleEmptyQuery(): void {
+    this.#isComplete = true
   }
 
   override handleDataRow(fields: readonly (string | null)[]): void {
@@ -261,9 +282,11 @@ export class Statement extends Operation {
       this.#preludes.at(-this.#ahead)?.onRow?.(fields)
       return
     }
-    if (this.failure !== undefined) return
+    // Nobody waits for them any more, or for good reason.
+    if (this.failure !== undefined || this.isAnswered) return
+    const result = this.#result as ResultInternals
+    if (fields.length !== result.fields.length) throw miscounted()
     try {
-      const result = this.#result as ResultInternals
       result.rows.push(result.parseRow(fields))
     } catch (error) {
       // A type parser threw: the rest of the rows is read and dropped, and the caller gets the error.
@@ -278,6 +301,7 @@ export class Statement extends Operation {
       return
     }
     const { text } = message
+    this.#isComplete = true
     this.#startResult()
     const result = this.#result as ResultInternals
     const tag = tagOf(text)
@@ -319,6 +343,11 @@ export class Statement extends Operation {
     this.#result = new ResultBase(this.#rowMode, this.#parsers as TypeParsers)
     this.#results.push(this.#result)
   }
+}
+
+/** A row has other columns than were announced. */
+export function miscounted(): ProtocolViolationError {
+  return new ProtocolViolationError('a row of other columns than it had announced')
 }
 
 const none: readonly Prelude[] = []
