@@ -9,6 +9,7 @@ import { askingOf } from './asking.js'
 import { sourceOfReads } from './connection-source.js'
 import { beginAlone, beginOn } from './controlled-transaction.js'
 import { endedError } from './ended-transaction.js'
+import { executeJoined } from './execute-joined.js'
 import { batchesIn, type StreamOptions } from './portal.js'
 import type { Bounds, Executor } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
@@ -45,9 +46,32 @@ async function* batchesJoined<Row>(
   options: StreamOptions | undefined,
 ): AsyncGenerator<Row[], void, undefined> {
   // The first read alone is looked at: later ones may come from a socket that wants more.
+  assertWithin(ambient, open)
+  yield* batchesIn<Row>(open, bounds, config, options)
+}
+
+/** What is read of a transaction is read inside of it. */
+function assertWithin(ambient: Ambient, open: OpenTransaction): void {
   if (open.isOver) throw endedError(open)
   if (ambient.current?.transaction?.isWithin(open) !== true) throw new TransactionClosedError(readElsewhere)
-  yield* batchesIn<Row>(open, bounds, config, options)
+}
+
+/** Runs what is asked of the pool here and begun later by whoever reads: where it was asked for, or not at all. */
+export function executorFromHere(environment: SessionEnvironment): Executor {
+  const { ambient } = environment
+  const open = ambient.current?.transaction
+  if (open === undefined) {
+    return {
+      execute: (config, limit) =>
+        ambient.run({ transaction: undefined }, () => executeJoined(environment, config, limit)),
+    }
+  }
+  return {
+    async execute(config, limit) {
+      assertWithin(ambient, open)
+      return await open.execute(config, limit)
+    },
+  }
 }
 
 const readElsewhere = 'for the code that reads: what is streamed inside of a transaction is read inside of it'

@@ -18,7 +18,7 @@ const ways: Readonly<Record<string, () => AsyncIterable<unknown>>> = {
   stream: () => pool.stream(tenant),
   'stream in batches of one': () => pool.stream(tenant, [], { batchSize: 1 }),
   streamBatches: () => pool.streamBatches({ text: tenant }),
-  copyTo: () => pool.copyTo(sql.raw(tenant)),
+  copyTo: () => pool.copyTo({ text: tenant }),
 }
 
 async function drain(rows: AsyncIterable<unknown>): Promise<string> {
@@ -41,7 +41,7 @@ describe.each(Object.entries(ways))('%s', (_, make) => {
     await pool.withTransaction(async () => {
       expect(await rejection(drain(elsewhere))).toMatchObject(closed)
     }, asTenant('b'))
-    const [nested] = await pool.withTransaction(() => made())
+    const [nested] = await pool.withTransaction((tx) => tx.withTransaction(async () => [make()] as const))
     expect(await rejection(drain(nested))).toMatchObject(closed)
     expect(pool.stats().active).toBe(0)
   })
@@ -108,10 +108,11 @@ test('a stream of a transaction or a connection is bound by the deadline that it
     abort.abort()
     return made
   }
-  await pool.withTransaction(async (tx) => {
+  const inTransaction = pool.withTransaction(async (tx) => {
     const [rows] = await madeBefore(() => tx.stream(tenant))
-    expect(await rejection(drain(rows))).toMatchObject(aborted)
+    await drain(rows)
   })
+  expect(await rejection(inTransaction)).toMatchObject(aborted)
   await using connection = await pool.acquire()
   const [rows] = await madeBefore(() => connection.stream(tenant))
   expect(await rejection(drain(rows))).toMatchObject(aborted)
