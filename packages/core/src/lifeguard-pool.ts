@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from './base/limit.js'
 import { isReadOnlyText } from './cluster/read-rule.js'
 import { assertKnownOptions, limitNames, optionNames } from './errors/known-options.js'
@@ -20,6 +21,7 @@ import { type Deadline, withDeadline } from './session/ambient-deadline.js'
 import { type BatchTaskResults, type BatchTasks, batchTogether } from './session/batch-together.js'
 import { causalToken, withCausality } from './session/causality.js'
 import { beginTransaction, type ControlledTransactionOptions } from './session/controlled-transaction.js'
+import { type CopyOrigin, type CopyToOptions, copyTo } from './session/copy/copy-to.js'
 import { endedError } from './session/ended-transaction.js'
 import { executeJoined } from './session/execute-joined.js'
 import { type FanOutResults, type FanOutTasks, fanOut } from './session/fan-out.js'
@@ -47,7 +49,7 @@ import { AcquiredConnection, type PooledConnection } from './session/pooled-conn
 import type { StreamOptions } from './session/portal.js'
 import { withCallersStack } from './session/queryable.js'
 import { type ReadOptions, read } from './session/read.js'
-import { streamBatches } from './session/stream.js'
+import { executorFromHere, streamBatches } from './session/stream.js'
 import type { ControlledTransaction, Transaction } from './session/transaction.js'
 import type { IsolationLevel, TransactionOptions } from './session/transaction-options.js'
 import { type UpdateVersionedOptions, updateVersioned } from './session/update-versioned.js'
@@ -98,6 +100,10 @@ export class LifeguardPool extends Operations implements Pool {
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
     return streamBatches<Row>(this.#environment, statement, options)
+  }
+
+  override copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable {
+    return copyTo(executorFromHere(this.#environment), this.#environment.ambient, origin, options)
   }
 
   listen(

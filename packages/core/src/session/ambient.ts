@@ -10,6 +10,7 @@ import type { ForeignConfig } from '../wire/foreign-statement.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { AheadConfig, StatementConfig } from '../wire/statement.js'
 import type { HeldLock } from './lock/held-lock.js'
+import type { AmbientBounds, Bounds } from './queryable.js'
 import type { ServerTransaction } from './server-transaction.js'
 import type { StatementCollector } from './statement-collector.js'
 import type { ControlledTransaction, Transaction } from './transaction.js'
@@ -60,7 +61,7 @@ export interface AmbientContext {
  * The ambient context of one pool. It follows the asynchronous flow of the code, so that every ORM on the pool runs in
  * the open transaction without being told. https://nodejs.org/api/async_context.html
  */
-export class Ambient {
+export class Ambient implements AmbientBounds {
   readonly #storage = new AsyncLocalStorage<AmbientContext | undefined>()
   readonly #clock: Clock
 
@@ -78,6 +79,12 @@ export class Ambient {
     const own = operationLimit(options, this.#clock)
     const around = this.#storage.getStore()?.limit
     return around === undefined ? own : tighter(own, around)
+  }
+
+  /** The deadline around the code that calls now, for what somebody else begins later: it holds beside that around him. */
+  fromHere(): Bounds {
+    const around = this.#storage.getStore()?.limit
+    return around === undefined ? this : { limitFor: (options) => tighter(this.limitFor(options), around) }
   }
 
   /** Runs `fn` with parts of the context replaced. */

@@ -10,7 +10,14 @@ import { type CopyOptions, type CopyRows, type CopyTarget, copyFrom } from './co
 import { type CopyOrigin, type CopyToOptions, copyTo } from './copy/copy-to.js'
 import { channelsOf } from './listen/subscription.js'
 import { batchesIn, type StreamArguments, type Streamable, type StreamOptions } from './portal.js'
-import { type Bounds, type Executor, type QueryArguments, type Queryable, query, statementOf } from './queryable.js'
+import {
+  type AmbientBounds,
+  type Executor,
+  type QueryArguments,
+  type Queryable,
+  query,
+  statementOf,
+} from './queryable.js'
 import { RowStream } from './row-stream.js'
 import type { Sql } from './sql/sql-statement.js'
 
@@ -57,9 +64,9 @@ export interface Operable extends Queryable, Streamable, Batchable, Copyable, No
 
 /** The same for a connection or a transaction, out of the one way in which it runs a statement. */
 export abstract class Operations implements Operable, Executor {
-  readonly #bounds: Bounds
+  readonly #bounds: AmbientBounds
 
-  constructor(bounds: Bounds) {
+  constructor(bounds: AmbientBounds) {
     this.#bounds = bounds
   }
 
@@ -85,7 +92,7 @@ export abstract class Operations implements Operable, Executor {
     config: StatementConfig,
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
-    return batchesIn<Row>(this, this.#bounds, config, options)
+    return batchesIn<Row>(this, this.#bounds.fromHere(), config, options)
   }
 
   batch<const Statements extends readonly StatementConfig[]>(

@@ -10,7 +10,7 @@ import { onHeld } from './connection-source.js'
 import { beginOn, type ControlledTransactionOptions } from './controlled-transaction.js'
 import { type Operable, Operations } from './operations.js'
 import { batchesIn, type StreamOptions } from './portal.js'
-import type { Executor } from './queryable.js'
+import type { Bounds, Executor } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
 import { batchesInOwn } from './stream.js'
 import type { ControlledTransaction } from './transaction.js'
@@ -70,16 +70,23 @@ export class AcquiredConnection extends Operations implements PooledConnection {
   }
 
   /** In the transaction that is open here, also when that was begun by a statement; or else in one of its own. */
-  override async *streamBatches<Row>(
+  override streamBatches<Row>(
     config: StatementConfig,
+    options?: StreamOptions,
+  ): AsyncGenerator<Row[], void, undefined> {
+    return this.#streamBatches<Row>(config, this.#environment.ambient.fromHere(), options)
+  }
+
+  async *#streamBatches<Row>(
+    config: StatementConfig,
+    bounds: Bounds,
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
     const { resource } = this.#held()
     // What was asked for before may begin one, or end it.
     await resource.whenQuiet()
-    const { ambient } = this.#environment
-    if (resource.status === 'I') yield* batchesInOwn<Row>(this.beginTransaction(), ambient, config, options)
-    else yield* batchesIn<Row>(this, ambient, config, options)
+    if (resource.status === 'I') yield* batchesInOwn<Row>(this.beginTransaction(), bounds, config, options)
+    else yield* batchesIn<Row>(this, bounds, config, options)
   }
 
   beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction & Executor {

@@ -47,6 +47,12 @@ export interface Bounds {
   limitFor(options: OperationOptions | undefined): Limit
 }
 
+/** The same, for work that is begun later by somebody else: a stream is made here, and read there. */
+export interface AmbientBounds extends Bounds {
+  /** What bounds the code that calls now bounds the work as well, whoever begins it. */
+  fromHere(): Bounds
+}
+
 /** The body of every `query`: one form out of the several, and errors whose stack leads to the caller. */
 export async function query<Row>(executor: Executor, bounds: Bounds, args: QueryArguments): Promise<QueryResult<Row>> {
   const { config, options } = statementOf(args)

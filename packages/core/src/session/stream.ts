@@ -1,10 +1,15 @@
 import { limitReached } from '../base/limit.js'
+import type { Asking } from '../cluster/cluster-parts.js'
 import { beginRefused } from '../errors/begin-refused.js'
+import { TransactionClosedError } from '../errors/transaction-errors.js'
 import { textEffects } from '../sql/text-effects.js'
 import type { StatementConfig } from '../wire/statement.js'
+import type { Ambient, OpenTransaction } from './ambient.js'
 import { askingOf } from './asking.js'
 import { sourceOfReads } from './connection-source.js'
 import { beginAlone, beginOn } from './controlled-transaction.js'
+import { endedError } from './ended-transaction.js'
+import { executeJoined } from './execute-joined.js'
 import { batchesIn, type StreamOptions } from './portal.js'
 import type { Bounds, Executor } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
@@ -14,24 +19,79 @@ import type { ControlledTransaction } from './transaction.js'
  * Batches of rows: inside the transaction that is open around the call, or else in one of its own, which holds a
  * connection until the stream ends or is left. That one is committed however the consumer leaves, as if the statement
  * had run by itself. Inside of `pool.read()` a statement that only reads is streamed from a replica.
+ *
+ * Whose rows they are is decided by the call, and not by whoever reads the first one: a stream of a transaction is never
+ * read with the rights of another, nor without those that the transaction had.
  */
-export async function* streamBatches<Row>(
+export function streamBatches<Row>(
   environment: SessionEnvironment,
   config: StatementConfig,
   options?: StreamOptions,
 ): AsyncGenerator<Row[], void, undefined> {
-  const { ambient, cluster, host } = environment
+  const { ambient } = environment
+  const around = ambient.current
+  const open = around?.transaction
+  // The deadline around the call holds, and that around whoever reads.
+  const bounds = ambient.fromHere()
+  if (open !== undefined) return batchesJoined<Row>(ambient, open, bounds, config, options)
+  return batchesOutside<Row>(environment, askingOf(around), bounds, config, options)
+}
+
+/** In the transaction that the stream was made in. */
+async function* batchesJoined<Row>(
+  ambient: Ambient,
+  open: OpenTransaction,
+  bounds: Bounds,
+  config: StatementConfig,
+  options: StreamOptions | undefined,
+): AsyncGenerator<Row[], void, undefined> {
+  // The first read alone is looked at: later ones may come from a socket that wants more.
+  assertWithin(ambient, open)
+  yield* batchesIn<Row>(open, bounds, config, options)
+}
+
+/** What is read of a transaction is read inside of it. */
+function assertWithin(ambient: Ambient, open: OpenTransaction): void {
+  if (open.isOver) throw endedError(open)
+  if (ambient.current?.transaction?.isWithin(open) !== true) throw new TransactionClosedError(readElsewhere)
+}
+
+/** Runs what is asked of the pool here and begun later by whoever reads: where it was asked for, or not at all. */
+export function executorFromHere(environment: SessionEnvironment): Executor {
+  const { ambient } = environment
   const open = ambient.current?.transaction
-  if (open !== undefined) {
-    yield* batchesIn<Row>(open, ambient, config, options)
-    return
+  if (open === undefined) {
+    return {
+      execute: (config, limit) =>
+        ambient.run({ transaction: undefined }, () => executeJoined(environment, config, limit)),
+    }
   }
+  return {
+    async execute(config, limit) {
+      assertWithin(ambient, open)
+      return await open.execute(config, limit)
+    },
+  }
+}
+
+const readElsewhere = 'for the code that reads: what is streamed inside of a transaction is read inside of it'
+
+/** In a transaction of its own, also where another one is open around whoever reads. */
+async function* batchesOutside<Row>(
+  environment: SessionEnvironment,
+  asking: Asking,
+  atCall: Bounds,
+  config: StatementConfig,
+  options: StreamOptions | undefined,
+): AsyncGenerator<Row[], void, undefined> {
+  const { ambient, cluster, host } = environment
   if (textEffects(config.text).leavesOpen) throw beginRefused()
-  const limit = ambient.limitFor(options)
+  const limit = atCall.limitFor(options)
   // One limit for all attempts.
   const bounds: Bounds = { limitFor: () => limit }
-  const asking = askingOf(ambient.current)
-  const reads = sourceOfReads(cluster, host, asking, { held: 0, parent: asking.holder }, config.text)
+  // Whoever reads is who waits, with all that it holds.
+  const parent = ambient.current?.holder
+  const reads = sourceOfReads(cluster, host, asking, { held: 0, parent }, config.text)
   for (;;) {
     // Asked anew: what a replica has refused is a mere read no more.
     const isRead = reads !== undefined && cluster?.allows(config.text) === true

@@ -3,7 +3,7 @@ import type { ExchangeConfig } from '../wire/exchange.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { Operations } from './operations.js'
-import type { Bounds, Executor } from './queryable.js'
+import type { AmbientBounds, Executor } from './queryable.js'
 import type { ControlledTransaction } from './transaction.js'
 
 /** How a transaction, or a savepoint, is run and ended. */
@@ -16,7 +16,7 @@ export interface ByHand extends Executor {
 export class TransactionByHand extends Operations implements ControlledTransaction {
   readonly #under: ByHand
 
-  constructor(bounds: Bounds, under: ByHand) {
+  constructor(bounds: AmbientBounds, under: ByHand) {
     super(bounds)
     this.#under = under
   }
