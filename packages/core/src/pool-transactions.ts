@@ -11,6 +11,9 @@ export interface PoolTransactions {
    * and rolls back when it throws; it runs `fn` again when the server undid the transaction for the sake of others.
    * Inside another transaction it is a savepoint.
    *
+   * Do not end it by SQL in `fn`. After a COMMIT by hand an error no longer means that nothing was committed: the scope
+   * ends there, what is asked of it later is refused with TransactionClosedError, and `fn` does not run again.
+   *
    * @throws what `fn` threw; TransactionRolledBackError when `fn` swallowed the failure of a statement;
    * CommitUnknownError, and only that, when it is not known whether it was committed
    * @example

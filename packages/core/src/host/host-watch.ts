@@ -1,4 +1,5 @@
 import type { Announcer } from '../base/emitter.js'
+import { inNoContext } from '../base/no-context.js'
 import type { Told } from '../base/topic.js'
 import { summaryOf } from '../errors/error-summary.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
@@ -98,16 +99,16 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   }
 
   closing(slot: Slot<Connection>, reason: CloseReason): void {
-    this.#events.emit('close', () => {
+    this.#say('close', () => {
       const ageMs = this.#environment.clock.now() - slot.openedAt
       return { ...this.#at(slot.resource), reason, ageMs, uses: slot.uses }
     })
   }
 
   leaked(leak: LeakReport): void {
-    this.#options.onLeak(leak)
+    inNoContext(() => this.#options.onLeak(leak))
     const { heldMs, acquireStack } = leak
-    this.#events.emit(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#host(), heldMs, acquireStack }))
+    this.#say(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#host(), heldMs, acquireStack }))
   }
 
   // What the host tells
@@ -115,17 +116,17 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   connected(connection: Connection, durationMs: number): void {
     this.breaker?.signOfLife()
     this.breaker?.hostAnswers()
-    this.#events.emit('connect', () => ({ ...this.#at(connection), durationMs }))
+    this.#say('connect', () => ({ ...this.#at(connection), durationMs }))
   }
 
   connectFailed(error: unknown, durationMs: number): void {
     this.breaker?.connectFailed(error)
-    this.#events.emit('connect-failed', () => ({ ...this.#host(), durationMs, error }))
+    this.#say('connect-failed', () => ({ ...this.#host(), durationMs, error }))
   }
 
   /** A connection ended that nobody had ended. */
   lost(connection: Connection, error: unknown): void {
-    this.#events.emit('error', () => ({ ...this.#at(connection), error }))
+    this.#say('error', () => ({ ...this.#at(connection), error }))
   }
 
   /** A caller got no connection, after so long. */
@@ -133,12 +134,12 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     const kind = refusalKind(error)
     this.tally.refused(kind)
     if (kind === 'shed') {
-      this.#events.emit('shed', () => ({ ...this.#host(), waitMs, waiting: this.waiting() }))
+      this.#say('shed', () => ({ ...this.#host(), waitMs, waiting: this.waiting() }))
       return
     }
     if (kind === 'poolBusy' || kind === 'serverUnavailable') {
       const reason = kind === 'poolBusy' ? 'pool-busy' : 'server-unavailable'
-      this.#events.emit('timeout', () => ({ ...this.#host(), reason, waitMs, waiting: this.waiting() }))
+      this.#say('timeout', () => ({ ...this.#host(), reason, waitMs, waiting: this.waiting() }))
       return
     }
     const reason = turnedAway[kind]
@@ -199,10 +200,18 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     }
   }
 
+  /**
+   * Tells of what belongs to no caller: it happens while some caller opens a connection, gives one back or only asks
+   * beside, and none of their contexts is that of the listener.
+   */
+  #say<Name extends keyof HostEvents>(name: Name, make: () => HostEvents[Name]): void {
+    inNoContext(() => this.#events.emit(name, make))
+  }
+
   #breakerChanged(transition: BreakerTransition, error: unknown): void {
     if (transition.to === 'open') this.whenOpened()
     const retryAfterMs = this.breaker?.stats().retryAfterMs ?? 0
-    this.#events.emit('breaker', () => ({ ...this.#host(), ...transition, retryAfterMs, error }))
+    this.#say('breaker', () => ({ ...this.#host(), ...transition, retryAfterMs, error }))
   }
 
   #host(): { readonly host: string; readonly role: HostRole } {

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.js'
+import { inNoContext } from '../base/no-context.js'
 import type { BudgetMember, BudgetShare } from './budget.js'
 import type { Lifecycle } from './lifecycle.js'
 import { Maintenance } from './maintenance.js'
@@ -101,6 +102,11 @@ export class Dispatcher<R> {
    * does not, so that nobody is overtaken. Returns how many it gave it to.
    */
   joinSharing(slot: Slot<R>, most: number): number {
+    if (this.#waiters.first?.isSharing !== true) return 0
+    return inNoContext(() => this.#joinSharing(slot, most))
+  }
+
+  #joinSharing(slot: Slot<R>, most: number): number {
     let joined = 0
     while (joined < most && this.#waiters.first?.isSharing === true && this.mayJoin(slot)) {
       const waiter = this.#waiters.shift()
@@ -143,10 +149,11 @@ export class Dispatcher<R> {
       if (slot === undefined) break
       if (!slots.isFresh(slot)) slots.retire(slot)
       else if (slots.needsCheck(slot)) slots.check(slot)
-      else this.#serve(slot)
+      else inNoContext(() => this.#serve(slot))
     }
   }
 
+  /** Called in no context: what the caller does with it at once is not to run in that of whoever gave it back. */
   #serve(slot: Slot<R>): void {
     const waiter = this.#life.isPaused ? this.#waiters.shiftHolding() : this.#waiters.shift()
     if (waiter === undefined) throw new Error('bug: a connection was to be served to an empty queue')
@@ -168,7 +175,7 @@ export class Dispatcher<R> {
     if (this.#waiters.length > 0) this.#line.shed()
     const isAwaited = this.#entitled > 0
     if (!slots.isFresh(slot) || this.surplus > 0 || this.#member?.mustYield(isAwaited) === true) slots.retire(slot)
-    else if (isAwaited) this.#serve(slot)
+    else if (isAwaited) inNoContext(() => this.#serve(slot))
     else slots.idle.push(slot)
     this.dispatch()
   }

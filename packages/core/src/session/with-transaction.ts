@@ -39,6 +39,7 @@ const defaultAttemptsWithoutProgress = 10
  * undid it for reasons that go away. Inside of another transaction of the same pool it is a savepoint in that one.
  *
  * What is thrown is true: an error that is not CommitUnknownError means that nothing was committed.
+ * Only a callback that executes COMMIT by itself is beyond that: what it committed stays, whatever it throws after it.
  * https://www.postgresql.org/docs/18/mvcc-serialization-failure-handling.html
  *
  * @param source where each attempt gets its connection from; the pool, unless somebody holds one already

@@ -264,3 +264,38 @@ describe('COPY as a statement', () => {
     expect(await ids(pool)).toEqual([1])
   })
 })
+
+test('PREPARE TRANSACTION by a callback: it ends elsewhere, hooks hear that it is unknown, and nothing runs after it', async () => {
+  await using pool = createPool({ connectionString: database.url, max: 1 })
+  await pool.query('truncate entry')
+  const heard: string[] = []
+  const work = pool.withTransaction(async (tx) => {
+    withHooks(tx, heard)
+    await tx.query('insert into entry values (1)')
+    await tx.query(`prepare transaction 'ended-by-hand'`)
+    await tx.query('insert into entry values (2)')
+  }, roomy)
+  expect(await rejection(work)).toBeInstanceOf(TransactionClosedError)
+  expect(heard).toEqual(['unknown'])
+  expect(await ids(pool)).toEqual([])
+  await pool.query(`commit prepared 'ended-by-hand'`)
+  expect(await ids(pool)).toEqual([1])
+})
+
+test('COMMIT by hand in a transaction of a lock ends it, and the lock is held on', async () => {
+  await using pool = createPool({ connectionString: database.url, max: 2 })
+  await pool.query('truncate entry')
+  const heard: string[] = []
+  await pool.withLock('by-hand', async (lock) => {
+    const work = lock.withTransaction(async (tx) => {
+      withHooks(tx, heard)
+      await tx.query('insert into entry values (1)')
+      await tx.query('commit')
+      await tx.query('insert into entry values (2)')
+    })
+    expect(await rejection(work)).toBeInstanceOf(TransactionClosedError)
+    await lock.withTransaction((tx) => tx.query('insert into entry values (3)'))
+  })
+  expect(heard).toEqual(['committed'])
+  expect(await ids(pool)).toEqual([1, 3])
+})
