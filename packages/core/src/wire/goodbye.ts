@@ -26,8 +26,13 @@ export function leave(connection: WireConnection, clock: Clock): void {
   const { stream } = connection
   const timer = clock.setTimer(closeBoundMs, () => stream.destroy(), true)
   stream.once('close', () => clock.clearTimer(timer))
-  if (stream.destroyed) clock.clearTimer(timer)
-  else connection.end()
+  if (stream.destroyed) {
+    clock.clearTimer(timer)
+    return
+  }
+  connection.end()
+  // What a slow reader has held up is read to its end and dropped: the end of the session comes behind it.
+  stream.resume()
 }
 
 /** Settles when the socket is closed, or after a bound. */
@@ -39,7 +44,8 @@ export function closed(stream: WireConnection['stream'], clock: Clock): Promise<
       stream.off('close', done)
       resolve()
     }
-    const timer = clock.setTimer(closeBoundMs, done, true)
+    // Somebody waits for this, the end of a pool perhaps: the process lives until it is known.
+    const timer = clock.setTimer(closeBoundMs, done)
     stream.once('close', done)
   })
 }
