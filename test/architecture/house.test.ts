@@ -11,6 +11,7 @@ import {
 import { entriesOf, publicAnys, wrongDependencies } from './dependencies.js'
 import { importCircles, strayImports, upwardImports } from './floors.js'
 import { innerBarrels, longFiles, unnamedExports, wrongFileNames, wrongNames } from './names.js'
+import { unqualifiedSql } from './own-sql.js'
 import { parseSource, type SourceFile } from './source-file.js'
 
 const house = packages()
@@ -45,6 +46,8 @@ describe('floors', () => {
 describe('borders', () => {
   test('only wire/ imports the driver', () => expect(driverOutsideWire(sources)).toEqual([]))
   test('only base/ knows time and chance', () => expect(timeOutsideBase(sources)).toEqual([]))
+  test('the own SQL of the library finds nothing by the search_path', () =>
+    expect(unqualifiedSql(sources.filter(({ path }) => !/^packages\/(testing|conformance)\//.test(path)))).toEqual([]))
   test('only errors/ knows SQLSTATEs', () => expect(sqlStateOutsideErrors(sources)).toEqual([]))
   test('the core knows no ORM, and an adapter knows the core by its name alone', () =>
     expect(wrongNeighbours(sources)).toEqual([]))

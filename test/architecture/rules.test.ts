@@ -11,6 +11,7 @@ import {
 import { entriesOf, publicAnys, wrongDependencies } from './dependencies.js'
 import { importCircles, strayImports, upwardImports } from './floors.js'
 import { innerBarrels, longFiles, unnamedExports, wrongFileNames, wrongNames } from './names.js'
+import { unqualifiedSql } from './own-sql.js'
 import { parseSource, type SourceFile } from './source-file.js'
 
 /** Files of an invented house, by their path. */
@@ -281,4 +282,31 @@ describe('names and sizes', () => {
     const files = invented({ 'a.ts': '\n'.repeat(601), 'b.ts': '\n'.repeat(600) })
     expect(longFiles(files)).toEqual(['a.ts has 601 lines: one concept a file, 600 lines at most'])
   })
+})
+
+describe('own SQL', () => {
+  const sql = (text: string): string[] => unqualifiedSql(core('a.ts', `const a = ${text}`))
+
+  test.each([
+    "'select pg_catalog.pg_backend_pid() as pid'",
+    "'select pg_catalog.count(*)::pg_catalog.int4 from pg_catalog.pg_locks where pid OPERATOR(pg_catalog.=) $1'",
+    `\`update \${'t'} set \${'a'} = $1\``,
+    "'select coalesce(a, \\'\\'), case when a then b end from (select 1 as a) x'",
+    "'the name pg_locks(x) = y in a message'",
+  ])('%s finds nothing by the search_path', (text) => expect(sql(text)).toEqual([]))
+
+  test.each([
+    ["'select pg_backend_pid()'", 'the function pg_backend_pid'],
+    ["'select count(*) from t'", 'the function count'],
+    ["'select a::text from t'", 'the type text'],
+    ["'select a::bigint from pg_catalog.t'", 'the type bigint'],
+    ["'select 1 from pg_locks'", 'the table pg_locks'],
+    ["'select a = 1 from t'", 'the operator ='],
+    ["'select a || b from t'", 'the operator |'],
+    ["'select a - b from t'", 'the operator a - b'],
+    ["'select 1 from t where a in (select 1)'", 'the operator of in ('],
+    ["'select a like $1 from t'", 'the operator of like'],
+    ["'select case a when 1 then 2 end'", 'the operator of case'],
+    [`\`select \${'a'} and pg_catalog.now() > b\``, 'the operator >'],
+  ])('%s does', (text, what) => expect(sql(text).join()).toContain(what))
 })

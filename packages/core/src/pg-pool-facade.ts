@@ -1,10 +1,12 @@
 import type { Limit } from './base/limit.js'
+import { beginRefused } from './errors/begin-refused.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { limitOf, PgClientView, type Release } from './pg-client-view.js'
 import { JoinedSession, refusal } from './session/joined-session.js'
 import { OwnSession, type PgSession, standing } from './session/pg-session.js'
 import { withCallersStack } from './session/queryable.js'
 import type { SessionEnvironment } from './session/session-environment.js'
+import { textEffects } from './sql/text-effects.js'
 import type { Connection } from './wire/connection.js'
 import type { Submittable } from './wire/foreign-statement.js'
 import { callBack, type PgCallback, type PgQueryCall, pgQueryCall } from './wire/pg-query-call.js'
@@ -115,6 +117,9 @@ export class PgPoolFacade extends PgPoolBase {
 
   async #run(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
     try {
+      if (this.#environment.ambient.current?.transaction === undefined && textEffects(call.config.text).leavesOpen) {
+        throw beginRefused()
+      }
       const isSeen = this.listenerCount('acquire') + this.listenerCount('release') > 0
       if (call.native !== undefined || isSeen) {
         const client = await this.#checkOut()

@@ -21,8 +21,8 @@ export function formatToken({ timeline, lsn }: CausalToken): string {
 }
 
 /**
- * The token that a text stands for. The text is not signed and need not be trusted: a made-up one can only make reads
- * wait up to their bound and then ask the primary.
+ * The token that a text stands for. The text is not signed and need not be trusted: one that is ahead of
+ * the primary is clamped to where the primary is.
  *
  * @throws InvalidOptionError when it is not one
  */

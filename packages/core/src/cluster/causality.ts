@@ -7,6 +7,10 @@ import { type CausalToken, laterToken } from './causal-token.js'
 export class Causality {
   readonly #parent: Causality | undefined
   #token: CausalToken | undefined
+  /** What this line of work itself was told of by the primary: no part of it can be made up. */
+  #noted: CausalToken | undefined
+  /** Whether some of the token was given from outside, where anybody may make one up, and was not held against the primary. */
+  #isDoubtful: boolean
   /** Positions of writes that are being asked for. */
   readonly #pending = new Set<Promise<void>>()
   /** How often something was written of which no position is known: only the primary surely shows it. */
@@ -16,6 +20,8 @@ export class Causality {
   constructor(token: CausalToken | undefined, parent?: Causality) {
     this.#token = laterToken(token, parent?.token)
     this.#unknowns = parent?.isUnknown === true ? 1 : 0
+    this.#noted = parent === undefined ? undefined : parent.#noted
+    this.#isDoubtful = token !== undefined || parent?.isDoubtful === true
     this.#parent = parent
     // What the outer one has written and waits for is what this one must see, too.
     if (parent === undefined) return
@@ -25,6 +31,11 @@ export class Causality {
   /** What is known so far; writes whose position is being asked for are not in it. */
   get token(): CausalToken | undefined {
     return this.#token
+  }
+
+  /** Whether the token may be ahead of the primary: one that was made up, or that is of another database system. */
+  get isDoubtful(): boolean {
+    return this.#isDoubtful
   }
 
   /** Whether something was written whose position could not be had. */
@@ -44,7 +55,20 @@ export class Causality {
   /** What is shown must include this moment. */
   note(token: CausalToken): void {
     this.#token = laterToken(this.#token, token)
+    this.#noted = laterToken(this.#noted, token)
     this.#parent?.note(token)
+  }
+
+  /** The token was held against the primary, and it can have come from there. */
+  believe(): void {
+    this.#isDoubtful = false
+  }
+
+  /** The token is ahead of the primary, which is here: nothing that was ever committed is later than that. */
+  clamp(position: CausalToken): void {
+    this.#token = laterToken(position, this.#noted)
+    this.#isDoubtful = false
+    if (this.#parent?.isDoubtful === true) this.#parent.clamp(position)
   }
 
   /** Something was written of which nothing is known but that it is before whatever is asked for next. */
@@ -75,6 +99,7 @@ export class Causality {
 
   #takeOver(parent: Causality): void {
     this.#token = laterToken(this.#token, parent.token)
+    this.#noted = laterToken(this.#noted, parent.#noted)
     if (parent.isUnknown) this.#unknowns += 1
   }
 

@@ -97,11 +97,13 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
     share: plan.share,
   })
   const { maxLagMs, maxLagBytes, failoverTimeoutMs, causalityWaitMs } = options
+  const writes = new CausalWrites(new WritePositions(host), servers.topology, clock, causalityWaitMs)
+  servers.router.askPrimary = () => writes.position()
   const cluster = new Cluster({
     primary: host,
     ...servers,
     rule: new ReadRule(options),
-    writes: new CausalWrites(new WritePositions(host), servers.topology, clock, causalityWaitMs),
+    writes,
     events,
     failoverTimeoutMs,
     scope: { maxLagMs, maxLagBytes },

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.js'
-import type { Limit } from '../base/limit.js'
+import { type Limit, limitOf, limitReached, tighter } from '../base/limit.js'
 import type { Random } from '../base/random.js'
 import { sleep } from '../base/sleep.js'
 import { givenUp, within } from '../errors/given-up.js'
@@ -7,6 +7,7 @@ import { pickOfTwo } from '../policy/balancer.js'
 import { inUse } from '../policy/outlier-ejection.js'
 import { isFreshEnough, type PrimaryTrail } from '../policy/primary-trail.js'
 import { type CausalToken, shows } from './causal-token.js'
+import type { Causality } from './causality.js'
 import type { RouteReason } from './cluster-events.js'
 import type { Member } from './member.js'
 import type { ReadContext, ReadScope } from './read-scope.js'
@@ -39,6 +40,8 @@ export class Router {
   readonly #clock: Clock
   readonly #random: Random
   readonly #causalityWaitMs: number
+  /** Asks the primary where it is; set by whoever has a connection to it. */
+  askPrimary: (() => Promise<CausalToken>) | undefined
 
   constructor(
     members: readonly Member[],
@@ -72,8 +75,46 @@ export class Router {
       const informed = this.#now(scope, token, excluded)
       if (informed.kind === 'replica') return informed
     }
-    if (token === undefined) return this.#now(scope, token, excluded)
-    return await this.#await(scope, token, excluded, limit)
+    if (causality === undefined || token === undefined) return this.#now(scope, token, excluded)
+    if (this.#now(scope, token, excluded).reason === 'causality')
+      await this.#holdAgainstPrimary(causality, token, limit)
+    return await this.#await(scope, causality.token ?? token, excluded, limit)
+  }
+
+  /**
+   * No replica shows the token. One that was given from outside may be made up, or of another database system: then none
+   * ever will, and every read would wait in vain. What is ahead of the primary is clamped to where the primary is.
+   */
+  async #holdAgainstPrimary(causality: Causality, token: CausalToken, limit: Limit): Promise<void> {
+    if (!causality.isDoubtful || this.askPrimary === undefined) return
+    if (this.#isSeen(token)) return causality.believe()
+    const bound = tighter(limitOf({ timeoutMs: this.#causalityWaitMs }, this.#clock), limit)
+    const position = await within(this.#positionFor(token), bound, this.#clock).catch(() => undefined)
+    const reached = limitReached(limit, this.#clock)
+    if (reached !== undefined) throw givenUp(reached, 'not-sent')
+    if (position === undefined) return
+    if (shows(position, token)) causality.believe()
+    else causality.clamp(position)
+  }
+
+  /** Whether the primary has been seen at or behind this place. */
+  #isSeen(token: CausalToken): boolean {
+    const sighting = this.#topology.writer?.sighting
+    return (
+      sighting?.timeline !== undefined &&
+      sighting.lsn !== undefined &&
+      shows({ timeline: sighting.timeline, lsn: sighting.lsn }, token)
+    )
+  }
+
+  /** Where the primary is; undefined when that cannot be said for certain. */
+  async #positionFor(token: CausalToken): Promise<CausalToken | undefined> {
+    const position = await this.askPrimary?.()
+    if (position === undefined || token.timeline <= position.timeline) return position
+    // There may have been a promotion that was not seen here: all hosts are asked.
+    const writer = await this.#topology.find()
+    if (writer === undefined) return undefined
+    return this.#topology.timeline > position.timeline ? await this.askPrimary?.() : position
   }
 
   #others(excluded: ReadonlySet<Member>): readonly Member[] {

@@ -1,4 +1,5 @@
 import type { Limit } from '../base/limit.js'
+import { beginRefused } from '../errors/begin-refused.js'
 import type { ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import type { Holder } from '../pool/waiter.js'
@@ -94,6 +95,10 @@ export class Lanes {
     return new Promise((resolve, reject) => {
       const statement = new PooledStatement(config, limit, holder, this)
       statement.known = this.#texts.of(config.text)
+      if (statement.known.effects.leavesOpen) {
+        reject(beginRefused())
+        return
+      }
       statement.why = why
       statement.resolve = resolve
       statement.reject = reject

@@ -8,6 +8,7 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import { sqlStateOf } from '../errors/sqlstate.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
+import { firstEnd, textEffects } from '../sql/text-effects.js'
 import type { Connection } from '../wire/connection.js'
 import { type Exchange, statementFrom } from '../wire/exchange.js'
 import type { ForeignConfig, ForeignStatement } from '../wire/foreign-statement.js'
@@ -31,6 +32,12 @@ type State =
   | { readonly kind: 'committing' }
   | { readonly kind: 'over'; readonly how: string; readonly cause: unknown }
 
+/**
+ * What became of a transaction that a statement of the callback has ended. `unknown`: the answer to its COMMIT was lost,
+ * or it is prepared, and ends elsewhere.
+ */
+export type EndByHand = 'committed' | 'rolled back' | 'unknown'
+
 /** How long ROLLBACK may take before the connection is torn down in its place. */
 const rollbackBoundMs = 5_000
 
@@ -52,6 +59,9 @@ export class ServerTransaction {
   #begun = false
   #stopListening: () => void = nothing
   #gaveBack = false
+  #endedByHand: EndByHand | undefined
+  /** What the statement that runs now has done to transactions, in the words of the server. */
+  readonly #ends: string[] = []
   /** Why its limit ended it, once that has. */
   #gaveUp: LimitReason | undefined
 
@@ -80,6 +90,10 @@ export class ServerTransaction {
 
   get isOver(): boolean {
     return this.#state.kind === 'over' || this.#state.kind === 'committing'
+  }
+  /** Set when a statement of the callback has ended it: COMMIT, ROLLBACK, with AND CHAIN too, PREPARE TRANSACTION. */
+  get endedByHand(): EndByHand | undefined {
+    return this.#endedByHand
   }
   /** The first error that a statement of it met, as the server or the connection said it. */
   get firstFailure(): unknown {
@@ -182,6 +196,12 @@ export class ServerTransaction {
     this.#finish('rolled back', cause)
     this.#line.abandon(this.#overError())
     connection.abandon(reason ?? { kind: 'aborted', reason: this.closedError() })
+    await this.#clean(connection)
+    this.#giveBack(slot)
+  }
+
+  /** Leaves nothing of any transaction on the connection, which is ended where it does not answer. */
+  async #clean(connection: Connection): Promise<void> {
     const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
     try {
       await connection.whenQuiet()
@@ -192,7 +212,6 @@ export class ServerTransaction {
       connection.destroy()
     }
     this.#clock.clearTimer(bound)
-    this.#giveBack(slot)
   }
 
   /** The first statement takes the connection, and BEGIN goes ahead of it. */
@@ -206,11 +225,19 @@ export class ServerTransaction {
     // goes ahead takes a trip of its own.
     const foreign = 'foreign' in config ? (config as ForeignConfig).foreign : undefined
     const apart = last !== undefined && (foreign !== undefined || mayHoldSeveral(config.text))
+    const text = foreign?.text ?? config.text
+    this.#ends.length = 0
+    connection.transactionEnds = this.#ends
+    let failure: unknown
     try {
       if (apart) await this.#run(connection, new Statement(last, preludes.slice(0, -1)), sending)
       return await this.#run(connection, foreign ?? statementFrom(config, apart ? [] : preludes), sending)
+    } catch (error) {
+      failure = this.#endUnknown(text, sending, error)
+      throw failure
     } finally {
-      this.#noticeEnd(connection)
+      connection.transactionEnds = undefined
+      await this.#noticeEnd(connection, text, failure)
     }
   }
 
@@ -248,13 +275,37 @@ export class ServerTransaction {
     return slot
   }
 
-  /** A COMMIT or ROLLBACK among the callback's statements, or a BEGIN that failed, leaves no transaction to go on with. */
-  #noticeEnd(connection: Connection): void {
-    if (this.#state.kind !== 'open' || !this.#begun || !connection.isQuiet || connection.status !== 'I') return
-    const { slot } = this.#state
-    const cause = this.#firstFailure
-    this.#finish(cause === undefined ? 'ended by a statement of the callback' : 'it could not begin', cause)
-    this.#giveBack(slot)
+  /** A statement that was to commit, and whose answer was lost: nobody knows what became of the transaction. */
+  #endUnknown(text: string, { sent }: Sending, error: unknown): unknown {
+    if (!sent || this.#ends.length > 0 || !textEffects(text).endsTransaction) return error
+    return commitError(error)
+  }
+
+  /**
+   * A COMMIT or ROLLBACK among the callback's statements, or a BEGIN that failed, leaves no transaction to go on with. With
+   * AND CHAIN, or a BEGIN in the same text, the server has begun another, without the role, the settings and the modes
+   * of this one: it is rolled back before anything can run in it. The server's own words and its status decide, so that
+   * nothing depends on how a text is read here.
+   */
+  async #noticeEnd(connection: Connection, text: string, failure: unknown): Promise<void> {
+    if (!this.#begun || this.#endedByHand !== undefined) return
+    const end = failure instanceof CommitUnknownError ? 'unknown' : firstEnd(text, this.#ends)
+    const state = this.#state
+    if (end === undefined && (state.kind !== 'open' || !connection.isQuiet || connection.status !== 'I')) return
+    const cause = this.#firstFailure ?? (end === undefined ? failure : undefined)
+    if (end === undefined && cause !== undefined) this.#finish('it could not begin', cause)
+    else {
+      const how = howEnded(end)
+      this.#endedByHand = how.fate
+      if (how.fate !== 'rolled back') this.#follower?.unknown()
+      if (state.kind !== 'open') return
+      this.#finish(`${how.said} by a statement of the callback`, end === 'unknown' ? failure : cause)
+    }
+    if (state.kind !== 'open') return
+    this.#line.abandon(this.closedError())
+    if (!connection.isQuiet) connection.abandon({ kind: 'aborted', reason: this.closedError() })
+    if (!connection.isQuiet || connection.status !== 'I') await this.#clean(connection)
+    this.#giveBack(state.slot)
   }
 
   #giveUp(reason: LimitReason): void {
@@ -318,3 +369,10 @@ export class ServerTransaction {
 }
 
 const nothing = (): void => undefined
+
+/** @param end the word of the server; undefined when its status alone has said that the transaction is over */
+function howEnded(end: string | undefined): { readonly fate: EndByHand; readonly said: string } {
+  if (end === 'COMMIT') return { fate: 'committed', said: 'committed' }
+  if (end === 'ROLLBACK') return { fate: 'rolled back', said: 'rolled back' }
+  return { fate: 'unknown', said: end === 'PREPARE TRANSACTION' ? 'prepared' : 'ended' }
+}

@@ -1,4 +1,6 @@
 import { limitReached } from '../base/limit.js'
+import { beginRefused } from '../errors/begin-refused.js'
+import { textEffects } from '../sql/text-effects.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { askingOf } from './asking.js'
 import { sourceOfReads } from './connection-source.js'
@@ -24,6 +26,7 @@ export async function* streamBatches<Row>(
     yield* batchesIn<Row>(open, ambient, config, options)
     return
   }
+  if (textEffects(config.text).leavesOpen) throw beginRefused()
   const limit = ambient.limitFor(options)
   // One limit for all attempts.
   const bounds: Bounds = { limitFor: () => limit }

@@ -136,7 +136,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const below = this.#below
     if (below !== undefined) {
       below.takeBack()
-      if (below.scope.close('with the transaction around it')) this.hooks.takeRolledBack(below.scope.hooks)
+      if (below.scope.close('with the transaction around it')) this.#takeUndone(below.scope.hooks)
     }
     return true
   }
@@ -254,8 +254,15 @@ export class TransactionScope extends Operations implements OpenTransaction {
   async #undo({ scope, name, failureBefore, takeBack }: Savepoint): Promise<void> {
     // Closed already: a level around it was undone, and this one with it.
     if (!scope.close('rolled back')) return
-    this.hooks.takeRolledBack(scope.hooks)
+    this.#takeUndone(scope.hooks)
     if (!takeBack() && !this.server.isOver) await this.#rollbackTo(name, failureBefore)
+  }
+
+  /** A COMMIT by hand has committed the nested levels, too: there is nothing left that could be undone. */
+  #takeUndone(nested: Hooks): void {
+    const { endedByHand } = this.server
+    if (endedByHand === undefined || endedByHand === 'rolled back') this.hooks.takeRolledBack(nested)
+    else this.hooks.takeReleased(nested)
   }
 
   async #rollbackTo(name: string, failureBefore: unknown): Promise<void> {

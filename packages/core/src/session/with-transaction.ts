@@ -15,7 +15,7 @@ import type { HookName, Hooks } from './hooks.js'
 import { assertFits } from './nested-options.js'
 import { commitProven } from './prove-commit.js'
 import { withCallersStack } from './queryable.js'
-import { ServerTransaction } from './server-transaction.js'
+import { type EndByHand, ServerTransaction } from './server-transaction.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { RetryReason, Transaction } from './transaction.js'
 import {
@@ -100,7 +100,7 @@ export async function withTransaction<T>(
       await runHooks(environment, hooks, 'afterRollback')
       throw ownedBy(givenUp(reached, 'cancelled', error), host.environment)
     }
-    await runHooks(environment, hooks, outcome.kind === 'unknown' ? 'onUnknown' : 'afterRollback')
+    await runHooks(environment, hooks, hookFor(outcome.kind === 'ended' ? outcome.fate : outcome.kind))
     throw error
   }
 }
@@ -118,12 +118,14 @@ interface Call<T> {
 /**
  * - `undone`: nothing of it was committed, and another attempt may make sense, depending on `reason`.
  * - `late`: nothing of it was committed, and its time is over.
+ * - `ended`: a statement of the callback ended it, and the callback failed after that: never run again.
  */
 type Outcome<T> = { readonly hooks: Hooks } & (
   | { readonly kind: 'committed'; readonly value: T }
   | { readonly kind: 'undone'; readonly error: unknown; readonly reason: ErrorClass }
   | { readonly kind: 'late'; readonly error: unknown }
   | { readonly kind: 'unknown'; readonly error: unknown }
+  | { readonly kind: 'ended'; readonly fate: EndByHand; readonly error: unknown }
 )
 
 async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): Promise<Outcome<T>> {
@@ -147,6 +149,9 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     const value = await (isUnlimited ? work : Promise.race([work, overdue.promise]))
     await scope.settled()
     scope.close('committed')
+    const { endedByHand } = server
+    if (endedByHand === 'committed') return { kind: 'committed', value, hooks }
+    if (endedByHand !== undefined) throw failureOf(server)
     await commitProven(server, proof, environment).catch((error: unknown) => {
       // An error of the callback keeps the stack that it came with; one of COMMIT has none that leads anywhere.
       throw withCallersStack(error)
@@ -154,6 +159,8 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     return { kind: 'committed', value, hooks }
   } catch (error) {
     scope.close('rolled back')
+    const { endedByHand } = server
+    if (endedByHand !== undefined) return { kind: 'ended', fate: endedByHand, error: late ?? error, hooks }
     if (error instanceof CommitUnknownError) return { kind: 'unknown', error, hooks }
     // Late: the caller gets its answer now, and the rollback goes on behind its back.
     if (late !== undefined) return { kind: 'late', error: ownedBy(late, host.environment), hooks }
@@ -161,6 +168,16 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     await server.rollback(error)
     return { kind: 'undone', error, reason: reasonOf(error, failure, host.environment), hooks }
   }
+}
+
+/** Why a transaction that a statement of the callback has ended is not called committed. */
+function failureOf(server: ServerTransaction): unknown {
+  return server.firstFailure instanceof CommitUnknownError ? server.firstFailure : server.closedError()
+}
+
+function hookFor(outcome: EndByHand | 'undone' | 'late'): HookName {
+  if (outcome === 'committed') return 'afterCommit'
+  return outcome === 'unknown' ? 'onUnknown' : 'afterRollback'
 }
 
 /** Hooks run outside of the transaction, which is over. */

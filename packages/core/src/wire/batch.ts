@@ -1,3 +1,4 @@
+import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import { Exchange, type Messages } from './exchange.js'
 import { type CommandCompleteMessage, type Field, ResultBase, type ResultInternals } from './pg-internals.js'
 import { prepared } from './prepared-values.js'
@@ -40,6 +41,15 @@ export class BatchExchange extends Exchange<QueryResult[]> {
 
   override get outcome(): QueryResult[] {
     return this.#items.map(({ result }) => result as QueryResult)
+  }
+
+  override get effects(): TextEffects {
+    const all = this.#items.map(({ text }) => textEffects(text))
+    return {
+      leavesOpen: all.some(({ leavesOpen }) => leavesOpen),
+      endsTransaction: all.some(({ endsTransaction }) => endsTransaction),
+      commitsByItself: all.some(({ commitsByItself }) => commitsByItself),
+    }
   }
 
   protected override get statement(): string {

@@ -113,6 +113,16 @@ export class Connection {
   get pid(): number {
     return this.#internals.processID ?? 0
   }
+  /**
+   * The words of the server that end transactions, COMMIT, ROLLBACK and PREPARE TRANSACTION, since this was set to an
+   * array; undefined: nobody wants to know.
+   */
+  get transactionEnds(): string[] | undefined {
+    return this.#pipeline.endings
+  }
+  set transactionEnds(ends: string[] | undefined) {
+    this.#pipeline.endings = ends
+  }
   /** What the server said of its transaction at the last answer. */
   get status(): TransactionStatus {
     return this.#pipeline.status

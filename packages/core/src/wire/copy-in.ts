@@ -65,10 +65,11 @@ export class CopyIn extends Exchange<CopyResult> {
     if (tag !== undefined) this.#rowCount = countOf(tag)
   }
 
-  protected override onCopyIn(messages: Messages): void {
+  protected override onCopyIn(messages: Messages): boolean {
     this.#messages = messages
     if (this.#isOver) this.#refuse(messages)
     else void this.#pump(messages)
+    return true
   }
 
   protected override onError(): void {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { Operation, type Wire } from './operation.js'
+import { Operation, refuseCopy, type Wire } from './operation.js'
 import type { CommandCompleteMessage, Field, RowDescriptionMessage, TypeParsers } from './pg-internals.js'
 import type { QueryResult } from './query-result.js'
 import { type Prelude, Statement, type StatementConfig } from './statement.js'
@@ -83,9 +83,9 @@ export abstract class Exchange<Outcome> extends Operation {
   protected onComplete(_tag: CommandCompleteMessage | undefined): void {
     // Of no interest here.
   }
-  protected onCopyIn(messages: Messages): void {
-    // The server waits for rows, and nobody has any. What was sent behind has been lost on it.
-    messages.breakOff(new Error('the server asked for the rows of a COPY, which this cannot give'))
+  /** The server wants data for COPY FROM STDIN. Returns false when there is none: then that is refused. */
+  protected onCopyIn(_messages: Messages): boolean {
+    return false
   }
   protected onCopyData(_chunk: Buffer): void {
     // Of no interest here.
@@ -168,8 +168,9 @@ export abstract class Exchange<Outcome> extends Operation {
     else this.onComplete(undefined)
   }
 
-  override handleCopyInResponse(): void {
-    if (this.#messages !== undefined) this.onCopyIn(this.#messages)
+  override handleCopyInResponse(wire: Wire): void {
+    // A Sync that was sent before is not heard in the midst of a COPY.
+    if (this.#messages === undefined || !this.onCopyIn(this.#messages)) refuseCopy(wire, this.#isSynced)
   }
 
   override handleCopyData(chunk: Buffer): void {

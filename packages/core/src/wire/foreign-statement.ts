@@ -35,7 +35,7 @@ export class ForeignStatement extends Operation {
   reject: (error: unknown) => void = nothing
 
   constructor(inner: Submittable) {
-    super()
+    super(typeof inner.text === 'string' ? inner.text : '')
     this.isGuest = true
     this.#inner = inner
     this.#ear = new Ear(inner, (error, wasSent) => {

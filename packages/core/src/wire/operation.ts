@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Timer } from '../base/clock.js'
 import type { LimitReason } from '../base/limit.js'
+import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import type { Outbox } from './outbox.js'
 import type { CommandCompleteMessage, RowDescriptionMessage, TypeParsers, WireConnection } from './pg-internals.js'
 import type { QueryResult } from './query-result.js'
@@ -101,6 +102,10 @@ export abstract class Operation {
   get mayRunAgain(): boolean {
     return true
   }
+  /** What it may do to transactions, as far as its words show. */
+  get effects(): TextEffects {
+    return textEffects(this.text)
+  }
   /** Forgets an answer, to be sent once more. */
   reset(): void {
     this.sent = false
@@ -161,3 +166,13 @@ export abstract class Operation {
 }
 
 const nothing = (): void => undefined
+
+/** Ends a COPY FROM STDIN for which there is no data, with the words of `pg`. `sync`: no other Sync will be heard. */
+export function refuseCopy({ outbox, protocol }: Wire, sync: boolean): void {
+  // CopyFail is written by `pg`, past the outbox: what is in there goes first.
+  outbox.write()
+  protocol.sendCopyFail('No source stream defined')
+  if (!sync) return
+  outbox.sync()
+  outbox.post()
+}

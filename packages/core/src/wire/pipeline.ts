@@ -48,6 +48,8 @@ export class Pipeline<Owner> implements AnswerDesk {
   #status: TransactionStatus = 'I'
   #lostWith: Error | undefined
   readonly #onQuiet: (() => void)[] = []
+  /** While somebody wants to know: the words of the server that end transactions, or go back in them. */
+  endings: string[] | undefined
   /**
    * The operation whose messages are being written now. The values of its caller are asked for their text meanwhile, and
    * their code may do anything: ask this very pool, abort, end the connection. Nothing else is written until it is done.
@@ -148,6 +150,12 @@ export class Pipeline<Owner> implements AnswerDesk {
   /** Stops what runs on the server, whose connection is about to be torn down. */
   stopBackend(): void {
     if (!this.#flight.isEmpty) this.#canceller.stopBackend()
+  }
+
+  /** The server has done a command. */
+  done(tag: string): void {
+    if (this.endings === undefined) return
+    if (tag === 'COMMIT' || tag === 'ROLLBACK' || tag === 'PREPARE TRANSACTION') this.endings.push(tag)
   }
 
   /** The server has said that something failed. */
@@ -290,8 +298,12 @@ export class Pipeline<Owner> implements AnswerDesk {
     if (operation.isAnswered) this.observer?.answeredLate()
     else if (failure === undefined) this.#answer(operation, undefined)
     else if (reason !== undefined) {
-      const isUndone = classify(failure) === 'cancelled' || (operation.isStale && this.#status === 'I')
-      this.#answer(operation, isUndone ? givenUp(reason, 'cancelled', failure) : failure)
+      const isUndone = this.#isUndoneByCancel(operation, failure) || (operation.isStale && this.#status === 'I')
+      const isUnknown = !isUndone && classify(failure) === 'cancelled'
+      this.#answer(
+        operation,
+        isUndone || isUnknown ? givenUp(reason, isUndone ? 'cancelled' : 'unknown', failure) : failure,
+      )
     } else if (this.#isUndoneForNothing(operation, failure)) {
       operation.reset()
       this.#queue.unshift(operation)
@@ -305,7 +317,18 @@ export class Pipeline<Owner> implements AnswerDesk {
   #isUndoneForNothing(operation: Operation, failure: Error): boolean {
     if (operation.isAnswered || operation.reruns >= mostReruns || this.#status !== 'I') return false
     if (!operation.mayRunAgain) return false
-    return operation.isStale || operation.mayBeStale || (operation.isExposed && classify(failure) === 'cancelled')
+    if (operation.isStale || operation.mayBeStale) return true
+    return operation.isExposed && this.#isUndoneByCancel(operation, failure)
+  }
+
+  /**
+   * Whether a cancel has undone all of it. What commits by itself can only do so outside of a transaction; in one that
+   * has failed with it, nothing but its own COMMIT could have.
+   */
+  #isUndoneByCancel(operation: Operation, failure: Error): boolean {
+    if (classify(failure) !== 'cancelled') return false
+    const { effects } = operation
+    return this.#status === 'I' ? !effects.commitsByItself : !effects.endsTransaction
   }
 
   #answer(operation: Operation, error: unknown): void {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isAboutRows, mayHoldMoment } from '../sql/meaning.js'
+import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import { zeroEnded } from './outbox.js'
 
 /** A longer text is parsed each time: there are not many that come again, and each would be held for each connection. */
@@ -50,6 +51,7 @@ export class StatementText {
   uses = 0
   /** From 0 for fast to 1 for slow; undefined before it has run. Used by whoever decides what may wait behind it. */
   slowness: number | undefined
+  #effects: TextEffects | undefined
   #name: string | undefined
   #nameBytes: Buffer | undefined
 
@@ -58,6 +60,12 @@ export class StatementText {
     this.isPlain = isAboutRows(text) && !mayHoldSeveral(text)
     this.mayTakeValues = text.includes('$')
     this.#isSteady = text.length <= longestText && text.isWellFormed() && !mayHoldMoment(text)
+  }
+
+  /** What it may do to transactions; looked at when somebody asks. */
+  get effects(): TextEffects {
+    this.#effects ??= textEffects(this.text)
+    return this.#effects
   }
 
   /** Whether it is worth a statement on the server: a text that never comes again is not. */

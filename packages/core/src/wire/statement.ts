@@ -1,6 +1,7 @@
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/stale-plan.js'
+import type { TextEffects } from '../sql/text-effects.js'
 import { tagOf } from './command-tag.js'
-import { Operation, type Wire } from './operation.js'
+import { Operation, refuseCopy, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
   ResultBase,
@@ -99,6 +100,10 @@ export class Statement extends Operation {
 
   override get name(): string | undefined {
     return this.#name
+  }
+
+  override get effects(): TextEffects {
+    return this.known?.effects ?? super.effects
   }
 
   override get answering(): string {
@@ -297,13 +302,13 @@ export class Statement extends Operation {
     if (this.#mayBeStale || isStalePlan(error)) cache.forget(prepared, true)
   }
 
-  override handleCopyInResponse({ protocol, outbox }: Wire): void {
-    protocol.sendCopyFail('No source stream defined') // as `pg` does
-    if (this.#isSimpleQuery) return
-    // The server passes over the Sync that was sent behind the statement, as it was waiting for rows by then.
-    // https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-COPY
-    outbox.sync()
-    outbox.post()
+  /**
+   * COPY FROM STDIN has no source here. While it waits for data the server ignores Sync, so that the one that was sent
+   * with the statement is lost, and with it the answer. A Query needs none.
+   * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-COPY
+   */
+  override handleCopyInResponse(wire: Wire): void {
+    refuseCopy(wire, !this.#isSimpleQuery)
   }
 
   /** A text of several statements gives several results. */

@@ -12,6 +12,8 @@ export interface AnswerDesk {
   /** The server has said that something failed, whoever it was for. */
   said(error: Error): void
   ready(status: TransactionStatus): void
+  /** A command was done, in the words of the server. */
+  done(tag: string): void
 }
 
 /** A piece of a COPY, a view into the parser's buffer. */
@@ -30,7 +32,10 @@ export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
   const { wire } = desk
   const { cache } = wire
   // Among those of `pg`, for what guests do.
-  protocol.on('commandComplete', ({ text }: CommandCompleteMessage) => cache.done(text, cache.guestText))
+  protocol.on('commandComplete', ({ text }: CommandCompleteMessage) => {
+    cache.done(text, cache.guestText)
+    desk.done(text)
+  })
   protocol.on('errorMessage', () => cache.failed(cache.guestText))
   const take = <M>(event: string, handle: (head: Operation, message: M) => void): void => {
     const theirs = protocol.listeners(event) as Listener[]
@@ -48,6 +53,7 @@ export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
   take<DataRowMessage>('dataRow', (head, { fields }) => head.handleDataRow(fields))
   take<CommandCompleteMessage>('commandComplete', (head, message) => {
     cache.done(message.text, head.answering)
+    desk.done(message.text)
     head.handleCommandComplete(message, wire)
   })
   take('emptyQuery', (head) => head.handleEmptyQuery(wire))

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { createPool, InvalidOptionError, type Pool } from '../../src/index.js'
 import { randomFrom } from '../support/seeded.js'
 import { onServer, useCluster } from '../support/test-cluster.js'
-import { rejection } from '../support/test-pool.js'
+import { eventually, rejection } from '../support/test-pool.js'
 
 const bench = useCluster('create table item (id int primary key, version int not null)')
 
@@ -196,4 +196,37 @@ test('a deferred constraint still fails the transaction at COMMIT', async () => 
     pool.withCausality(undefined, () => pool.withTransaction((tx) => tx.query('insert into pair values (1, 2)'))),
   )
   expect(error.code).toBe('23503')
+})
+
+test.each([
+  ['a place that the primary has not reached', 'v1.1.FFFFFFFF-0'],
+  ['a timeline that there is not', 'v1.4294967295.0-1'],
+  ['both', 'v1.4294967295.FFFFFFFF-FFFFFFFF'],
+])('a token of %s does not hold up reads: it is clamped to where the primary is', async (_, token) => {
+  const pool = bench().pool({ maxLagMs: 60_000, causalityWaitMs: 5_000 })
+  await pool.query('insert into item values (2000, 1) on conflict (id) do update set version = 1')
+  await eventually('replicas are read from', async () => {
+    await versionOf(pool, 2000)
+    return pool
+      .stats()
+      .hosts.slice(1)
+      .some(({ share }) => share > 0)
+  })
+  const reasons = new Map<string, number>()
+  pool.on('route', ({ role, reason }) => {
+    const key = `${role} ${reason}`
+    reasons.set(key, (reasons.get(key) ?? 0) + 1)
+  })
+  const since = performance.now()
+  const given = await pool.withCausality(token, async () => {
+    expect(await versionOf(pool, 2000)).toBe(1)
+    // What is written here is seen, and so it is by whoever is given the token of here.
+    await pool.query('update item set version = version + 1 where id = 2000')
+    for (let i = 0; i < 10; i += 1) expect(await versionOf(pool, 2000)).toBe(2)
+    return await pool.causalToken()
+  })
+  expect(performance.now() - since).toBeLessThan(4_000)
+  expect(reasons.get('primary causality') ?? 0).toBe(0)
+  expect(given).not.toBe(token)
+  expect(await pool.withCausality(given, () => versionOf(pool, 2000))).toBe(2)
 })

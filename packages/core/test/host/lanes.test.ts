@@ -57,7 +57,7 @@ test('what may begin a transaction or change the session has its connection to i
   const work: Promise<unknown>[] = []
   for (let n = 1; n <= 50; n++) {
     work.push(pool.query('insert into written values ($1)', [n]))
-    if (n % 10 === 0) work.push(pool.query('begin'), pool.query('begin; select 1'))
+    if (n % 10 === 0) work.push(pool.query('begin; select 1; commit'), pool.query('set local work_mem = 1000'))
   }
   await Promise.all(work)
   const { rows } = await pool.query('select count(*)::int as n from written')
