@@ -1,4 +1,4 @@
-import type { Pool } from '@pg-lifeguard/core'
+import { assertKnownOptions, InvalidOptionError, optionNames, type Pool } from '@pg-lifeguard/core'
 import { type DialectAdapter, type Driver, PostgresDialect } from 'kysely'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 import { LifeguardDriver } from './lifeguard-driver.js'
@@ -38,6 +38,10 @@ export class LifeguardDialect extends PostgresDialect {
   readonly #options: LifeguardDialectOptions
 
   constructor(pool: Pool, options: LifeguardDialectOptions = {}) {
+    if (typeof pool?.beginTransaction !== 'function') {
+      throw new InvalidOptionError('pool', `of type ${typeof pool}`, 'a pool made by createPool()')
+    }
+    assertKnownOptions(options, names)
     super({ pool: async () => pool.asPgPool() })
     this.pool = pool
     this.#options = options
@@ -53,3 +57,5 @@ export class LifeguardDialect extends PostgresDialect {
     return new LifeguardAdapter(this.pool)
   }
 }
+
+const names = optionNames<LifeguardDialectOptions>({ endPoolOnDestroy: true })

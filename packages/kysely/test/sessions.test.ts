@@ -164,6 +164,12 @@ describe("a transaction of Kysely's own", () => {
     expect(pool.stats().active).toBe(0)
   })
 
+  test('is of a dialect that refuses what is no pool, and options that it does not have', async () => {
+    await using pool = createPool()
+    expect(() => new LifeguardDialect({ pool } as never)).toThrow(InvalidOptionError)
+    expect(() => new LifeguardDialect(pool, { endPoolOnDestroyed: true } as object)).toThrow(/endPoolOnDestroy /)
+  })
+
   test('takes no batch once it is over', async () => {
     const { db } = open()
     const trx = await db.startTransaction().execute()

@@ -1,4 +1,11 @@
-import { type CommitOptions, InvalidOptionError, type IsolationLevel, type Pool } from '@pg-lifeguard/core'
+import {
+  assertKnownOptions,
+  type CommitOptions,
+  InvalidOptionError,
+  type IsolationLevel,
+  optionNames,
+  type Pool,
+} from '@pg-lifeguard/core'
 import type {
   ConnectionInfo,
   IsolationLevel as PrismaIsolationLevel,
@@ -22,7 +29,11 @@ export interface LifeguardAdapterOptions extends CommitOptions {
    * @default false
    */
   readonly endPoolOnDispose?: boolean | undefined
-  /** The schema that Prisma looks for its tables in. @default the connection's `search_path` */
+  /**
+   * The schema by which Prisma names the tables of models that say none; raw queries follow the `search_path`.
+   *
+   * @default 'public'
+   */
   readonly schema?: string | undefined
 }
 
@@ -125,5 +136,8 @@ export function lifeguardAdapter(pool: Pool, options: LifeguardAdapterOptions = 
   if (typeof pool?.beginTransaction !== 'function') {
     throw new InvalidOptionError('pool', `of type ${typeof pool}`, 'a pool made by createPool()')
   }
+  assertKnownOptions(options, names)
   return new LifeguardAdapter(pool, options)
 }
+
+const names = optionNames<LifeguardAdapterOptions>({ proveCommit: true, endPoolOnDispose: true, schema: true })

@@ -63,6 +63,10 @@ test.each(['before', 'after'])(
   },
 )
 
+test('an option that the adapter does not have is refused', () => {
+  expect(() => lifeguardAdapter(pool, { shema: 'x' } as object)).toThrow(/shema.*schema/)
+})
+
 test('the isolation level of the client holds for withTransaction, unless the call says another', async () => {
   const client = (isolationLevel: 'Serializable' | 'RepeatableRead' | 'ReadCommitted') =>
     new PrismaClient({ adapter: lifeguardAdapter(pool), transactionOptions: { isolationLevel } }).$extends(
