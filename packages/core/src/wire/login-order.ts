@@ -92,7 +92,10 @@ export class LoginOrder {
   }
 
   #expect(isInOrder: boolean, name: string): void {
-    if (!isInOrder) throw new ProtocolViolationError(`${name} out of its order in the login`)
+    if (isInOrder) return
+    // Where the channel must be bound this is no passing trouble, to be tried again.
+    if (this.#isBindingRequired) this.#refuse(`sent ${name} out of its order`)
+    throw new ProtocolViolationError(`${name} out of its order in the login`)
   }
 
   #refuse(given: string): never {
