@@ -218,7 +218,7 @@ class Run {
         return
       }
       case 'resize':
-        pool.resize(operation)
+        pool.resize({ max: operation.max, min: operation.min })
         return
     }
   }

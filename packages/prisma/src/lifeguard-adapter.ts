@@ -16,7 +16,7 @@ import type {
   Transaction,
 } from '@prisma/driver-adapter-utils'
 import { isFromExtended, isInteractive } from './asking-client.js'
-import { withDriverErrors } from './driver-error.js'
+import { asDriverError, withDriverErrors } from './driver-error.js'
 import { LifeguardTransaction } from './lifeguard-transaction.js'
 import { executeRaw, queryRaw } from './run-statement.js'
 
@@ -99,13 +99,22 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
     if (this.#options.endPoolOnDispose === true) await this.pool.end()
   }
 
+  /** @throws that the transaction around the call is over, in the form that comes out of Prisma's client as it was */
+  #isInside(): boolean {
+    try {
+      return this.pool.currentTransaction !== undefined
+    } catch (error) {
+      throw asDriverError(error)
+    }
+  }
+
   /**
    * Without its extension a client may run a query in the context of another caller: it collects the findUnique calls of
    * one tick, whosoever they are. Then a stranger's read would see what is not committed.
    */
   #checked(): Pool {
     const { pool } = this
-    if (pool.currentTransaction !== undefined && !isFromExtended()) {
+    if (this.#isInside() && !isFromExtended()) {
       throw new InvalidOptionError(
         'prisma',
         'a client without its extension, inside a transaction of the pool',
