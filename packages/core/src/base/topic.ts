@@ -1,4 +1,5 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
+import { callUser, warnOf } from './user-callback.js'
 
 /** What a topic says of itself on its channel. */
 export interface ChannelOptions {
@@ -43,16 +44,15 @@ export class Topic<Event> implements Told<Event> {
   }
 
   /**
-   * Tells everybody. A listener that throws hinders neither the others nor the work that the event is about: its error
+   * Tells everybody. A listener that throws or rejects hinders neither the others nor the work that the event is about: its error
    * becomes a warning of the process. (A subscriber of a channel that throws is Node's affair: `uncaughtException`.)
    */
   tell(event: Event): void {
     for (const listener of [...this.#listeners]) {
-      try {
-        listener(event)
-      } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error), { type: 'LifeguardListenerWarning' })
-      }
+      callUser(
+        () => listener(event),
+        (error) => warnOf(error, 'LifeguardListenerWarning'),
+      )
     }
     if (this.#options !== undefined && this.#channel?.hasSubscribers === true) {
       this.#channel.publish(publicForm(event, this.#options))

@@ -1,6 +1,7 @@
 import type { Announcer } from '../base/emitter.js'
 import { inNoContext } from '../base/no-context.js'
 import type { Told } from '../base/topic.js'
+import { callUser, warnOf } from '../base/user-callback.js'
 import { summaryOf } from '../errors/error-summary.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedBreakerOptions } from '../policy/breaker-options.js'
@@ -106,7 +107,12 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   }
 
   leaked(leak: LeakReport): void {
-    inNoContext(() => this.#options.onLeak(leak))
+    inNoContext(() =>
+      callUser(
+        () => this.#options.onLeak(leak),
+        (error) => warnOf(error, 'LifeguardListenerWarning'),
+      ),
+    )
     const { heldMs, acquireStack } = leak
     this.#say(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#host(), heldMs, acquireStack }))
   }

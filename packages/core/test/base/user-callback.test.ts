@@ -1,0 +1,55 @@
+import { afterEach, expect, test, vi } from 'vitest'
+import { Emitter } from '../../src/base/emitter.js'
+import { callUser, warnOf } from '../../src/base/user-callback.js'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+const thrown = new Error('careless')
+
+test.each<readonly [string, () => unknown]>([
+  [
+    'throws',
+    () => {
+      throw thrown
+    },
+  ],
+  ['rejects', async () => Promise.reject(thrown)],
+  [
+    'gives a thenable whose then throws',
+    () => ({
+      // biome-ignore lint/suspicious/noThenProperty: that is what is tested
+      then() {
+        throw thrown
+      },
+    }),
+  ],
+])('an error of a callback that %s goes one way', async (_, fn) => {
+  const failed = Promise.withResolvers<unknown>()
+  callUser(fn, failed.resolve)
+  expect(await failed.promise).toBe(thrown)
+})
+
+test.each([
+  [thrown, thrown],
+  ['a text', 'a text'],
+  [Object.create(null), '[object Object]'],
+  [undefined, 'undefined'],
+])('a warning is made of whatever was thrown: %#', (given, said) => {
+  const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  warnOf(given, 'SomeWarning')
+  expect(warning).toHaveBeenCalledWith(said, { type: 'SomeWarning' })
+})
+
+test('an async listener that rejects is a warning, and hinders nobody', async () => {
+  const warned = Promise.withResolvers<unknown>()
+  vi.spyOn(process, 'emitWarning').mockImplementation((error) => warned.resolve(error))
+  const emitter = new Emitter<{ news: number }>()
+  const heard: number[] = []
+  emitter.on('news', (async () => Promise.reject(thrown)) as never)
+  emitter.on('news', (n) => heard.push(n))
+  emitter.emit('news', () => 1)
+  expect(heard).toEqual([1])
+  expect(await warned.promise).toBe(thrown)
+})
