@@ -1,4 +1,5 @@
 import { causeChain } from './cause-chain.js'
+import { isMarkedStalePlan, markStalePlan } from './stale-plan.js'
 
 /**
  * Whose error it is: of the pool (by its environment, of which each pool has one) whose connection or server produced it.
@@ -32,13 +33,14 @@ export function isSurvived(error: object): boolean {
 }
 
 /**
- * An adapter has put what an error says into an object of another form: whose error it is, and whether its session lives,
- * holds for that object, too. For adapters. @internal
+ * An adapter has put what an error says into an object of another form: whose error it is, whether its session lives,
+ * and whether a plan of the pool's was stale, holds for that object, too. For adapters. @internal
  */
 export function inheritOrigin(derived: object, error: object): void {
   const owner = owners.get(error)
   if (owner !== undefined) markOwn(derived, owner)
   if (survived.has(error)) survived.add(derived)
+  if (isMarkedStalePlan(error)) markStalePlan(derived)
 }
 
 /**
