@@ -103,6 +103,7 @@ const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
   LIFEGUARD_PROTOCOL_VIOLATION: 'host',
   LIFEGUARD_TIMEOUT: 'cancelled',
   LIFEGUARD_ABORTED: 'cancelled',
+  LIFEGUARD_UNREADABLE_RESULT: 'user', // it has committed, whatever the parser of its values has thrown
   LIFEGUARD_LOCK_LOST: 'user', // whatever ended its session: the callback has run, and somebody else may have entered
 }
 

@@ -26,6 +26,7 @@ export type LifeguardErrorCode =
   | 'LIFEGUARD_NOT_ON_REPLICA'
   | 'LIFEGUARD_BATCH_FAILED'
   | 'LIFEGUARD_PROTOCOL_VIOLATION'
+  | 'LIFEGUARD_UNREADABLE_RESULT'
 
 /**
  * What every error of Lifeguard's own has in common. What the server says is never wrapped in one: it stays `pg`'s

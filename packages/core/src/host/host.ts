@@ -44,6 +44,7 @@ export class Host {
   readonly #hygiene: Hygiene
   /** What is known of the texts that run here. */
   readonly #texts: StatementTexts
+  readonly #onlyReads: ((text: string) => boolean) | undefined
 
   constructor(
     destination: Destination,
@@ -60,6 +61,7 @@ export class Host {
     this.#destination = destination
     this.#limits = limits
     this.#hygiene = new Hygiene(purpose.resetMode ?? defaultResetMode, environment.clock)
+    this.#onlyReads = purpose.statements?.onlyReads
     this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
     this.pool = new ResourcePool<Connection>(
       {
@@ -264,6 +266,7 @@ export class Host {
       const connection = await this.#openOne(signal)
       connection.belongsTo = this.environment
       connection.remember(this.#texts)
+      if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
       this.lanes.keep(connection)
       connection.observer = this.watch
       connection.onLost((cause) => {

@@ -113,6 +113,10 @@ export class Connection {
   set belongsTo(owner: object) {
     this.#pipeline.belongsTo = owner
   }
+  /** Set by whoever opened it: whether a text only reads; without it none is known to. */
+  set onlyReads(onlyReads: (text: string) => boolean) {
+    this.#pipeline.onlyReads = onlyReads
+  }
   /** Process id of the backend. */
   get pid(): number {
     return this.#internals.processID ?? 0

@@ -7,6 +7,7 @@ import { markOwn, markSurvived } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { markStalePlan } from '../errors/stale-plan.js'
+import { UnreadableResultError } from '../errors/unreadable-result-error.js'
 import { Canceller } from './canceller.js'
 import { Flight } from './flight.js'
 import { ForeignStatement } from './foreign-statement.js'
@@ -40,6 +41,8 @@ export class Pipeline<Owner> implements AnswerDesk {
   keeper: LaneKeeper | undefined
   /** Whose errors are those that come from here; see `errors/origin.ts`. */
   belongsTo: object | undefined
+  /** Whether a text only reads, so that nothing of it can be committed. */
+  onlyReads: (text: string) => boolean = no
   readonly #owner: Owner
   readonly #clock: Clock
   readonly #queue: Operation[] = []
@@ -304,7 +307,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     // The server is ready for more: what it said of this was an answer.
     if (failure !== undefined) markSurvived(failure)
     if (operation.isAnswered) this.observer?.answeredLate()
-    else if (failure === undefined) this.#answer(operation, undefined)
+    else if (failure === undefined) this.#answer(operation, this.#readingError(operation))
     else if (reason !== undefined) {
       const isUndone = this.#isUndoneByCancel(operation, failure) || (operation.isStale && this.#status === 'I')
       const isUnknown = !isUndone && classify(failure) === 'cancelled'
@@ -319,6 +322,19 @@ export class Pipeline<Owner> implements AnswerDesk {
       if (operation.isStale) markStalePlan(failure)
       this.#answer(operation, failure)
     }
+  }
+
+  /**
+   * What its caller is told where a parser of values has thrown: what that threw, unless the work has been committed, so that
+   * to do it again would do it twice.
+   */
+  #readingError(operation: Operation): unknown {
+    const { unreadable } = operation
+    if (unreadable === undefined) return undefined
+    const { error, index } = unreadable
+    const isUndone = this.#status !== 'I' || operation.wasRolledBack
+    if (isUndone || operation.texts.every((text) => this.onlyReads(text))) return error
+    return new UnreadableResultError({ cause: error, index })
   }
 
   /** Whether the server has undone it through no fault of its own, so that it is run again: outside of a transaction only. */
@@ -376,3 +392,5 @@ export class Pipeline<Owner> implements AnswerDesk {
     this.#canceller.givenUp(operation)
   }
 }
+
+const no = (): boolean => false
