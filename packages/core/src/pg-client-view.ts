@@ -104,9 +104,10 @@ export class PgClientView extends PgClientBase {
       const limit = limitOf(call.timeoutMs, this.#ambient)
       if (call.native === undefined) return await this.#session.run(call.config, limit)
       const { submittable, result } = call.native()
-      const [outcome] = await Promise.allSettled([result, this.#session.submit(submittable, limit)])
-      if (outcome.status === 'rejected') throw outcome.reason
-      return outcome.value
+      // What the connection says of it is more exact: that its time is over, that it has committed all the same.
+      result.catch(nothing)
+      await this.#session.submit(submittable, limit)
+      return await result
     } catch (error) {
       throw withCallersStack(error)
     }

@@ -6,7 +6,7 @@ import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { addressOf } from './cancel.js'
 import { endpointText } from './endpoint.js'
 import type { Exchange } from './exchange.js'
-import { ForeignStatement, type Submittable } from './foreign-statement.js'
+import type { ForeignStatement } from './foreign-statement.js'
 import { aborted, closed, leave, sayGoodbye } from './goodbye.js'
 import { LoginOrder } from './login-order.js'
 import type { Operation } from './operation.js'
@@ -187,14 +187,18 @@ export class Connection {
   }
 
   /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
-  async submit(submittable: Submittable, limit: Limit): Promise<void> {
-    const foreign = new ForeignStatement(submittable)
+  async submit(foreign: ForeignStatement, limit: Limit): Promise<void> {
     try {
       await this.run(foreign, limit)
     } catch (error) {
       foreign.failed(error, this.lostWith !== undefined)
       throw error
     }
+  }
+
+  /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
+  leave(guest: ForeignStatement, error: Error): void {
+    this.#pipeline.leave(guest, error)
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */

@@ -144,6 +144,13 @@ export class Pipeline<Owner> implements AnswerDesk {
     for (const operation of this.#flight.all()) this.#giveUp(operation, reason)
   }
 
+  /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
+  leave(guest: ForeignStatement, error: Error): void {
+    const { isBusy } = guest
+    if (guest.leave(error) && isBusy && guest === this.#flight.head)
+      this.#giveUp(guest, { kind: 'aborted', reason: error })
+  }
+
   /** Settles when nothing runs any more; at once when that is so. The connection may have been lost by then. */
   whenQuiet(): Promise<void> {
     if (this.isQuiet) return Promise.resolve()
@@ -283,6 +290,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     this.#flight.add(operation)
     outbox.post()
     if (operation.givenUp !== undefined) this.#stop(operation, operation.givenUp)
+    else if (operation instanceof ForeignStatement) operation.begun()
   }
 
   /** Its own values have ended the session, or given it up, while it was being written: then nothing of it leaves. */
