@@ -16,17 +16,28 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value
 }
 
-/** A warning of the process about an error of a user's callback, whatever was thrown. */
+/**
+ * A warning of the process about an error of a user's callback, whatever was thrown. Its `name` is the kind of warning,
+ * as `emitWarning` drops the kind for an object that is an error already, and its `cause` what was thrown.
+ * https://nodejs.org/api/process.html#processemitwarningwarning-options
+ */
 export function warnOf(error: unknown, type: string): void {
-  if (error instanceof Error) process.emitWarning(error, { type })
-  else process.emitWarning(textOf(error), { type })
+  const { message, stack } = saidBy(error)
+  const warning = new Error(message, { cause: error })
+  warning.name = type
+  // `--trace-warnings` shows the stack: that of the callback leads to what is to be mended.
+  if (stack !== undefined) warning.stack = `${type}: ${stack}`
+  process.emitWarning(warning)
 }
 
-function textOf(value: unknown): string {
+/** What a thrown value says, also one that throws when it is asked. */
+function saidBy(error: unknown): { readonly message: string; readonly stack?: string | undefined } {
   try {
-    return String(value)
+    if (!(error instanceof Error)) return { message: String(error) }
+    const { message, stack } = error
+    return { message: String(message), stack: typeof stack === 'string' ? stack : undefined }
   } catch {
     // An object without a prototype has no text.
-    return Object.prototype.toString.call(value)
+    return { message: Object.prototype.toString.call(error) }
   }
 }

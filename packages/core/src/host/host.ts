@@ -225,7 +225,8 @@ export class Host {
    * pool in which everybody waits for its answer.
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
-    const opening = this.#openOne().then(
+    const attempt = new AbortController()
+    const opening = this.#openOne(attempt.signal).then(
       (connection) => {
         connection.belongsTo = this.environment
         return connection
@@ -235,7 +236,12 @@ export class Host {
       },
     )
     try {
-      return await fn(await within(opening, limit, this.environment.clock))
+      const connection = await within(opening, limit, this.environment.clock).catch((error: unknown) => {
+        // Nobody else could use it: to go on connecting would only hold up the end of the process.
+        attempt.abort()
+        throw error
+      })
+      return await fn(connection)
     } finally {
       // Also one that opens after all; a failure to open has been told to the caller, or comes too late for it.
       opening.then(
