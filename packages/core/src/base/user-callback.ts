@@ -1,3 +1,5 @@
+import type { EventEmitter } from 'node:events'
+
 /**
  * Calls what a user gave. Whatever it throws, or rejects with later where it is async, goes to `failed`, and concerns
  * nobody else: neither the process nor the work that it was called about.
@@ -10,6 +12,22 @@ export function callUser(fn: () => unknown, failed: (error: unknown) => void): v
   } catch (error) {
     failed(error)
   }
+}
+
+/**
+ * What `emit` does, for listeners of a user: one that throws or rejects hinders neither the others nor whoever has news, and
+ * is a warning of the process. False when nobody listens.
+ */
+export function emitToUsers(emitter: EventEmitter, name: string, ...news: readonly unknown[]): boolean {
+  // With the wrappers of `once`, which take themselves off.
+  const listeners = emitter.rawListeners(name)
+  for (const listener of listeners) callUser(() => Reflect.apply(listener, emitter, news), warnOfListener)
+  return listeners.length > 0
+}
+
+/** A warning about somebody who listens to news. */
+export function warnOfListener(error: unknown): void {
+  warnOf(error, 'LifeguardListenerWarning')
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -1,4 +1,5 @@
 import type { Limit } from '../base/limit.js'
+import { inNoContext } from '../base/no-context.js'
 import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
@@ -64,7 +65,8 @@ export class Host {
     this.pool = new ResourcePool<Connection>(
       {
         where: destination.where,
-        open: (signal) => this.#open(signal),
+        // Nobody's: it serves many, and whoever asked for it may be gone by then.
+        open: (signal) => inNoContext(() => this.#open(signal)),
         close: (connection) => connection.close(),
         destroy: (connection) => {
           connection.destroy()
@@ -226,7 +228,7 @@ export class Host {
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
     const attempt = new AbortController()
-    const opening = this.#openOne(attempt.signal).then(
+    const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
         connection.belongsTo = this.environment
         return connection

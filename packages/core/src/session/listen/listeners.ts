@@ -2,7 +2,7 @@ import type { Limit } from '../../base/limit.js'
 import { limitReached, tighter } from '../../base/limit.js'
 import { inNoContext } from '../../base/no-context.js'
 import { sleep } from '../../base/sleep.js'
-import { callUser, warnOf } from '../../base/user-callback.js'
+import { callUser, warnOfListener } from '../../base/user-callback.js'
 import { classify } from '../../errors/classify.js'
 import { givenUp, within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
@@ -205,7 +205,8 @@ export class Listeners {
     if (this.#running !== undefined || this.#entries.size === 0) return
     this.#ending = new AbortController()
     // Outside of every context: it outlives whoever came first, and serves whoever comes later.
-    this.#running = inNoContext(() => this.#run(this.#ending.signal)).finally(() => {
+    this.#running = inNoContext(async () => {
+      await this.#run(this.#ending.signal)
       this.#running = undefined
       // Somebody came while the last one was leaving.
       if (this.#entries.size > 0) this.#kick()
@@ -300,10 +301,6 @@ export class Listeners {
     // One before it may have ended it.
     if (this.#entries.has(entry)) entry.detached(() => callUser(fn, warnOfListener))
   }
-}
-
-function warnOfListener(error: unknown): void {
-  warnOf(error, 'LifeguardListenerWarning')
 }
 
 const nothing = (): void => undefined
