@@ -1,4 +1,6 @@
 import { type Limit, tighter } from './base/limit.js'
+import { inNoContext } from './base/no-context.js'
+import { emitToUsers } from './base/user-callback.js'
 import { ConnectionReleasedError } from './errors/pool-errors.js'
 import type { Ambient } from './session/ambient.js'
 import type { PgSession } from './session/pg-session.js'
@@ -32,11 +34,12 @@ export class PgClientView extends PgClientBase {
     // A lost connection is for those who listen; without anybody 'error' would end the process.
     this.on('error', nothing)
     const forward = ['notification', 'notice', 'drain', 'end'].map((name) => {
-      const listener = (message: unknown): boolean => this.emit(name, message)
+      // In no context: it is about the session, and called while messages of the server are read.
+      const listener = (message: unknown): boolean => inNoContext(() => emitToUsers(this, name, message))
       client.on(name as 'notice', listener)
       return () => client.off(name, listener)
     })
-    const stop = connection.onLost((cause) => this.emit('error', cause))
+    const stop = connection.onLost((cause) => void emitToUsers(this, 'error', cause))
     let isOver = false
     const finish = (error?: Error | boolean): void => {
       if (isOver) return

@@ -1,4 +1,6 @@
 import type { Limit } from './base/limit.js'
+import { inNoContext } from './base/no-context.js'
+import { emitToUsers } from './base/user-callback.js'
 import { beginRefused } from './errors/begin-refused.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { limitOf, PgClientView, type Release } from './pg-client-view.js'
@@ -183,10 +185,10 @@ export class PgPoolFacade extends PgPoolBase {
     const view: PgClientView = new PgClientView(session, this.#environment.ambient, (error) => {
       this.#checkedOut.delete(connection)
       released()
-      this.emit('release', error, view)
+      emitToUsers(this, 'release', error, view)
     })
     this.#checkedOut.add(connection)
-    this.emit('acquire', view)
+    emitToUsers(this, 'acquire', view)
     return view
   }
 
@@ -199,10 +201,10 @@ export class PgPoolFacade extends PgPoolBase {
     this.#clients.set(connection, client)
     connection.onLost((cause) => {
       // Who has checked it out is told by that client.
-      if (!this.#checkedOut.has(connection)) this.emit('error', cause, client)
+      if (!this.#checkedOut.has(connection)) emitToUsers(this, 'error', cause, client)
     })
-    connection.client.once('end', () => this.emit('remove', client))
-    this.emit('connect', client)
+    connection.client.once('end', () => inNoContext(() => emitToUsers(this, 'remove', client)))
+    inNoContext(() => emitToUsers(this, 'connect', client))
     return client
   }
 

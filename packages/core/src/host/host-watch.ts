@@ -1,7 +1,7 @@
 import type { Announcer } from '../base/emitter.js'
 import { inNoContext } from '../base/no-context.js'
 import type { Told } from '../base/topic.js'
-import { callUser, warnOf } from '../base/user-callback.js'
+import { callUser, warnOfListener } from '../base/user-callback.js'
 import { summaryOf } from '../errors/error-summary.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedBreakerOptions } from '../policy/breaker-options.js'
@@ -107,12 +107,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   }
 
   leaked(leak: LeakReport): void {
-    inNoContext(() =>
-      callUser(
-        () => this.#options.onLeak(leak),
-        (error) => warnOf(error, 'LifeguardListenerWarning'),
-      ),
-    )
+    inNoContext(() => callUser(() => this.#options.onLeak(leak), warnOfListener))
     const { heldMs, acquireStack } = leak
     this.#say(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#host(), heldMs, acquireStack }))
   }
@@ -150,7 +145,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     }
     const reason = turnedAway[kind]
     if (reason === undefined) return
-    this.#events.emit('turned-away', () => ({ ...this.#host(), reason, waiting: this.waiting() }))
+    this.#say('turned-away', () => ({ ...this.#host(), reason, waiting: this.waiting() }))
   }
 
   // What the connections tell

@@ -1,4 +1,5 @@
 import type { Limit } from '../base/limit.js'
+import { inNoContext } from '../base/no-context.js'
 import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
@@ -66,7 +67,8 @@ export class Host {
     this.pool = new ResourcePool<Connection>(
       {
         where: destination.where,
-        open: (signal) => this.#open(signal),
+        // Nobody's: it serves many, and whoever asked for it may be gone by then.
+        open: (signal) => inNoContext(() => this.#open(signal)),
         close: (connection) => connection.close(),
         destroy: (connection) => {
           connection.destroy()
@@ -227,7 +229,8 @@ export class Host {
    * pool in which everybody waits for its answer.
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
-    const opening = this.#openOne().then(
+    const attempt = new AbortController()
+    const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
         connection.belongsTo = this.environment
         return connection
@@ -237,7 +240,12 @@ export class Host {
       },
     )
     try {
-      return await fn(await within(opening, limit, this.environment.clock))
+      const connection = await within(opening, limit, this.environment.clock).catch((error: unknown) => {
+        // Nobody else could use it: to go on connecting would only hold up the end of the process.
+        attempt.abort()
+        throw error
+      })
+      return await fn(connection)
     } finally {
       // Also one that opens after all; a failure to open has been told to the caller, or comes too late for it.
       opening.then(

@@ -1,5 +1,6 @@
 import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
+import { warnOf } from '../base/user-callback.js'
 import { classifyOwn, type ErrorClass, isRetryableByDefault } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
@@ -187,7 +188,7 @@ async function runHooks({ ambient, events }: SessionEnvironment, hooks: Hooks, n
   await ambient.run({ transaction: undefined }, () =>
     hooks.run(name, (hook, error) => {
       const heard = events.emit('hook-error', () => ({ hook, error }))
-      if (!heard) process.emitWarning(error instanceof Error ? error : String(error), { type: 'LifeguardHookWarning' })
+      if (!heard) warnOf(error, 'LifeguardHookWarning')
     }),
   )
 }

@@ -298,11 +298,14 @@ export class Connection {
     takeOver(protocol, pipeline)
   }
 
+  /** In no context: whoever tears it down, or was the last to write to it, is not the one whose statement or lock it was. */
   #lose(cause: Error): void {
     if (this.lostWith !== undefined) return
-    this.#pipeline.lose(cause)
-    if (this.#closing && !this.#isTorn) return
-    for (const listener of [...this.#onLost]) listener(this.lostWith ?? cause)
+    inNoContext(() => {
+      this.#pipeline.lose(cause)
+      if (this.#closing && !this.#isTorn) return
+      for (const listener of [...this.#onLost]) listener(this.lostWith ?? cause)
+    })
   }
 }
 
