@@ -28,7 +28,7 @@ export { classify, type ErrorClass, type Phase } from './errors/classify.js'
 export { type HostReport, NoPrimaryError, NotOnReplicaError } from './errors/cluster-errors.js'
 export type { ErrorSummary } from './errors/error-summary.js'
 export { InvalidOptionError } from './errors/invalid-option-error.js'
-export { assertKnownOptions, limitNames, type OptionNames, optionNames } from './errors/known-options.js'
+export { assertFlag, assertKnownOptions, limitNames, type OptionNames, optionNames } from './errors/known-options.js'
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
 export { DeadlockError, LockLostError, LockTimeoutError, LockUnsupportedError } from './errors/lock-errors.js'
 export { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from './errors/operation-errors.js'
@@ -87,7 +87,7 @@ export type { Pool } from './pool.js'
 export type { EndOptions } from './pool-end.js'
 export type { PoolEvents } from './pool-events.js'
 export type { PoolHealth } from './pool-health.js'
-export { type PoolMethods, poolMethods } from './pool-methods.js'
+export { assertPool, type PoolMethods, poolMethods } from './pool-methods.js'
 export type { PoolListenOptions, PoolLockOptions, PoolOptions } from './pool-options.js'
 export type { PoolStats } from './pool-stats.js'
 export type { Deadline } from './session/ambient-deadline.js'
@@ -129,14 +129,15 @@ export type { AmbiguousCommitEvent, HookErrorEvent, RetryEvent, SessionEvents } 
 export { type SqlTag, sql } from './session/sql/sql.js'
 export type { Sql } from './session/sql/sql-statement.js'
 export type { ControlledTransaction, RetryReason, Transaction } from './session/transaction.js'
-export type {
-  BeginOptions,
-  CommitOptions,
-  IsolationLevel,
-  RetryOptions,
-  TransactionOptions,
+export {
+  assertTransactionOptions,
+  type BeginOptions,
+  type CommitOptions,
+  type IsolationLevel,
+  type RetryOptions,
+  type TransactionOptions,
 } from './session/transaction-options.js'
-export type { UpdateVersionedOptions } from './session/update-versioned.js'
+export { type UpdateVersionedOptions, updateVersionedNames } from './session/update-versioned.js'
 export { type VersionedUpdate, versionedUpdate } from './session/versioned-update.js'
 export type { FallbackCache, FallbackOptions, FallbackResult } from './session/with-fallback.js'
 export type { OptimisticAttempt, OptimisticRetryOptions } from './session/with-optimistic-retry.js'

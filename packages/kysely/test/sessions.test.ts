@@ -168,6 +168,8 @@ describe("a transaction of Kysely's own", () => {
     await using pool = createPool()
     expect(() => new LifeguardDialect({ pool } as never)).toThrow(InvalidOptionError)
     expect(() => new LifeguardDialect(pool, { endPoolOnDestroyed: true } as object)).toThrow(/endPoolOnDestroy /)
+    expect(() => new LifeguardDialect(pool, { endPoolOnDestroy: 'no' } as object)).toThrow(/endPoolOnDestroy is "no"/)
+    expect(() => new LifeguardDialect(pool, null as never)).toThrow(InvalidOptionError)
   })
 
   test('takes no batch once it is over', async () => {

@@ -4,10 +4,12 @@ import { batchCases } from './batch.js'
 import { breakerCases } from './breaker.js'
 import { deadlineCases } from './deadline.js'
 import { errorsCases } from './errors.js'
+import { foreignCases } from './foreign.js'
 import { killsCases } from './kills.js'
 import { leaksCases } from './leaks.js'
 import { lockCases } from './lock.js'
 import { optimisticCases } from './optimistic.js'
+import { optionsCases } from './options.js'
 import { queryCases } from './query.js'
 import { replicasCases } from './replicas.js'
 import { retryCases } from './retry.js'
@@ -25,6 +27,8 @@ export const allCases: readonly Case[] = [
   ...transactionCases,
   ...savepointCases,
   ...retryCases,
+  ...foreignCases,
+  ...optionsCases,
   ...ambientCases,
   ...lockCases,
   ...optimisticCases,
