@@ -277,7 +277,12 @@ function classOfLocalError(error: unknown, phase: Phase): ErrorClass {
   if (isConnectionError(error)) return 'connection'
   if (phase !== 'connect') return 'user'
   if (isEverywhere(error, 'configuration')) return 'configuration'
-  return isTlsRefusal(error) || isTlsMisconfigured(error) ? 'configuration' : 'connection'
+  return isTlsRefusal(error) || isTlsMisconfigured(error) || isLoginRefusal(error) ? 'configuration' : 'connection'
+}
+
+/** What `pg` says of a server that does not prove that it knows the password, or of a password that is none. */
+function isLoginRefusal(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('SASL: ')
 }
 
 /**
@@ -322,6 +327,8 @@ function isTlsMisconfigured(error: unknown): boolean {
     /^(ERR_OSSL_|ERR_CRYPTO_|ERR_INVALID_ARG_|EPROTO$|HOSTNAME_MISMATCH$|INVALID_)/.test(code)
   )
     return true
+  // Neither yes nor no to TLS, and no error of a server either: see `wire/tls-answer.ts`.
+  if (error.message === 'There was an error establishing an SSL connection') return true
   // What OpenSSL says has not always a code: `error:0A00010B:SSL routines::wrong version number`.
   return typeof library === 'string' || /^(?:[0-9A-F]+:)?error:[0-9A-F]{8}:/i.test(error.message)
 }
