@@ -52,6 +52,9 @@ export interface AdapterSeam {
    */
   assertNoControl(text: string): void
 
+  /** Notes that an error is this pool's: its helpers judge no other. The same error. @internal */
+  own<E>(error: E): E
+
   /** The transaction to adopt, once; undefined when the ORM is to begin one of its own. @internal */
   takeAdopted(): Transaction | undefined
 }

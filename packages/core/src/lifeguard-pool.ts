@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from './base/limit.js'
 import { isReadOnlyText } from './cluster/read-rule.js'
 import { assertKnownOptions, limitNames, optionNames } from './errors/known-options.js'
+import { ownedBy } from './errors/origin.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { flushHosts, pauseHosts, resumeHosts } from './every-host.js'
 import { terminateSession } from './host/terminate-session.js'
@@ -168,6 +169,10 @@ export class LifeguardPool extends Operations implements Pool {
 
   terminateSession(pid: number): Promise<void> {
     return terminateSession(this.#environment.host, pid)
+  }
+
+  own<E>(error: E): E {
+    return ownedBy(error, this.#environment.host.environment)
   }
 
   takeAdopted(): Transaction | undefined {

@@ -191,12 +191,19 @@ export function isOwnInfrastructureError(error: unknown, owner: object): boolean
  */
 export function isReadAgain(error: unknown): 'elsewhere' | 'ill' | 'no' {
   if (LifeguardError.isInstance(error) && busy.has(error.code)) return 'elsewhere'
+  // Nothing was asked yet: whatever the server said, it said to the login.
+  if (isNotSent(error)) return 'ill'
   const kind = classify(error)
   if (kind === 'conflict' || kind === 'deadlock') return 'elsewhere'
   // The replica is there: it could not do this, now.
   if (kind === 'overload' && isOfSurvivor(error)) return 'elsewhere'
   // A password that this host alone refuses is the host's fault, as seen from the others.
   return infrastructure.has(kind) || kind === 'configuration' ? 'ill' : 'no'
+}
+
+/** Whether it was lost before a statement was sent: then it could not be opened, or had died in the pool. */
+function isNotSent(error: unknown): boolean {
+  return LifeguardError.isInstance(error) && error.code === 'LIFEGUARD_CONNECTION_LOST' && error.retryable
 }
 
 /** Whether a session has answered with it, and gone on. */
@@ -271,7 +278,12 @@ function classOfLocalError(error: unknown, phase: Phase): ErrorClass {
   if (isConnectionError(error)) return 'connection'
   if (phase !== 'connect') return 'user'
   if (isEverywhere(error, 'configuration')) return 'configuration'
-  return isTlsRefusal(error) || isTlsMisconfigured(error) ? 'configuration' : 'connection'
+  return isTlsRefusal(error) || isTlsMisconfigured(error) || isLoginRefusal(error) ? 'configuration' : 'connection'
+}
+
+/** What `pg` says of a server that does not prove that it knows the password, or of a password that is none. */
+function isLoginRefusal(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('SASL: ')
 }
 
 /**
@@ -296,7 +308,10 @@ function isEverywhere(error: unknown, kind: ErrorClass): boolean {
 function isTlsRefusal(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code } = error as { readonly code?: unknown }
-  if (typeof code === 'string' && /^(CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/.test(code))
+  if (
+    typeof code === 'string' &&
+    /^(CERT_|CRL_|ERR_TLS_|ERR_SSL_|ERROR_IN_|SELF_SIGNED_|DEPTH_ZERO_|PATH_LENGTH_|UNABLE_TO_)/.test(code)
+  )
     return true
   return error.message === 'The server does not support SSL connections'
 }
@@ -313,6 +328,8 @@ function isTlsMisconfigured(error: unknown): boolean {
     /^(ERR_OSSL_|ERR_CRYPTO_|ERR_INVALID_ARG_|EPROTO$|HOSTNAME_MISMATCH$|INVALID_)/.test(code)
   )
     return true
+  // Neither yes nor no to TLS, and no error of a server either: see `wire/tls-answer.ts`.
+  if (error.message === 'There was an error establishing an SSL connection') return true
   // What OpenSSL says has not always a code: `error:0A00010B:SSL routines::wrong version number`.
   return typeof library === 'string' || /^(?:[0-9A-F]+:)?error:[0-9A-F]{8}:/i.test(error.message)
 }
