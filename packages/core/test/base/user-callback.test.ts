@@ -31,15 +31,34 @@ test.each<readonly [string, () => unknown]>([
   expect(await failed.promise).toBe(thrown)
 })
 
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
+function withGetter(name: string): Error {
+  const get = (): never => {
+    throw thrown
+  }
+  return Object.defineProperty(new Error('x'), name, { get })
+}
+
 test.each([
   [thrown, thrown],
   ['a text', 'a text'],
   [Object.create(null), '[object Object]'],
+  ...['name', 'message', 'stack'].map((name) => [withGetter(name), '[object Error]'] as const),
   [undefined, 'undefined'],
 ])('a warning is made of whatever was thrown: %#', (given, said) => {
   const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
   warnOf(given, 'SomeWarning')
   expect(warning).toHaveBeenCalledWith(said, { type: 'SomeWarning' })
+})
+
+test('also of what cannot even be looked at', () => {
+  const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  warnOf(revoked(), 'SomeWarning')
+  expect(warning).toHaveBeenCalledWith('something that cannot be read', { type: 'SomeWarning' })
 })
 
 test('an async listener that rejects is a warning, and hinders nobody', async () => {

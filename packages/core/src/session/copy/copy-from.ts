@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { OperationOptions } from '../../base/limit.js'
+import { warnOf } from '../../base/user-callback.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
 import { CopyIn, type CopyResult, type CopySource } from '../../wire/copy-in.js'
@@ -99,7 +100,7 @@ function sourceOf(rows: CopyRows, target: CopyTarget, onRow: () => void): CopySo
       isStopped = true
       asCaller(() => {
         bytes.return().catch((error: unknown) => {
-          process.emitWarning(error instanceof Error ? error : String(error), { type: 'LifeguardCopyWarning' })
+          warnOf(error, 'LifeguardCopyWarning')
         })
         // A stream that nobody has begun to read is closed by nobody else.
         if ('destroy' in rows && typeof rows.destroy === 'function') rows.destroy()

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Limit, tighter, unlimited } from '../../base/limit.js'
 import { sleep } from '../../base/sleep.js'
+import { warnOf } from '../../base/user-callback.js'
 import { classify } from '../../errors/classify.js'
 import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
@@ -235,7 +236,7 @@ export class Listeners {
       try {
         await fn()
       } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error), { type: 'LifeguardListenerWarning' })
+        warnOf(error, 'LifeguardListenerWarning')
       }
     })
   }

@@ -1,5 +1,8 @@
+import { isInstance } from '../../base/is-instance.js'
 import { tighter, unlimited } from '../../base/limit.js'
 import { sleep } from '../../base/sleep.js'
+import { callUser, warnOf } from '../../base/user-callback.js'
+import { fieldOf } from '../../errors/cause-chain.js'
 import { classify, isInfrastructureError } from '../../errors/classify.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
@@ -55,15 +58,9 @@ export function elect(
   const { ambient, elections } = environment
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([stopped.signal, options.signal])
   let leading: { readonly lock: HeldGrant; readonly holder: Holder } | undefined
-  const warn = (error: unknown): void => process.emitWarning(error instanceof Error ? error : String(error))
-  const onError = (error: unknown): void => {
-    try {
-      ;(options.onError ?? warn)(error)
-    } catch (thrown) {
-      // A listener that throws must not end the candidacy.
-      warn(thrown)
-    }
-  }
+  const warn = (error: unknown): void => warnOf(error, 'Warning')
+  // A listener that throws, or rejects, must not end the candidacy.
+  const onError = (error: unknown): void => callUser(() => (options.onError ?? warn)(error), warn)
   const term = async (): Promise<void> => {
     const lock = (await acquireLock(environment, name, {
       namespace: options.namespace,
@@ -130,6 +127,6 @@ export function elect(
 
 /** What work meets when its pool is gone. */
 function isOfTheEnd(error: unknown): boolean {
-  if (error instanceof PoolClosedError || isInfrastructureError(error)) return true
-  return error instanceof Error && error.name === 'AbortError'
+  if (isInstance(error, PoolClosedError) || isInfrastructureError(error)) return true
+  return isInstance(error, Error) && fieldOf(error, 'name') === 'AbortError'
 }
