@@ -55,7 +55,15 @@ function saidBy(error: unknown): { readonly message: string; readonly stack?: st
     const { message, stack } = error
     return { message: String(message), stack: typeof stack === 'string' ? stack : undefined }
   } catch {
-    // An object without a prototype has no text.
-    return { message: Object.prototype.toString.call(error) }
+    return { message: kindOf(error) }
+  }
+}
+
+/** What is left to say of an object that has no text. */
+function kindOf(value: unknown): string {
+  try {
+    return Object.prototype.toString.call(value)
+  } catch {
+    return 'something that cannot be read'
   }
 }

@@ -1,3 +1,4 @@
+import { isInstance } from '../base/is-instance.js'
 import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { warnOf } from '../base/user-callback.js'
@@ -163,7 +164,7 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     scope.close('rolled back')
     const { endedByHand } = server
     if (endedByHand !== undefined) return { kind: 'ended', fate: endedByHand, error: late ?? error, hooks }
-    if (error instanceof CommitUnknownError) return { kind: 'unknown', error, hooks }
+    if (isInstance(error, CommitUnknownError)) return { kind: 'unknown', error, hooks }
     // Late: the caller gets its answer now, and the rollback goes on behind its back.
     if (late !== undefined) return { kind: 'late', error: ownedBy(late, host.environment), hooks }
     const failure = server.lastingFailure

@@ -31,10 +31,23 @@ test.each<readonly [string, () => unknown]>([
   expect(await failed.promise).toBe(thrown)
 })
 
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
+function withGetter(name: string): Error {
+  const get = (): never => {
+    throw thrown
+  }
+  return Object.defineProperty(new Error('x'), name, { get })
+}
+
 test.each([
   [thrown, 'careless'],
   ['a text', 'a text'],
   [Object.create(null), '[object Object]'],
+  ...['name', 'message', 'stack'].map((name) => [withGetter(name), '[object Error]'] as const),
   [undefined, 'undefined'],
   [Object.defineProperty(new Error('x'), 'message', { get: () => throwing() }), '[object Error]'],
 ])('a warning is made of whatever was thrown, and says of which kind it is: %#', (given, said) => {
@@ -53,6 +66,13 @@ test('the stack of a warning leads to the callback', () => {
 function throwing(): never {
   throw new Error('of a getter')
 }
+
+test('also of what cannot even be looked at', () => {
+  const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  warnOf(revoked(), 'SomeWarning')
+  expect(warning).toHaveBeenCalledTimes(1)
+  expect(warning.mock.calls[0]?.[0]).toMatchObject({ name: 'SomeWarning', message: 'something that cannot be read' })
+})
 
 test('an async listener that rejects is a warning, and hinders nobody', async () => {
   const warned = Promise.withResolvers<unknown>()

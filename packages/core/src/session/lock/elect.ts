@@ -1,7 +1,9 @@
+import { isInstance } from '../../base/is-instance.js'
 import { tighter, unlimited } from '../../base/limit.js'
 import { inNoContext } from '../../base/no-context.js'
 import { sleep } from '../../base/sleep.js'
 import { callUser, warnOf } from '../../base/user-callback.js'
+import { fieldOf } from '../../errors/cause-chain.js'
 import { classify, isInfrastructureError } from '../../errors/classify.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
@@ -142,6 +144,6 @@ export function elect(
 
 /** What work meets when its pool is gone. */
 function isOfTheEnd(error: unknown): boolean {
-  if (error instanceof PoolClosedError || isInfrastructureError(error)) return true
-  return error instanceof Error && error.name === 'AbortError'
+  if (isInstance(error, PoolClosedError) || isInfrastructureError(error)) return true
+  return isInstance(error, Error) && fieldOf(error, 'name') === 'AbortError'
 }
