@@ -135,7 +135,7 @@ function effectOfRows(text: string | undefined): Effect {
   const first = leadingWords(text)
   const isTemporary = (temporary.test(first) || temporaryInto.test(text)) && !text.includes(';')
   if (mayMakeTable(text) || /\bcreate\b/i.test(text)) return isTemporary ? 'session' : 'pool'
-  if (/\bexecute\b/.test(first)) return 'session'
+  if (/\bexecute\b/i.test(text)) return 'session'
   return settingsByFunction(text)
 }
 
