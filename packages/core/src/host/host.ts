@@ -228,6 +228,9 @@ export class Host {
     const opening = this.#openOne().then(
       (connection) => {
         connection.belongsTo = this.environment
+        // Who comes in beside the pool shows that the pool may: it need not wait for its next look.
+        this.watch.breaker?.hostAnswers()
+        this.pool.hurry()
         return connection
       },
       (error: unknown) => {

@@ -186,6 +186,11 @@ export class ResourcePool<R> {
     return reached === undefined ? undefined : givenUp(reached, 'not-sent')
   }
 
+  /** The slots that are in use now. */
+  busy(): Iterable<Slot<R>> {
+    return this.#slots.busy()
+  }
+
   /** How long a slot has been in use, in milliseconds. */
   heldMs(slot: Slot<R>): number {
     return this.#clock.now() - slot.busySince
