@@ -1,8 +1,7 @@
 import type { Limit } from '../base/limit.js'
-import { classify } from '../errors/classify.js'
+import { classify, isForWantOfAPlace } from '../errors/classify.js'
 import { OperationAbortedError } from '../errors/operation-errors.js'
 import type { PoolFigures } from '../errors/pool-errors.js'
-import { sqlStateOf } from '../errors/sqlstate.js'
 import type { Connection } from '../wire/connection.js'
 import { Statement } from '../wire/statement.js'
 import type { Host } from './host.js'
@@ -63,7 +62,7 @@ export async function healthOf(host: Host, limit: Limit): Promise<HostHealth> {
   } catch (error) {
     if (error instanceof OperationAbortedError) throw error
     const talking = lastAnswer(host)
-    const answers = isFull(error) || (talking !== undefined && talking.answeredAt >= since)
+    const answers = isForWantOfAPlace(error) || (talking !== undefined && talking.answeredAt >= since)
     const { where, role } = talking === undefined ? { where: host.where, role: host.watch.role } : seenOn(host, talking)
     return { ...found(where, role, answers ? 'degraded' : 'down'), error }
   }
@@ -109,13 +108,6 @@ function lastAnswer(host: Host): Connection | undefined {
 function seenOn(host: Host, { where, reports }: Connection): Answer {
   const { role } = reports
   return { where, role: role === 'unknown' ? host.watch.role : role === 'standby' ? 'replica' : 'primary' }
-}
-
-/** The server has answered: it has no place for one more session, of anybody, of this role or in this database. */
-function isFull(error: unknown): boolean {
-  // Of several endpoints, one that answers is enough.
-  if (error instanceof AggregateError) return error.errors.some(isFull)
-  return sqlStateOf(error) === '53300'
 }
 
 async function askOn(connection: Connection, limit: Limit): Promise<Answer> {

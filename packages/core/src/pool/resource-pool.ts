@@ -93,6 +93,10 @@ export class ResourcePool<R> {
   get idle(): number {
     return this.#slots.idle.length
   }
+  /** Those on their way out, which keep their places until they are gone. */
+  get closing(): number {
+    return this.#slots.closing
+  }
   get connecting(): number {
     return this.#opener.opening
   }
