@@ -2,7 +2,7 @@ import { isInstance } from '../base/is-instance.js'
 import { causeChain, fieldOf } from './cause-chain.js'
 import { LifeguardError, type LifeguardErrorCode } from './lifeguard-error.js'
 import { isSurvived, ownPart } from './origin.js'
-import { errorWithSqlState, sqlStateAt } from './sqlstate.js'
+import { errorWithSqlState, sqlStateAt, sqlStateOf } from './sqlstate.js'
 import { isMarkedStalePlan } from './stale-plan.js'
 
 /**
@@ -294,6 +294,13 @@ function isLoginRefusal(error: unknown): boolean {
 export function isAboutEncryption(error: unknown): boolean {
   const found = errorWithSqlState(error)
   return found === undefined ? isTlsRefusal(error) : found.state === '28000'
+}
+
+/** Whether a server has answered that it has no place for one more session: of anybody, of this role, in this database. */
+export function isForWantOfAPlace(error: unknown): boolean {
+  // Of several endpoints, one that answers is enough.
+  if (error instanceof AggregateError) return error.errors.some(isForWantOfAPlace)
+  return sqlStateOf(error) === '53300'
 }
 
 /** Whether each of several endpoints failed to connect in this way. */

@@ -45,6 +45,12 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   readonly role: HostRole
   /** Called when the breaker has opened; set by the host. */
   whenOpened: () => void = () => undefined
+  /**
+   * Called when a connection is handed out, also to one more who shares it, and when all have given it back; set by who
+   * shows the pool as a `pg.Pool`.
+   */
+  whenAcquired: ((connection: Connection) => void) | undefined
+  whenReleased: ((connection: Connection) => void) | undefined
   /** How many callers wait; set by the host. */
   waiting: () => number = () => 0
   readonly #options: HostWatchOptions
@@ -82,17 +88,20 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
 
   acquired(slot: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
+    this.whenAcquired?.(slot.resource)
     if (this.#acquire.isHeard) {
       this.#acquire.tell({ ...this.#at(slot.resource), waitMs, waiting: this.waiting() })
     }
   }
 
-  joined(_slot: Slot<Connection>, waitMs: number): void {
+  joined({ resource }: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
+    this.whenAcquired?.(resource)
   }
 
   released(slot: Slot<Connection>): void {
     this.breaker?.gaveBack(slot.resource)
+    this.whenReleased?.(slot.resource)
     if (this.#release.isHeard) {
       const heldMs = this.#environment.clock.now() - slot.busySince
       this.#release.tell({ ...this.#at(slot.resource), heldMs })

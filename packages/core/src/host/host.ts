@@ -233,6 +233,9 @@ export class Host {
     const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
         connection.belongsTo = this.environment
+        // Who comes in beside the pool shows that the pool may: it need not wait for its next look.
+        this.watch.breaker?.hostAnswers()
+        this.pool.hurry()
         return connection
       },
       (error: unknown) => {

@@ -64,17 +64,3 @@ function headOf(kind: SqlTokenKind, char: string | undefined): string {
   if (kind === 'name') return '"'
   return char === ',' || char === '(' || char === ')' ? char : '?'
 }
-
-/**
- * The first words of a text, in small letters with one blank between: behind blanks, comments, opening brackets and empty
- * statements. Fewer than `most` where something else than a word follows. It reads no further than that.
- */
-export function firstWords(text: string, most: number): string {
-  const lexer = new SqlLexer(text)
-  const words: string[] = []
-  while (words.length < most && lexer.next()) {
-    if (lexer.kind === 'word') words.push(lexer.text)
-    else if (words.length > 0 || !(lexer.isMark('(') || lexer.isMark(';'))) break
-  }
-  return words.join(' ')
-}

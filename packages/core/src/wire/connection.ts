@@ -163,6 +163,9 @@ export class Connection {
     return this.#pipeline.bytesInFlight
   }
   /** How long the operation that is being answered has been so, in milliseconds. */
+  get answeredAt(): number {
+    return this.#pipeline.answeredAt
+  }
   get headRanMs(): number {
     return this.#pipeline.headRanMs
   }
