@@ -90,7 +90,8 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     this.tally.acquired(waitMs)
     this.whenAcquired?.(slot.resource)
     if (this.#acquire.isHeard) {
-      this.#acquire.tell({ ...this.#at(slot.resource), waitMs, waiting: this.waiting() })
+      const event = { ...this.#at(slot.resource), waitMs, waiting: this.waiting() }
+      inNoContext(() => this.#acquire.tell(event))
     }
   }
 
@@ -104,7 +105,8 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     this.whenReleased?.(slot.resource)
     if (this.#release.isHeard) {
       const heldMs = this.#environment.clock.now() - slot.busySince
-      this.#release.tell({ ...this.#at(slot.resource), heldMs })
+      const event = { ...this.#at(slot.resource), heldMs }
+      inNoContext(() => this.#release.tell(event))
     }
   }
 
@@ -160,9 +162,10 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   // What the connections tell
 
   asked(statement: Operation, connection: Connection): number {
-    if (this.#traces.isHeard && statement.text !== '') {
+    const { caller } = statement
+    if (caller !== undefined && statement.text !== '') {
       const { text, name } = statement
-      this.#traces.start(statement, { pool: this.#options.pool, ...this.#at(connection), text, name })
+      this.#traces.start(statement, caller, { pool: this.#options.pool, ...this.#at(connection), text, name })
     }
     return this.breaker === undefined ? 0 : this.breaker.epoch
   }
@@ -183,8 +186,11 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     this.tally.answered(error, durationMs, isSlow)
     if (!this.#query.isHeard && !(isSlow && this.#slowQuery.isHeard)) return
     const event = this.#queryEvent(statement, connection, error, durationMs)
-    this.#query.tell(event)
-    if (isSlow) this.#slowQuery.tell(event)
+    // Nobody's: it is answered in the context of whoever gave it up, or of the socket.
+    inNoContext(() => {
+      this.#query.tell(event)
+      if (isSlow) this.#slowQuery.tell(event)
+    })
   }
 
   answeredLate(): void {

@@ -267,7 +267,8 @@ export class Host {
     const connection = slot.resource
     if (!connection.isAlive) this.pool.discard(slot)
     else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
-    else void this.#tidy(slot)
+    // The pool's own work, whosever connection it was.
+    else void inNoContext(() => this.#tidy(slot))
   }
 
   async #open(signal: AbortSignal): Promise<Connection> {

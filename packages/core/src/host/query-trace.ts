@@ -1,4 +1,6 @@
-import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { TracingChannel } from 'node:diagnostics_channel'
+import { type CallerContext, queryTraces } from '../base/caller-context.js'
 import { type ErrorSummary, summaryOf } from '../errors/error-summary.js'
 import type { Operation } from '../wire/operation.js'
 
@@ -18,29 +20,44 @@ export interface QueryTrace {
   error?: ErrorSummary
 }
 
+/** A statement that is traced, and the context that its `start` has left. */
+interface Running {
+  readonly trace: QueryTrace
+  readonly context: CallerContext
+}
+
 /**
  * Statements on the channels `tracing:pg-lifeguard:query:start`, `end`, `asyncStart`, `asyncEnd` and `error`, as
  * https://nodejs.org/api/diagnostics_channel.html#class-tracingchannel has it for a function that returns a promise.
  * `tracePromise` itself would put the rows and the whole error on the message.
  */
 export class QueryTraces {
-  readonly #channels: TracingChannel<unknown, QueryTrace> = tracingChannel('pg-lifeguard:query')
-  readonly #running = new WeakMap<Operation, QueryTrace>()
+  readonly #channels = queryTraces as TracingChannel<unknown, QueryTrace>
+  readonly #running = new WeakMap<Operation, Running>()
 
-  get isHeard(): boolean {
-    return this.#channels.hasSubscribers
-  }
-
-  /** Between `start` and `end` is what the caller does in the same turn; stores bound to `start` hold meanwhile. */
-  start(statement: Operation, trace: QueryTrace): void {
-    this.#running.set(statement, trace)
-    this.#channels.start.runStores(trace, () => this.#channels.end.publish(trace))
+  /**
+   * In the context of the caller, with the stores that are bound to `start`. What is published about the statement later
+   * has the same, as with `tracePromise`.
+   */
+  start(statement: Operation, caller: CallerContext, trace: QueryTrace): void {
+    const { start, end } = this.#channels
+    caller(() =>
+      start.runStores(trace, () => {
+        this.#running.set(statement, { trace, context: AsyncLocalStorage.snapshot() })
+        end.publish(trace)
+      }),
+    )
   }
 
   settle(statement: Operation, error: unknown): void {
-    const trace = this.#running.get(statement)
-    if (trace === undefined) return
+    const running = this.#running.get(statement)
+    if (running === undefined) return
     this.#running.delete(statement)
+    const { trace, context } = running
+    context(() => this.#settle(statement, trace, error))
+  }
+
+  #settle(statement: Operation, trace: QueryTrace, error: unknown): void {
     if (error !== undefined) {
       trace.error = summaryOf(error)
       this.#channels.error.publish(trace)

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { type CallerContext, callerContext } from '../base/caller-context.js'
 import type { Timer } from '../base/clock.js'
 import type { LimitReason } from '../base/limit.js'
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
@@ -33,6 +34,8 @@ export interface Unreadable {
 export abstract class Operation {
   /** SQL, for events; empty for what is no single statement. */
   readonly text: string
+  /** Where it was asked for, while somebody traces: it may be sent and answered anywhere. */
+  caller: CallerContext | undefined
   /** Why the host that serves it was chosen, where there was a choice; for events. */
   why: string | undefined
   /** What the observer of the connection wants to know again with the answer. */
@@ -71,6 +74,7 @@ export abstract class Operation {
 
   constructor(text = '') {
     this.text = text
+    this.caller = callerContext()
   }
 
   /** What came of it, once it has succeeded. */
