@@ -56,6 +56,8 @@ export class ServerTransaction {
   readonly #line: StatementLine
   /** Whose transaction it is, while somebody traces: its limit may end it, in the context of whoever aborts. */
   readonly #caller: CallerContext | undefined = callerContext()
+  /** Whether its COMMIT or ROLLBACK is reported as a statement. */
+  reportsItsEnd = true
   #state: State = { kind: 'unopened' }
   #firstFailure: unknown
   /** Whether BEGIN was sent. */
@@ -211,6 +213,7 @@ export class ServerTransaction {
       if (connection.isAlive && connection.status !== 'I') {
         const rollback = new Statement({ text: 'rollback' })
         rollback.caller = this.#caller ?? rollback.caller
+        rollback.isReported = this.reportsItsEnd
         await connection.run(rollback, unlimited)
       }
     } catch {
@@ -335,7 +338,7 @@ export class ServerTransaction {
       connection.sever()
     })
     try {
-      return await commitOn(connection, this.#follower)
+      return await commitOn(connection, this.#follower, this.reportsItsEnd)
     } catch (error) {
       throw late === undefined ? error : givenUp(late, 'unknown', error)
     } finally {
