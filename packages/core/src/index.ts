@@ -63,6 +63,7 @@ export type {
   HostRole,
   LeakEvent,
   QueryEvent,
+  ReadOnlyEvent,
   ReleaseEvent,
   ShedEvent,
   TimeoutEvent,
