@@ -1,5 +1,4 @@
 import type { Clock } from '../base/clock.js'
-import { asciiLower } from '../sql/leading-words.js'
 import { type Effect, effectOf, effectOfFailed, isAboutRows, stronger } from '../sql/meaning.js'
 import { zeroEnded } from './outbox.js'
 import type { WireConnection } from './pg-internals.js'
@@ -220,7 +219,7 @@ export class StatementCache {
     if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.forgetAll()
     // ROLLBACK is the word for ROLLBACK TO SAVEPOINT too, and either may begin the next transaction at once.
     else if (tag === 'ROLLBACK' || tag === 'COMMIT') {
-      if (text !== undefined && chain.test(asciiLower(text))) this.#ended()
+      if (text !== undefined && mayChain(text)) this.#ended()
       else if (this.#pending !== 'none') this.renewAll()
     }
     this.#note(effectOf(tag, text))
@@ -281,5 +280,13 @@ const reportedMatter: ReadonlySet<string> = new Set([
   'session_authorization',
   'standard_conforming_strings',
 ])
-const chain = /\band[\s\S]*\bchain\b/
+const and = /\band\b/i
+const chain = /\bchain\b/i
+
+/** Whether there is an AND with a CHAIN after it. Two looks, each of them over the text once: one pattern for both would look from every AND on. */
+function mayChain(text: string): boolean {
+  const at = text.search(and)
+  return at !== -1 && chain.test(text.slice(at))
+}
+
 const none: readonly string[] = []
