@@ -291,6 +291,31 @@ describe('a session that is changed', () => {
   })
 })
 
+test('a text is read once, however many statements and repetitions of it there are', async () => {
+  const pool = poolWith({ max: 1 })
+  // Each of them read in full after each statement would take minutes.
+  const count = 40_000
+  const results = (await pool.query("set application_name = 'a';".repeat(count))) as unknown as unknown[]
+  expect(results).toHaveLength(count)
+  const long = `select 1 as one /* ${'x'.repeat(10_000)} */ from late.item`
+  const answers = await pool.batch(Array.from({ length: 5_000 }, () => ({ text: long })))
+  expect(answers).toHaveLength(5_000)
+})
+
+test('where a backslash is no escape, and where it is one', async () => {
+  const inside = "select 'a\\' as v, ' into temp item from late.item --' as w from late.item where $1::int = 1"
+  for (const standard_conforming_strings of ['on', 'off']) {
+    const pool = poolWith({ max: 1, settings: { search_path: 'late', standard_conforming_strings } })
+    await warm(pool, item)
+    if (standard_conforming_strings === 'on') await warm(pool, inside)
+    else {
+      // Here the string ends later, and the text makes a table.
+      await pool.query("select 'a\\' as v, ' as v into temp item from late.item --' from late.item")
+    }
+    expect(await now(pool, item)).toEqual([{ v: standard_conforming_strings === 'on' ? 'late' : "a' as v, " }])
+  }
+})
+
 describe('literals that depend on when they are read', () => {
   test.each([
     "'now'",
