@@ -1,6 +1,6 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createPools, InvalidOptionError, type Pool } from '../../src/index.js'
+import { createPool, createPools, InvalidOptionError, type Pool, sql } from '../../src/index.js'
 import { endPools, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table entry (id int primary key, version int not null)' })
@@ -152,6 +152,9 @@ const noSettings: readonly unknown[] = [
   { ROLE: 'app' },
   { session_authorization: 'default' },
   { client_encoding: 'SJIS' },
+  { 'client-encoding': 'SJIS' },
+  { Client_Encoding: 'EUC_KR' },
+  { 'session-authorization': 'default' },
   { DateStyle: 'German' },
 ]
 
@@ -210,5 +213,82 @@ describe('an identifier', () => {
     await expect(proven).rejects.toThrow('63 bytes')
     expect((await pool.query(`select id from ${'n'.repeat(63)}`)).rows).toEqual([{ id: 1 }])
     await endPools()
+  })
+
+  test.each([
+    'n'.repeat(64),
+    'é'.repeat(32),
+    '表'.repeat(22),
+    '😀'.repeat(16),
+    'half \ud83d',
+    '\ude00 half',
+    'zero\0byte',
+    '',
+    7,
+    undefined,
+    null,
+    [['a']],
+  ])('%j is refused wherever the server would take it for another', async (given) => {
+    const name = given as string
+    const all: readonly (() => unknown)[] = [
+      () => sql.identifier(name),
+      () => sql.identifier('public', name),
+      () => pool.updateVersioned(name, { id: 1, version: 1 }, { id: 2 }),
+      () => pool.updateVersioned('entry', { [String(name)]: 1, version: 1 }, { id: 2 }),
+      () => pool.updateVersioned('entry', { id: 1, [String(name)]: 1 }, { id: 2 }, { versionColumn: name ?? '' }),
+      () => pool.copyFrom({ table: name }, [[1]]),
+      () => pool.copyFrom({ table: 'entry', columns: [name] }, [[1]]),
+      () => pool.copyTo({ table: name }),
+      () => pool.copyTo({ table: 'entry', columns: [name] }),
+      () => pool.notify(name),
+      () => pool.listen(name, () => undefined),
+      () => pool.withTransaction(async () => undefined, { role: name }),
+      () => pool.withTransaction(() => pool.query('select 1'), { proveCommit: { markerTable: name ?? '' } }),
+    ]
+    for (const [at, call] of all.entries()) {
+      // A key may have any name that is text.
+      if (at === 3 && typeof name !== 'string') continue
+      const refused = await Promise.resolve()
+        .then(call)
+        .then(
+          () => undefined,
+          (error: unknown) => error,
+        )
+      expect(refused, String(call)).toBeInstanceOf(InvalidOptionError)
+    }
+    expect(pool.stats().active).toBe(0)
+  })
+
+  test('nor is the name of a prepared statement that is too long, or ends early, sent', async () => {
+    for (const name of ['n'.repeat(64), 'é'.repeat(32), 'a\0b', 'half \ud83d']) {
+      await expect(pool.query({ name, text: 'select 1' })).rejects.toBeInstanceOf(InvalidOptionError)
+    }
+    const longest = 'n'.repeat(63)
+    expect((await pool.query({ name: longest, text: 'select 1 as one' })).rows).toEqual([{ one: 1 }])
+    expect(pool.stats().active).toBe(0)
+  })
+
+  test('nor anything with a zero byte that would go into the startup packet', async () => {
+    const zero = 'a\0b'
+    for (const options of [
+      { user: zero },
+      { database: zero },
+      { applicationName: zero },
+      { name: zero },
+      { host: zero },
+      { password: zero },
+      { settings: { 'app.a': zero } },
+      { settings: { [zero]: 'a' } },
+      { settings: { role: zero } },
+      { connectionString: 'postgres://h/d?options=-c%20app.a%3Da%00b' },
+      { connectionString: 'postgres://a%00b@h/d' },
+      { connectionString: 'postgres://a:a%00b@h/d' },
+      { connectionString: 'postgres://h/a%00b' },
+      { connectionString: `host=h dbname=${zero}` },
+      { connectionString: `host=h options='-c app.a=${zero}'` },
+      { connectionString: `host=h application_name=${zero}` },
+    ]) {
+      expect(() => createPool(options as never), JSON.stringify(options)).toThrow(InvalidOptionError)
+    }
   })
 })
