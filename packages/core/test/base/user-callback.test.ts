@@ -47,7 +47,9 @@ test.each([
   [thrown, thrown],
   ['a text', 'a text'],
   [Object.create(null), '[object Object]'],
-  ...['name', 'message', 'stack'].map((name) => [withGetter(name), '[object Error]'] as const),
+  [withGetter('name'), '[object Error]'],
+  [withGetter('message'), '[object Error]'],
+  [withGetter('stack'), '[object Error]'],
   [undefined, 'undefined'],
 ])('a warning is made of whatever was thrown: %#', (given, said) => {
   const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
