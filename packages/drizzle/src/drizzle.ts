@@ -1,4 +1,4 @@
-import type { Pool } from '@pg-lifeguard/core'
+import { assertKnownOptions, InvalidOptionError, type Pool } from '@pg-lifeguard/core'
 import type { DrizzleConfig } from 'drizzle-orm'
 import { drizzle as drizzleOnClient, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { OpenTransactionClient, OpenTransactionPool } from './open-transaction-client.js'
@@ -30,6 +30,12 @@ export type LifeguardDatabase<S extends Schema = NoSchema> = NodePgDatabase<S> &
 }
 
 /**
+ * What `drizzle` of any version that is supported reads; a name that is dropped is refused, and so is `connection`, with
+ * which Drizzle would open a pool of its own.
+ */
+const names = new Set(['cache', 'casing', 'codecs', 'jit', 'logger', 'paramsInErrors', 'relations', 'schema'])
+
+/**
  * Makes a database of Drizzle on a pool of Lifeguard: a real NodePgDatabase. Its queries join the transaction that is
  * open on the pool around them; its own `db.transaction()` is a savepoint there.
  *
@@ -46,6 +52,10 @@ export type LifeguardDatabase<S extends Schema = NoSchema> = NodePgDatabase<S> &
  * ```
  */
 export function drizzle<S extends Schema = NoSchema>(pool: Pool, options?: DrizzleOptions<S>): LifeguardDatabase<S> {
+  if (typeof pool?.beginTransaction !== 'function') {
+    throw new InvalidOptionError('pool', `of type ${typeof pool}`, 'a pool made by createPool()')
+  }
+  assertKnownOptions(options, names)
   // As a field: Drizzle 1.0 ignores a pool in the first place, and opens one of its own.
   const on = (client: object): NodePgDatabase<S> => drizzleOnClient({ ...options, client } as never)
   const pgPool = pool.asPgPool()

@@ -1,4 +1,11 @@
-import { InvalidOptionError, type OperationOptions, versionedUpdate } from '@pg-lifeguard/core'
+import {
+  assertKnownOptions,
+  fieldsOf,
+  InvalidOptionError,
+  limitNames,
+  type OperationOptions,
+  versionedUpdate,
+} from '@pg-lifeguard/core'
 import { and, eq, getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { type AnyDatabase, poolOf } from './pool-of.js'
@@ -44,7 +51,8 @@ export async function updateVersioned<Table extends PgTable, const Version exten
   changes: Partial<Omit<InferSelectModel<Table>, NoInfer<Version>>>,
   options: VersionedUpdateOptions<Version> = {},
 ): Promise<InferSelectModel<Table>> {
-  const { versionColumn: version = 'version', ...limits } = options
+  assertKnownOptions(options, names)
+  const { versionColumn: version = 'version', ...limits } = fieldsOf(options)
   const columns = getTableColumns(table)
   const column = (of: string, name: string): PgColumn => {
     const found = columns[name]
@@ -63,3 +71,5 @@ export async function updateVersioned<Table extends PgTable, const Version exten
   }
   return await versionedUpdate(update, run, { limits, pool: () => poolOf(db) })
 }
+
+const names = new Set([...limitNames, 'versionColumn'])

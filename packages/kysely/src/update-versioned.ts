@@ -1,4 +1,10 @@
-import { type UpdateVersionedOptions, versionedUpdate } from '@pg-lifeguard/core'
+import {
+  assertKnownOptions,
+  fieldsOf,
+  limitNames,
+  type UpdateVersionedOptions,
+  versionedUpdate,
+} from '@pg-lifeguard/core'
 import { type Kysely, type Selectable, sql, type Updateable } from 'kysely'
 import { poolOf } from './pool-of.js'
 
@@ -33,7 +39,8 @@ export async function updateVersioned<DB, Table extends keyof DB & string>(
   changes: Updateable<DB[Table]>,
   options: UpdateVersionedOptions = {},
 ): Promise<Selectable<DB[Table]>> {
-  const { versionColumn = 'version', ...limits } = options
+  assertKnownOptions(options, names)
+  const { versionColumn = 'version', ...limits } = fieldsOf(options)
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
   const run = async (checked: object): Promise<Selectable<DB[Table]>[]> => {
     // Of a table that is known by a type parameter only, Kysely's builder can say nothing: what is given was checked.
@@ -47,3 +54,5 @@ export async function updateVersioned<DB, Table extends keyof DB & string>(
   }
   return await versionedUpdate(update, run, { limits, pool: () => poolOf(db) })
 }
+
+const names = new Set([...limitNames, 'versionColumn'])

@@ -49,7 +49,11 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
   readonly #options: LifeguardAdapterOptions
 
   /** @internal use lifeguardAdapter */
-  constructor(pool: Pool, options: LifeguardAdapterOptions) {
+  constructor(pool: Pool, options: LifeguardAdapterOptions = {}) {
+    if (typeof pool?.beginTransaction !== 'function') {
+      throw new InvalidOptionError('pool', `of type ${typeof pool}`, 'a pool made by createPool()')
+    }
+    assertKnownOptions(options, names)
     this.pool = pool
     this.#options = options
   }
@@ -142,10 +146,6 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
  * ```
  */
 export function lifeguardAdapter(pool: Pool, options: LifeguardAdapterOptions = {}): LifeguardAdapter {
-  if (typeof pool?.beginTransaction !== 'function') {
-    throw new InvalidOptionError('pool', `of type ${typeof pool}`, 'a pool made by createPool()')
-  }
-  assertKnownOptions(options, names)
   return new LifeguardAdapter(pool, options)
 }
 

@@ -1,4 +1,12 @@
-import { InvalidOptionError, type OperationOptions, type Pool, versionedUpdate } from '@pg-lifeguard/core'
+import {
+  assertKnownOptions,
+  fieldsOf,
+  InvalidOptionError,
+  limitNames,
+  type OperationOptions,
+  type Pool,
+  versionedUpdate,
+} from '@pg-lifeguard/core'
 import type { Types } from '@prisma/client/runtime/client'
 import { adapterOf } from './client-internals.js'
 
@@ -47,7 +55,8 @@ export async function updateVersioned<Model extends VersionedModel>(
   data: VersionedChanges<Model>,
   options: VersionedUpdateOptions = {},
 ): Promise<RowOf<Model>> {
-  const { versionField = 'version', ...limits } = options
+  assertKnownOptions(options, names)
+  const { versionField = 'version', ...limits } = fieldsOf(options)
   const { $name, $parent, updateManyAndReturn } = model as unknown as Delegate
   const update = { key, changes: data as object, changesName: 'data', version: versionField, row: `the ${$name}` }
   const run = async (where: object): Promise<RowOf<Model>[]> => {
@@ -70,3 +79,5 @@ interface Delegate {
   readonly $parent: object
   updateManyAndReturn(args: object): PromiseLike<unknown[]>
 }
+
+const names = new Set([...limitNames, 'versionField'])

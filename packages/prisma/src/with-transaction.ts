@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import {
   type Transaction as CoreTransaction,
+  fieldsOf,
   InvalidOptionError,
   type IsolationLevel,
   type Pool,
@@ -67,7 +68,7 @@ export async function withTransaction<Client extends ExtendedClient, T>(
   const asked = options?.isolation
   return await chosen.run(asked === undefined ? chosen.getStore() : pool, () =>
     pool.withTransaction((tx) => pool.adopting(tx, () => client.$transaction((inside) => fn(inside, tx), unbounded)), {
-      ...options,
+      ...fieldsOf(options),
       isolation: asked ?? defaultIsolation(prisma, pool),
     }),
   )
