@@ -2,6 +2,7 @@ import type { Case } from '../case.js'
 import { ambientCases } from './ambient.js'
 import { batchCases } from './batch.js'
 import { breakerCases } from './breaker.js'
+import { byHandCases } from './by-hand.js'
 import { deadlineCases } from './deadline.js'
 import { errorsCases } from './errors.js'
 import { foreignCases } from './foreign.js'
@@ -26,6 +27,7 @@ export const allCases: readonly Case[] = [
   ...errorsCases,
   ...transactionCases,
   ...savepointCases,
+  ...byHandCases,
   ...retryCases,
   ...foreignCases,
   ...optionsCases,

@@ -3,6 +3,7 @@ import { type Effect, effectOf, effectOfFailed, stronger } from '../sql/meaning.
 import { zeroEnded } from './outbox.js'
 import type { WireConnection } from './pg-internals.js'
 import type { RowShape } from './row-shape.js'
+import { assertName } from './runtime-settings.js'
 import { nameOf, type StatementText, type StatementTexts } from './statement-texts.js'
 
 /** A statement that the server has, or will have once it has read what was sent. */
@@ -129,7 +130,8 @@ export class StatementCache {
   /**
    * The same for a name that the caller gave.
    *
-   * @throws Error when the name stands for another text on this connection
+   * @throws Error when the name stands for another text on this connection; InvalidOptionError for one that the server would
+   * cut off, or that would end early
    */
   named(name: string, text: string): PreparedStatement {
     // What others have prepared through `pg` itself on this connection counts as well.
@@ -141,6 +143,7 @@ export class StatementCache {
       throw new Error(`Prepared statements must be unique - '${name}' was used for a different statement`)
     }
     if (found !== undefined) return found
+    assertName('the name of the statement', name)
     const prepared = new PreparedStatement(name, zeroEnded(name), taken ?? text, true)
     prepared.isSent = elsewhere !== undefined
     this.#named.set(name, prepared)
