@@ -11,6 +11,7 @@ import { PgPoolFacade } from './pg-pool-facade.js'
 import type { FlushMode } from './pool/flush-mode.js'
 import type { PoolSize } from './pool/pool-limits.js'
 import type { Pool } from './pool.js'
+import { type ActiveConnection, activeConnections } from './pool-active.js'
 import type { EndOptions } from './pool-end.js'
 import { endPool } from './pool-end.js'
 import type { PoolEvents } from './pool-events.js'
@@ -295,6 +296,11 @@ export class LifeguardPool extends Operations implements Pool {
 
   stats(): PoolStats {
     return poolStats(this.name, this.#environment)
+  }
+
+  active(): ActiveConnection[] {
+    const { cluster, host } = this.#environment
+    return activeConnections([host, ...(cluster?.readers ?? [])])
   }
 
   health(options?: OperationOptions): Promise<PoolHealth> {

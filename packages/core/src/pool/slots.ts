@@ -179,6 +179,11 @@ export class Slots<R> {
     return this.#leaks.capture()
   }
 
+  /** It is held for as long as its user has asked for: that is no leak. */
+  heldAsAsked(slot: Slot<R>): void {
+    this.#leaks.forget(slot)
+  }
+
   /** Into the hands of a caller, who has waited since then, or not at all. */
   handOut(slot: Slot<R>, stack: string | undefined, since?: number): Slot<R> {
     slot.state = 'busy'
@@ -187,7 +192,8 @@ export class Slots<R> {
     this.#active += 1
     this.#counts.acquired += 1
     this.#leaks.acquired(slot, stack)
-    this.#observer.acquired?.(slot, since === undefined ? 0 : slot.busySince - since)
+    slot.waitedMs = since === undefined ? 0 : slot.busySince - since
+    this.#observer.acquired?.(slot, slot.waitedMs)
     return slot
   }
 
