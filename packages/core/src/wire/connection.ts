@@ -165,7 +165,7 @@ export class Connection {
     return this.#pipeline.bytesInFlight
   }
   /** How long the operation that is being answered has been so, in milliseconds. */
-  /** The text of the statement that is being answered; undefined when nothing runs, '' for what is the pool's own. */
+  /** The text of the statement that is being answered; undefined when nothing runs. */
   get runningText(): string | undefined {
     return this.#pipeline.runningText
   }

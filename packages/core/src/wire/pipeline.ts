@@ -119,9 +119,9 @@ export class Pipeline<Owner> implements AnswerDesk {
   get isSilent(): boolean {
     return this.#flight.isEmpty && this.#lostWith === undefined
   }
-  /** The text of the statement that is being answered; undefined when nothing runs, '' for what is the pool's own. */
+  /** The text of the statement that is being answered; undefined when nothing runs. */
   get runningText(): string | undefined {
-    return this.#flight.head?.answering
+    return this.#flight.head?.text
   }
   /** The operation whose answer comes in now. A guest's answers are `pg`'s. */
   get head(): Operation | undefined {

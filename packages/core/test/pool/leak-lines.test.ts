@@ -6,12 +6,12 @@ import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
 
-function watched(): { readonly pool: Pool; readonly stacks: (string | undefined)[] } {
+function watched(leakDetectionMs = 20): { readonly pool: Pool; readonly stacks: (string | undefined)[] } {
   const stacks: (string | undefined)[] = []
   const onLeak = ({ returned, acquireStack }: { returned: boolean; acquireStack: string | undefined }): void => {
     if (!returned) stacks.push(acquireStack)
   }
-  return { pool: testPool(database.url, { max: 2, leakDetectionMs: 20, onLeak }), stacks }
+  return { pool: testPool(database.url, { max: 2, leakDetectionMs, onLeak }), stacks }
 }
 
 /** Holds a connection until the leak is reported. */
@@ -87,8 +87,8 @@ test.each(Object.keys(ways))('a leak of %s names a line of the program, also for
 })
 
 test('a lock that is held as asked, and a term of an election, are no leaks', async () => {
-  const { pool, stacks } = watched()
-  await pool.withLock('long', () => sleep(100))
+  const { pool, stacks } = watched(300)
+  await pool.withLock('long', () => sleep(600))
   const lock = await pool.acquireLock('longer')
   const leading = Promise.withResolvers<void>()
   const candidacy = pool.elect('longest', async (term) => {
@@ -96,7 +96,7 @@ test('a lock that is held as asked, and a term of an election, are no leaks', as
     await new Promise((resolve) => term.signal.addEventListener('abort', resolve, { once: true }))
   })
   await leading.promise
-  await sleep(100)
+  await sleep(600)
   await candidacy.stop()
   await lock.release()
   expect(stacks).toEqual([])
