@@ -1,3 +1,5 @@
+import { replaceInParts } from '../base/replace-in-parts.js'
+
 /** What PostgreSQL takes for blanks; other spaces of Unicode are letters to it. */
 const blank = /[ \t\n\r\f\v]*/y
 const blankOrOpening = /[ \t\n\r\f\v(;]*/y
@@ -22,7 +24,7 @@ export function leadingWords(text: string): string {
 
 /** In small letters, as the server does it to names: a sign such as U+212A is a letter of its own to it, and no k. */
 export function asciiLower(text: string): string {
-  return text.replace(capitals, (found) => found.toLowerCase())
+  return replaceInParts(text, capitals, (found) => found.toLowerCase())
 }
 
 function skip(text: string, from: number, blanks: RegExp): number {

@@ -1,3 +1,5 @@
+import { asciiLower } from './leading-words.js'
+
 /**
  * - `word`: a key word or a name without quotes, in small letters.
  * - `name`: a name in quotes, as it is.
@@ -305,7 +307,7 @@ function hasBackslash(sql: string, from: number, to: number): boolean {
 
 /** As the server does it: letters of ASCII alone. `toLowerCase` would make a k of the sign for Kelvin. */
 function inSmallLetters(word: string): string {
-  return /^[\0-\x7f]*$/.test(word) ? word.toLowerCase() : word.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+  return /^[\0-\x7f]*$/.test(word) ? word.toLowerCase() : asciiLower(word)
 }
 
 function isBlank(code: number): boolean {
