@@ -4,9 +4,11 @@ import { PrismaClient } from '../generated/prisma/client.js'
 import {
   createPool,
   InvalidOptionError,
+  LifeguardAdapter,
   lifeguard,
   lifeguardAdapter,
   type Pool,
+  updateVersioned,
   withTransaction,
 } from '../src/index.js'
 import { rejection, tables } from './schema.js'
@@ -67,6 +69,29 @@ test('an option that the adapter does not have is refused', () => {
   expect(() => lifeguardAdapter(pool, { shema: 'x' } as object)).toThrow(/shema.*schema/)
 })
 
+test.each<[option: string, options: unknown]>([
+  ['schema', { schema: '' }],
+  ['schema', { schema: 1 }],
+  ['schema', { schema: 'x'.repeat(64) }],
+  ['schema', { schema: 'a\0b' }],
+  ['endPoolOnDispose', { endPoolOnDispose: 'no' }],
+  ['proveCommit', { proveCommit: 'yes' }],
+  ['proveCommit.marker', { proveCommit: { marker: 'proof' } }],
+  ['the options', null],
+  ['the options', 'shop'],
+])('an option of the adapter that is not what it may be is refused: %s', (option, options) => {
+  const made = () => lifeguardAdapter(pool, options as object)
+  expect(made).toThrow(InvalidOptionError)
+  expect(made).toThrow(new RegExp(`^${option.replace('.', '\\.')} is `))
+})
+
+test('what is no pool of this house is refused at once', () => {
+  for (const strange of [undefined, null, {}, 'postgres://localhost/shop']) {
+    expect(() => lifeguard(strange as never)).toThrow(/^pool is /)
+    expect(() => lifeguardAdapter(strange as never)).toThrow(/^pool is /)
+  }
+})
+
 test('the isolation level of the client holds for withTransaction, unless the call says another', async () => {
   const client = (isolationLevel: 'Serializable' | 'RepeatableRead' | 'ReadCommitted') =>
     new PrismaClient({ adapter: lifeguardAdapter(pool), transactionOptions: { isolationLevel } }).$extends(
@@ -91,4 +116,31 @@ test('the isolation level of the client holds for withTransaction, unless the ca
   // What somebody else began may not be enough.
   expect(await rejection(pool.withTransaction(nested))).toMatchObject({ option: 'isolation' })
   expect(pool.stats().active).toBe(0)
+})
+
+test('options that are none, or that nobody knows, are refused; those that a class gives are kept', async () => {
+  const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+  await prisma.item.create({ data: { id: 1, name: 'a' } })
+  for (const wrong of [{ nonsense: 1 }, null, [], new Map(), Object.create({ a: 1 }), { [Symbol('a')]: 1 }]) {
+    expect(() => lifeguardAdapter(pool, wrong as never)).toThrow(InvalidOptionError)
+    expect(() => new LifeguardAdapter(pool, wrong as never)).toThrow(InvalidOptionError)
+    for (const call of [
+      () => withTransaction(prisma, async () => undefined, wrong as never),
+      () => prisma.$withTransaction(async () => undefined, wrong as never),
+      () => updateVersioned(prisma.item, { id: 1, version: 1 }, { name: 'b' }, wrong as never),
+    ]) {
+      expect(await rejection(call())).toBeInstanceOf(InvalidOptionError)
+    }
+  }
+  class ForTenant {
+    get settings() {
+      return { 'app.tenant': 'a' }
+    }
+  }
+  const tenant = await withTransaction(
+    prisma,
+    (tx) => tx.$queryRaw`select current_setting('app.tenant') as tenant`,
+    new ForTenant(),
+  )
+  expect(tenant).toEqual([{ tenant: 'a' }])
 })

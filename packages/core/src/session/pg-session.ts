@@ -61,8 +61,9 @@ export class OwnSession implements PgSession {
       this.#failure ??= error
       // Programs write BEGIN before the `try` whose `finally` releases: with nothing begun, there is nothing to keep.
       if (control?.kind === 'begin' && (isFirst || !this.connection.isAlive)) {
-        this.end(false)
+        // First: the next one to have the connection may be given it in the very call that gives it back.
         this.onEnded?.()
+        this.end(false)
       }
       throw control?.kind === 'commit' && !this.connection.isAlive ? commitError(error) : error
     }

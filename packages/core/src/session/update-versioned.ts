@@ -1,8 +1,8 @@
 import type { OperationOptions } from '../base/limit.js'
-import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
 import type { Queryable } from './queryable.js'
 import { quoteIdentifier, quoteName } from './quote-name.js'
-import { versionedUpdate } from './versioned-update.js'
+import { type UpdatingPool, versionedUpdate } from './versioned-update.js'
 
 /** How a versioned update finds its version. */
 export interface UpdateVersionedOptions extends OperationOptions {
@@ -10,7 +10,12 @@ export interface UpdateVersionedOptions extends OperationOptions {
   readonly versionColumn?: string | undefined
 }
 
-const names = optionNames<UpdateVersionedOptions>({ signal: true, timeoutMs: true, versionColumn: true })
+/** The names of `UpdateVersionedOptions`. For adapters. @internal */
+export const updateVersionedNames = optionNames<UpdateVersionedOptions>({
+  signal: true,
+  timeoutMs: true,
+  versionColumn: true,
+})
 
 /**
  * Updates the row that has these key columns and still has this version, and counts the version up. Gives the row
@@ -19,16 +24,16 @@ const names = optionNames<UpdateVersionedOptions>({ signal: true, timeoutMs: tru
  * @throws VersionConflictError when no row has this key and this version: somebody else changed or deleted it
  */
 export async function updateVersioned<Row = Record<string, unknown>>(
-  on: Queryable,
+  on: Queryable & UpdatingPool,
   table: string,
   key: Readonly<Record<string, unknown>>,
   changes: Readonly<Record<string, unknown>>,
   options: UpdateVersionedOptions = {},
 ): Promise<Row> {
-  assertKnownOptions(options, names)
-  const { versionColumn = 'version', ...limits } = options
+  assertKnownOptions(options, updateVersionedNames)
+  const { versionColumn = 'version', ...limits } = fieldsOf(options)
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
-  return await versionedUpdate(update, async (checked) => {
+  const run = async (checked: object): Promise<readonly Row[]> => {
     const values: unknown[] = []
     const pairsOf = (pairs: object, sign: string): string[] =>
       Object.entries(pairs).map(([name, value]) => `${quoteIdentifier(name)} ${sign} $${values.push(value)}`)
@@ -38,5 +43,7 @@ export async function updateVersioned<Row = Record<string, unknown>>(
     const conditions = pairsOf(checked, 'OPERATOR(pg_catalog.=)').join(' and ')
     const text = `update ${quoteName(table)} set ${assignments} where ${conditions} returning *`
     return (await on.query<Row>(text, values, limits)).rows
-  })
+  }
+  // The statement takes its limits itself.
+  return await versionedUpdate(update, run, { limits: {}, pool: () => on })
 }

@@ -59,6 +59,7 @@ export class BatchExchange extends Exchange<QueryResult[]> {
       leavesOpen: all.some(({ leavesOpen }) => leavesOpen),
       endsTransaction: all.some(({ endsTransaction }) => endsTransaction),
       commitsByItself: all.some(({ commitsByItself }) => commitsByItself),
+      chains: all.some(({ chains }) => chains),
     }
   }
 

@@ -72,6 +72,7 @@ export class Pipeline<Owner> implements AnswerDesk {
   open(wire: Wire, status: TransactionStatus): void {
     this.#wire = wire
     this.#status = status
+    this.#flight.answeredAt = this.#clock.now()
   }
 
   get wire(): Wire {
@@ -105,6 +106,10 @@ export class Pipeline<Owner> implements AnswerDesk {
   /** How long the operation that is being answered has been so, in milliseconds. */
   get headRanMs(): number {
     return this.#flight.headRanMs
+  }
+  /** When the last answer was complete, that to the login included, on the connection's clock. */
+  get answeredAt(): number {
+    return this.#flight.answeredAt
   }
   /** Whether one more that shares would be sent now. */
   get takesSharing(): boolean {
