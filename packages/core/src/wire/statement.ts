@@ -127,6 +127,7 @@ export class Statement extends Operation {
     else {
       // The server may still send the rest, which nobody can get.
       if (this.#result !== undefined) this.#result.rows.length = 0
+      if (this.#results !== undefined) for (const { rows } of this.#results) rows.length = 0
       this.reject(error)
     }
   }
