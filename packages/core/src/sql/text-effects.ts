@@ -50,11 +50,25 @@ export function textEffects(text: string): TextEffects {
 }
 
 function judge(text: string): TextEffects {
+  const effects = effectsOf(statementHeads(text))
+  if (!text.includes("\\'")) return effects
+  // With standard_conforming_strings off its strings may end elsewhere. A text is not refused for that, but it is not
+  // called undone either.
+  const { endsTransaction, commitsByItself, chains } = effectsOf(statementHeads(text, true))
+  return {
+    leavesOpen: effects.leavesOpen,
+    endsTransaction: effects.endsTransaction || endsTransaction,
+    commitsByItself: effects.commitsByItself || commitsByItself,
+    chains: effects.chains || chains,
+  }
+}
+
+function effectsOf(heads: readonly string[]): TextEffects {
   let leavesOpen = false
   let endsTransaction = false
   let commitsByItself = false
   let chains = false
-  for (const head of statementHeads(text)) {
+  for (const head of heads) {
     if (begins.test(head)) leavesOpen = true
     else if (prepares.test(head)) {
       leavesOpen = false
