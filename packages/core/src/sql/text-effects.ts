@@ -1,3 +1,4 @@
+import { ByText } from './by-text.js'
 import { statementHeads } from './statement-heads.js'
 
 /** What a text may do to transactions, as far as its words show. */
@@ -27,26 +28,11 @@ const prepares = /^prepare transaction(?: |$)/
 const commits =
   /^(?:call|do|vacuum|analy[sz]e|cluster|reindex|repack)(?: |$)|^(?:create|drop|alter) (?:database|tablespace|subscription|system)(?: |$)|^(?:create (?:unique )?index|drop index|alter table) .*\bconcurrently(?: |$)/
 
-/** Texts that were looked at closely, oldest first: a caller may ask about the same one each time. */
-const known = new Map<string, TextEffects>()
-const mostKnown = 500
-const longestKnown = 4_096
+const judged = new ByText(judge)
 
 /** Judged by the words of each statement; one that is wrong in itself is judged as it begins. */
 export function textEffects(text: string): TextEffects {
-  const found = known.get(text)
-  if (found !== undefined) return found
-  if (!mayAct.test(text)) return noEffects
-  const effects = judge(text)
-  if (text.length > longestKnown) return effects
-  known.set(text, effects)
-  if (known.size > mostKnown) {
-    for (const oldest of known.keys()) {
-      known.delete(oldest)
-      break
-    }
-  }
-  return effects
+  return mayAct.test(text) ? judged.of(text) : noEffects
 }
 
 function judge(text: string): TextEffects {
