@@ -3,6 +3,7 @@ import { SqlLexer } from './tokens.js'
 const special = /(?<![a-z])(?:now|today|tomorrow|yesterday|allballs)(?![a-z])/i
 /** Parts of a string on several lines. */
 const inParts = /'[ \t\f\v]*(?:--[^\n\r]*)?[\n\r]/
+const byCodes = /u&'/i
 const escapes = /\\(?:[0-7]{1,3}|x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[\s\S])/g
 const control: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
 
@@ -12,6 +13,8 @@ const control: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r
  */
 export function mayHoldMoment(text: string): boolean {
   if (!(text.includes("'") || text.includes('$'))) return false
+  // Most texts have nothing of the kind, in a literal or anywhere else.
+  if (!(special.test(text) || text.includes('\\') || byCodes.test(text) || inParts.test(text))) return false
   const lexer = new SqlLexer(text)
   if (holdsMoment(lexer)) return true
   return lexer.hasBackslash && holdsMoment(new SqlLexer(text, true))

@@ -34,7 +34,7 @@ describe('is one statement about rows', () => {
     'select (1) insert into t',
     'with a as (select 1) select 1 merge into t',
     'select/**/1--\rINTO t',
-    "select 'unended",
+    "select 'unended ; commit",
     'select 1into t',
     "select set_config($1, 'a', false)",
     "select set_config('search_' || 'path', 'a', false)",
