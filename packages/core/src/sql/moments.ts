@@ -27,17 +27,19 @@ function holdsMoment(lexer: SqlLexer): boolean {
   return false
 }
 
-/** A string as it is written. Escapes count in each: whether they do in a plain one hangs on a setting. */
+/** A string as it is written. In a plain one escapes may count or not: that hangs on a setting. */
 function mayBeMoment(literal: string): boolean {
   const first = literal.charCodeAt(0)
   if ((first | 0x20) === 0x75) return true
-  if (special.test(literal)) return true
-  if (first === dollar) return false
-  if (inParts.test(literal)) return true
-  return literal.includes('\\') && special.test(literal.replace(escapes, plain))
+  const hasEscapes = first !== dollar && literal.includes('\\')
+  if (hasEscapes && special.test(literal.replace(escapes, plain))) return true
+  // The `e` ahead of a string is no part of it, nor are its escapes as they are written.
+  if (!(hasEscapes && (first | 0x20) === letterE) && special.test(literal)) return true
+  return first !== dollar && inParts.test(literal)
 }
 
 const dollar = 0x24
+const letterE = 0x65
 
 /** What an escape stands for. */
 function plain(written: string): string {
