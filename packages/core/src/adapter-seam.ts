@@ -52,6 +52,9 @@ export interface AdapterSeam {
    */
   assertNoControl(text: string): void
 
+  /** Notes that an error is this pool's: its helpers judge no other. The same error. @internal */
+  own<E>(error: E): E
+
   /**
    * Refuses a text that begins a transaction and leaves it open, for adapters that have run it by itself.
    *

@@ -28,7 +28,14 @@ export { classify, type ErrorClass, type Phase } from './errors/classify.js'
 export { type HostReport, NoPrimaryError, NotOnReplicaError } from './errors/cluster-errors.js'
 export type { ErrorSummary } from './errors/error-summary.js'
 export { InvalidOptionError } from './errors/invalid-option-error.js'
-export { assertFlag, assertKnownOptions, limitNames, type OptionNames, optionNames } from './errors/known-options.js'
+export {
+  assertFlag,
+  assertKnownOptions,
+  fieldsOf,
+  limitNames,
+  type OptionNames,
+  optionNames,
+} from './errors/known-options.js'
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
 export { DeadlockError, LockLostError, LockTimeoutError, LockUnsupportedError } from './errors/lock-errors.js'
 export { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from './errors/operation-errors.js'
@@ -47,6 +54,7 @@ export {
 export { ProtocolViolationError } from './errors/protocol-violation-error.js'
 export { sqlStateOf } from './errors/sqlstate.js'
 export { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from './errors/transaction-errors.js'
+export { UnreadableResultError } from './errors/unreadable-result-error.js'
 export { VersionConflictError } from './errors/version-conflict-error.js'
 export type { BreakerStats } from './host/host-breaker.js'
 export type { HostCounts, QueryCounts, RefusalCounts } from './host/host-counts.js'
@@ -62,6 +70,7 @@ export type {
   HostRole,
   LeakEvent,
   QueryEvent,
+  ReadOnlyEvent,
   ReleaseEvent,
   ShedEvent,
   TimeoutEvent,
@@ -95,7 +104,8 @@ export type { BatchTaskResults, BatchTasks } from './session/batch-together.js'
 export type { CommitProofOptions } from './session/commit-proof.js'
 export type { ControlledTransactionOptions } from './session/controlled-transaction.js'
 export type { CopyFormat } from './session/copy/copy-format.js'
-export type { CopyOptions, CopyProgress, CopyRows, CopyTarget } from './session/copy/copy-from.js'
+export type { CopyRows, CopyTarget } from './session/copy/copy-from.js'
+export type { CopyOptions, CopyProgress } from './session/copy/copy-options.js'
 export type { CopyInput } from './session/copy/copy-rows.js'
 export type { CopyOrigin, CopyToOptions } from './session/copy/copy-to.js'
 export type { FanOutResults, FanOutTasks } from './session/fan-out.js'

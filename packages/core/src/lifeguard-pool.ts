@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream'
-import type { Limit, OperationOptions } from './base/limit.js'
+import { type Limit, limitReached, type OperationOptions } from './base/limit.js'
 import { isReadOnlyText } from './cluster/read-rule.js'
 import { beginRefused } from './errors/begin-refused.js'
 import { assertKnownOptions, limitNames, optionNames } from './errors/known-options.js'
+import { ownedBy } from './errors/origin.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { flushHosts, pauseHosts, resumeHosts } from './every-host.js'
 import { terminateSession } from './host/terminate-session.js'
@@ -121,7 +122,9 @@ export class LifeguardPool extends Operations implements Pool {
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
-      const slot = host.tryTake(holder) ?? (await host.take(ambient.limitFor(options), holder))
+      const limit = ambient.limitFor(options)
+      const isOver = limitReached(limit, host.environment.clock) !== undefined
+      const slot = (isOver ? undefined : host.tryTake(holder)) ?? (await host.take(limit, holder))
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)
@@ -174,6 +177,10 @@ export class LifeguardPool extends Operations implements Pool {
 
   terminateSession(pid: number): Promise<void> {
     return terminateSession(this.#environment.host, pid)
+  }
+
+  own<E>(error: E): E {
+    return ownedBy(error, this.#environment.host.environment)
   }
 
   takeAdopted(): Transaction | undefined {

@@ -90,13 +90,17 @@ export function watchLimit(limit: Limit, clock: Clock, onReached: (reason: Limit
       watching = false
     }
   }
-  const timer =
-    deadlineAt === Number.POSITIVE_INFINITY
-      ? undefined
-      : clock.setTimer(deadlineAt - clock.now(), () => {
-          stop()
-          onReached({ kind: 'timeout', timeoutMs })
-        })
+  const onTime = (): void => {
+    // A timer of Node may fire up to a millisecond early, and who is called then asks `limitReached`.
+    const left = deadlineAt - clock.now()
+    if (left > 0) {
+      timer = clock.setTimer(Math.max(left, leastDelayMs), onTime)
+      return
+    }
+    stop()
+    onReached({ kind: 'timeout', timeoutMs })
+  }
+  let timer = deadlineAt === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(deadlineAt - clock.now(), onTime)
   const onAbort = (): void => {
     stop()
     onReached({ kind: 'aborted', reason: signal?.reason })
@@ -108,5 +112,8 @@ export function watchLimit(limit: Limit, clock: Clock, onReached: (reason: Limit
   }
   return stop
 }
+
+/** What is added to a time that is near enough must change it. */
+const leastDelayMs = 0.001
 
 const noop = (): void => undefined

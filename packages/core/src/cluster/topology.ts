@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.js'
+import { inNoContext } from '../base/no-context.js'
 import { jitter, type Random } from '../base/random.js'
 import { classify } from '../errors/classify.js'
 import { type HostReport, NoPrimaryError } from '../errors/cluster-errors.js'
@@ -109,7 +110,7 @@ export class Topology {
 
   /** Asks all hosts at once which of them takes writes; undefined when none does. One round at a time. */
   find(): Promise<Member | undefined> {
-    this.#finding ??= this.#round().finally(() => {
+    this.#finding ??= inNoContext(() => this.#round()).finally(() => {
       this.#finding = undefined
     })
     return this.#finding
@@ -224,7 +225,7 @@ export class Topology {
       // The first of the list may never have been the primary: then it is no loss.
       if (this.#isKnown || member.sighting?.standby !== true) this.#news.lost(member, error)
     }
-    if (!this.#isWatching) void this.#watch()
+    if (!this.#isWatching) void inNoContext(() => this.#watch())
   }
 
   /** Looks for the primary until there is one, in the background. */
@@ -232,7 +233,8 @@ export class Topology {
     this.#isWatching = true
     while (this.#isLost && !this.#ended) {
       await this.find()
-      if (!this.#isLost) break
+      // Whoever asks next looks again; a login that is refused is not tried over and over behind everybody's back.
+      if (!this.#isLost || this.#refusal() !== undefined) break
       // After half a minute it is no failover any more, and less often will do.
       const pause = this.#clock.now() - this.#lostAt < 30_000 ? roundMs : 5 * roundMs
       await pauseInBackground(jitter(pause, 0.2, this.#random), this.#clock)
@@ -240,12 +242,15 @@ export class Topology {
     this.#isWatching = false
   }
 
-  /** When every host refuses this user or database for good, that is what is wrong, and waiting will not cure it. */
+  /**
+   * When the primary refuses this user or database for good, and the others do so too or follow another server, that is
+   * what is wrong, and waiting will not cure it.
+   */
   #refusal(): unknown {
-    const hopeless = this.#members.every(({ lastError }) => {
-      return lastError !== undefined && classify(lastError, 'connect') === 'configuration'
-    })
-    return hopeless ? this.#members[0]?.lastError : undefined
+    const writer = this.#writer
+    if (writer === undefined || !isRefused(writer)) return undefined
+    const hopeless = this.#members.every((member) => isRefused(member) || member.sighting?.standby === true)
+    return hopeless ? writer.lastError : undefined
   }
 
   #noPrimary(): Error {
@@ -260,6 +265,11 @@ export class Topology {
     if (sighting.standby) return 'it follows another server'
     return `it was replaced: its timeline is ${timelineOf(sighting)}, and ${this.#timeline} was seen`
   }
+}
+
+/** Whether the last look at it failed over something that waiting does not cure. */
+function isRefused({ lastError }: Member): boolean {
+  return lastError !== undefined && classify(lastError, 'connect') === 'configuration'
 }
 
 function otherSystem(member: Member): string {

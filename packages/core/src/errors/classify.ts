@@ -1,7 +1,8 @@
-import { causeChain } from './cause-chain.js'
+import { isInstance } from '../base/is-instance.js'
+import { causeChain, fieldOf } from './cause-chain.js'
 import { LifeguardError, type LifeguardErrorCode } from './lifeguard-error.js'
 import { isSurvived, ownPart } from './origin.js'
-import { errorWithSqlState, sqlStateAt } from './sqlstate.js'
+import { errorWithSqlState, sqlStateAt, sqlStateOf } from './sqlstate.js'
 import { isMarkedStalePlan } from './stale-plan.js'
 
 /**
@@ -103,6 +104,7 @@ const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
   LIFEGUARD_PROTOCOL_VIOLATION: 'host',
   LIFEGUARD_TIMEOUT: 'cancelled',
   LIFEGUARD_ABORTED: 'cancelled',
+  LIFEGUARD_UNREADABLE_RESULT: 'user', // it has committed, whatever the parser of its values has thrown
   LIFEGUARD_LOCK_LOST: 'user', // whatever ended its session: the callback has run, and somebody else may have entered
 }
 
@@ -132,7 +134,7 @@ function isOursUnnoted(one: object): boolean {
   if (!LifeguardError.isInstance(one)) return false
   // Made by callers, also with another copy of this package.
   if (one.code === 'LIFEGUARD_VERSION_CONFLICT') return true
-  return one instanceof LifeguardError && (ownClasses[one.code] !== undefined || outOfReach.has(one.code))
+  return isInstance(one, LifeguardError) && (ownClasses[one.code] !== undefined || outOfReach.has(one.code))
 }
 
 function classOfServerError(error: object, state: string, phase: Phase): ErrorClass {
@@ -190,12 +192,19 @@ export function isOwnInfrastructureError(error: unknown, owner: object): boolean
  */
 export function isReadAgain(error: unknown): 'elsewhere' | 'ill' | 'no' {
   if (LifeguardError.isInstance(error) && busy.has(error.code)) return 'elsewhere'
+  // Nothing was asked yet: whatever the server said, it said to the login.
+  if (isNotSent(error)) return 'ill'
   const kind = classify(error)
   if (kind === 'conflict' || kind === 'deadlock') return 'elsewhere'
   // The replica is there: it could not do this, now.
   if (kind === 'overload' && isOfSurvivor(error)) return 'elsewhere'
   // A password that this host alone refuses is the host's fault, as seen from the others.
   return infrastructure.has(kind) || kind === 'configuration' ? 'ill' : 'no'
+}
+
+/** Whether it was lost before a statement was sent: then it could not be opened, or had died in the pool. */
+function isNotSent(error: unknown): boolean {
+  return LifeguardError.isInstance(error) && error.code === 'LIFEGUARD_CONNECTION_LOST' && error.retryable
 }
 
 /** Whether a session has answered with it, and gone on. */
@@ -270,7 +279,12 @@ function classOfLocalError(error: unknown, phase: Phase): ErrorClass {
   if (isConnectionError(error)) return 'connection'
   if (phase !== 'connect') return 'user'
   if (isEverywhere(error, 'configuration')) return 'configuration'
-  return isTlsRefusal(error) || isTlsMisconfigured(error) ? 'configuration' : 'connection'
+  return isTlsRefusal(error) || isTlsMisconfigured(error) || isLoginRefusal(error) ? 'configuration' : 'connection'
+}
+
+/** What `pg` says of a server that does not prove that it knows the password, or of a password that is none. */
+function isLoginRefusal(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('SASL: ')
 }
 
 /**
@@ -282,10 +296,22 @@ export function isAboutEncryption(error: unknown): boolean {
   return found === undefined ? isTlsRefusal(error) : found.state === '28000'
 }
 
+/** Whether a statement was refused because its session, or its transaction, is read-only. */
+export function isWriteRefused(error: unknown): boolean {
+  return sqlStateOf(error) === '25006'
+}
+
+/** Whether a server has answered that it has no place for one more session: of anybody, of this role, in this database. */
+export function isForWantOfAPlace(error: unknown): boolean {
+  // Of several endpoints, one that answers is enough.
+  if (error instanceof AggregateError) return error.errors.some(isForWantOfAPlace)
+  return sqlStateOf(error) === '53300'
+}
+
 /** Whether each of several endpoints failed to connect in this way. */
 function isEverywhere(error: unknown, kind: ErrorClass): boolean {
   return (
-    error instanceof AggregateError &&
+    isInstance(error, AggregateError) &&
     error.errors.length > 0 &&
     error.errors.every((one) => classify(one, 'connect') === kind)
   )
@@ -293,9 +319,12 @@ function isEverywhere(error: unknown, kind: ErrorClass): boolean {
 
 /** A certificate that does not verify, or no TLS on the server: the same at every attempt. */
 function isTlsRefusal(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
+  if (!isInstance(error, Error)) return false
   const { code } = error as { readonly code?: unknown }
-  if (typeof code === 'string' && /^(CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/.test(code))
+  if (
+    typeof code === 'string' &&
+    /^(CERT_|CRL_|ERR_TLS_|ERR_SSL_|ERROR_IN_|SELF_SIGNED_|DEPTH_ZERO_|PATH_LENGTH_|UNABLE_TO_)/.test(code)
+  )
     return true
   return error.message === 'The server does not support SSL connections'
 }
@@ -305,13 +334,15 @@ function isTlsRefusal(error: unknown): boolean {
  * passphrase, a version that there is not, or no TLS at the other end. https://nodejs.org/api/errors.html#openssl-errors
  */
 function isTlsMisconfigured(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
+  if (!isInstance(error, Error)) return false
   const { code, library } = error as { readonly code?: unknown; readonly library?: unknown }
   if (
     typeof code === 'string' &&
     /^(ERR_OSSL_|ERR_CRYPTO_|ERR_INVALID_ARG_|EPROTO$|HOSTNAME_MISMATCH$|INVALID_)/.test(code)
   )
     return true
+  // Neither yes nor no to TLS, and no error of a server either: see `wire/tls-answer.ts`.
+  if (error.message === 'There was an error establishing an SSL connection') return true
   // What OpenSSL says has not always a code: `error:0A00010B:SSL routines::wrong version number`.
   return typeof library === 'string' || /^(?:[0-9A-F]+:)?error:[0-9A-F]{8}:/i.test(error.message)
 }
@@ -320,10 +351,11 @@ function isConnectionError(error: unknown, seen: Set<object> = new Set()): boole
   for (const one of causeChain(error)) {
     if (seen.has(one)) return false
     seen.add(one)
-    const { code } = one as { readonly code?: unknown }
+    const code = fieldOf(one, 'code')
     if (code === 'LIFEGUARD_CONNECTION_LOST' || (typeof code === 'string' && socketCodes.has(code))) return true
     // Every address of a host was tried: https://nodejs.org/api/net.html#socketconnectoptions-connectlistener
-    if (one instanceof AggregateError && one.errors.some((each) => isConnectionError(each, seen))) return true
+    const several = isInstance(one, AggregateError) ? fieldOf(one, 'errors') : undefined
+    if (Array.isArray(several) && several.some((each) => isConnectionError(each, seen))) return true
   }
   return false
 }

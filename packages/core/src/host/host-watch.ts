@@ -1,7 +1,8 @@
 import type { Announcer } from '../base/emitter.js'
 import { inNoContext } from '../base/no-context.js'
 import type { Told } from '../base/topic.js'
-import { callUser, warnOf } from '../base/user-callback.js'
+import { callUser, warnOfListener } from '../base/user-callback.js'
+import { isWriteRefused } from '../errors/classify.js'
 import { summaryOf } from '../errors/error-summary.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedBreakerOptions } from '../policy/breaker-options.js'
@@ -45,6 +46,14 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   readonly role: HostRole
   /** Called when the breaker has opened; set by the host. */
   whenOpened: () => void = () => undefined
+  /** Called when a write was refused as the server is read-only; whether the connection is replaced. Set by the host. */
+  whenWriteRefused: ((connection: Connection) => boolean) | undefined
+  /**
+   * Called when a connection is handed out, also to one more who shares it, and when all have given it back; set by who
+   * shows the pool as a `pg.Pool`.
+   */
+  whenAcquired: ((connection: Connection) => void) | undefined
+  whenReleased: ((connection: Connection) => void) | undefined
   /** How many callers wait; set by the host. */
   waiting: () => number = () => 0
   readonly #options: HostWatchOptions
@@ -82,17 +91,20 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
 
   acquired(slot: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
+    this.whenAcquired?.(slot.resource)
     if (this.#acquire.isHeard) {
       this.#acquire.tell({ ...this.#at(slot.resource), waitMs, waiting: this.waiting() })
     }
   }
 
-  joined(_slot: Slot<Connection>, waitMs: number): void {
+  joined({ resource }: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
+    this.whenAcquired?.(resource)
   }
 
   released(slot: Slot<Connection>): void {
     this.breaker?.gaveBack(slot.resource)
+    this.whenReleased?.(slot.resource)
     if (this.#release.isHeard) {
       const heldMs = this.#environment.clock.now() - slot.busySince
       this.#release.tell({ ...this.#at(slot.resource), heldMs })
@@ -107,12 +119,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   }
 
   leaked(leak: LeakReport): void {
-    inNoContext(() =>
-      callUser(
-        () => this.#options.onLeak(leak),
-        (error) => warnOf(error, 'LifeguardListenerWarning'),
-      ),
-    )
+    inNoContext(() => callUser(() => this.#options.onLeak(leak), warnOfListener))
     const { heldMs, acquireStack } = leak
     this.#say(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#host(), heldMs, acquireStack }))
   }
@@ -150,7 +157,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     }
     const reason = turnedAway[kind]
     if (reason === undefined) return
-    this.#events.emit('turned-away', () => ({ ...this.#host(), reason, waiting: this.waiting() }))
+    this.#say('turned-away', () => ({ ...this.#host(), reason, waiting: this.waiting() }))
   }
 
   // What the connections tell
@@ -171,6 +178,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     durationMs: number | undefined,
   ): void {
     if (durationMs !== undefined) this.breaker?.answered(connection, mark, error, durationMs)
+    if (error !== undefined) this.#lookForReadOnly(connection, error)
     this.#traces.settle(statement, error)
     // A sign of life that was asked for is nobody's statement; nor does one count that had no connection left to be
     // sent on: it goes to another one.
@@ -181,6 +189,13 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     const event = this.#queryEvent(statement, connection, error, durationMs)
     this.#query.tell(event)
     if (isSlow) this.#slowQuery.tell(event)
+  }
+
+  /** A write that was refused: by the server, or only by a transaction that its caller has made read-only. */
+  #lookForReadOnly(connection: Connection, error: unknown): void {
+    const { whenWriteRefused } = this
+    if (whenWriteRefused === undefined || !isWriteRefused(error) || connection.reports.isReadWrite === true) return
+    if (whenWriteRefused(connection)) this.#say('read-only', () => ({ ...this.#at(connection), error }))
   }
 
   answeredLate(): void {

@@ -1,4 +1,6 @@
 import type { Limit } from '../base/limit.js'
+import { inNoContext } from '../base/no-context.js'
+import { RateLimit } from '../base/rate-limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
@@ -22,6 +24,8 @@ import { watchForReturn } from './return-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
+/** In which time every connection may be replaced, where the server goes on refusing writes. */
+const turnoverMs = 5_000
 /** The pause before a caller who goes on waiting for a server asks again. */
 const turnMs = 20
 
@@ -44,6 +48,7 @@ export class Host {
   readonly #hygiene: Hygiene
   /** What is known of the texts that run here. */
   readonly #texts: StatementTexts
+  readonly #onlyReads: ((text: string) => boolean) | undefined
 
   constructor(
     destination: Destination,
@@ -60,17 +65,20 @@ export class Host {
     this.#destination = destination
     this.#limits = limits
     this.#hygiene = new Hygiene(purpose.resetMode ?? defaultResetMode, environment.clock)
+    this.#onlyReads = purpose.statements?.onlyReads
     this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
     this.pool = new ResourcePool<Connection>(
       {
         where: destination.where,
-        open: (signal) => this.#open(signal),
+        // Nobody's: it serves many, and whoever asked for it may be gone by then.
+        open: (signal) => inNoContext(() => this.#open(signal)),
         close: (connection) => connection.close(),
         destroy: (connection) => {
           connection.destroy()
           return connection.gone()
         },
-        isAlive: (connection) => connection.isAlive && destination.suits(connection),
+        isAlive: (connection) => connection.isAlive,
+        suits: (connection) => !connection.refusesWrites && destination.suits(connection),
         check: (connection) => this.#check(connection),
         isHopeless: (error) => failsFast || classify(error, 'connect') === 'configuration',
         onLeak: (leak) => watch.leaked(leak),
@@ -82,6 +90,15 @@ export class Host {
     )
     this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements)
     watch.waiting = () => this.pool.waiting
+    if (destination.mayWrite) {
+      const refusals = new RateLimit(limits.max, limits.max / turnoverMs)
+      watch.whenWriteRefused = (connection) => {
+        // Where every session refuses them, dialing anew for each write that fails would be a storm.
+        if (connection.refusesWrites || !refusals.tryTake(environment.clock.now())) return false
+        connection.refusesWrites = true
+        return true
+      }
+    }
     const { breaker } = watch
     if (breaker === undefined) return
     const look = watchForReturn({
@@ -225,9 +242,13 @@ export class Host {
    * pool in which everybody waits for its answer.
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
-    const opening = this.#openOne().then(
+    const attempt = new AbortController()
+    const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
         connection.belongsTo = this.environment
+        // Who comes in beside the pool shows that the pool may: it need not wait for its next look.
+        this.watch.breaker?.hostAnswers()
+        this.pool.hurry()
         return connection
       },
       (error: unknown) => {
@@ -235,7 +256,12 @@ export class Host {
       },
     )
     try {
-      return await fn(await within(opening, limit, this.environment.clock))
+      const connection = await within(opening, limit, this.environment.clock).catch((error: unknown) => {
+        // Nobody else could use it: to go on connecting would only hold up the end of the process.
+        attempt.abort()
+        throw error
+      })
+      return await fn(connection)
     } finally {
       // Also one that opens after all; a failure to open has been told to the caller, or comes too late for it.
       opening.then(
@@ -264,6 +290,7 @@ export class Host {
       const connection = await this.#openOne(signal)
       connection.belongsTo = this.environment
       connection.remember(this.#texts)
+      if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
       this.lanes.keep(connection)
       connection.observer = this.watch
       connection.onLost((cause) => {

@@ -89,12 +89,14 @@ export class Slots<R> {
   get generation(): number {
     return this.#generation
   }
+  /** Those in use, one by one. */
+  *busy(): Generator<Slot<R>, void, undefined> {
+    for (const slot of this.#all) if (slot.state === 'busy') yield slot
+  }
   /** The one that has been in use for longest. */
   get longestHeld(): Slot<R> | undefined {
     let longest: Slot<R> | undefined
-    for (const slot of this.#all) {
-      if (slot.state === 'busy' && (longest === undefined || slot.busySince < longest.busySince)) longest = slot
-    }
+    for (const slot of this.busy()) if (longest === undefined || slot.busySince < longest.busySince) longest = slot
     return longest
   }
 
@@ -136,7 +138,8 @@ export class Slots<R> {
       slot.generation === this.#generation &&
       (maxUses === 0 || slot.uses < maxUses) &&
       (slot.expiresAt === Number.POSITIVE_INFINITY || this.#clock.now() < slot.expiresAt) &&
-      this.#factory.isAlive(slot.resource)
+      this.#factory.isAlive(slot.resource) &&
+      this.#factory.suits?.(slot.resource) !== false
     )
   }
 
@@ -256,6 +259,7 @@ export class Slots<R> {
     if (this.#observer.closing === undefined) return
     const circumstances = {
       isAlive: this.#factory.isAlive(slot.resource),
+      suits: this.#factory.suits?.(slot.resource) !== false,
       isDropped,
       isEnding: this.#events.isEnding(),
       isSurplus: this.#events.hasSurplus(),

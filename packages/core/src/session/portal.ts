@@ -48,6 +48,11 @@ const names = optionNames<StreamOptions>({ signal: true, timeoutMs: true, batchS
 /** Portals of one transaction must differ; a number for the whole process is the simplest way. */
 let portals = 0
 
+/** @throws InvalidOptionError for what is no option of a stream */
+export function assertStreamOptions(options: StreamOptions | undefined): void {
+  assertKnownOptions(options, names)
+}
+
 /** Batches of rows inside an open transaction, in which other statements may run between two of them. */
 export async function* batchesIn<Row>(
   executor: Executor,
@@ -55,15 +60,16 @@ export async function* batchesIn<Row>(
   config: StatementConfig,
   options: StreamOptions = {},
 ): AsyncGenerator<Row[], void, undefined> {
-  assertKnownOptions(options, names)
+  assertStreamOptions(options)
   const { batchSize = defaultBatchSize } = options
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
     throw new InvalidOptionError('batchSize', String(batchSize), 'a whole number, 1 or more')
   }
   const limit = bounds.limitFor(options)
   const name = `lifeguard_${++portals}`
-  let portal: PortalRequest = { name, rows: batchSize, fields: undefined, hasMore: false }
+  let portal: PortalRequest = { name, rows: batchSize, fields: undefined, hasMore: false, isOpen: false }
   let isOpen = false
+  let isFailed = false
   try {
     for (;;) {
       isOpen = false
@@ -71,12 +77,21 @@ export async function* batchesIn<Row>(
       isOpen = true
       if (rows.length > 0) yield rows as Row[]
       if (!portal.hasMore) return
-      portal = { name, rows: batchSize, fields, hasMore: false }
+      portal = { name, rows: batchSize, fields, hasMore: false, isOpen: false }
     }
   } catch (error) {
+    // Where the server said that a batch failed, the transaction has failed with it, and the portal is gone. Where a parser
+    // of values threw, both are still there.
+    isOpen ||= portal.isOpen
+    isFailed = true
     throw withCallersStack(error)
   } finally {
-    // Where a batch failed, the transaction has failed with it, and the server has closed the portal by itself.
-    if (isOpen) await executor.execute({ text: `close ${name}` }, unlimited)
+    if (isOpen) {
+      const closing = executor.execute({ text: `close ${name}` }, unlimited)
+      // The first error is the one that is reported. With the transaction the portal ends in any case.
+      await (isFailed ? closing.catch(nothing) : closing)
+    }
   }
 }
+
+const nothing = (): void => undefined

@@ -1,8 +1,8 @@
 import type { OperationOptions } from '../base/limit.js'
-import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
 import type { Queryable } from './queryable.js'
 import { quoteIdentifier, quoteName } from './quote-name.js'
-import { versionedUpdate } from './versioned-update.js'
+import { type UpdatingPool, versionedUpdate } from './versioned-update.js'
 
 /** How a versioned update finds its version. */
 export interface UpdateVersionedOptions extends OperationOptions {
@@ -24,16 +24,16 @@ export const updateVersionedNames = optionNames<UpdateVersionedOptions>({
  * @throws VersionConflictError when no row has this key and this version: somebody else changed or deleted it
  */
 export async function updateVersioned<Row = Record<string, unknown>>(
-  on: Queryable,
+  on: Queryable & UpdatingPool,
   table: string,
   key: Readonly<Record<string, unknown>>,
   changes: Readonly<Record<string, unknown>>,
   options: UpdateVersionedOptions = {},
 ): Promise<Row> {
   assertKnownOptions(options, updateVersionedNames)
-  const { versionColumn = 'version', ...limits } = options
+  const { versionColumn = 'version', ...limits } = fieldsOf(options)
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
-  return await versionedUpdate(update, async (checked) => {
+  const run = async (checked: object): Promise<readonly Row[]> => {
     const values: unknown[] = []
     const pairsOf = (pairs: object, sign: string): string[] =>
       Object.entries(pairs).map(([name, value]) => `${quoteIdentifier(name)} ${sign} $${values.push(value)}`)
@@ -43,5 +43,7 @@ export async function updateVersioned<Row = Record<string, unknown>>(
     const conditions = pairsOf(checked, 'OPERATOR(pg_catalog.=)').join(' and ')
     const text = `update ${quoteName(table)} set ${assignments} where ${conditions} returning *`
     return (await on.query<Row>(text, values, limits)).rows
-  })
+  }
+  // The statement takes its limits itself.
+  return await versionedUpdate(update, run, { limits: {}, pool: () => on })
 }

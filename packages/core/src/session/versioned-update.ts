@@ -15,12 +15,17 @@ export interface VersionedUpdate {
   readonly row: string
 }
 
+/** What an update needs of its pool. */
+export interface UpdatingPool {
+  fanOut<T>(tasks: { readonly run: () => Promise<T> }, limits: OperationOptions): Promise<{ readonly run: T }>
+  own<E>(error: E): E
+}
+
 /** The limits of statements that take none themselves, as those of an ORM; and the pool that puts them around. */
 interface Within {
   readonly limits: OperationOptions
-  readonly pool: () => {
-    fanOut<T>(tasks: { readonly run: () => Promise<T> }, limits: OperationOptions): Promise<{ readonly run: T }>
-  }
+  /** @throws InvalidOptionError when there is none */
+  readonly pool: () => UpdatingPool
 }
 
 /**
@@ -63,8 +68,21 @@ export async function versionedUpdate<Row>(
   const [row] = isLimited
     ? (await within.pool().fanOut({ run: () => run(checked) }, within.limits)).run
     : await run(checked)
-  if (row === undefined) throw new VersionConflictError(`${what} that was read`)
+  if (row === undefined) {
+    const conflict = new VersionConflictError(`${what} that was read`)
+    throw poolOf(within)?.own(conflict) ?? conflict
+  }
   return row
+}
+
+/** Undefined for a database of an ORM that no pool is known to be behind: its updates need none. */
+function poolOf(within: Within | undefined): UpdatingPool | undefined {
+  try {
+    return within?.pool()
+  } catch (error) {
+    if (error instanceof InvalidOptionError) return undefined
+    throw error
+  }
 }
 
 /** Functions that make an object a value: JSON has none, and the conditions of query builders have others. */

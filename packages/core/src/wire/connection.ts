@@ -2,11 +2,12 @@ import pg from 'pg'
 import type { Clock } from '../base/clock.js'
 import type { Limit, LimitReason } from '../base/limit.js'
 import { inNoContext } from '../base/no-context.js'
+import { ConnectionLostError } from '../errors/pool-errors.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { addressOf } from './cancel.js'
 import { endpointText } from './endpoint.js'
 import type { Exchange } from './exchange.js'
-import { ForeignStatement, type Submittable } from './foreign-statement.js'
+import type { ForeignStatement } from './foreign-statement.js'
 import { aborted, closed, leave, sayGoodbye } from './goodbye.js'
 import { LoginOrder } from './login-order.js'
 import type { Operation } from './operation.js'
@@ -21,6 +22,7 @@ import { StatementCache } from './statement-cache.js'
 import type { StatementObserver } from './statement-observer.js'
 import { StatementTexts } from './statement-texts.js'
 import { type TransactionStatus, takeOver } from './take-over.js'
+import { watchTlsAnswer } from './tls-answer.js'
 import { ValueStyles } from './value-styles.js'
 
 export type { TransactionStatus }
@@ -37,6 +39,8 @@ export class Connection {
   readonly #internals: ClientInternals
   readonly #clock: Clock
   readonly #pipeline: Pipeline<Connection>
+  /** Its server has refused a write as it is read-only: it is not used again, where another may be had. */
+  refusesWrites = false
   #closing = false
   #isTorn = false
   /** Settings that the server reported while the session was opened. */
@@ -84,6 +88,8 @@ export class Connection {
     client.on('error', (error: Error) => connection.#lose(error))
     client.on('end', () => connection.#lose(new Error('the server closed the connection')))
     connection.#listen(new LoginOrder(connection.#internals, isBindingRequired))
+    const { ssl, sslNegotiation, connection: protocol } = connection.#internals
+    const isServerError = ssl === false || sslNegotiation === 'direct' ? undefined : watchTlsAnswer(protocol.stream)
     const connecting = client.connect()
     // Behind `pg`'s own listener, which connect() has attached: a statement started here finds its client ready.
     connection.#internals.connection.once('readyForQuery', ({ status }: { readonly status: TransactionStatus }) => {
@@ -93,8 +99,8 @@ export class Connection {
       await (signal === undefined ? connecting : Promise.race([connecting, aborted(signal)]))
       return connection
     } catch (error) {
-      connection.#internals.connection.stream.destroy()
-      throw error
+      protocol.stream.destroy()
+      throw isServerError?.() === true ? new ConnectionLostError(false, { cause: error }) : error
     }
   }
 
@@ -112,6 +118,10 @@ export class Connection {
   /** Set by whoever opened it: whose errors are those that it makes; see `errors/origin.ts`. */
   set belongsTo(owner: object) {
     this.#pipeline.belongsTo = owner
+  }
+  /** Set by whoever opened it: whether a text only reads; without it none is known to. */
+  set onlyReads(onlyReads: (text: string) => boolean) {
+    this.#pipeline.onlyReads = onlyReads
   }
   /** Process id of the backend. */
   get pid(): number {
@@ -155,6 +165,9 @@ export class Connection {
     return this.#pipeline.bytesInFlight
   }
   /** How long the operation that is being answered has been so, in milliseconds. */
+  get answeredAt(): number {
+    return this.#pipeline.answeredAt
+  }
   get headRanMs(): number {
     return this.#pipeline.headRanMs
   }
@@ -183,14 +196,18 @@ export class Connection {
   }
 
   /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
-  async submit(submittable: Submittable, limit: Limit): Promise<void> {
-    const foreign = new ForeignStatement(submittable)
+  async submit(foreign: ForeignStatement, limit: Limit): Promise<void> {
     try {
       await this.run(foreign, limit)
     } catch (error) {
       foreign.failed(error, this.lostWith !== undefined)
       throw error
     }
+  }
+
+  /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
+  leave(guest: ForeignStatement, error: Error): void {
+    this.#pipeline.leave(guest, error)
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
@@ -290,11 +307,14 @@ export class Connection {
     takeOver(protocol, pipeline)
   }
 
+  /** In no context: whoever tears it down, or was the last to write to it, is not the one whose statement or lock it was. */
   #lose(cause: Error): void {
     if (this.lostWith !== undefined) return
-    this.#pipeline.lose(cause)
-    if (this.#closing && !this.#isTorn) return
-    for (const listener of [...this.#onLost]) listener(this.lostWith ?? cause)
+    inNoContext(() => {
+      this.#pipeline.lose(cause)
+      if (this.#closing && !this.#isTorn) return
+      for (const listener of [...this.#onLost]) listener(this.lostWith ?? cause)
+    })
   }
 }
 

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 
 /** The server allocates no more for one message. https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/utils/memutils.h */
@@ -207,7 +208,7 @@ export class MessageReader {
       case 12:
         return { name: 'authenticationSASLFinal', length, data: this.#text(this.#stop - this.#at) } as ServerMessage
       default:
-        throw new ProtocolViolationError(`a request for a kind of login that is not known here (${kind})`)
+        throw otherLogin(kind)
     }
   }
 
@@ -295,4 +296,16 @@ export class MessageReader {
     this.#at = zero + 1
     return this.#buffer.toString('utf8', at, zero)
   }
+}
+
+/** Kinds of login that servers have and `pg` does not. https://www.postgresql.org/docs/18/protocol-message-formats.html */
+const otherLogins: Readonly<Record<number, string>> = { 2: 'Kerberos', 6: 'SCM', 7: 'GSSAPI', 8: 'GSSAPI', 9: 'SSPI' }
+
+function otherLogin(kind: number): Error {
+  const name = otherLogins[kind]
+  if (name === undefined) {
+    return new ProtocolViolationError(`a request for a kind of login that is not known here (${kind})`)
+  }
+  const allowed = 'a line of pg_hba.conf with scram-sha-256, md5, password, cert, peer, ldap or trust for this login'
+  return new InvalidOptionError('the login', `one by ${name}, which the server asks for`, allowed)
 }

@@ -9,7 +9,7 @@ import {
   unlimited,
   watchLimit,
 } from '../../src/base/limit.js'
-import { FakeClock } from '../support/fake-clock.js'
+import { EarlyClock, FakeClock } from '../support/fake-clock.js'
 import { seeded } from '../support/seeded.js'
 
 describe('limitOf', () => {
@@ -129,6 +129,23 @@ describe('watchLimit', () => {
     controller.abort()
     await clock.advance(1_000)
     expect(seen).toEqual([{ kind: 'timeout', timeoutMs: 100 }])
+  })
+
+  test('calls nobody before the deadline, also when a timer fires early', async () => {
+    const clock = new EarlyClock()
+    const limit = limitOf({ timeoutMs: 100 }, clock)
+    const reached: unknown[] = []
+    watchLimit(limit, clock, () => reached.push(limitReached(limit, clock)))
+    await clock.advance(99.9)
+    expect([reached, clock.timers]).toEqual([[], 1])
+    await clock.advance(1)
+    expect([reached, clock.timers]).toEqual([[{ kind: 'timeout', timeoutMs: 100 }], 0])
+    watchLimit(limitOf({ timeoutMs: 100 }, clock), clock, () => reached.push('stopped'))()
+    const stop = watchLimit(limitOf({ timeoutMs: 100 }, clock), clock, () => reached.push('stopped'))
+    await clock.advance(99.9)
+    stop()
+    expect(clock.timers).toBe(0)
+    expect(reached).toHaveLength(1)
   })
 
   test('calls once at the abort, and leaves no timer behind', async () => {

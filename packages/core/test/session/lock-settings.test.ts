@@ -1,7 +1,9 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
-import { describe, expect, test } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type LockHandle, LockTimeoutError, type Pool } from '../../src/index.js'
 import { watchLocks } from '../support/lock-watch.js'
+import { onServer } from '../support/test-cluster.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
@@ -17,6 +19,34 @@ const short = {
 }
 /** Longer than all of them, as the server counts. */
 const past = async (): Promise<void> => void (await watcher.pool.query('select pg_sleep(0.6)'))
+
+const role = `waits_${process.pid}`
+const asRole = (): string => Object.assign(new URL(database.url), { username: role, password: 'x' }).href
+const set = Object.entries(short).map(([name, value]) => `${name} = '${value}'`)
+
+/** Where the settings come from. */
+const sources: readonly (readonly [string, () => Pool])[] = [
+  ['with settings of the pool', () => testPool(database.url, { settings: short })],
+  [
+    'with options in the URL',
+    () => {
+      const switches = Object.entries(short).map(([name, value]) => `-c ${name}=${value}`)
+      return testPool(`${database.url}?options=${encodeURIComponent(switches.join(' '))}`)
+    },
+  ],
+  ['with settings of role and database', () => testPool(asRole())],
+]
+
+beforeAll(async () => {
+  const name = pg.escapeIdentifier(new URL(database.url).pathname.slice(1))
+  await onServer(database.url, `create role ${role} login password 'x'`)
+  // Half of them each.
+  for (const one of set.slice(0, 2)) await onServer(database.url, `alter role ${role} set ${one}`)
+  for (const one of set.slice(2)) await onServer(database.url, `alter role ${role} in database ${name} set ${one}`)
+})
+afterAll(async () => {
+  await onServer(database.url, `drop role ${role}`)
+})
 
 type Waiting = (pool: Pool, fn: (lock: LockHandle) => Promise<string>) => Promise<string>
 
@@ -66,14 +96,45 @@ const ways: readonly [string, Waiting][] = [
 ]
 
 describe('a wait is cut short by its own bounds alone', () => {
-  test.each(ways)('%s', async (_, waiting) => {
-    const lock = await testPool(database.url).acquireLock('k')
-    const pool = testPool(database.url, { settings: short })
-    const entered = waiting(pool, async () => 'entered')
-    entered.catch(() => undefined)
-    await past()
-    await lock.release()
-    expect(await entered).toBe('entered')
+  describe.each(sources)('%s', (_source, poolOf) => {
+    test.each(ways)('%s', async (_, waiting) => {
+      const lock = await testPool(database.url).acquireLock('k')
+      const pool = poolOf()
+      const entered = waiting(pool, async () => 'entered')
+      entered.catch(() => undefined)
+      await past()
+      await lock.release()
+      expect(await entered).toBe('entered')
+    })
+
+    test('nested in other locks and in a transaction, of which each waits', async () => {
+      const locks = await Promise.all(['k', 'l'].map((key) => testPool(database.url).acquireLock(key)))
+      const pool = poolOf()
+      const entered = pool.withLock('k', () =>
+        pool.withTransaction(() => pool.withLock('l', async () => 'entered', { scope: 'transaction' })),
+      )
+      entered.catch(() => undefined)
+      for (const lock of locks) {
+        await past()
+        await lock.release()
+      }
+      expect(await entered).toBe('entered')
+    })
+
+    test('waitMs and timeoutMs do cut each of them short', async () => {
+      await using _lock = await testPool(database.url).acquireLock('k')
+      const pool = poolOf()
+      for (const scope of ['session', 'transaction'] as const) {
+        const late = await rejection(pool.withLock(['k', 'z'], async () => undefined, { scope, waitMs: 250 }))
+        expect(late).toBeInstanceOf(LockTimeoutError)
+        const over = await rejection(pool.withLock('k', async () => undefined, { scope, timeoutMs: 250 }))
+        expect(over).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
+      }
+      expect(await rejection(pool.withMigrationLock(async () => undefined, { name: 'k', waitMs: 250 }))).toBeInstanceOf(
+        LockTimeoutError,
+      )
+      expect(await pool.tryWithLock('k', async () => undefined)).toEqual({ acquired: false })
+    })
   })
 
   test('a place of a semaphore', async () => {
@@ -93,8 +154,28 @@ describe('a wait is cut short by its own bounds alone', () => {
     await held
   })
 
+  test('a place of a semaphore with several, of which all are taken', async () => {
+    const others = [testPool(database.url), testPool(database.url)]
+    const release = Promise.withResolvers<void>()
+    let inside = 0
+    const held = others.map((other) =>
+      other.withSemaphore('m', 2, async () => {
+        inside += 1
+        await release.promise
+      }),
+    )
+    await eventually('both are in', () => inside === 2)
+    const entered = testPool(database.url, { settings: short }).withSemaphore('m', 2, async () => 'entered')
+    entered.catch(() => undefined)
+    await past()
+    await past()
+    release.resolve()
+    expect(await entered).toBe('entered')
+    await Promise.all(held)
+  })
+
   test('whatever the role and the database say', async () => {
-    const role = `waits_${process.pid}`
+    const role = `waits_too_${process.pid}`
     const name = new URL(database.url).pathname.slice(1)
     const url = new URL(database.url)
     url.username = role

@@ -175,6 +175,19 @@ describe('of what the own server says', () => {
     expect(seen).toEqual({ runs: 1, error: thrown })
   })
 
+  test("a VersionConflictError of another pool's update is the caller's", async () => {
+    const other = testPool(database.url)
+    await other.query('create table if not exists versioned (id int, version int)')
+    const conflict = (): Promise<unknown> => other.updateVersioned('versioned', { id: 1, version: 1 }, { id: 2 })
+    const seen = await runs((fn) => pool.withOptimisticRetry(fn, { attempts: 3 }), conflict)
+    expect(seen).toMatchObject({ runs: 1, error: { code: 'LIFEGUARD_VERSION_CONFLICT' } })
+    expect((await runs((fn) => other.withOptimisticRetry(fn, { attempts: 3 }), conflict)).runs).toBe(3)
+    const wrapped = (): Promise<unknown> =>
+      conflict().catch((cause: unknown) => Promise.reject(new Error('wrapped', { cause })))
+    expect((await runs((fn) => pool.withOptimisticRetry(fn, { attempts: 3 }), wrapped)).runs).toBe(1)
+    expect((await runs((fn) => other.withOptimisticRetry(fn, { attempts: 3 }), wrapped)).runs).toBe(3)
+  })
+
   test('a VersionConflictError is for withOptimisticRetry, whoever throws it', async () => {
     const seen = await runs(
       (fn) => pool.withOptimisticRetry(fn, { attempts: 3 }),

@@ -25,7 +25,7 @@ export class Authority implements Issued {
   }
 
   /** A certificate for a server at this host name or address, or for a user of this name. */
-  issue(name: string, isAddress = false): Issued {
+  issue(name: string, isAddress = false, isExpired = false): Issued {
     const keys = forge.pki.rsa.generateKeyPair({ bits: 2_048 })
     const altNames = [isAddress ? { type: 7, ip: name } : { type: 2, value: name }]
     const certificate = this.#sign(
@@ -35,16 +35,22 @@ export class Authority implements Issued {
         { name: 'basicConstraints', cA: false },
         { name: 'subjectAltName', altNames },
       ],
+      Date.now() + (isExpired ? -1 : 1) * 86_400_000,
     )
     return { certificate, key: forge.pki.privateKeyToPem(keys.privateKey) }
   }
 
-  #sign(publicKey: forge.pki.PublicKey, subject: forge.pki.CertificateField[], extensions: object[]): string {
+  #sign(
+    publicKey: forge.pki.PublicKey,
+    subject: forge.pki.CertificateField[],
+    extensions: object[],
+    until = Date.now() + 86_400_000,
+  ): string {
     const certificate = forge.pki.createCertificate()
     certificate.publicKey = publicKey
     certificate.serialNumber = `01${forge.util.bytesToHex(forge.random.getBytesSync(8))}`
-    certificate.validity.notBefore = new Date(Date.now() - 86_400_000)
-    certificate.validity.notAfter = new Date(Date.now() + 86_400_000)
+    certificate.validity.notBefore = new Date(Date.now() - 2 * 86_400_000)
+    certificate.validity.notAfter = new Date(until)
     certificate.setSubject(subject)
     certificate.setIssuer(this.#subject)
     certificate.setExtensions(extensions)

@@ -80,3 +80,10 @@ export class TickingClock extends FakeClock {
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
+
+/** Fires up to a millisecond early, as timers of Node do beside a clock of more precision. */
+export class EarlyClock extends FakeClock {
+  override setTimer(ms: number, run: () => void, background = false): Timer {
+    return super.setTimer(ms > 1 ? Math.trunc(ms) - 0.7 : ms, run, background)
+  }
+}

@@ -10,7 +10,8 @@ import { type Bounds, type Executor, withCallersStack } from '../queryable.js'
 import { quoteIdentifier, quoteName } from '../quote-name.js'
 import { Sql } from '../sql/sql-statement.js'
 import { type CopyFormat, formatClause, formatNames } from './copy-format.js'
-import type { CopyOptions } from './copy-from.js'
+import type { CopyOptions } from './copy-options.js'
+import { progressReport } from './report-progress.js'
 import { withLiterals } from './with-literals.js'
 
 /** What is copied out: the rows of a query, or of a table. */
@@ -41,6 +42,9 @@ function commandFor(origin: CopyOrigin, options: CopyToOptions): { command: stri
     return { command: `copy ${quoteName(origin.table)}${list}${end}` }
   }
   const { text, values = [] } = origin
+  if (typeof text !== 'string') {
+    throw new InvalidOptionError('what to copy', 'without a text', "sql`select ...`, or { table: 'name' }")
+  }
   if (values.length === 0) return { command: `copy (${text}\n)${end}` }
   if (!(origin instanceof Sql)) {
     throw new InvalidOptionError('the query', 'a text with values', 'sql`select ...`: COPY itself takes no parameters')
@@ -57,6 +61,7 @@ class CopyStream extends Readable {
   readonly #options: CopyToOptions
   readonly #gone = new AbortController()
   #exchange: CopyOut | undefined
+  readonly #report: (bytes: number, rows: number) => void
   #running: Promise<void> | undefined
 
   constructor(
@@ -72,6 +77,7 @@ class CopyStream extends Readable {
     this.#command = command
     this.#checked = checked
     this.#options = options
+    this.#report = progressReport(options)
   }
 
   override _read(): void {
@@ -86,11 +92,10 @@ class CopyStream extends Readable {
   }
 
   async #run(): Promise<void> {
-    const { onProgress, header } = this.#options
-    const lines = header === true ? 1 : 0
+    const lines = this.#options.header === true ? 1 : 0
     const sink = {
       push: (chunk: Buffer) => this.push(chunk),
-      progress: (bytes: number, messages: number) => onProgress?.({ bytes, rows: Math.max(0, messages - lines) }),
+      progress: (bytes: number, messages: number) => this.#report(bytes, Math.max(0, messages - lines)),
     }
     const config: ExchangeConfig = {
       text: '',

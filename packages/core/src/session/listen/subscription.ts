@@ -1,7 +1,8 @@
 import type { OperationOptions } from '../../base/limit.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { optionNames } from '../../errors/known-options.js'
-import { longestName } from '../../wire/runtime-settings.js'
+import type { PoolClosedError } from '../../errors/pool-errors.js'
+import { assertName } from '../../wire/runtime-settings.js'
 
 /** Where a notification comes from. */
 export interface NotificationOrigin {
@@ -28,6 +29,11 @@ export interface ListenOptions extends OperationOptions {
    * notifications for nobody. The place to look at the tables again.
    */
   readonly onGap?: ((gap: ListenGap) => unknown) | undefined
+  /**
+   * Called once when the pool is ended and the subscription with it; not for `unlisten` or `signal`. It does not come back,
+   * also when `cancelEnd` undoes the end: listen again.
+   */
+  readonly onEnd?: ((error: PoolClosedError) => unknown) | undefined
   /** Ends the subscription. @default undefined (until `unlisten`, or the end of the pool) */
   readonly signal?: AbortSignal | undefined
   /** How long to wait until it is listening, in milliseconds. @default the `acquireTimeoutMs` of the pool */
@@ -35,7 +41,7 @@ export interface ListenOptions extends OperationOptions {
 }
 
 /** The names of `ListenOptions`. */
-export const listenNames = optionNames<ListenOptions>({ signal: true, timeoutMs: true, onGap: true })
+export const listenNames = optionNames<ListenOptions>({ signal: true, timeoutMs: true, onGap: true, onEnd: true })
 
 /** A handler that is there until it is taken off, at the end of its `await using` block at the latest. */
 export interface Subscription extends AsyncDisposable {
@@ -48,12 +54,6 @@ export interface Subscription extends AsyncDisposable {
 export function channelsOf(given: string | readonly string[]): string[] {
   const channels = [...new Set(Array.isArray(given) ? (given as readonly string[]) : [given as string])]
   if (channels.length === 0) throw new InvalidOptionError('the channels', 'none', 'one name or more')
-  for (const channel of channels) {
-    const isName = typeof channel === 'string' && channel !== '' && !channel.includes('\0')
-    if (!isName || Buffer.byteLength(channel) > longestName) {
-      const shown = JSON.stringify(channel)
-      throw new InvalidOptionError('the channel', shown, `a name of 1 to ${longestName} bytes, without a zero byte`)
-    }
-  }
+  for (const channel of channels) assertName('the channel', channel)
   return channels
 }

@@ -5,6 +5,7 @@ import { DeadlockError, LockTimeoutError, LockUnsupportedError } from '../../err
 import { OperationTimeoutError } from '../../errors/operation-errors.js'
 import type { Host } from '../../host/host.js'
 import type { Holder } from '../../pool/waiter.js'
+import type { Connection } from '../../wire/connection.js'
 import { DeadlockWatch } from './deadlock-watch.js'
 import type { FencingToken, LockMode } from './held-lock.js'
 import type { Hold } from './hold.js'
@@ -16,7 +17,7 @@ import { LockQueue } from './lock-queue.js'
 import { testSessionLocks } from './lock-self-test.js'
 import type { LockSession } from './lock-session.js'
 import type { LockSessions } from './lock-sessions.js'
-import { lockSession, tryLockSession, unlockAll, unlockSession } from './lock-sql.js'
+import { lockSession, type SessionAnswer, tryLockSession, unlockAll, unlockSession } from './lock-sql.js'
 
 /** What is asked for. */
 export interface LockRequest {
@@ -48,6 +49,16 @@ export interface LockGrant {
 
 /** What the server gave. */
 type OnServer = Pick<LockGrant, 'session' | 'token' | 'hold' | 'wakes'>
+
+/** How one waits on a session. */
+interface Waiting {
+  /** Aborted with a DeadlockError. */
+  readonly circle: AbortController
+  /** Ends the watch for circles. */
+  readonly stop: () => void
+  readonly ask: (connection: Connection, bounds: Limit) => Promise<SessionAnswer>
+  readonly wakes: boolean
+}
 
 /** How many sessions may be lost under one request before it fails: a session that ends takes no lock with it. */
 const mostSessions = 3
@@ -130,11 +141,10 @@ export class LockGrants {
     const entered = this.#queue.tryEnter(key.id, mode)
     if (entered !== undefined) return entered
     if (waitMs === 0) throw new LockTimeoutError(labelOf(keys), 0)
-    const deadlock = (): DeadlockError => new DeadlockError(labelOf(keys), { cause: undefined })
     const held = new Set([...holds, ...keys.filter(({ id }) => id < key.id).map(({ id }) => id)])
     const circle = new AbortController()
-    const stop = this.deadlocks.inside(key.id, held, () => circle.abort(deadlock()))
-    if (stop === undefined) throw deadlock()
+    const stop = this.deadlocks.inside(key.id, held, () => circle.abort(deadlockOf(keys)))
+    if (stop === undefined) throw deadlockOf(keys)
     try {
       return await this.#queue.enter(key.id, mode, tighter({ ...unlimited, signal: circle.signal }, limit), clock)
     } catch (error) {
@@ -211,54 +221,44 @@ export class LockGrants {
   }
 
   async #waitOn(session: LockSession, request: LockRequest, left: () => number): Promise<OnServer> {
-    const { keys, mode, holds, holder, limit } = request
+    const { keys, mode, holds } = request
     const circle = new AbortController()
-    const bounds = tighter({ ...unlimited, signal: circle.signal }, limit)
     const ids = keys.map(({ id }) => id)
-    const watched = this.deadlocks.onServer(ids, holds, () => {
-      circle.abort(new DeadlockError(labelOf(keys), { cause: undefined }))
-    })
-    holder.held += 1
-    try {
-      return await session.wait(async (connection) => {
-        try {
-          const { token, idleBefore } = await lockSession(connection, keys, mode, left(), watched.note, bounds)
-          session.staysIdle(idleBefore)
-          return { session, token, hold: session.hold(keys, mode), wakes: false }
-        } catch (error) {
-          // Some of several may have been granted, or one at the last moment. This runs behind a cancel that is under
-          // way, and the release of the connection waits for it; the caller does not.
-          if (connection.isAlive) unlockAll(connection).catch(() => connection.destroy())
-          throw circle.signal.aborted ? circle.signal.reason : error
-        }
-      }, bounds)
-    } finally {
-      holder.held -= 1
-      watched.stop()
-    }
+    const watched = this.deadlocks.onServer(ids, holds, () => circle.abort(deadlockOf(keys)))
+    const ask = (connection: Connection, bounds: Limit): Promise<SessionAnswer> =>
+      lockSession(connection, keys, mode, left(), watched.note, bounds)
+    return await this.#wait(session, request, { circle, stop: () => watched.stop(), ask, wakes: false })
   }
 
   /** Like `#waitOn`, but outside of the server's queue, in which one holds a snapshot. */
   async #waitIdle(session: LockSession, request: LockRequest, left: () => number): Promise<OnServer> {
-    const { keys, mode, holds, holder, limit } = request
+    const { keys, mode, holds } = request
     const [key] = keys
     if (key === undefined || keys.length > 1) throw new Error('bug: one key at a time is waited for idle')
-    const deadlock = (): DeadlockError => new DeadlockError(labelOf(keys), { cause: undefined })
     const circle = new AbortController()
     // The server does not know that somebody waits.
-    const stop = this.deadlocks.inside(key.id, holds, () => circle.abort(deadlock()))
-    if (stop === undefined) throw deadlock()
+    const stop = this.deadlocks.inside(key.id, holds, () => circle.abort(deadlockOf(keys)))
+    if (stop === undefined) throw deadlockOf(keys)
+    const ask = (connection: Connection, bounds: Limit): Promise<SessionAnswer> =>
+      waitIdle(connection, key, mode, left, bounds, this.#host.environment)
+    return await this.#wait(session, request, { circle, stop, ask, wakes: true })
+  }
+
+  /** A wait on a session of its own, which a circle of waits breaks off; then, and in vain, nothing is left there. */
+  async #wait(session: LockSession, request: LockRequest, { circle, stop, ask, wakes }: Waiting): Promise<OnServer> {
+    const { keys, mode, holder, limit, waitMs } = request
     const bounds = tighter({ ...unlimited, signal: circle.signal }, limit)
     holder.held += 1
     try {
       return await session.wait(async (connection) => {
         try {
-          const { token, idleBefore } = await waitIdle(connection, key, mode, left, bounds, this.#host.environment)
+          const { token, idleBefore } = await ask(connection, bounds)
           session.staysIdle(idleBefore)
-          if (token === undefined) throw new LockTimeoutError(labelOf(keys), request.waitMs)
-          return { session, token, hold: session.hold(keys, mode), wakes: true }
+          if (token === undefined) throw new LockTimeoutError(labelOf(keys), waitMs)
+          return { session, token, hold: session.hold(keys, mode), wakes }
         } catch (error) {
-          // It may have been granted at the last moment.
+          // Some of several may have been granted, or one at the last moment. This runs behind a cancel that is under
+          // way, and the release of the connection waits for it; the caller does not.
           if (connection.isAlive) unlockAll(connection).catch(() => connection.destroy())
           throw circle.signal.aborted ? circle.signal.reason : error
         }
@@ -280,6 +280,10 @@ export class LockGrants {
     if (kind === 'deadlock') return new DeadlockError(label, { cause: error })
     return error
   }
+}
+
+function deadlockOf(keys: readonly ServerKey[]): DeadlockError {
+  return new DeadlockError(labelOf(keys), { cause: undefined })
 }
 
 /** Gives locks back on the server. A session that did not hold them any more is torn down, and all its locks are lost. */

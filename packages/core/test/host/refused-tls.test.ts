@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest'
+import type { Pool, PoolOptions } from '../../src/index.js'
+import { Authority } from '../support/certificates.js'
+import { RogueServer, says, type TlsAnswer } from '../support/rogue-login.js'
+import { rejection, testPool } from '../support/test-pool.js'
+
+const authority = new Authority('an authority')
+const here = authority.issue('127.0.0.1', true)
+const elsewhere = authority.issue('db.example')
+const expired = authority.issue('127.0.0.1', true, true)
+const { certificate: ca } = authority
+
+const ways: readonly (readonly [string, (pool: Pool) => Promise<unknown>])[] = [
+  ['query', (pool) => pool.query('select 1')],
+  ['withTransaction', (pool) => pool.withTransaction((tx) => tx.query('select 1'))],
+  ['listen', (pool) => pool.listen('news', () => undefined)],
+  ['withLock', (pool) => pool.withLock('k', async () => undefined)],
+  ['withMigrationLock', (pool) => pool.withMigrationLock(async () => undefined)],
+  [
+    'elect',
+    async (pool) => {
+      const told = Promise.withResolvers<never>()
+      await using _ = pool.elect('k', async () => undefined, { onError: told.reject })
+      await told.promise
+    },
+  ],
+  [
+    'health',
+    async (pool) => {
+      const { hosts } = await pool.health({ timeoutMs: 60_000 })
+      throw hosts[0]?.error
+    },
+  ],
+]
+
+const garbage = Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')
+const cases: readonly (readonly [string, typeof here, TlsAnswer, PoolOptions['ssl'], object])[] = [
+  ['signed by itself', authority, 'tls', true, { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' }],
+  ['of an unknown authority', here, 'tls', true, { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }],
+  ['of another host', elsewhere, 'tls', { ca }, { code: 'ERR_TLS_CERT_ALTNAME_INVALID' }],
+  ['expired', expired, 'tls', { ca }, { code: 'CERT_HAS_EXPIRED' }],
+  ['that nobody sends, as there is no TLS', here, Buffer.from('N'), 'require', { message: /does not support SSL/ }],
+  ['that nobody sends, as it is no PostgreSQL', here, garbage, 'require', { message: /establishing an SSL/ }],
+  [
+    'that nobody sends, as it is no TLS',
+    here,
+    Buffer.from('S'),
+    { ca, cert: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' },
+    { code: /^ERR_OSSL_/ },
+  ],
+  ['and a key that is none', here, 'tls', { ca, key: 'rubbish', cert: 'rubbish' }, { code: /^ERR_OSSL_/ }],
+  [
+    'and an authority that is none',
+    here,
+    'tls',
+    { ca: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' },
+    { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' },
+  ],
+]
+
+describe.each(cases)('a certificate %s', (_what, issued, answer, ssl, expected) => {
+  test.each(ways)('is told to %s at once', async (_, ask) => {
+    await using server = await RogueServer.start(issued, async (login) => login.say(says.ok), { answer })
+    const pool = testPool(server.url, { max: 2, acquireTimeoutMs: 60_000, ssl })
+    const error = (await rejection(ask(pool))) as Error & { readonly code?: string }
+    for (const [field, value] of Object.entries(expected)) {
+      const said = String(error[field as 'code'])
+      if (value instanceof RegExp) expect(said).toMatch(value)
+      else expect(said).toBe(value)
+    }
+    expect(pool.stats().connectFailed).toBeLessThanOrEqual(1)
+    expect(pool.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
+  })
+})
+
+test('an error that the server sends before it answers for TLS is waited out', async () => {
+  const busy = Buffer.from('Ecould not fork new process for connection: no memory\n\0')
+  await using server = await RogueServer.start(here, async () => undefined, { answer: busy })
+  const pool = testPool(server.url, { max: 1, acquireTimeoutMs: 400, ssl: { ca } })
+  const error = await rejection(pool.query('select 1'))
+  expect(error).toMatchObject({ code: 'LIFEGUARD_SERVER_UNAVAILABLE', cause: { code: 'LIFEGUARD_CONNECTION_LOST' } })
+  expect(pool.stats().connectFailed).toBeGreaterThan(1)
+})
