@@ -75,7 +75,8 @@ export const foreignParameters: Readonly<Record<string, string>> = {
   connection_limit: 'pool_max',
   pool_timeout: 'pool_acquire_timeout',
   max_connections: 'pool_max',
-  schema: 'options=-csearch_path%3Dname, or the option settings: { search_path }',
+  schema:
+    "options=-csearch_path%3Dname, or the option settings: { search_path: 'name' }; with Prisma both that, for raw queries, and lifeguardAdapter(pool, { schema: 'name' }), for models",
   search_path: 'options=-csearch_path%3Dname, or the option settings: { search_path }',
   statement_timeout: 'pool_statement_timeout',
   idle_in_transaction_session_timeout: 'pool_idle_in_transaction_timeout',

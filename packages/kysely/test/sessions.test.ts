@@ -262,6 +262,49 @@ describe("a transaction of Kysely's own", () => {
     expect(await ids(db)).toEqual([1, 2])
   })
 
+  test('that is over refuses the streams that were made of it, and one of the Kysely belongs to whoever reads', async () => {
+    const { db, pool } = open()
+    await db
+      .insertInto('entry')
+      .values([one(1), one(2)])
+      .execute()
+    const read = async (stream: AsyncIterable<{ id: number }>): Promise<number[]> => {
+      const found: number[] = []
+      for await (const { id } of stream) found.push(id)
+      return found
+    }
+    const streamOf = (on: Kysely<Database>) => on.selectFrom('entry').select('id').orderBy('id').stream(1)
+    const inTransactions = [
+      () => withTransaction(db, async (trx) => [streamOf(trx)] as const),
+      () => db.transaction().execute(async (trx) => [streamOf(trx)] as const),
+      () => db.connection().execute(async (session) => [streamOf(session)] as const),
+      () => withTransaction(db, async (trx) => await withTransaction(trx, async (inner) => [streamOf(inner)] as const)),
+    ]
+    for (const make of inTransactions) {
+      const [stream] = await make()
+      expect((await rejection(read(stream))).message).toMatch(/already committed|already released/)
+    }
+    // One that was read in part inside of it is over with it.
+    const begun = await withTransaction(db, async () => {
+      const stream = streamOf(db)
+      expect((await stream.next()).value).toEqual({ id: 1 })
+      return [stream] as const
+    })
+    expect(await rejection(read(begun[0]))).toMatchObject({ code: 'LIFEGUARD_TRANSACTION_CLOSED' })
+    // Kysely asks for nothing before the first row: what is read outside has nothing of the transaction.
+    const undone = await rejection(
+      withTransaction(db, async (trx) => {
+        await trx.insertInto('entry').values(one(3)).execute()
+        expect(await read(streamOf(db))).toEqual([1, 2, 3])
+        throw Object.assign(new Error('undone'), { stream: streamOf(db) })
+      }),
+    )
+    expect(await read((undone as unknown as { stream: AsyncIterable<{ id: number }> }).stream)).toEqual([1, 2])
+    const outside = streamOf(db)
+    expect(await withTransaction(db, () => read(outside))).toEqual([1, 2])
+    await eventually('nothing is held', () => pool.stats().active === 0)
+  })
+
   test('is of a dialect that refuses what is no pool, and options that it does not have', async () => {
     await using pool = createPool()
     expect(() => new LifeguardDialect({ pool } as never)).toThrow(InvalidOptionError)

@@ -17,6 +17,7 @@ import { retryCases } from './retry.js'
 import { savepointCases } from './savepoint.js'
 import { secondPoolCases } from './second-pool.js'
 import { shutdownCases } from './shutdown.js'
+import { streamCases } from './stream.js'
 import { transactionCases } from './transaction.js'
 import { typesCases } from './types.js'
 
@@ -37,6 +38,7 @@ export const allCases: readonly Case[] = [
   ...deadlineCases,
   ...killsCases,
   ...batchCases,
+  ...streamCases,
   ...breakerCases,
   ...replicasCases,
   ...shutdownCases,
