@@ -25,6 +25,11 @@ export async function until(
   }
 }
 
+/** An error and all its causes. */
+export function causesOf(error: unknown): readonly unknown[] {
+  return error instanceof Error ? [error, ...causesOf(error.cause)] : []
+}
+
 /** The stable codes of an error and of all its causes, ORMs' own among them. */
 export function codesOf(error: unknown): readonly string[] {
   const codes: string[] = []

@@ -2,6 +2,7 @@ import type {
   IsolationLevel,
   LockHandle,
   LockOptions,
+  OperationOptions,
   OptimisticAttempt,
   OptimisticRetryOptions,
   Pool,
@@ -49,6 +50,11 @@ export interface Handle extends Statements {
     fn: (tx: Statements, transaction: Transaction) => Promise<T>,
     options?: TransactionOptions,
   ): Promise<T>
+  /**
+   * Every kind of transaction that the ORM begins by itself, by the name of its method: runs these texts in one, which it
+   * commits.
+   */
+  readonly ownTransactions: Readonly<Record<string, (texts: readonly string[]) => Promise<unknown>>>
   /** What the ORM's users call a transaction without this house. */
   ownTransaction<T>(fn: (tx: Statements) => Promise<T>, isolation?: IsolationLevel): Promise<T>
   withLock<T>(key: string, fn: (lock: LockHandle) => Promise<T>, options?: LockOptions): Promise<T>
@@ -60,9 +66,13 @@ export interface Handle extends Statements {
     options?: SemaphoreOptions,
   ): Promise<T>
   withOptimisticRetry<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, options?: OptimisticRetryOptions): Promise<T>
-  updateVersioned(key: { readonly id: number; readonly version: number }, changes: ItemChanges): Promise<Item>
+  updateVersioned(
+    key: { readonly id: number; readonly version: number },
+    changes: ItemChanges,
+    options?: OperationOptions,
+  ): Promise<Item>
   /** Inserts the items and reads one behind them, as one batch. */
-  batch?(items: readonly NewItem[], find: number): Promise<Item | undefined>
+  batch?(items: readonly NewItem[], find: number, options?: OperationOptions): Promise<Item | undefined>
   /** Runs SQL that `signal` aborts, where the ORM has a way to say so for one query. */
   abortable?(text: string, signal: AbortSignal): Promise<unknown>
   /** Closes what the ORM keeps open; the pool is not its own. */

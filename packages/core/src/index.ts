@@ -28,7 +28,7 @@ export { classify, type ErrorClass, type Phase } from './errors/classify.js'
 export { type HostReport, NoPrimaryError, NotOnReplicaError } from './errors/cluster-errors.js'
 export type { ErrorSummary } from './errors/error-summary.js'
 export { InvalidOptionError } from './errors/invalid-option-error.js'
-export { assertKnownOptions, limitNames, type OptionNames, optionNames } from './errors/known-options.js'
+export { assertFlag, assertKnownOptions, limitNames, type OptionNames, optionNames } from './errors/known-options.js'
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
 export { DeadlockError, LockLostError, LockTimeoutError, LockUnsupportedError } from './errors/lock-errors.js'
 export { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from './errors/operation-errors.js'
@@ -47,6 +47,7 @@ export {
 export { ProtocolViolationError } from './errors/protocol-violation-error.js'
 export { sqlStateOf } from './errors/sqlstate.js'
 export { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from './errors/transaction-errors.js'
+export { UnreadableResultError } from './errors/unreadable-result-error.js'
 export { VersionConflictError } from './errors/version-conflict-error.js'
 export type { BreakerStats } from './host/host-breaker.js'
 export type { HostCounts, QueryCounts, RefusalCounts } from './host/host-counts.js'
@@ -86,7 +87,7 @@ export type { Pool } from './pool.js'
 export type { EndOptions } from './pool-end.js'
 export type { PoolEvents } from './pool-events.js'
 export type { PoolHealth } from './pool-health.js'
-export { type PoolMethods, poolMethods } from './pool-methods.js'
+export { assertPool, type PoolMethods, poolMethods } from './pool-methods.js'
 export type { PoolListenOptions, PoolLockOptions, PoolOptions } from './pool-options.js'
 export type { PoolStats } from './pool-stats.js'
 export type { Deadline } from './session/ambient-deadline.js'
@@ -95,7 +96,8 @@ export type { BatchTaskResults, BatchTasks } from './session/batch-together.js'
 export type { CommitProofOptions } from './session/commit-proof.js'
 export type { ControlledTransactionOptions } from './session/controlled-transaction.js'
 export type { CopyFormat } from './session/copy/copy-format.js'
-export type { CopyOptions, CopyProgress, CopyRows, CopyTarget } from './session/copy/copy-from.js'
+export type { CopyRows, CopyTarget } from './session/copy/copy-from.js'
+export type { CopyOptions, CopyProgress } from './session/copy/copy-options.js'
 export type { CopyInput } from './session/copy/copy-rows.js'
 export type { CopyOrigin, CopyToOptions } from './session/copy/copy-to.js'
 export type { FanOutResults, FanOutTasks } from './session/fan-out.js'
@@ -127,14 +129,15 @@ export type { AmbiguousCommitEvent, HookErrorEvent, RetryEvent, SessionEvents } 
 export { type SqlTag, sql } from './session/sql/sql.js'
 export type { Sql } from './session/sql/sql-statement.js'
 export type { ControlledTransaction, RetryReason, Transaction } from './session/transaction.js'
-export type {
-  BeginOptions,
-  CommitOptions,
-  IsolationLevel,
-  RetryOptions,
-  TransactionOptions,
+export {
+  assertTransactionOptions,
+  type BeginOptions,
+  type CommitOptions,
+  type IsolationLevel,
+  type RetryOptions,
+  type TransactionOptions,
 } from './session/transaction-options.js'
-export type { UpdateVersionedOptions } from './session/update-versioned.js'
+export { type UpdateVersionedOptions, updateVersionedNames } from './session/update-versioned.js'
 export { type VersionedUpdate, versionedUpdate } from './session/versioned-update.js'
 export type { FallbackCache, FallbackOptions, FallbackResult } from './session/with-fallback.js'
 export type { OptimisticAttempt, OptimisticRetryOptions } from './session/with-optimistic-retry.js'

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Limit, OperationOptions } from './base/limit.js'
 import { isReadOnlyText } from './cluster/read-rule.js'
+import { beginRefused } from './errors/begin-refused.js'
 import { assertKnownOptions, limitNames, optionNames } from './errors/known-options.js'
 import { ownedBy } from './errors/origin.js'
 import { PoolClosedError } from './errors/pool-errors.js'
@@ -61,6 +62,7 @@ import {
   withOptimisticRetry,
 } from './session/with-optimistic-retry.js'
 import { withTransaction } from './session/with-transaction.js'
+import { textEffects } from './sql/text-effects.js'
 import type { ExchangeConfig } from './wire/exchange.js'
 import type { PgPool } from './wire/pg-shapes.js'
 import type { QueryResult } from './wire/query-result.js'
@@ -165,6 +167,10 @@ export class LifeguardPool extends Operations implements Pool {
   assertNoControl(text: string): void {
     const control = transactionControl(text)
     if (control !== undefined) throw refusal(control.kind)
+  }
+
+  assertEndsWhatItBegins(text: string): void {
+    if (textEffects(text).leavesOpen) throw beginRefused()
   }
 
   terminateSession(pid: number): Promise<void> {

@@ -1,59 +1,109 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Limit, tighter } from './base/limit.js'
+import { inNoContext } from './base/no-context.js'
+import { emitToUsers } from './base/user-callback.js'
 import { ConnectionReleasedError } from './errors/pool-errors.js'
 import type { Ambient } from './session/ambient.js'
-import type { PgSession } from './session/pg-session.js'
+import { type PgSession, standing } from './session/pg-session.js'
 import { withCallersStack } from './session/queryable.js'
+import type { Connection } from './wire/connection.js'
 import type { Submittable } from './wire/foreign-statement.js'
 import { callBack, type PgCallback, type PgQueryCall, pgQueryCall } from './wire/pg-query-call.js'
-import { PgClientBase, sameClient, takeIdentity } from './wire/pg-shapes.js'
+import { PgClientBase, type PgClientFields, sameClient, takeIdentity } from './wire/pg-shapes.js'
 import type { QueryResult } from './wire/query-result.js'
 
 /** How a client is given back: `true` or an error closes its connection. */
 export type Release = (error?: Error | boolean) => void
 
+/** What a client tells of being given back. */
+export interface Lending {
+  /** Before its connection is. */
+  releasing(error: Error | boolean | undefined): void
+  /** After that. `isEarly`: its owner does not know it, and will call `release` yet. */
+  released(isEarly: boolean): void
+}
+
+/** The connection whose listeners of 'connect' are at work: they prepare it, whether somebody has it by then or not. */
+const preparing = new AsyncLocalStorage<Connection>()
+
 /**
- * A `pg.Client` in look, over a connection of the pool: for one user, from `connect` to `release`. Its statements stand
- * in the connection's own line, so that cancelling, clean-up and the state of the transaction stay known.
+ * A `pg.Client` in look, over a connection of the pool: the same object each time that the connection is handed out, as
+ * programs keep what they know of a session on it. Its statements stand in the connection's own line, so that cancelling,
+ * clean-up and the state of the transaction stay known.
  */
 export class PgClientView extends PgClientBase {
-  readonly #session: PgSession
+  // The name of pg's own class, which programs look for; minifiers leave a property alone.
+  static override readonly name = 'Client'
+  readonly #connection: Connection
+  readonly #standing: PgSession
   readonly #ambient: Ambient
-  #isReleased = false
-  /** Gives it back. A second call throws, as with `pg`. */
-  readonly release: Release
+  readonly #off: (() => void)[]
+  /** While somebody has it. */
+  #session: PgSession | undefined
+  /** That of an owner who has given it back without knowing it: what he does yet is answered there. */
+  #ended: PgSession | undefined
+  #running = 0
+  /** Gives it back. A second call of the same function throws, as with `pg`. */
+  release: Release = throwOnDoubleRelease
 
-  constructor(session: PgSession, ambient: Ambient, whenReleased?: (error: Error | boolean | undefined) => void) {
-    const { connection } = session
+  constructor(connection: Connection, ambient: Ambient) {
     const { client } = connection
     super(sameClient(client))
     takeIdentity(this, client)
-    this.#session = session
+    this.#connection = connection
+    this.#standing = standing(connection)
     this.#ambient = ambient
     // A lost connection is for those who listen; without anybody 'error' would end the process.
     this.on('error', nothing)
-    const forward = ['notification', 'notice', 'drain', 'end'].map((name) => {
-      const listener = (message: unknown): boolean => this.emit(name, message)
+    this.#off = ['notification', 'notice', 'end'].map((name) => {
+      // In no context: it is about the session, and called while messages of the server are read.
+      const listener = (message: unknown): boolean => inNoContext(() => emitToUsers(this, name, message))
       client.on(name as 'notice', listener)
       return () => client.off(name, listener)
     })
-    const stop = connection.onLost((cause) => this.emit('error', cause))
+    Object.defineProperty(this, '_ending', { get: () => (client as unknown as PgClientFields)._ending })
+    this.#off.push(connection.onLost((cause) => void emitToUsers(this, 'error', cause)))
+  }
+
+  /** Whether somebody has it. */
+  get isLent(): boolean {
+    return this.#session !== undefined
+  }
+
+  /** Hands it out, until `release`, or until the session ends by itself. */
+  lend(session: PgSession, { releasing, released }: Lending): void {
     let isOver = false
-    const finish = (error?: Error | boolean): void => {
+    let isReleased = false
+    const finish = (error: Error | boolean | undefined, isEarly: boolean): void => {
       if (isOver) return
       isOver = true
-      stop()
-      for (const off of forward) off()
-      whenReleased?.(error)
+      if (this.#session === session) this.#session = undefined
+      if (isEarly) this.#ended = session
+      released(isEarly)
+      if (isEarly) releasing(error)
     }
-    session.onEnded = finish
+    this.#session = session
+    session.onEnded = () => finish(undefined, true)
     this.release = (error) => {
-      if (this.#isReleased) {
-        throw new Error('Release called on client which has already been released to the pool.')
-      }
-      this.#isReleased = true
+      if (isReleased) throwOnDoubleRelease()
+      isReleased = true
+      this.#ended = undefined
+      // In the order of pg: the event, then the connection goes to the next one.
+      if (!isOver) releasing(error)
+      if (this.#session === session) this.#session = undefined
       session.end(error !== undefined && error !== null && error !== false)
-      finish(error)
+      finish(error, false)
     }
+  }
+
+  /** Calls those who prepare a new connection for its users: what they ask goes ahead of those, or beside them. */
+  whileNew(tell: () => void): void {
+    preparing.run(this.#connection, tell)
+  }
+
+  /** It stands for the connection no more: nothing that happens there is its affair. */
+  detach(): void {
+    for (const off of this.#off.splice(0)) off()
   }
 
   /** In the forms of `pg`: a promise, or a callback, or a Submittable that comes back as it is. */
@@ -65,13 +115,14 @@ export class PgClientView extends PgClientBase {
     }
     const promise = this.#run(call)
     if (call.callback === undefined) return promise
-    callBack(promise, call.callback)
+    callBack(promise, call.callback, null)
     return undefined
   }
 
   /** Runs a Submittable; settles when the server is ready again. It has been told of a failure by then. */
   submit(submittable: Submittable): Promise<void> {
-    if (!this.#isReleased) return this.#session.submit(submittable, this.#ambient.limitFor(undefined))
+    const session = this.#current()
+    if (session !== undefined) return this.#counted(session.submit(submittable, this.#ambient.limitFor(undefined)))
     const error = new ConnectionReleasedError()
     process.nextTick(() => (submittable as { handleError?(error: Error): void }).handleError?.(error))
     return Promise.reject(error)
@@ -81,34 +132,61 @@ export class PgClientView extends PgClientBase {
   connect(callback?: PgCallback): Promise<never> | undefined {
     const failed = Promise.reject(new Error('Client has already been connected. You cannot reuse a client.'))
     if (callback === undefined) return failed
-    callBack(failed, callback)
+    callBack(failed, callback, null)
     return undefined
   }
 
   /** Closes the connection under it; inside an open transaction, whose connection that is, it does nothing. */
   end(callback?: PgCallback): Promise<void> | undefined {
-    const closed = this.#session.close()
+    const closed = (this.#session ?? this.#ended ?? this.#standing).close()
     if (callback === undefined) return closed
-    callBack(closed, callback)
+    callBack(closed, callback, undefined)
     return undefined
   }
 
   /** The state of its transaction, as `pg` says it: `'I'`, `'T'` or `'E'`. */
   getTransactionStatus(): string {
-    return this.#session.connection.status
+    return this.#connection.status
   }
 
-  async #run(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
+  #run(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
+    return this.#counted(this.#start(call))
+  }
+
+  async #start(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
     try {
-      if (this.#isReleased) throw new ConnectionReleasedError()
+      const session = this.#current()
+      if (session === undefined) throw new ConnectionReleasedError()
       const limit = limitOf(call.timeoutMs, this.#ambient)
-      if (call.native === undefined) return await this.#session.run(call.config, limit)
+      if (call.native === undefined) return await session.run(call.config, limit)
       const { submittable, result } = call.native()
-      const [outcome] = await Promise.allSettled([result, this.#session.submit(submittable, limit)])
-      if (outcome.status === 'rejected') throw outcome.reason
-      return outcome.value
+      // What the connection says of it is more exact: that its time is over, that it has committed all the same.
+      result.catch(nothing)
+      await session.submit(submittable, limit)
+      return await result
     } catch (error) {
       throw withCallersStack(error)
+    }
+  }
+
+  /** What runs what is asked now: nothing once it is released. */
+  #current(): PgSession | undefined {
+    if (this.#session !== undefined || this.#ended !== undefined) return this.#session ?? this.#ended
+    return preparing.getStore() === this.#connection ? this.#standing : undefined
+  }
+
+  /** Reports 'drain' when all that was asked is answered, and nothing new was asked by whoever got the answer. */
+  async #counted<T>(work: Promise<T>): Promise<T> {
+    this.#running += 1
+    try {
+      return await work
+    } finally {
+      this.#running -= 1
+      if (this.#running === 0) {
+        process.nextTick(() => {
+          if (this.#running === 0) emitToUsers(this, 'drain')
+        })
+      }
     }
   }
 }
@@ -117,6 +195,10 @@ export class PgClientView extends PgClientBase {
 export function limitOf(timeoutMs: number | undefined, ambient: Ambient): Limit {
   const around = ambient.limitFor(undefined)
   return timeoutMs === undefined ? around : tighter(ambient.limitFor({ timeoutMs }), around)
+}
+
+function throwOnDoubleRelease(): never {
+  throw new Error('Release called on client which has already been released to the pool.')
 }
 
 const nothing = (): void => undefined

@@ -1,9 +1,11 @@
 import type { Limit } from './base/limit.js'
+import { inNoContext } from './base/no-context.js'
+import { emitToUsers } from './base/user-callback.js'
 import { beginRefused } from './errors/begin-refused.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { limitOf, PgClientView, type Release } from './pg-client-view.js'
 import { JoinedSession, refusal } from './session/joined-session.js'
-import { OwnSession, type PgSession, standing } from './session/pg-session.js'
+import { OwnSession } from './session/pg-session.js'
 import { withCallersStack } from './session/queryable.js'
 import type { SessionEnvironment } from './session/session-environment.js'
 import { textEffects } from './sql/text-effects.js'
@@ -26,13 +28,15 @@ export interface PoolBehind {
  * an open transaction of the pool everything that is asked of it belongs to that transaction.
  */
 export class PgPoolFacade extends PgPoolBase {
-  // Drizzle looks for 'Pool' in the name of the class, and minifiers rename classes: a property they leave alone.
-  static override readonly name = 'LifeguardPgPool'
+  // Drizzle looks for 'Pool' in the name of the class, rate-limiter-flexible for this very name, which the class of pg has;
+  // and minifiers rename classes: a property they leave alone.
+  static override readonly name = 'BoundPool'
   readonly #pool: PoolBehind
   readonly #environment: SessionEnvironment
-  /** The client that stands for a whole connection, in the events that are about it. */
+  /** The one client of each connection, over all the times that it is handed out. */
   readonly #clients = new WeakMap<Connection, PgClientView>()
-  readonly #checkedOut = new Set<Connection>()
+  /** How often a connection was reported as acquired, and not as released. */
+  readonly #acquired = new WeakMap<Connection, number>()
   /** Whether it was this view that was asked to end the pool; `cancelEnd` of the pool undoes it. */
   #ended = false
 
@@ -56,12 +60,20 @@ export class PgPoolFacade extends PgPoolBase {
     this.on('error', nothing)
     // Every client has its listener, too: programs that look whether somebody has seen to it find that it was.
     this.on('connect', nothing)
-    host.onOpened = (connection) => this.#clientOf(connection)
+    host.onOpened = (connection) => this.#opened(connection)
+    host.watch.whenAcquired = (connection) => {
+      this.#acquired.set(connection, (this.#acquired.get(connection) ?? 0) + 1)
+      if (this.listenerCount('acquire') > 0) emitToUsers(this, 'acquire', this.#clientOf(connection))
+    }
+    host.watch.whenReleased = (connection) => {
+      // Statements that shared it were checkouts of their own to `pg`.
+      for (let times = this.#acquired.get(connection) ?? 0; times > 0; times--) this.#released(connection, undefined)
+    }
   }
 
   get totalCount(): number {
-    const { total, connecting } = this.#environment.host.pool
-    return total + connecting
+    const { total, connecting, closing } = this.#environment.host.pool
+    return total - closing + connecting
   }
   get idleCount(): number {
     return this.#environment.host.pool.idle
@@ -91,7 +103,7 @@ export class PgPoolFacade extends PgPoolBase {
       const failed = Promise.reject(
         new Error('Passing a function as the first parameter to pool.query is not supported'),
       )
-      callBack(failed, query as PgCallback)
+      callBack(failed, query as PgCallback, undefined)
       return undefined
     }
     const call = pgQueryCall(query, values, callback)
@@ -101,7 +113,7 @@ export class PgPoolFacade extends PgPoolBase {
     }
     const promise = this.#run(call)
     if (call.callback === undefined) return promise
-    callBack(promise, call.callback)
+    callBack(promise, call.callback, undefined)
     return undefined
   }
 
@@ -111,7 +123,7 @@ export class PgPoolFacade extends PgPoolBase {
     this.#ended = true
     const ended = again ? Promise.reject(new Error('Called end on pool more than once')) : this.#pool.end()
     if (callback === undefined) return ended
-    callBack(ended, callback)
+    callBack(ended, callback, undefined)
     return undefined
   }
 
@@ -120,8 +132,7 @@ export class PgPoolFacade extends PgPoolBase {
       if (this.#environment.ambient.current?.transaction === undefined && textEffects(call.config.text).leavesOpen) {
         throw beginRefused()
       }
-      const isSeen = this.listenerCount('acquire') + this.listenerCount('release') > 0
-      if (call.native !== undefined || isSeen) {
+      if (call.native !== undefined) {
         const client = await this.#checkOut()
         try {
           return (await client.query({ ...call.config, query_timeout: call.timeoutMs })) as QueryResult
@@ -165,44 +176,74 @@ export class PgPoolFacade extends PgPoolBase {
       const limit = ambient.limitFor(undefined)
       const open = ambient.current?.transaction
       // What was begun before the end is finished.
-      if (open !== undefined) return this.#view(await JoinedSession.join(open, limit))
+      if (open !== undefined) return this.#joined(await JoinedSession.join(open, limit))
       this.#assertOpen()
       const { cluster, host } = this.#environment
       const causality = cluster === undefined ? undefined : ambient.current?.causality
       const slot = host.tryTake(ambient.current?.holder) ?? (await host.take(limit, ambient.current?.holder))
-      this.#clientOf(slot.resource)
-      // What is written on it is seen by the reads behind its release.
-      return this.#view(new OwnSession(host, slot), () => causality?.noteUnknown())
+      const { resource: connection } = slot
+      const client = this.#clientOf(connection)
+      client.lend(new OwnSession(host, slot), {
+        releasing: (error) => this.#released(connection, error),
+        released: (isEarly) => {
+          // Who gave it back without knowing it still has the object: the next one gets another.
+          if (isEarly) {
+            client.detach()
+            this.#clients.delete(connection)
+          }
+          // What is written on it is seen by the reads after its release.
+          causality?.noteUnknown()
+        },
+      })
+      return client
     } catch (error) {
       throw withCallersStack(error)
     }
   }
 
-  #view(session: PgSession, released: () => void = nothing): PgClientView {
-    const { connection } = session
-    const view: PgClientView = new PgClientView(session, this.#environment.ambient, (error) => {
-      this.#checkedOut.delete(connection)
-      released()
-      this.emit('release', error, view)
+  /** A client of its own: what it begins is a savepoint, on a connection that others use as well. */
+  #joined(session: JoinedSession): PgClientView {
+    const { ambient } = this.#environment
+    const client = new PgClientView(session.connection, ambient)
+    emitToUsers(this, 'acquire', client)
+    client.lend(session, {
+      releasing: (error) => emitToUsers(this, 'release', error, client),
+      released: () => client.detach(),
     })
-    this.#checkedOut.add(connection)
-    this.emit('acquire', view)
-    return view
+    return client
   }
 
-  /** Made when the connection is first seen, with the events of its life. */
+  #released(connection: Connection, error: Error | boolean | undefined): void {
+    const times = this.#acquired.get(connection) ?? 0
+    if (times <= 1) this.#acquired.delete(connection)
+    else this.#acquired.set(connection, times - 1)
+    if (times > 0 && this.listenerCount('release') > 0) emitToUsers(this, 'release', error, this.#clientOf(connection))
+  }
+
+  #opened(connection: Connection): void {
+    const client = this.#clientOf(connection)
+    connection.client.once('end', () =>
+      inNoContext(() => emitToUsers(this, 'remove', this.#clients.get(connection) ?? client)),
+    )
+    inNoContext(() => client.whileNew(() => emitToUsers(this, 'connect', client)))
+  }
+
   #clientOf(connection: Connection): PgClientView {
     const known = this.#clients.get(connection)
     if (known !== undefined) return known
-    const { ambient } = this.#environment
-    const client = new PgClientView(standing(connection), ambient)
+    const client = new PgClientView(connection, this.#environment.ambient)
     this.#clients.set(connection, client)
-    connection.onLost((cause) => {
-      // Who has checked it out is told by that client.
-      if (!this.#checkedOut.has(connection)) this.emit('error', cause, client)
+    // Of one that is idle the pool tells; who has checked it out is told by the client. An error that somebody else finds
+    // fit to report on the client ends its connection, as with pg.
+    let isOver = false
+    client.on('error', (cause: object) => {
+      if (isOver || client.isLent) return
+      isOver = true
+      // Not for everybody who prints the error.
+      if (Object.isExtensible(cause)) Object.defineProperty(cause, 'client', { value: client, configurable: true })
+      if (connection.isAlive) connection.destroy()
+      emitToUsers(this, 'error', cause, client)
     })
-    connection.client.once('end', () => this.emit('remove', client))
-    this.emit('connect', client)
     return client
   }
 

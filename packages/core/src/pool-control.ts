@@ -84,6 +84,8 @@ export interface PoolControl extends AsyncDisposable {
   /**
    * Takes no new work, lets what was begun or waits finish, and closes every connection; see {@link EndOptions}. A
    * second call waits for the first, and its own bound applies too: `end({ mode: 'fast' })` cuts the first short.
+   * Subscriptions and elections end at once, and their owners are told: by `onEnd` of `listen` and `elect`, by the signal
+   * of a leader, and by PoolClosedError where `listen` still waits.
    *
    * @throws OperationAbortedError when `cancelEnd` undid it
    * @example
@@ -101,6 +103,7 @@ export interface PoolControl extends AsyncDisposable {
   /**
    * Undoes `end` while it still waits for what was begun: the pool goes on, and the promise of `end` rejects with
    * OperationAbortedError. False when there is nothing to undo: it was not being ended, or is already torn down.
+   * Subscriptions and elections that `end` has ended do not come back.
    */
   cancelEnd(): boolean
 }

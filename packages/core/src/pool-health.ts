@@ -8,7 +8,7 @@ import { type HostHealth, healthOf } from './host/host-health.js'
 /** How a pool is. */
 export interface PoolHealth {
   /**
-   * `up`: every server answers, every breaker is closed, and none is `replaced` or `foreign`. `down`: no server answers. `degraded`: anything between.
+   * `up`: every server answers, every breaker is closed, and none is `replaced` or `foreign`. `down`: no server answers. `degraded`: anything between, such as a server that has no place for one more session.
    */
   readonly status: 'up' | 'degraded' | 'down'
   readonly hosts: readonly HostHealth[]

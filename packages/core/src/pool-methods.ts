@@ -1,3 +1,4 @@
+import { InvalidOptionError } from './errors/invalid-option-error.js'
 import type { Pool } from './pool.js'
 import type { LockHandle } from './session/lock/held-lock.js'
 import type { LockKey } from './session/lock/lock-key.js'
@@ -32,6 +33,17 @@ export interface PoolMethods<Db> {
     fn: (attempt: OptimisticAttempt) => Promise<T>,
     options?: OptimisticRetryOptions,
   ): Promise<T>
+}
+
+/**
+ * Refuses what is no pool of this house, such as a `pg.Pool` or a URL. For adapters.
+ *
+ * @throws InvalidOptionError
+ * @internal
+ */
+export function assertPool(pool: unknown): asserts pool is Pool {
+  if (typeof (pool as Partial<Pool> | null | undefined)?.beginTransaction === 'function') return
+  throw new InvalidOptionError('pool', pool === null ? 'null' : `of type ${typeof pool}`, 'a pool made by createPool()')
 }
 
 /**

@@ -162,9 +162,11 @@ function resolveStatements(options: InMs<PoolOptions>): StatementOptions {
   const { statementCacheSize, lanes, resetOnRelease, retryReads = true } = options
   // A session that is to be reset after each use has one user at a time.
   const isShared = lanes !== false && resetOnRelease !== 'full'
-  const rule = retryReads ? new ReadRule(options, 'same-server') : undefined
+  const rule = new ReadRule(options, 'same-server')
+  const onlyReads = (text: string): boolean => rule.allows(text)
   return {
-    isRepeatable: rule && ((text) => rule.allows(text)),
+    isRepeatable: retryReads ? onlyReads : undefined,
+    onlyReads,
     cacheSize: statementCacheSize ?? defaultStatementCacheSize,
     lanes: isShared ? { ...defaultLanes, ...withoutUndefined(lanes ?? {}) } : undefined,
   }

@@ -1,5 +1,5 @@
-import type { Pool } from '@pg-lifeguard/core'
-import type { DrizzleConfig } from 'drizzle-orm'
+import { assertKnownOptions, assertPool, type OptionNames, type Pool } from '@pg-lifeguard/core'
+import * as orm from 'drizzle-orm'
 import { drizzle as drizzleOnClient, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { OpenTransactionClient, OpenTransactionPool } from './open-transaction-client.js'
 import { type Link, remember } from './pool-of.js'
@@ -21,7 +21,7 @@ type FieldOf<T, K extends string> = K extends keyof T ? NonNullable<T[K]> : neve
 type NoSchema = NodePgDatabase extends NodePgDatabase<infer S> ? S : never
 
 /** Drizzle's own options: `schema` and `casing`, or `relations`; `logger`, `cache`. */
-export type DrizzleOptions<S extends Schema = NoSchema> = DrizzleConfig<S> &
+export type DrizzleOptions<S extends Schema = NoSchema> = orm.DrizzleConfig<S> &
   Pick<AnyConfig, Extract<keyof AnyConfig, 'codecs'>>
 
 /** Drizzle's own database for `node-postgres`, with the pool as a `pg.Pool` in `$client`. */
@@ -33,6 +33,7 @@ export type LifeguardDatabase<S extends Schema = NoSchema> = NodePgDatabase<S> &
  * Makes a database of Drizzle on a pool of Lifeguard: a real NodePgDatabase. Its queries join the transaction that is
  * open on the pool around them; its own `db.transaction()` is a savepoint there.
  *
+ * @throws InvalidOptionError for what is no pool, and for an option that the installed version of Drizzle does not have
  * @example
  * ```ts
  * import { createPool, drizzle } from '@pg-lifeguard/drizzle'
@@ -46,6 +47,8 @@ export type LifeguardDatabase<S extends Schema = NoSchema> = NodePgDatabase<S> &
  * ```
  */
 export function drizzle<S extends Schema = NoSchema>(pool: Pool, options?: DrizzleOptions<S>): LifeguardDatabase<S> {
+  assertPool(pool)
+  assertKnownOptions(options, names)
   // As a field: Drizzle 1.0 ignores a pool in the first place, and opens one of its own.
   const on = (client: object): NodePgDatabase<S> => drizzleOnClient({ ...options, client } as never)
   const pgPool = pool.asPgPool()
@@ -64,3 +67,13 @@ export function drizzle<S extends Schema = NoSchema>(pool: Pool, options?: Drizz
   remember(pgPool, link)
   return on(pgPool) as LifeguardDatabase<S>
 }
+
+/**
+ * What the installed version takes, as Drizzle drops any other name in silence: a typing error in `schema` is a database
+ * without its tables, and a `schema` on Drizzle 1.0 one without its relations. Tests of types hold both lists complete.
+ */
+const names: OptionNames = new Set(
+  'defineRelations' in orm
+    ? ['relations', 'codecs', 'jit', 'paramsInErrors', 'logger', 'cache']
+    : ['schema', 'casing', 'logger', 'cache'],
+)

@@ -1,5 +1,11 @@
-import { InvalidOptionError, type OperationOptions, versionedUpdate } from '@pg-lifeguard/core'
-import { and, eq, getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm'
+import {
+  assertKnownOptions,
+  InvalidOptionError,
+  type OperationOptions,
+  updateVersionedNames,
+  versionedUpdate,
+} from '@pg-lifeguard/core'
+import { and, getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { type AnyDatabase, poolOf } from './pool-of.js'
 
@@ -44,6 +50,7 @@ export async function updateVersioned<Table extends PgTable, const Version exten
   changes: Partial<Omit<InferSelectModel<Table>, NoInfer<Version>>>,
   options: VersionedUpdateOptions<Version> = {},
 ): Promise<InferSelectModel<Table>> {
+  assertKnownOptions(options, updateVersionedNames)
   const { versionColumn: version = 'version', ...limits } = options
   const columns = getTableColumns(table)
   const column = (of: string, name: string): PgColumn => {
@@ -54,10 +61,15 @@ export async function updateVersioned<Table extends PgTable, const Version exten
   const counter = column(`the version's column in ${getTableName(table)}`, version)
   const update = { key, changes, changesName: 'changes', version, row: `the row of ${getTableName(table)}` }
   const run = async (checked: object): Promise<InferSelectModel<Table>[]> => {
+    // An operator of somebody else's, which comes earlier in the search_path or fits better, is not found.
+    const conditions = Object.entries(checked).map(([name, value]) => {
+      const found = column('key', name)
+      return sql`${found} operator(pg_catalog.=) ${sql.param(value, found)}`
+    })
     const rows = await (db as unknown as Updating)
       .update(table)
-      .set({ ...changes, [version]: sql`${counter} + 1` })
-      .where(and(...Object.entries(checked).map(([name, value]) => eq(column('key', name), value))))
+      .set({ ...changes, [version]: sql`${counter} operator(pg_catalog.+) 1` })
+      .where(and(...conditions))
       .returning()
     return rows as InferSelectModel<Table>[]
   }

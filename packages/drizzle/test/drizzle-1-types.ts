@@ -2,7 +2,7 @@ import { defineRelations } from 'drizzle-orm'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { expectTypeOf } from 'vitest'
-import { createPool, drizzle, updateVersioned, withTransaction } from '../src/index.js'
+import { createPool, type DrizzleOptions, drizzle, updateVersioned, withTransaction } from '../src/index.js'
 
 // Compiled against Drizzle 1.0 (tsconfig.drizzle-1.json), never run.
 const item = pgTable('item', {
@@ -13,6 +13,10 @@ const item = pgTable('item', {
 const relations = defineRelations({ item })
 const pool = createPool()
 const db = drizzle(pool, { relations })
+// What drizzle() lets through at run time is the same list.
+expectTypeOf<keyof DrizzleOptions>().toEqualTypeOf<
+  'relations' | 'codecs' | 'jit' | 'paramsInErrors' | 'logger' | 'cache'
+>()
 expectTypeOf(db).toExtend<NodePgDatabase<typeof relations>>()
 expectTypeOf(drizzle(pool)).toExtend<NodePgDatabase>()
 expectTypeOf(

@@ -35,6 +35,12 @@ test('is on Drizzle 1.0, with its relational queries', async () => {
   expect(await db.$count(item)).toBe(0)
 })
 
+test('takes the options of this version of Drizzle, and no others', () => {
+  const pool = adapter.createPool({ connectionString: database.url })
+  pools.push(pool)
+  expect(() => adapter.drizzle(pool, { schema: {} } as never)).toThrow(/^schema is not an option here/)
+})
+
 interface Relating {
   readonly item: { readonly id: unknown }
   readonly part: { readonly itemId: unknown }

@@ -47,6 +47,14 @@ test('relational queries', async () => {
   expect(await db.query.item.findFirst()).toBeUndefined()
 })
 
+test('takes the options of this version of Drizzle, and no others', () => {
+  const pool = adapter.createPool({ connectionString: database.url })
+  pools.push(pool)
+  expectTypeOf<keyof adapter.DrizzleOptions>().toEqualTypeOf<'schema' | 'casing' | 'logger' | 'cache'>()
+  expect(adapter.drizzle(pool, { schema, casing: 'snake_case', logger: false }).query.item).toBeDefined()
+  expect(() => adapter.drizzle(pool, { relations: {} } as object)).toThrow(/^relations is not an option here/)
+})
+
 test("types are Drizzle's own", () => {
   const pool = adapter.createPool({ connectionString: database.url })
   pools.push(pool)

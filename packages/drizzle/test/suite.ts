@@ -57,6 +57,24 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
 
   const asItem = (id: number, name = `item ${id}`) => ({ id, name, version: 1 })
 
+  describe('drizzle()', () => {
+    test('refuses what is no pool, and options that its Drizzle does not have', () => {
+      for (const strange of [undefined, null, {}, 'postgres://localhost/shop', db.$client]) {
+        expect(() => drizzle(strange as never)).toThrow(/^pool is /)
+      }
+      for (const wrong of [
+        { schemas: { item } },
+        { relation: {} },
+        { client: {} },
+        { connection: database.url },
+        null,
+      ]) {
+        expect(() => drizzle(pool, wrong as never)).toThrow(adapter.InvalidOptionError)
+      }
+      expect(drizzle(pool, { logger: false }).$client).toBe(db.$client)
+    })
+  })
+
   describe('batch', () => {
     test('runs queries of any kind in one trip, and gives each what it gives when it is awaited', async () => {
       const [inserted, returned, , selected, counted] = await adapter.batch(db, [

@@ -1,4 +1,4 @@
-import { assertKnownOptions, InvalidOptionError, optionNames, type Pool } from '@pg-lifeguard/core'
+import { assertFlag, assertKnownOptions, assertPool, optionNames, type Pool } from '@pg-lifeguard/core'
 import { type DialectAdapter, type Driver, PostgresDialect } from 'kysely'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 import { LifeguardDriver } from './lifeguard-driver.js'
@@ -38,10 +38,9 @@ export class LifeguardDialect extends PostgresDialect {
   readonly #options: LifeguardDialectOptions
 
   constructor(pool: Pool, options: LifeguardDialectOptions = {}) {
-    if (typeof pool?.beginTransaction !== 'function') {
-      throw new InvalidOptionError('pool', `of type ${typeof pool}`, 'a pool made by createPool()')
-    }
+    assertPool(pool)
     assertKnownOptions(options, names)
+    assertFlag('endPoolOnDestroy', options.endPoolOnDestroy)
     super({ pool: async () => pool.asPgPool() })
     this.pool = pool
     this.#options = options

@@ -1,4 +1,9 @@
-import { type UpdateVersionedOptions, versionedUpdate } from '@pg-lifeguard/core'
+import {
+  assertKnownOptions,
+  type UpdateVersionedOptions,
+  updateVersionedNames,
+  versionedUpdate,
+} from '@pg-lifeguard/core'
 import { type Kysely, type Selectable, sql, type Updateable } from 'kysely'
 import { poolOf } from './pool-of.js'
 
@@ -33,14 +38,21 @@ export async function updateVersioned<DB, Table extends keyof DB & string>(
   changes: Updateable<DB[Table]>,
   options: UpdateVersionedOptions = {},
 ): Promise<Selectable<DB[Table]>> {
+  assertKnownOptions(options, updateVersionedNames)
   const { versionColumn = 'version', ...limits } = options
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
   const run = async (checked: object): Promise<Selectable<DB[Table]>[]> => {
+    // An operator of somebody else's, which comes earlier in the search_path or fits better, is not found.
+    const conditions = Object.entries(checked).map(([name, value]) =>
+      value === null
+        ? sql<boolean>`${sql.ref(name)} is null`
+        : sql<boolean>`${sql.ref(name)} operator(pg_catalog.=) ${value}`,
+    )
     // Of a table that is known by a type parameter only, Kysely's builder can say nothing: what is given was checked.
     const rows = await (db as unknown as Kysely<AnyTable>)
       .updateTable(table as unknown as 'any')
-      .set({ ...changes, [versionColumn]: sql`${sql.ref(versionColumn)} + 1` })
-      .where((eb) => eb.and({ ...checked }))
+      .set({ ...changes, [versionColumn]: sql`${sql.ref(versionColumn)} operator(pg_catalog.+) 1` })
+      .where((eb) => eb.and(conditions))
       .returningAll()
       .execute()
     return rows as Selectable<DB[Table]>[]

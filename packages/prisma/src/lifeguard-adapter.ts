@@ -1,5 +1,8 @@
 import {
+  assertFlag,
   assertKnownOptions,
+  assertPool,
+  assertTransactionOptions,
   type CommitOptions,
   InvalidOptionError,
   type IsolationLevel,
@@ -142,11 +145,25 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
  * ```
  */
 export function lifeguardAdapter(pool: Pool, options: LifeguardAdapterOptions = {}): LifeguardAdapter {
-  if (typeof pool?.beginTransaction !== 'function') {
-    throw new InvalidOptionError('pool', `of type ${typeof pool}`, 'a pool made by createPool()')
-  }
+  assertPool(pool)
   assertKnownOptions(options, names)
+  const { endPoolOnDispose, proveCommit, schema } = options
+  assertFlag('endPoolOnDispose', endPoolOnDispose)
+  assertTransactionOptions({ proveCommit })
+  assertSchema(schema)
   return new LifeguardAdapter(pool, options)
 }
+
+/** A name that the server would cut off, or that is none, would be another schema. */
+function assertSchema(schema: unknown): void {
+  if (schema === undefined) return
+  const isName = typeof schema === 'string' && schema !== '' && !schema.includes('\0')
+  if (isName && Buffer.byteLength(schema) <= longestName) return
+  const given = typeof schema === 'string' ? JSON.stringify(schema) : `of type ${typeof schema}`
+  throw new InvalidOptionError('schema', given, `the name of a schema, of 1 to ${longestName} bytes`)
+}
+
+/** PostgreSQL cuts names off after so many bytes. */
+const longestName = 63
 
 const names = optionNames<LifeguardAdapterOptions>({ proveCommit: true, endPoolOnDispose: true, schema: true })

@@ -1,4 +1,5 @@
 import {
+  assertPool,
   type Transaction as CoreTransaction,
   InvalidOptionError,
   type Pool,
@@ -39,7 +40,7 @@ export type LifeguardExtension = (client: object) => {
  * transactions, deadlines, reads on replicas. It keeps apart what Prisma's client would send together, gives the pool's
  * own errors back as they are, and adds `$withTransaction` and `$pool`.
  *
- * @throws InvalidOptionError from `$extends`, when the client is not on an adapter of this pool
+ * @throws InvalidOptionError for what is no pool; from `$extends`, when the client is not on an adapter of this pool
  * @example
  * ```ts
  * import { createPool, lifeguard, lifeguardAdapter } from '@pg-lifeguard/prisma'
@@ -54,6 +55,7 @@ export type LifeguardExtension = (client: object) => {
  * ```
  */
 export function lifeguard(pool: Pool): LifeguardExtension {
+  assertPool(pool)
   const extension = Prisma.defineExtension((client) => {
     extend(client, pool)
     return client.$extends({

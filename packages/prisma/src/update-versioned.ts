@@ -1,4 +1,11 @@
-import { InvalidOptionError, type OperationOptions, type Pool, versionedUpdate } from '@pg-lifeguard/core'
+import {
+  assertKnownOptions,
+  InvalidOptionError,
+  type OperationOptions,
+  optionNames,
+  type Pool,
+  versionedUpdate,
+} from '@pg-lifeguard/core'
 import type { Types } from '@prisma/client/runtime/client'
 import { adapterOf } from './client-internals.js'
 
@@ -21,6 +28,8 @@ export interface VersionedUpdateOptions extends OperationOptions {
   /** The field that counts versions; an integer. @default 'version' */
   readonly versionField?: string | undefined
 }
+
+const names = optionNames<VersionedUpdateOptions>({ signal: true, timeoutMs: true, versionField: true })
 
 /**
  * Updates the row that has this key and still has the version that was read, and counts the version up. Gives the row as
@@ -47,14 +56,25 @@ export async function updateVersioned<Model extends VersionedModel>(
   data: VersionedChanges<Model>,
   options: VersionedUpdateOptions = {},
 ): Promise<RowOf<Model>> {
+  assertKnownOptions(options, names)
   const { versionField = 'version', ...limits } = options
   const { $name, $parent, updateManyAndReturn } = model as unknown as Delegate
   const update = { key, changes: data as object, changesName: 'data', version: versionField, row: `the ${$name}` }
+  const next = nextVersion((key as Readonly<Record<string, unknown>>)[versionField])
   const run = async (where: object): Promise<RowOf<Model>[]> => {
-    const rows = await updateManyAndReturn({ where, data: { ...data, [versionField]: { increment: 1 } } })
+    const rows = await updateManyAndReturn({ where, data: { ...data, [versionField]: next } })
     return rows as RowOf<Model>[]
   }
   return await versionedUpdate(update, run, { limits, pool: () => poolBehind($parent) })
+}
+
+/**
+ * As a value, where that can be said: `+` in a statement of Prisma's engine is any operator of that name that is found
+ * earlier in the search_path. No row has the next version but one that had the version that was read.
+ */
+function nextVersion(version: unknown): unknown {
+  if (typeof version === 'bigint') return version + 1n
+  return Number.isSafeInteger(version) ? (version as number) + 1 : { increment: 1 }
 }
 
 /** The client that a model names as its own is the one below the extension, which has no `$pool`. */

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import {
+  assertTransactionOptions,
   type Transaction as CoreTransaction,
   InvalidOptionError,
   type IsolationLevel,
@@ -50,9 +51,10 @@ const unbounded = { timeout: longestMs, maxWait: longestMs }
 export async function withTransaction<Client extends ExtendedClient, T>(
   prisma: Client,
   fn: (prisma: TransactionClient<Client>, tx: CoreTransaction) => Promise<T>,
-  options?: TransactionOptions,
+  options: TransactionOptions = {},
 ): Promise<T> {
   const pool = poolOf(prisma)
+  assertTransactionOptions(options)
   const isInTransaction = !('$connect' in prisma)
   if (isInTransaction && pool.currentTransaction === undefined) {
     throw new InvalidOptionError(
@@ -64,17 +66,23 @@ export async function withTransaction<Client extends ExtendedClient, T>(
   // Inside of its own transaction client a nested one is the same: its queries go to the innermost level.
   if (isInTransaction) return await pool.withTransaction((tx) => fn(prisma, tx), options)
   const client = prisma as unknown as Interactive<Client>
-  const asked = options?.isolation
+  const asked = options.isolation
   return await chosen.run(asked === undefined ? chosen.getStore() : pool, () =>
-    pool.withTransaction((tx) => pool.adopting(tx, () => client.$transaction((inside) => fn(inside, tx), unbounded)), {
-      ...options,
-      isolation: asked ?? defaultIsolation(prisma, pool),
-    }),
+    pool.withTransaction(
+      (tx) => pool.adopting(tx, () => client.$transaction((inside) => fn(inside, tx), unbounded)),
+      withIsolation(options, asked ?? defaultIsolation(prisma, pool)),
+    ),
   )
 }
 
 /** The pool around whose transaction somebody has said which isolation it is to have, in place of the client's. */
 const chosen = new AsyncLocalStorage<Pool | undefined>()
+
+/** On top of what was given, and not in a copy: what that has inherited, such as a role, counts as well. */
+function withIsolation(options: TransactionOptions, isolation: IsolationLevel | undefined): TransactionOptions {
+  if (isolation === undefined) return options
+  return Object.create(options, { isolation: { value: isolation, enumerable: true } }) as TransactionOptions
+}
 
 /** From lowest to highest. */
 const levels: readonly IsolationLevel[] = ['read uncommitted', 'read committed', 'repeatable read', 'serializable']

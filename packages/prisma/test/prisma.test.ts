@@ -91,6 +91,16 @@ describe('queries', () => {
     expect(await prisma.$queryRawUnsafe('select $1::int + 1 as n', 41)).toEqual([{ n: 42 }])
     expect(await prisma.$executeRawUnsafe('delete from item where id = $1', 1)).toBe(1)
   })
+
+  test('of several statements in one text count together, and give no rows', async () => {
+    const both = "insert into item (id, name) values (1, 'a'); insert into item (id, name) values (2, 'b'), (3, 'c')"
+    expect(await prisma.$executeRawUnsafe(both)).toBe(3)
+    expect(await prisma.$queryRawUnsafe('select 1 as one; select id from item')).toEqual([])
+    expect(
+      await withTransaction(prisma, (tx) => tx.$executeRawUnsafe('delete from item where id = 1; delete from item')),
+    ).toBe(3)
+    expect(await prisma.item.count()).toBe(0)
+  })
 })
 
 describe("Prisma's own transactions", () => {

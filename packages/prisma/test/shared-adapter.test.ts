@@ -67,6 +67,29 @@ test('an option that the adapter does not have is refused', () => {
   expect(() => lifeguardAdapter(pool, { shema: 'x' } as object)).toThrow(/shema.*schema/)
 })
 
+test.each<[option: string, options: unknown]>([
+  ['schema', { schema: '' }],
+  ['schema', { schema: 1 }],
+  ['schema', { schema: 'x'.repeat(64) }],
+  ['schema', { schema: 'a\0b' }],
+  ['endPoolOnDispose', { endPoolOnDispose: 'no' }],
+  ['proveCommit', { proveCommit: 'yes' }],
+  ['proveCommit.marker', { proveCommit: { marker: 'proof' } }],
+  ['the options', null],
+  ['the options', 'shop'],
+])('an option of the adapter that is not what it may be is refused: %s', (option, options) => {
+  const made = () => lifeguardAdapter(pool, options as object)
+  expect(made).toThrow(InvalidOptionError)
+  expect(made).toThrow(new RegExp(`^${option.replace('.', '\\.')} is `))
+})
+
+test('what is no pool of this house is refused at once', () => {
+  for (const strange of [undefined, null, {}, 'postgres://localhost/shop']) {
+    expect(() => lifeguard(strange as never)).toThrow(/^pool is /)
+    expect(() => lifeguardAdapter(strange as never)).toThrow(/^pool is /)
+  }
+})
+
 test('the isolation level of the client holds for withTransaction, unless the call says another', async () => {
   const client = (isolationLevel: 'Serializable' | 'RepeatableRead' | 'ReadCommitted') =>
     new PrismaClient({ adapter: lifeguardAdapter(pool), transactionOptions: { isolationLevel } }).$extends(

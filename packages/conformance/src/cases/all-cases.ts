@@ -2,12 +2,15 @@ import type { Case } from '../case.js'
 import { ambientCases } from './ambient.js'
 import { batchCases } from './batch.js'
 import { breakerCases } from './breaker.js'
+import { byHandCases } from './by-hand.js'
 import { deadlineCases } from './deadline.js'
 import { errorsCases } from './errors.js'
+import { foreignCases } from './foreign.js'
 import { killsCases } from './kills.js'
 import { leaksCases } from './leaks.js'
 import { lockCases } from './lock.js'
 import { optimisticCases } from './optimistic.js'
+import { optionsCases } from './options.js'
 import { queryCases } from './query.js'
 import { replicasCases } from './replicas.js'
 import { retryCases } from './retry.js'
@@ -24,7 +27,10 @@ export const allCases: readonly Case[] = [
   ...errorsCases,
   ...transactionCases,
   ...savepointCases,
+  ...byHandCases,
   ...retryCases,
+  ...foreignCases,
+  ...optionsCases,
   ...ambientCases,
   ...lockCases,
   ...optimisticCases,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { OperationAbortedError, OperationTimeoutError } from '@pg-lifeguard/core'
 import type { Case } from '../case.js'
-import { assertCode, committedItems, rejection, untilQuiet, untilRunning } from '../expectations.js'
+import { assertCode, causesOf, committedItems, rejection, untilQuiet, untilRunning } from '../expectations.js'
 
 /** Runs for longer than any case would wait; the text is found in pg_stat_activity. */
 const sleeping = 'select 1 as one from pg_sleep(60)'
@@ -72,6 +72,55 @@ export const deadlineCases: readonly Case[] = [
       assert.ok(error instanceof OperationAbortedError, `${error.name}: ${error.message}`)
       await untilQuiet(context)
       assert.deepEqual(await committedItems(context), [])
+    },
+  },
+  {
+    name: "deadline: in the ORM's own transactions it is what ends them, whatever they are begun with",
+    async run(context) {
+      const { handle, pool } = context
+      for (const [way, run] of Object.entries(handle.ownTransactions)) {
+        for (const texts of [[sleeping], ['insert into item (id, name) values (1, $$lost$$)', sleeping]]) {
+          let inner: Promise<Error> | undefined
+          const outer = pool.withDeadline(200, async () => {
+            inner = rejection(run(texts))
+            throw await inner
+          })
+          assertCode(await rejection(outer), 'LIFEGUARD_TIMEOUT')
+          const error = (await inner) ?? assert.fail('it never began')
+          assert.ok(
+            causesOf(error).some((one) => one instanceof OperationTimeoutError),
+            `${way}: ${error.name}: ${error.message}`,
+          )
+          await untilQuiet(context)
+        }
+      }
+      assert.deepEqual(await committedItems(context), [])
+    },
+  },
+  {
+    name: "deadline: of the ORM's own transactions it is slow, and no failure of the host",
+    async run(context) {
+      const { handle, pool } = await context.openPool({ breaker: { minCalls: 1_000 } })
+      const codes: unknown[] = []
+      pool.on('query', ({ error }) => {
+        if (error !== undefined) codes.push(error.code)
+      })
+      for (const run of Object.values(handle.ownTransactions)) {
+        for (let call = 0; call < 5; call++) {
+          await rejection(pool.withDeadline(60, () => run(['select 1 as one', sleeping])))
+        }
+      }
+      await untilQuiet({ ...context, pool })
+      const { failures, slow } = pool.stats().breaker ?? assert.fail('no breaker')
+      // With the word of the server its code is that one's. A busy machine may be late with it: then it looks like a host
+      // that gives none.
+      const silent = codes.filter((code) => code === 'LIFEGUARD_TIMEOUT').length
+      assert.deepEqual(
+        [...new Set(codes)].filter((code) => code !== '57014' && code !== 'LIFEGUARD_TIMEOUT'),
+        [],
+      )
+      assert.ok(failures <= silent, `${failures} failures of the host, which was silent ${silent} times`)
+      assert.ok(slow + silent > 0, 'nothing was slow: the case is no case')
     },
   },
   {

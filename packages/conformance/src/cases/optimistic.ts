@@ -5,6 +5,30 @@ import { rejection } from '../expectations.js'
 
 export const optimisticCases: readonly Case[] = [
   {
+    name: 'optimistic: versions are counted by the operators of the server, whoever else has some',
+    async run({ handle, admin }) {
+      await admin.query(`
+        drop schema if exists stranger cascade;
+        create schema stranger;
+        create function stranger.plus(int, int) returns int language sql as 'select 666';
+        create operator stranger.+ (function = stranger.plus, leftarg = int, rightarg = int);
+        create table stranger.pg_class (oid oid, relname name);`)
+      try {
+        await handle.insert({ id: 1, name: 'lamp' })
+        await handle.insert({ id: 2, name: 'shade' })
+        const search_path = 'stranger, public, pg_catalog'
+        const changed = await handle.withTransaction(
+          () => handle.updateVersioned({ id: 1, version: 1 }, { stock: 3 }),
+          { settings: { search_path } },
+        )
+        assert.deepEqual(changed, { id: 1, name: 'lamp', stock: 3, version: 2 })
+        assert.deepEqual(await handle.find(2), { id: 2, name: 'shade', stock: 0, version: 1 })
+      } finally {
+        await admin.query('drop schema stranger cascade')
+      }
+    },
+  },
+  {
     name: 'optimistic: updateVersioned changes the version that was read, and no other',
     async run({ handle }) {
       await handle.insert({ id: 1, name: 'lamp' })

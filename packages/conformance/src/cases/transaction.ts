@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { classify, sqlStateOf, TransactionClosedError, TransactionRolledBackError } from '@pg-lifeguard/core'
 import type { Case } from '../case.js'
-import { committedItems, rejection } from '../expectations.js'
+import { causesOf, committedItems, rejection } from '../expectations.js'
 import type { Statements } from '../subject.js'
 
 const levels = ['read committed', 'repeatable read', 'serializable'] as const
@@ -176,7 +176,3 @@ export const transactionCases: readonly Case[] = [
     },
   },
 ]
-
-function causesOf(error: unknown): readonly unknown[] {
-  return error instanceof Error ? [error, ...causesOf(error.cause)] : []
-}

@@ -45,6 +45,13 @@ export const core: Subject = {
       const { rows } = await pool.query<PgSample>('select * from sample where id = $1', [id])
       return rows[0] === undefined ? undefined : fromPg(rows[0])
     },
+    ownTransactions: {
+      'pool.beginTransaction()': async (texts) => {
+        await using transaction = await pool.beginTransaction()
+        for (const text of texts) await transaction.query(text)
+        await transaction.commit()
+      },
+    },
     withTransaction: (fn, options) => pool.withTransaction((tx) => fn(statements(tx), tx), options),
     ownTransaction: async (fn, isolation) => {
       await using transaction = await pool.beginTransaction({ isolation })
@@ -56,10 +63,10 @@ export const core: Subject = {
     tryWithLock: (key, fn, options) => pool.tryWithLock(key, fn, options),
     withSemaphore: (name, permits, fn, options) => pool.withSemaphore(name, permits, fn, options),
     withOptimisticRetry: (fn, options) => pool.withOptimisticRetry(fn, options),
-    updateVersioned: (key, changes) => pool.updateVersioned<Item>('item', key, changes),
-    batch: async (items, id) => {
+    updateVersioned: (key, changes, options) => pool.updateVersioned<Item>('item', key, changes, options),
+    batch: async (items, id, options) => {
       const inserts = items.map((item) => ({ text: inserting, values: valuesOf(item) }))
-      const results = await pool.batch([...inserts, { text: finding, values: [id] }])
+      const results = await pool.batch([...inserts, { text: finding, values: [id] }], options)
       return results.at(-1)?.rows[0] as Item | undefined
     },
     abortable: (text, signal) => pool.query(text, [], { signal }),

@@ -97,6 +97,18 @@ export const drizzle: Subject = {
           .insert(sample)
           .values({ ...values, words: values.words?.slice() ?? null, numbers: values.numbers?.slice() ?? null }),
       readSample: async (id) => (await db.select().from(sample).where(eq(sample.id, id)))[0],
+      ownTransactions: {
+        'db.transaction()': (texts) =>
+          db.transaction(async (tx) => {
+            for (const text of texts) await tx.execute(sql.raw(text))
+          }),
+        'tx.transaction()': (texts) =>
+          db.transaction((tx) =>
+            tx.transaction(async (inner) => {
+              for (const text of texts) await inner.execute(sql.raw(text))
+            }),
+          ),
+      },
       withTransaction: (fn, options) =>
         withTransaction(db, (tx, transaction) => fn(statements(tx), transaction), options),
       ownTransaction: (fn, isolation) =>
@@ -105,12 +117,10 @@ export const drizzle: Subject = {
       tryWithLock: (key, fn, options) => tryWithLock(db, key, fn, options),
       withSemaphore: (name, permits, fn, options) => withSemaphore(db, name, permits, fn, options),
       withOptimisticRetry: (fn, options) => withOptimisticRetry(db, fn, options),
-      updateVersioned: (key, changes) => updateVersioned(db, item, key, changes),
-      batch: async (items, id) => {
-        const results = await batch(db, [
-          ...items.map((values) => db.insert(item).values(values)),
-          db.select().from(item).where(eq(item.id, id)),
-        ])
+      updateVersioned: (key, changes, options) => updateVersioned(db, item, key, changes, options),
+      batch: async (items, id, options) => {
+        const inserts = items.map((values) => db.insert(item).values(values))
+        const results = await batch(db, [...inserts, db.select().from(item).where(eq(item.id, id))], options)
         return (results.at(-1) as readonly Item[])[0]
       },
       close: async () => undefined,

@@ -30,6 +30,10 @@ function statements(db: Kysely<Database>): Statements {
   }
 }
 
+async function runAll(db: Kysely<Database>, texts: readonly string[]): Promise<void> {
+  for (const text of texts) await db.executeQuery(CompiledQuery.raw(text))
+}
+
 export const kysely: Subject = {
   name: 'Kysely',
   absent: {},
@@ -42,6 +46,21 @@ export const kysely: Subject = {
         const row = await db.selectFrom('sample').selectAll().where('id', '=', id).executeTakeFirst()
         return row === undefined ? undefined : fromPg(row)
       },
+      ownTransactions: {
+        'db.transaction()': (texts) => db.transaction().execute((trx) => runAll(trx, texts)),
+        'db.startTransaction()': async (texts) => {
+          const trx = await db.startTransaction().execute()
+          try {
+            await runAll(trx, texts)
+          } catch (error) {
+            await trx.rollback().execute()
+            throw error
+          }
+          await trx.commit().execute()
+        },
+        'db.connection().transaction()': (texts) =>
+          db.connection().execute((one) => one.transaction().execute((trx) => runAll(trx, texts))),
+      },
       withTransaction: (fn, options) => withTransaction(db, (trx, tx) => fn(statements(trx), tx), options),
       ownTransaction: (fn, isolation) => {
         const transaction = db.transaction()
@@ -52,12 +71,11 @@ export const kysely: Subject = {
       tryWithLock: (key, fn, options) => tryWithLock(db, key, fn, options),
       withSemaphore: (name, permits, fn, options) => withSemaphore(db, name, permits, fn, options),
       withOptimisticRetry: (fn, options) => withOptimisticRetry(db, fn, options),
-      updateVersioned: (key, changes) => updateVersioned(db, 'item', key, changes),
-      batch: async (items, id) => {
-        const results = await batch(db, [
-          ...items.map((item) => db.insertInto('item').values(item)),
-          db.selectFrom('item').selectAll().where('id', '=', id),
-        ])
+      updateVersioned: (key, changes, options) => updateVersioned(db, 'item', key, changes, options),
+      batch: async (items, id, options) => {
+        const inserts = items.map((item) => db.insertInto('item').values(item))
+        const find = db.selectFrom('item').selectAll().where('id', '=', id)
+        const results = await batch(db, [...inserts, find], options)
         return results.at(-1)?.[0] as Item | undefined
       },
       abortable: (text, signal) =>

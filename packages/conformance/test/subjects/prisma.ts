@@ -46,6 +46,8 @@ export const prisma: Subject = {
   name: 'Prisma',
   absent: {
     'abort: the signal of one query ends it on the server': noSignal,
+    'options: a batch refuses what is no option of its own, and does nothing':
+      "Prisma's own $transaction([...]) is the batch: its options are Prisma's to check",
     'types: an array that is null comes back as null': 'lists of Prisma cannot be null: it reads NULL as an empty list',
     'types: a double keeps every digit':
       "Prisma's engine writes a double with 16 digits, whatever the driver adapter does: 0.1 + 0.2 is stored as 0.3",
@@ -77,6 +79,16 @@ export const prisma: Subject = {
           day: row.day?.toISOString().slice(0, 10) ?? null,
         }
       },
+      ownTransactions: {
+        '$transaction(fn)': (texts) =>
+          prisma.$transaction(
+            async (tx) => {
+              for (const text of texts) await tx.$queryRawUnsafe(text)
+            },
+            { timeout: 60_000 },
+          ),
+        '$transaction([])': (texts) => prisma.$transaction(texts.map((text) => prisma.$queryRawUnsafe(text))),
+      },
       withTransaction: (fn, options) =>
         withTransaction(prisma, (tx, transaction) => fn(statements(tx), transaction), options),
       ownTransaction: (fn, isolation) =>
@@ -88,7 +100,7 @@ export const prisma: Subject = {
       tryWithLock: (key, fn, options) => tryWithLock(prisma, key, fn, options),
       withSemaphore: (name, permits, fn, options) => withSemaphore(prisma, name, permits, fn, options),
       withOptimisticRetry: (fn, options) => withOptimisticRetry(prisma, fn, options),
-      updateVersioned: (key, changes) => updateVersioned(prisma.item, key, changes),
+      updateVersioned: (key, changes, options) => updateVersioned(prisma.item, key, changes, options),
       // Prisma's own batch: all or nothing too, though not in one round trip.
       batch: async (items, id) => {
         const results = await prisma.$transaction([

@@ -1,3 +1,5 @@
+import { inNoContext } from './no-context.js'
+
 /** A timer that was set on a {@link Clock}. Opaque: hand it back to `clearTimer`. */
 export type Timer = NodeJS.Timeout | LongTimer | { readonly fake: number }
 
@@ -11,7 +13,8 @@ export interface Clock {
   /** Milliseconds since 1970, for times that outlive the process; may go back. */
   wallNow(): number
   /**
-   * Calls `run` once after `ms` milliseconds. A `background` timer does not keep the process alive: maintenance uses
+   * Calls `run` once after `ms` milliseconds, in nobody's asynchronous context: a timer may serve others than the one who
+   * set it, and outlive him. A promise that it settles goes on in the context of whoever waits for it. A `background` timer does not keep the process alive: maintenance uses
    * it, while whatever a caller awaits does not.
    */
   setTimer(ms: number, run: () => void, background?: boolean): Timer
@@ -47,7 +50,7 @@ class LongTimer {
       if (isLast) this.#run()
       else this.#piece = this.#wait()
     }
-    const piece = setTimeout(next, Math.max(0, Math.min(left, longestDelayMs)))
+    const piece = inNoContext(() => setTimeout(next, Math.max(0, Math.min(left, longestDelayMs))))
     if (this.#background) piece.unref()
     return piece
   }
@@ -59,7 +62,7 @@ export const systemClock: Clock = {
   wallNow: () => Date.now(),
   setTimer(ms, run, background = false) {
     if (ms > longestDelayMs) return new LongTimer(ms, run, background)
-    const timer = setTimeout(run, Math.max(0, ms))
+    const timer = inNoContext(() => setTimeout(run, Math.max(0, ms)))
     if (background) timer.unref()
     return timer
   },

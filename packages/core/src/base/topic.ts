@@ -1,5 +1,5 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
-import { callUser, warnOf } from './user-callback.js'
+import { callUser, warnOfListener } from './user-callback.js'
 
 /** What a topic says of itself on its channel. */
 export interface ChannelOptions {
@@ -49,10 +49,7 @@ export class Topic<Event> implements Told<Event> {
    */
   tell(event: Event): void {
     for (const listener of [...this.#listeners]) {
-      callUser(
-        () => listener(event),
-        (error) => warnOf(error, 'LifeguardListenerWarning'),
-      )
+      callUser(() => listener(event), warnOfListener)
     }
     if (this.#options !== undefined && this.#channel?.hasSubscribers === true) {
       this.#channel.publish(publicForm(event, this.#options))

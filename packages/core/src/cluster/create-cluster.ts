@@ -1,3 +1,4 @@
+import { inNoContext } from '../base/no-context.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { Host } from '../host/host.js'
 import type { StatementOptions } from '../host/host-purpose.js'
@@ -85,9 +86,9 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
       watch.breaker?.hostAnswers()
       host.pool.hurry()
       if (member === from || from === undefined) return
-      events.emit('failover', () => ({ from: from.where, to: member.where, timeline }))
+      inNoContext(() => events.emit('failover', () => ({ from: from.where, to: member.where, timeline })))
     },
-    lost: (member, error) => events.emit('primary-lost', () => ({ host: member.where, error })),
+    lost: (member, error) => inNoContext(() => events.emit('primary-lost', () => ({ host: member.where, error }))),
   })
   const host = new Host(plan.destination, plan.limits, environment, watch, {
     resetMode: plan.resetMode,

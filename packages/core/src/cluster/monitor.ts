@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../base/clock.js'
 import type { Limit } from '../base/limit.js'
 import type { Lsn } from '../base/lsn.js'
+import { inNoContext } from '../base/no-context.js'
 import { within } from '../errors/given-up.js'
 import type { Connection } from '../wire/connection.js'
 import { Scout } from './scout.js'
@@ -72,7 +73,8 @@ export class Monitor {
 
   #join(awaited: Awaited | undefined): Promise<Sighting> {
     if (this.#ended) return Promise.reject(new Error('the pool has ended'))
-    this.#looking ??= this.#look(awaited).finally(() => {
+    // Whoever asks meanwhile gets the same answer, and what is seen is for all: it is looked in nobody's context.
+    this.#looking ??= inNoContext(() => this.#look(awaited)).finally(() => {
       this.#looking = undefined
       this.#closeWhenIdle()
     })

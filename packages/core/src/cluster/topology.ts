@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.js'
+import { inNoContext } from '../base/no-context.js'
 import { jitter, type Random } from '../base/random.js'
 import { classify } from '../errors/classify.js'
 import { type HostReport, NoPrimaryError } from '../errors/cluster-errors.js'
@@ -109,7 +110,7 @@ export class Topology {
 
   /** Asks all hosts at once which of them takes writes; undefined when none does. One round at a time. */
   find(): Promise<Member | undefined> {
-    this.#finding ??= this.#round().finally(() => {
+    this.#finding ??= inNoContext(() => this.#round()).finally(() => {
       this.#finding = undefined
     })
     return this.#finding
@@ -224,7 +225,7 @@ export class Topology {
       // The first of the list may never have been the primary: then it is no loss.
       if (this.#isKnown || member.sighting?.standby !== true) this.#news.lost(member, error)
     }
-    if (!this.#isWatching) void this.#watch()
+    if (!this.#isWatching) void inNoContext(() => this.#watch())
   }
 
   /** Looks for the primary until there is one, in the background. */

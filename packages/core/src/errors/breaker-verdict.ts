@@ -49,6 +49,8 @@ export function breakerVerdict(error: unknown, phase: Phase = 'statement'): Brea
   for (const one of causeChain(error)) {
     if (!LifeguardError.isInstance(one)) break
     if (neutral.has(one.code)) return 'neutral'
+    // The host has done its work.
+    if (one.code === 'LIFEGUARD_UNREADABLE_RESULT') return 'success'
     if (one.code === 'LIFEGUARD_TIMEOUT') return ofTimeout(one)
     if (one.code === 'LIFEGUARD_COMMIT_UNKNOWN') return breakerVerdict(one.cause ?? null, phase)
     // Nothing was sent: the connection had died before, and that was counted when it did.

@@ -1,9 +1,16 @@
 /** Deep enough for every ORM seen, and an end to a chain that bites its tail. */
 const deepest = 8
 
-interface MaybeCaused {
-  readonly cause?: unknown
-  readonly meta?: { readonly driverAdapterError?: unknown } | undefined
+/**
+ * A field of what somebody threw: undefined also where reading it throws. A callback may throw anything, an object with
+ * getters or a Proxy that is revoked among it, and what cannot be read says nothing.
+ */
+export function fieldOf(thrown: object, name: string): unknown {
+  try {
+    return (thrown as Readonly<Record<string, unknown>>)[name]
+  } catch {
+    return undefined
+  }
 }
 
 /**
@@ -15,8 +22,9 @@ export function causeChain(error: unknown): object[] {
   let current = error
   while (typeof current === 'object' && current !== null && chain.length < deepest) {
     chain.push(current)
-    const { cause, meta } = current as MaybeCaused
-    current = meta?.driverAdapterError ?? cause
+    const meta = fieldOf(current, 'meta')
+    const ofDriver = typeof meta === 'object' && meta !== null ? fieldOf(meta, 'driverAdapterError') : undefined
+    current = ofDriver ?? fieldOf(current, 'cause')
   }
   return chain
 }

@@ -1,7 +1,8 @@
-import { causeChain } from './cause-chain.js'
+import { isInstance } from '../base/is-instance.js'
+import { causeChain, fieldOf } from './cause-chain.js'
 import { LifeguardError, type LifeguardErrorCode } from './lifeguard-error.js'
 import { isSurvived, ownPart } from './origin.js'
-import { errorWithSqlState, sqlStateAt } from './sqlstate.js'
+import { errorWithSqlState, sqlStateAt, sqlStateOf } from './sqlstate.js'
 import { isMarkedStalePlan } from './stale-plan.js'
 
 /**
@@ -103,6 +104,7 @@ const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
   LIFEGUARD_PROTOCOL_VIOLATION: 'host',
   LIFEGUARD_TIMEOUT: 'cancelled',
   LIFEGUARD_ABORTED: 'cancelled',
+  LIFEGUARD_UNREADABLE_RESULT: 'user', // it has committed, whatever the parser of its values has thrown
   LIFEGUARD_LOCK_LOST: 'user', // whatever ended its session: the callback has run, and somebody else may have entered
 }
 
@@ -132,7 +134,7 @@ function isOursUnnoted(one: object): boolean {
   if (!LifeguardError.isInstance(one)) return false
   // Made by callers, also with another copy of this package.
   if (one.code === 'LIFEGUARD_VERSION_CONFLICT') return true
-  return one instanceof LifeguardError && (ownClasses[one.code] !== undefined || outOfReach.has(one.code))
+  return isInstance(one, LifeguardError) && (ownClasses[one.code] !== undefined || outOfReach.has(one.code))
 }
 
 function classOfServerError(error: object, state: string, phase: Phase): ErrorClass {
@@ -294,10 +296,17 @@ export function isAboutEncryption(error: unknown): boolean {
   return found === undefined ? isTlsRefusal(error) : found.state === '28000'
 }
 
+/** Whether a server has answered that it has no place for one more session: of anybody, of this role, in this database. */
+export function isForWantOfAPlace(error: unknown): boolean {
+  // Of several endpoints, one that answers is enough.
+  if (error instanceof AggregateError) return error.errors.some(isForWantOfAPlace)
+  return sqlStateOf(error) === '53300'
+}
+
 /** Whether each of several endpoints failed to connect in this way. */
 function isEverywhere(error: unknown, kind: ErrorClass): boolean {
   return (
-    error instanceof AggregateError &&
+    isInstance(error, AggregateError) &&
     error.errors.length > 0 &&
     error.errors.every((one) => classify(one, 'connect') === kind)
   )
@@ -305,7 +314,7 @@ function isEverywhere(error: unknown, kind: ErrorClass): boolean {
 
 /** A certificate that does not verify, or no TLS on the server: the same at every attempt. */
 function isTlsRefusal(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
+  if (!isInstance(error, Error)) return false
   const { code } = error as { readonly code?: unknown }
   if (
     typeof code === 'string' &&
@@ -320,7 +329,7 @@ function isTlsRefusal(error: unknown): boolean {
  * passphrase, a version that there is not, or no TLS at the other end. https://nodejs.org/api/errors.html#openssl-errors
  */
 function isTlsMisconfigured(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
+  if (!isInstance(error, Error)) return false
   const { code, library } = error as { readonly code?: unknown; readonly library?: unknown }
   if (
     typeof code === 'string' &&
@@ -337,10 +346,11 @@ function isConnectionError(error: unknown, seen: Set<object> = new Set()): boole
   for (const one of causeChain(error)) {
     if (seen.has(one)) return false
     seen.add(one)
-    const { code } = one as { readonly code?: unknown }
+    const code = fieldOf(one, 'code')
     if (code === 'LIFEGUARD_CONNECTION_LOST' || (typeof code === 'string' && socketCodes.has(code))) return true
     // Every address of a host was tried: https://nodejs.org/api/net.html#socketconnectoptions-connectlistener
-    if (one instanceof AggregateError && one.errors.some((each) => isConnectionError(each, seen))) return true
+    const several = isInstance(one, AggregateError) ? fieldOf(one, 'errors') : undefined
+    if (Array.isArray(several) && several.some((each) => isConnectionError(each, seen))) return true
   }
   return false
 }

@@ -33,6 +33,17 @@ export function assertKnownOptions(options: unknown, names: OptionNames, prefix 
   for (const name in options) if (!names.has(name)) refuse(options, name, names, prefix)
 }
 
+/**
+ * Refuses what is neither `true` nor `false`, such as the 'no' of an environment variable. For adapters.
+ *
+ * @throws InvalidOptionError
+ * @internal
+ */
+export function assertFlag(name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'boolean') return
+  throw new InvalidOptionError(name, JSON.stringify(value) ?? `of type ${typeof value}`, 'true or false')
+}
+
 function refuse(options: object, name: string, names: OptionNames, prefix: string): void {
   // What somebody has put into every object of the process was not said here.
   if (!Object.hasOwn(options, name) && name in Object.prototype) return

@@ -1,3 +1,5 @@
+import { isInstance } from '../base/is-instance.js'
+
 const marker = Symbol.for('pg-lifeguard.error')
 
 /** The stable `code` of each error class of Lifeguard; see docs/errors.md for what to do about each. */
@@ -26,6 +28,7 @@ export type LifeguardErrorCode =
   | 'LIFEGUARD_NOT_ON_REPLICA'
   | 'LIFEGUARD_BATCH_FAILED'
   | 'LIFEGUARD_PROTOCOL_VIOLATION'
+  | 'LIFEGUARD_UNREADABLE_RESULT'
 
 /**
  * What every error of Lifeguard's own has in common. What the server says is never wrapped in one: it stays `pg`'s
@@ -58,6 +61,6 @@ export abstract class LifeguardError extends Error {
 
   /** Like `instanceof`, but also true across two copies of this package in one process. */
   static isInstance(value: unknown): value is LifeguardError {
-    return value instanceof Error && (value as unknown as Record<symbol, unknown>)[marker] === true
+    return isInstance(value, Error) && (value as unknown as Record<symbol, unknown>)[marker] === true
   }
 }

@@ -1,12 +1,7 @@
-import { causeChain } from './cause-chain.js'
+import { causeChain, fieldOf } from './cause-chain.js'
 
 /** A SQLSTATE is five digits or capital letters; Node's socket codes (EPIPE is five capitals too) start with an E. */
 const sqlState = /^(?!E[A-Z]+$)[0-9A-Z]{5}$/
-
-interface MaybeCoded {
-  readonly code?: unknown
-  readonly originalCode?: unknown
-}
 
 /**
  * The SQLSTATE of an error, wherever an ORM put it: `pg` and Kysely at `code`, Drizzle at `cause.code`, Prisma at
@@ -38,8 +33,9 @@ export function errorWithSqlState(error: unknown): { readonly state: string; rea
 
 /** The SQLSTATE that this very object carries, its causes left aside. */
 export function sqlStateAt(error: object): string | undefined {
-  const { code, originalCode } = error as MaybeCoded
+  const originalCode = fieldOf(error, 'originalCode')
   if (typeof originalCode === 'string' && sqlState.test(originalCode)) return originalCode
+  const code = fieldOf(error, 'code')
   if (typeof code === 'string' && sqlState.test(code) && !isPrismaCode(code)) return code
   return undefined
 }

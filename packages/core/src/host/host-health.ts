@@ -1,4 +1,5 @@
 import type { Limit } from '../base/limit.js'
+import { classify, isForWantOfAPlace } from '../errors/classify.js'
 import { OperationAbortedError } from '../errors/operation-errors.js'
 import type { PoolFigures } from '../errors/pool-errors.js'
 import type { Connection } from '../wire/connection.js'
@@ -16,10 +17,17 @@ export interface HostHealth {
    * and another one has taken its place. `foreign`: its database system is another one than the primary's.
    */
   readonly role: HostRole | 'replaced' | 'foreign'
-  readonly status: 'up' | 'down'
-  /** From the question to the answer, in milliseconds, connecting included where that was needed. */
+  /**
+   * `degraded`: it answers, but not this question: it has no place for one more session (SQLSTATE 53300), or is too busy to
+   * answer it in time while it answers this pool's statements.
+   */
+  readonly status: 'up' | 'degraded' | 'down'
+  /**
+   * From the question to the answer, in milliseconds, connecting included where that was needed; next to nothing where the
+   * answer was known, as the server had answered a statement within the last second.
+   */
   readonly latencyMs: number
-  /** Why it is down. */
+  /** Why it is down or degraded. */
   readonly error?: unknown
   /** Its circuit breaker; undefined when there is none. */
   readonly breaker: BreakerStats | undefined
@@ -27,16 +35,20 @@ export interface HostHealth {
   readonly figures: PoolFigures
 }
 
+/** An answer that is not older shows that the server is up, in milliseconds. */
+const recentMs = 1_000
+
 /**
- * Asks a server whether it is there and what it is: on a connection that is free, else on one beside the pool, as a full
- * pool is no reason to call its server dead. The breaker is not asked.
+ * Whether a server is there and what it is: asked on a connection that is free. Where none is, what the pool's statements
+ * have heard within the last second is answer enough; else it is asked on a connection beside the pool, as a full pool is
+ * no reason to call its server dead. The breaker is not asked.
  *
  * @throws OperationAbortedError when the caller gave up; a server that does not answer is a finding, not an error
  */
 export async function healthOf(host: Host, limit: Limit): Promise<HostHealth> {
   const { clock } = host.environment
   const since = clock.now()
-  const found = (where: string, role: HostRole, status: 'up' | 'down'): HostHealth => ({
+  const found = (where: string, role: HostRole, status: HostHealth['status']): HostHealth => ({
     where,
     role,
     status,
@@ -49,7 +61,10 @@ export async function healthOf(host: Host, limit: Limit): Promise<HostHealth> {
     return found(where, role, 'up')
   } catch (error) {
     if (error instanceof OperationAbortedError) throw error
-    return { ...found(host.where, host.watch.role, 'down'), error }
+    const talking = lastAnswer(host)
+    const answers = isForWantOfAPlace(error) || (talking !== undefined && talking.answeredAt >= since)
+    const { where, role } = talking === undefined ? { where: host.where, role: host.watch.role } : seenOn(host, talking)
+    return { ...found(where, role, answers ? 'degraded' : 'down'), error }
   }
 }
 
@@ -63,12 +78,36 @@ interface Answer {
 
 async function ask(host: Host, limit: Limit): Promise<Answer> {
   const slot = host.pool.tryAcquire()
-  if (slot === undefined) return await host.aside((connection) => askOn(connection, limit), limit)
-  try {
-    return await askOn(slot.resource, limit)
-  } finally {
-    host.release(slot)
+  if (slot !== undefined) {
+    try {
+      return await askOn(slot.resource, limit)
+    } catch (error) {
+      // The end of one session says nothing of the server.
+      if (slot.resource.isAlive || classify(error) !== 'connection') throw error
+    } finally {
+      host.release(slot)
+    }
+  } else {
+    const talking = lastAnswer(host)
+    if (talking !== undefined && talking.answeredAt > host.environment.clock.now() - recentMs)
+      return seenOn(host, talking)
   }
+  return await host.aside((connection) => askOn(connection, limit), limit)
+}
+
+/** The connection in use that has heard from the server last. */
+function lastAnswer(host: Host): Connection | undefined {
+  let last: Connection | undefined
+  for (const { resource } of host.pool.busy()) {
+    if (resource.isAlive && resource.answeredAt > (last?.answeredAt ?? Number.NEGATIVE_INFINITY)) last = resource
+  }
+  return last
+}
+
+/** What a server has said of itself by the way. */
+function seenOn(host: Host, { where, reports }: Connection): Answer {
+  const { role } = reports
+  return { where, role: role === 'unknown' ? host.watch.role : role === 'standby' ? 'replica' : 'primary' }
 }
 
 async function askOn(connection: Connection, limit: Limit): Promise<Answer> {

@@ -17,6 +17,8 @@ export interface StatementOptions {
    * nothing is.
    */
   readonly isRepeatable?: ((text: string) => boolean) | undefined
+  /** Whether a text only reads. @default none is known to */
+  readonly onlyReads?: ((text: string) => boolean) | undefined
 }
 
 /** What a host is for, and how it keeps its connections. */

@@ -1,7 +1,7 @@
 import type { Announcer } from '../base/emitter.js'
 import { inNoContext } from '../base/no-context.js'
 import type { Told } from '../base/topic.js'
-import { callUser, warnOf } from '../base/user-callback.js'
+import { callUser, warnOfListener } from '../base/user-callback.js'
 import { summaryOf } from '../errors/error-summary.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedBreakerOptions } from '../policy/breaker-options.js'
@@ -45,6 +45,12 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   readonly role: HostRole
   /** Called when the breaker has opened; set by the host. */
   whenOpened: () => void = () => undefined
+  /**
+   * Called when a connection is handed out, also to one more who shares it, and when all have given it back; set by who
+   * shows the pool as a `pg.Pool`.
+   */
+  whenAcquired: ((connection: Connection) => void) | undefined
+  whenReleased: ((connection: Connection) => void) | undefined
   /** How many callers wait; set by the host. */
   waiting: () => number = () => 0
   readonly #options: HostWatchOptions
@@ -82,17 +88,20 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
 
   acquired(slot: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
+    this.whenAcquired?.(slot.resource)
     if (this.#acquire.isHeard) {
       this.#acquire.tell({ ...this.#at(slot.resource), waitMs, waiting: this.waiting() })
     }
   }
 
-  joined(_slot: Slot<Connection>, waitMs: number): void {
+  joined({ resource }: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
+    this.whenAcquired?.(resource)
   }
 
   released(slot: Slot<Connection>): void {
     this.breaker?.gaveBack(slot.resource)
+    this.whenReleased?.(slot.resource)
     if (this.#release.isHeard) {
       const heldMs = this.#environment.clock.now() - slot.busySince
       this.#release.tell({ ...this.#at(slot.resource), heldMs })
@@ -107,12 +116,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   }
 
   leaked(leak: LeakReport): void {
-    inNoContext(() =>
-      callUser(
-        () => this.#options.onLeak(leak),
-        (error) => warnOf(error, 'LifeguardListenerWarning'),
-      ),
-    )
+    inNoContext(() => callUser(() => this.#options.onLeak(leak), warnOfListener))
     const { heldMs, acquireStack } = leak
     this.#say(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#host(), heldMs, acquireStack }))
   }
@@ -150,7 +154,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     }
     const reason = turnedAway[kind]
     if (reason === undefined) return
-    this.#events.emit('turned-away', () => ({ ...this.#host(), reason, waiting: this.waiting() }))
+    this.#say('turned-away', () => ({ ...this.#host(), reason, waiting: this.waiting() }))
   }
 
   // What the connections tell

@@ -1,4 +1,5 @@
 import type { Limit } from '../base/limit.js'
+import { inNoContext } from '../base/no-context.js'
 import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
@@ -44,6 +45,7 @@ export class Host {
   readonly #hygiene: Hygiene
   /** What is known of the texts that run here. */
   readonly #texts: StatementTexts
+  readonly #onlyReads: ((text: string) => boolean) | undefined
 
   constructor(
     destination: Destination,
@@ -60,11 +62,13 @@ export class Host {
     this.#destination = destination
     this.#limits = limits
     this.#hygiene = new Hygiene(purpose.resetMode ?? defaultResetMode, environment.clock)
+    this.#onlyReads = purpose.statements?.onlyReads
     this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
     this.pool = new ResourcePool<Connection>(
       {
         where: destination.where,
-        open: (signal) => this.#open(signal),
+        // Nobody's: it serves many, and whoever asked for it may be gone by then.
+        open: (signal) => inNoContext(() => this.#open(signal)),
         close: (connection) => connection.close(),
         destroy: (connection) => {
           connection.destroy()
@@ -225,9 +229,13 @@ export class Host {
    * pool in which everybody waits for its answer.
    */
   async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
-    const opening = this.#openOne().then(
+    const attempt = new AbortController()
+    const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
         connection.belongsTo = this.environment
+        // Who comes in beside the pool shows that the pool may: it need not wait for its next look.
+        this.watch.breaker?.hostAnswers()
+        this.pool.hurry()
         return connection
       },
       (error: unknown) => {
@@ -235,7 +243,12 @@ export class Host {
       },
     )
     try {
-      return await fn(await within(opening, limit, this.environment.clock))
+      const connection = await within(opening, limit, this.environment.clock).catch((error: unknown) => {
+        // Nobody else could use it: to go on connecting would only hold up the end of the process.
+        attempt.abort()
+        throw error
+      })
+      return await fn(connection)
     } finally {
       // Also one that opens after all; a failure to open has been told to the caller, or comes too late for it.
       opening.then(
@@ -264,6 +277,7 @@ export class Host {
       const connection = await this.#openOne(signal)
       connection.belongsTo = this.environment
       connection.remember(this.#texts)
+      if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
       this.lanes.keep(connection)
       connection.observer = this.watch
       connection.onLost((cause) => {

@@ -3,6 +3,7 @@ import { Emitter } from '../base/emitter.js'
 import type { OperationOptions } from '../base/limit.js'
 import { watchLimit } from '../base/limit.js'
 import { type Random, systemRandom } from '../base/random.js'
+import { warnOf } from '../base/user-callback.js'
 import { BreakerOpenError } from '../errors/breaker-open-error.js'
 import { type BreakerVerdict, breakerVerdict } from '../errors/breaker-verdict.js'
 import { within } from '../errors/given-up.js'
@@ -89,7 +90,15 @@ class OwnBreaker implements Breaker {
     this.#name = name
     this.#clock = environment?.clock ?? systemClock
     this.#slowAfterMs = resolved.slowAfterMs
-    this.#verdict = (error) => verdict(error)
+    this.#verdict = (error) => {
+      try {
+        return verdict(error)
+      } catch (thrown) {
+        // The call has ended, and its own outcome is what its caller gets; a probe that is never settled would block all.
+        warnOf(thrown, 'LifeguardBreakerWarning')
+        return breakerVerdict(error)
+      }
+    }
     this.#breaker = new CircuitBreaker(resolved, environment?.random ?? systemRandom, (transition) =>
       this.#events.emit('breaker', () => transition),
     )

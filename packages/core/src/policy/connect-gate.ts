@@ -4,7 +4,8 @@ import { jitter, type Random } from '../base/random.js'
  * Decides how many connections may be opened at the same time, and when.
  *
  * - `open`: the server answers; as many as are needed.
- * - `down`: the last attempt failed; one prober at a time, the next not before `nextAt`.
+ * - `down`: the last attempt failed; one prober at a time, the next not before `nextAt`. One that hears nothing, as its
+ *   packets are dropped, is joined by another after a while: the server is found when it is back, not when the first gives up.
  * - `ramping`: it answers again; `limit` at a time, doubling with each success, so that a server that has just come
  *   back is not trampled.
  */
@@ -22,7 +23,10 @@ const quickSpread = 0.05
 const quickProbingForMs = 10_000
 const slowProbeMs = 100
 const slowSpread = 0.2
-const slowestProbeMs = 5_000
+/** A server that is back is to be found within a second, however long it was away; with any jitter. */
+const slowestProbeMs = 900
+/** Probers under way at a time, where each hears nothing for longer than the slowest pause. */
+const mostProbers = 3
 /** Attempts within one second, probes and the ramp together, for as long as one of them has failed in that second. */
 const mostPerSecond = 14
 const secondMs = 1_000
@@ -67,7 +71,7 @@ export class ConnectGate {
       case 'ramping':
         return opening < state.limit ? this.#unlessTooMany(now) : later
       case 'down':
-        if (opening > 0) return later
+        if (opening > 0) return this.#besides(now, opening)
         return now >= state.nextAt ? this.#unlessTooMany(now) : { go: false, retryInMs: state.nextAt - now }
     }
   }
@@ -110,13 +114,23 @@ export class ConnectGate {
 
   /** From start to start: a server that is just coming up takes its time to say no. */
   #quickProbeAt(now: number): number {
-    const startedAt = this.#startedAt[(this.#starts + mostPerSecond - 1) % mostPerSecond] ?? now
-    return Math.max(now, startedAt + jitter(quickProbeMs, quickSpread, this.#random))
+    return Math.max(now, this.#lastStartedAt + jitter(quickProbeMs, quickSpread, this.#random))
   }
 
   #slowPause(steps: number): number {
     const pause = Math.min(slowestProbeMs, slowProbeMs * 2 ** Math.min(steps, 10))
     return Math.min(slowestProbeMs, jitter(pause, slowSpread, this.#random))
+  }
+
+  /** The prober under way hears nothing: the next one need not wait for its end. */
+  #besides(now: number, opening: number): GateAnswer {
+    if (opening >= mostProbers) return later
+    const nextAt = this.#lastStartedAt + slowestProbeMs
+    return now >= nextAt ? this.#unlessTooMany(now) : { go: false, retryInMs: Math.ceil(nextAt - now) }
+  }
+
+  get #lastStartedAt(): number {
+    return this.#startedAt[(this.#starts + mostPerSecond - 1) % mostPerSecond] ?? Number.NEGATIVE_INFINITY
   }
 
   /** The ramp comes on top of the probes before it: a server that has just come back gets no more of both together. */

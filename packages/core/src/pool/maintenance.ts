@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '../base/clock.js'
 import type { Slots } from './slots.js'
 
-/** How often idle connections are looked through for those that are too old. */
-const everyMs = 1_000
+/** How often idle connections are looked through for those that are too old, at least. */
+const mostMs = 1_000
 
 /**
  * Closes idle resources that are too old, or have idled for too long above `min`. No timer is left while none idles, and
@@ -28,7 +28,7 @@ export class Maintenance<R> {
   schedule(): void {
     if (this.#timer !== undefined || this.#slots.idle.length === 0) return
     this.#timer = this.#clock.setTimer(
-      everyMs,
+      Math.min(mostMs, Math.max(1, this.#idleTimeoutMs)),
       () => {
         this.#timer = undefined
         this.#maintain()

@@ -32,6 +32,7 @@ export class Opener<R> {
   readonly #attempts = new Set<Attempt>()
   #probeTimer: Timer | undefined
   #probesInBackground = false
+  #probeAt = 0
   #isHopeless = false
 
   constructor(factory: ResourceFactory<R>, clock: Clock, random: Random, max: number, events: OpenerEvents<R>) {
@@ -123,11 +124,15 @@ export class Opener<R> {
   }
 
   #probeIn(ms: number, inBackground: boolean): void {
+    const at = this.#clock.now() + ms
     if (this.#probeTimer !== undefined) {
-      if (inBackground || !this.#probesInBackground) return
-      this.#clock.clearTimer(this.#probeTimer) // set for `min` alone; now somebody waits for it
+      const isWaitedFor = this.#probesInBackground && !inBackground // set for `min` alone; now somebody waits for it
+      if (this.#probeAt <= at && !isWaitedFor) return
+      this.#clock.clearTimer(this.#probeTimer)
+      inBackground &&= this.#probesInBackground
     }
     this.#probesInBackground = inBackground
+    this.#probeAt = at
     this.#probeTimer = this.#clock.setTimer(
       ms,
       () => {

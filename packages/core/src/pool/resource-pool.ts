@@ -93,6 +93,10 @@ export class ResourcePool<R> {
   get idle(): number {
     return this.#slots.idle.length
   }
+  /** Those on their way out, which keep their places until they are gone. */
+  get closing(): number {
+    return this.#slots.closing
+  }
   get connecting(): number {
     return this.#opener.opening
   }
@@ -184,6 +188,11 @@ export class ResourcePool<R> {
     if (!this.#life.admits(holder)) return new PoolClosedError('cannot acquire a connection')
     const reached = limitReached(limit, this.#clock)
     return reached === undefined ? undefined : givenUp(reached, 'not-sent')
+  }
+
+  /** The slots that are in use now. */
+  busy(): Iterable<Slot<R>> {
+    return this.#slots.busy()
   }
 
   /** How long a slot has been in use, in milliseconds. */

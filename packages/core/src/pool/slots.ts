@@ -89,12 +89,14 @@ export class Slots<R> {
   get generation(): number {
     return this.#generation
   }
+  /** Those in use, one by one. */
+  *busy(): Generator<Slot<R>, void, undefined> {
+    for (const slot of this.#all) if (slot.state === 'busy') yield slot
+  }
   /** The one that has been in use for longest. */
   get longestHeld(): Slot<R> | undefined {
     let longest: Slot<R> | undefined
-    for (const slot of this.#all) {
-      if (slot.state === 'busy' && (longest === undefined || slot.busySince < longest.busySince)) longest = slot
-    }
+    for (const slot of this.busy()) if (longest === undefined || slot.busySince < longest.busySince) longest = slot
     return longest
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.js'
+import { isInstance } from '../base/is-instance.js'
 import { type Limit, type LimitReason, limitOf, limitReached } from '../base/limit.js'
 import { causeChain } from '../errors/cause-chain.js'
 import { givenUp, within } from '../errors/given-up.js'
@@ -64,7 +65,7 @@ export async function withLimit<T>(
 }
 
 function isGivenUp(error: unknown): error is OperationTimeoutError | OperationAbortedError {
-  return error instanceof OperationTimeoutError || error instanceof OperationAbortedError
+  return isInstance(error, OperationTimeoutError) || isInstance(error, OperationAbortedError)
 }
 
 /** How long a callback whose time is over may take to say what became of its last statement, in milliseconds. */

@@ -57,12 +57,21 @@ export interface AmbientContext {
   readonly collecting: StatementCollector | undefined
 }
 
+/** What a pool has open around some code, with what other pools have open around it; each pool is in it once at most. */
+interface Scope {
+  readonly of: Ambient
+  readonly context: AmbientContext
+  readonly around: Scope | undefined
+}
+
+/** One for all pools: what outlives its caller leaves what any of them has open, and not only its own pool's. */
+const storage = new AsyncLocalStorage<Scope | undefined>()
+
 /**
  * The ambient context of one pool. It follows the asynchronous flow of the code, so that every ORM on the pool runs in
  * the open transaction without being told. https://nodejs.org/api/async_context.html
  */
 export class Ambient implements AmbientBounds {
-  readonly #storage = new AsyncLocalStorage<AmbientContext | undefined>()
   readonly #clock: Clock
 
   constructor(clock: Clock) {
@@ -71,19 +80,21 @@ export class Ambient implements AmbientBounds {
 
   /** The context of the code that calls; undefined outside of any. */
   get current(): AmbientContext | undefined {
-    return this.#storage.getStore()
+    let scope = storage.getStore()
+    while (scope !== undefined && scope.of !== this) scope = scope.around
+    return scope?.context
   }
 
   /** The bounds of an operation that begins here: its own options, and the deadline around it. */
   limitFor(options: OperationOptions | undefined): Limit {
     const own = operationLimit(options, this.#clock)
-    const around = this.#storage.getStore()?.limit
+    const around = this.current?.limit
     return around === undefined ? own : tighter(own, around)
   }
 
   /** The deadline around the code that calls now, for what somebody else begins later: it holds beside that around him. */
   fromHere(): Bounds {
-    const around = this.#storage.getStore()?.limit
+    const around = this.current?.limit
     return around === undefined ? this : { limitFor: (options) => tighter(this.limitFor(options), around) }
   }
 
@@ -101,16 +112,24 @@ export class Ambient implements AmbientBounds {
       collecting: current?.collecting,
       ...change,
     }
-    return this.#storage.run(context, fn)
+    return storage.run({ of: this, context, around: without(storage.getStore(), this) }, fn)
   }
 
   /**
-   * Runs `fn` in no context of this pool at all: for what outlives its caller, such as elections, subscriptions, watches,
-   * timers and the opening of connections. Nothing of the caller's transaction, locks, deadline, reads or batch is left.
+   * The caller's asynchronous context, without all that this pool and any other has open around it: for the callbacks of
+   * what outlives its caller, such as elections and subscriptions. Nothing of the caller's transaction, locks, deadline,
+   * reads or batch is left. What calls them is begun in no context at all, by `inNoContext`.
    */
-  exit<T>(fn: () => T): T {
-    return this.#storage.run(undefined, fn)
+  detached(): <R>(run: () => R) => R {
+    return storage.run(undefined, () => AsyncLocalStorage.snapshot())
   }
+}
+
+function without(scope: Scope | undefined, ambient: Ambient): Scope | undefined {
+  if (scope === undefined) return undefined
+  if (scope.of === ambient) return scope.around
+  const around = without(scope.around, ambient)
+  return around === scope.around ? scope : { ...scope, around }
 }
 
 const noLocks: ReadonlyMap<string, HeldLock> = new Map()

@@ -4,7 +4,7 @@ import { endsSession } from '../errors/classify.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { assertKnownOptions, limitNames } from '../errors/known-options.js'
 import { errorWithSqlState } from '../errors/sqlstate.js'
-import { leadingWords } from '../sql/leading-words.js'
+import { firstWords } from '../sql/statement-heads.js'
 import { BatchExchange } from '../wire/batch.js'
 import { type ExchangeConfig, outcomeOf } from '../wire/exchange.js'
 import type { QueryResult } from '../wire/query-result.js'
@@ -35,9 +35,10 @@ export interface Batchable {
  * Commands that begin or end a transaction, or that take over the connection: with them a batch would not be all or
  * nothing. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
  */
-const refused = /^(begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction|copy)\b/
+const refused =
+  /^(?:begin|start transaction|commit|end|rollback|abort|savepoint|release|prepare transaction|copy)(?= |$)/
 /** Commands that never commit by themselves. */
-const plain = /^(select|insert|update|delete|merge|with|values|table)\b/
+const plain = /^(?:select|insert|update|delete|merge|with|values|table)$/
 /**
  * Goes ahead of a batch that begins with anything else: behind it, the server itself refuses what would have to commit at
  * once (VACUUM, CREATE DATABASE), which it lets pass as the first of a pipeline.
@@ -71,7 +72,7 @@ async function run<Statements extends readonly StatementConfig[]>(
   statements: Statements,
 ): Promise<BatchResults<Statements>> {
   let sent: BatchExchange | undefined
-  const isPlain = plain.test(leadingWords(statements[0]?.text ?? ''))
+  const isPlain = plain.test(firstWords(statements[0]?.text ?? '', 1))
   const config: ExchangeConfig = {
     text: '',
     exchange: (preludes) => {
@@ -104,7 +105,7 @@ function check(statement: StatementConfig, index: number): void {
   if (values !== undefined && values.length > mostParameters) {
     throw new InvalidOptionError(name, `with ${values.length} values`, `up to ${mostParameters}; or use copyFrom`)
   }
-  const command = refused.exec(leadingWords(text))?.[0]
+  const command = refused.exec(firstWords(text, 2))?.[0]
   if (command === undefined) return
   const instead = command === 'copy' ? 'copyFrom and copyTo' : 'withTransaction, inside of which batch can be used'
   throw new InvalidOptionError(

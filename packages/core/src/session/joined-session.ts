@@ -1,11 +1,12 @@
 import { type Limit, unlimited } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { Connection } from '../wire/connection.js'
-import { ForeignStatement, type Submittable } from '../wire/foreign-statement.js'
+import type { Submittable } from '../wire/foreign-statement.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { type TransactionControl, transactionControl } from '../wire/transaction-control.js'
 import type { OpenTransaction } from './ambient.js'
+import { Guests } from './guests.js'
 import { assertFits } from './nested-options.js'
 import { answered, type PgSession } from './pg-session.js'
 import type { ControlledTransaction } from './transaction.js'
@@ -17,6 +18,7 @@ import type { ControlledTransaction } from './transaction.js'
 export class JoinedSession implements PgSession {
   readonly connection: Connection
   readonly #open: OpenTransaction
+  readonly #guests = new Guests()
   #inner: ControlledTransaction | undefined
   /** Whether it tried to begin: a ROLLBACK behind a BEGIN or COMMIT that failed is clean-up, and has nothing to do. */
   #hasTried = false
@@ -53,13 +55,14 @@ export class JoinedSession implements PgSession {
   }
 
   async submit(submittable: Submittable, limit: Limit): Promise<void> {
-    const foreign = new ForeignStatement(submittable)
-    try {
-      await this.#execute({ text: '', foreign } as StatementConfig, limit)
-    } catch (error) {
-      foreign.failed(error, !this.connection.isAlive)
-      throw error
-    }
+    await this.#guests.run(submittable, async (foreign) => {
+      try {
+        await this.#execute({ text: '', foreign } as StatementConfig, limit)
+      } catch (error) {
+        foreign.failed(error, !this.connection.isAlive)
+        throw error
+      }
+    })
   }
 
   /** The connection belongs to the transaction around it. */
@@ -68,6 +71,7 @@ export class JoinedSession implements PgSession {
   }
 
   end(): void {
+    this.#guests.leave(this.connection)
     const inner = this.#inner
     this.#inner = undefined
     void inner?.rollback()

@@ -3,11 +3,12 @@ import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
 import type { Connection } from '../wire/connection.js'
-import type { Submittable } from '../wire/foreign-statement.js'
+import { ForeignStatement, type Submittable } from '../wire/foreign-statement.js'
 import type { QueryResult } from '../wire/query-result.js'
 import { Statement, type StatementConfig } from '../wire/statement.js'
 import { transactionControl } from '../wire/transaction-control.js'
 import { commitError } from './commit-error.js'
+import { Guests } from './guests.js'
 
 /** What a client with the shape of pg's runs on. */
 export interface PgSession {
@@ -32,6 +33,7 @@ export class OwnSession implements PgSession {
   onEnded: (() => void) | undefined
   readonly #host: Host
   #slot: ConnectionSlot | undefined
+  readonly #guests = new Guests()
   #isUsed = false
   /** The first statement that failed in the open transaction. */
   #failure: unknown
@@ -59,8 +61,9 @@ export class OwnSession implements PgSession {
       this.#failure ??= error
       // Programs write BEGIN before the `try` whose `finally` releases: with nothing begun, there is nothing to keep.
       if (control?.kind === 'begin' && (isFirst || !this.connection.isAlive)) {
-        this.end(false)
+        // First: the next one to have the connection may be given it in the very call that gives it back.
         this.onEnded?.()
+        this.end(false)
       }
       throw control?.kind === 'commit' && !this.connection.isAlive ? commitError(error) : error
     }
@@ -68,7 +71,7 @@ export class OwnSession implements PgSession {
 
   async submit(submittable: Submittable, limit: Limit): Promise<void> {
     this.#isUsed = true
-    await this.connection.submit(submittable, limit)
+    await this.#guests.run(submittable, (guest) => this.connection.submit(guest, limit))
   }
 
   close(): Promise<void> {
@@ -79,6 +82,7 @@ export class OwnSession implements PgSession {
     const slot = this.#slot
     if (slot === undefined) return
     this.#slot = undefined
+    this.#guests.leave(this.connection)
     if (discard) this.#host.pool.discard(slot)
     else this.#host.release(slot)
   }
@@ -100,7 +104,7 @@ export function standing(connection: Connection): PgSession {
   return {
     connection,
     run: (config, limit) => connection.run(new Statement(config), limit),
-    submit: (submittable, limit) => connection.submit(submittable, limit),
+    submit: (submittable, limit) => connection.submit(new ForeignStatement(submittable), limit),
     close: () => connection.close(),
     end: () => undefined,
   }

@@ -62,8 +62,9 @@ export async function* batchesIn<Row>(
   }
   const limit = bounds.limitFor(options)
   const name = `lifeguard_${++portals}`
-  let portal: PortalRequest = { name, rows: batchSize, fields: undefined, hasMore: false }
+  let portal: PortalRequest = { name, rows: batchSize, fields: undefined, hasMore: false, isOpen: false }
   let isOpen = false
+  let isFailed = false
   try {
     for (;;) {
       isOpen = false
@@ -71,12 +72,21 @@ export async function* batchesIn<Row>(
       isOpen = true
       if (rows.length > 0) yield rows as Row[]
       if (!portal.hasMore) return
-      portal = { name, rows: batchSize, fields, hasMore: false }
+      portal = { name, rows: batchSize, fields, hasMore: false, isOpen: false }
     }
   } catch (error) {
+    // Where the server said that a batch failed, the transaction has failed with it, and the portal is gone. Where a parser
+    // of values threw, both are still there.
+    isOpen ||= portal.isOpen
+    isFailed = true
     throw withCallersStack(error)
   } finally {
-    // Where a batch failed, the transaction has failed with it, and the server has closed the portal by itself.
-    if (isOpen) await executor.execute({ text: `close ${name}` }, unlimited)
+    if (isOpen) {
+      const closing = executor.execute({ text: `close ${name}` }, unlimited)
+      // The first error is the one that is reported. With the transaction the portal ends in any case.
+      await (isFailed ? closing.catch(nothing) : closing)
+    }
   }
 }
+
+const nothing = (): void => undefined

@@ -1,9 +1,9 @@
 import type { Clock } from '../base/clock.js'
 import type { OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import { assertFlag, assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { assertBackoff, type BackoffOptions } from '../policy/backoff.js'
-import { settingMatters } from '../sql/meaning.js'
+import { settingMatters } from '../sql/settings-that-matter.js'
 import { assertRole, assertSettings, longestServerMs } from '../wire/runtime-settings.js'
 import type { Prelude } from '../wire/statement.js'
 import { CommitProof, type CommitProofOptions } from './commit-proof.js'
@@ -116,9 +116,10 @@ const retryNames = optionNames<RetryOptions>({ attempts: true, backoff: true })
 const proofNames = optionNames<CommitProofOptions>({ markerTable: true, timeoutMs: true })
 
 /**
- * Checks everything that is said of a transaction, before anything of it is begun.
+ * Checks everything that is said of a transaction, before anything of it is begun. For adapters.
  *
  * @throws InvalidOptionError
+ * @internal
  */
 export function assertTransactionOptions(options: TransactionOptions, names = transactionNames): void {
   assertKnownOptions(options, names)
@@ -148,11 +149,6 @@ function assertIsolation(isolation: IsolationLevel | undefined): void {
 }
 
 const serverTimes = ['statementTimeoutMs', 'lockTimeoutMs', 'idleTimeoutMs'] as const
-
-function assertFlag(name: string, value: unknown): void {
-  if (value === undefined || typeof value === 'boolean') return
-  throw new InvalidOptionError(name, JSON.stringify(value) ?? `of type ${typeof value}`, 'true or false')
-}
 
 /**
  * BEGIN with its characteristics, then what holds for this transaction only; each value as a parameter. The proof's part

@@ -10,7 +10,12 @@ export interface UpdateVersionedOptions extends OperationOptions {
   readonly versionColumn?: string | undefined
 }
 
-const names = optionNames<UpdateVersionedOptions>({ signal: true, timeoutMs: true, versionColumn: true })
+/** The names of `UpdateVersionedOptions`. For adapters. @internal */
+export const updateVersionedNames = optionNames<UpdateVersionedOptions>({
+  signal: true,
+  timeoutMs: true,
+  versionColumn: true,
+})
 
 /**
  * Updates the row that has these key columns and still has this version, and counts the version up. Gives the row
@@ -25,7 +30,7 @@ export async function updateVersioned<Row = Record<string, unknown>>(
   changes: Readonly<Record<string, unknown>>,
   options: UpdateVersionedOptions = {},
 ): Promise<Row> {
-  assertKnownOptions(options, names)
+  assertKnownOptions(options, updateVersionedNames)
   const { versionColumn = 'version', ...limits } = options
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
   const run = async (checked: object): Promise<readonly Row[]> => {

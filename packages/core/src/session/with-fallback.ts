@@ -1,4 +1,5 @@
 import { type Limit, limitOf, limitReached, type OperationOptions } from '../base/limit.js'
+import { warnOf } from '../base/user-callback.js'
 import { isOwnInfrastructureError } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
@@ -263,7 +264,7 @@ export class Fallback {
     const heard = this.#environment.events.emit('cache-error', () => ({ key, operation, error }))
     if (heard || this.#warned.has(cache)) return
     this.#warned.add(cache)
-    process.emitWarning(error instanceof Error ? error : String(error), { type: 'LifeguardCacheWarning' })
+    warnOf(error, 'LifeguardCacheWarning')
   }
 }
 

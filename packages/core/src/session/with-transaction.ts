@@ -1,5 +1,7 @@
+import { isInstance } from '../base/is-instance.js'
 import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
+import { warnOf } from '../base/user-callback.js'
 import { classifyOwn, type ErrorClass, isRetryableByDefault } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
@@ -162,7 +164,7 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     scope.close('rolled back')
     const { endedByHand } = server
     if (endedByHand !== undefined) return { kind: 'ended', fate: endedByHand, error: late ?? error, hooks }
-    if (error instanceof CommitUnknownError) return { kind: 'unknown', error, hooks }
+    if (isInstance(error, CommitUnknownError)) return { kind: 'unknown', error, hooks }
     // Late: the caller gets its answer now, and the rollback goes on behind its back.
     if (late !== undefined) return { kind: 'late', error: ownedBy(late, host.environment), hooks }
     const failure = server.lastingFailure
@@ -187,7 +189,7 @@ async function runHooks({ ambient, events }: SessionEnvironment, hooks: Hooks, n
   await ambient.run({ transaction: undefined }, () =>
     hooks.run(name, (hook, error) => {
       const heard = events.emit('hook-error', () => ({ hook, error }))
-      if (!heard) process.emitWarning(error instanceof Error ? error : String(error), { type: 'LifeguardHookWarning' })
+      if (!heard) warnOf(error, 'LifeguardHookWarning')
     }),
   )
 }

@@ -1,4 +1,5 @@
-import { leadingWords, startOfWords } from './leading-words.js'
+import { settingMatters } from './settings-that-matter.js'
+import { SqlLexer } from './tokens.js'
 
 /**
  * Whether prepared statements may mean something else after a statement: in no session, in its own, or in every session
@@ -16,89 +17,260 @@ export function stronger(one: Effect, other: Effect): Effect {
   return one === 'none' ? other : one
 }
 
-/** Settings that are not looked at while a text is parsed or planned, or that cost no more than a better plan. */
-const harmless: ReadonlySet<string> = new Set(
-  `application_name autocommit characteristics client_min_messages commit_delay commit_siblings constraints
-  cpu_tuple_cost cursor_tuple_fraction deadlock_timeout default_statistics_target default_transaction_deferrable
-  default_transaction_isolation default_transaction_read_only effective_cache_size effective_io_concurrency
-  force_parallel_mode hash_mem_multiplier idle_in_transaction_session_timeout idle_session_timeout jit lock_timeout
-  logical_decoding_work_mem maintenance_work_mem max_parallel_maintenance_workers max_parallel_workers
-  max_parallel_workers_per_gather plan_cache_mode random_page_cost row_security seq_page_cost statement_timeout
-  synchronous_commit temp_buffers temp_file_limit temp_tablespaces transaction transaction_deferrable
-  transaction_isolation transaction_read_only transaction_timeout vacuum_cost_delay vacuum_cost_limit work_mem`
-    .trim()
-    .split(/\s+/),
-)
-
-/** Whether statements may mean something else under another value of this setting. Those of extensions are for them. */
-export function settingMatters(name: string): boolean {
-  const small = name.toLowerCase()
-  return !(small.includes('.') || harmless.has(small) || /^(?:enable|log|track|geqo|debug)_/.test(small))
+/** What a text may do to the meaning of statements, as far as its words show. Found out once for a text. */
+export interface TextMeaning {
+  /** One statement that reads or writes rows, and has no word in it that could do more than that. */
+  readonly isAboutRows: boolean
+  /** More than one statement, or a text that is not certain to be one. */
+  readonly holdsSeveral: boolean
+  /** By SELECT INTO, or by a CREATE that the server calls by another name. */
+  readonly makes: Effect
+  /** Its first statement is a CREATE TEMP, and there is no other. */
+  readonly makesTemporary: boolean
+  /** By SET and RESET, should there be one. */
+  readonly sets: Effect
+  /** By set_config, or by an update of pg_settings. */
+  readonly configures: Effect
+  /** It runs what was prepared by its name. */
+  readonly executes: boolean
+  /** A CALL or DO in it may commit before it fails. */
+  readonly callsCode: boolean
 }
 
-/** What follows a word that the server reads as one. */
-const wordEnd = '(?![\\w$\\u0080-\\uffff])'
-const rows = new RegExp(`(?:select|insert|update|delete|with|values|merge|table)${wordEnd}`, 'iy')
-const into = new RegExp(`(?<![a-z_\\u0080-\\uffff])into${wordEnd}`, 'gi')
-const usualInto = /\b(?:insert|merge)[ \t\n\r\f\v]+into\b/gi
-const otherName = /\bu&"/i
-
-/** Whether a text begins as a statement that reads or writes rows, and has no word that could do more than that. */
-export function isAboutRows(text: string): boolean {
-  rows.lastIndex = startOfWords(text)
-  return rows.test(text) && !mayMakeTable(text) && settingsByFunction(text) === 'none'
+/** Reads a text, in both ways where it hangs on a setting where its strings end; then the worse of the two counts. */
+export function meaningOf(text: string): TextMeaning {
+  const lexer = new SqlLexer(text)
+  const one = read(lexer)
+  if (!lexer.hasBackslash) return one
+  const otherWay = new SqlLexer(text, true)
+  const other = read(otherWay)
+  // What is no SQL in that way never runs in it.
+  if (otherWay.isBroken) return one
+  return {
+    isAboutRows: one.isAboutRows && other.isAboutRows,
+    holdsSeveral: one.holdsSeveral || other.holdsSeveral,
+    makes: stronger(one.makes, other.makes),
+    makesTemporary: one.makesTemporary && other.makesTemporary,
+    sets: stronger(one.sets, other.sets),
+    configures: stronger(one.configures, other.configures),
+    executes: one.executes || other.executes,
+    callsCode: one.callsCode || other.callsCode,
+  }
 }
 
-/** SELECT INTO; an `into` of INSERT or MERGE is none. */
-function mayMakeTable(text: string): boolean {
-  const found = text.match(into)
-  return found !== null && found.length > (text.match(usualInto)?.length ?? 0)
+/** Whether a text could hold more than one statement: only such a text needs the simple protocol. */
+export function mayHoldSeveral(text: string): boolean {
+  const at = text.indexOf(';')
+  return at !== -1 && at < text.length - 1 && meaningOf(text).holdsSeveral
 }
 
-const functionCall = /set_config/gi
-const literalCall = /set_config[ \t\n\r\f\v]*\([ \t\n\r\f\v]*'([^'\\]*)'/gi
-const allSettings = /pg_settings/i
-const changing = /\bupdate\b/i
+/** Statements that read or write rows begin with one of these. */
+const rows: ReadonlySet<string> = new Set(['select', 'insert', 'update', 'delete', 'with', 'values', 'merge', 'table'])
+const temporary: ReadonlySet<string> = new Set(['temp', 'temporary'])
+const scopes: ReadonlySet<string> = new Set(['local', 'global'])
+/** No word that is asked for is longer; what is, is not put into small letters for it. */
+const longestWord = 64
 
-function settingsByFunction(text: string): Effect {
-  if (otherName.test(text)) return 'session'
-  if (allSettings.test(text) && changing.test(text)) return 'session'
-  const calls = text.match(functionCall)?.length ?? 0
-  if (calls === 0) return 'none'
-  return namesOf(text, literalCall, calls) ? 'none' : 'session'
+function read(lexer: SqlLexer): TextMeaning {
+  const words = new Words()
+  let statements = 0
+  let isBehindEnd = true
+  let holdsSeveral = false
+  while (lexer.next()) {
+    if (lexer.isMark(';')) {
+      isBehindEnd = true
+      words.endStatement()
+      continue
+    }
+    if (isBehindEnd) {
+      if (statements > 0) holdsSeveral = true
+      if (!lexer.isMark('(')) {
+        isBehindEnd = false
+        statements += 1
+        words.beginStatement()
+      } else if (statements > 0) isBehindEnd = false
+    }
+    words.take(lexer)
+  }
+  words.endStatement()
+  return words.meaning(holdsSeveral || (lexer.isBroken && lexer.sql.includes(';')), lexer.isBroken)
 }
 
-const settingWord = /\b(?:re)?set\b/gi
-const settingNamed = /\b(?:re)?set[ \t\n\r\f\v]+(?:(?:session|local)[ \t\n\r\f\v]+)?([\w.]+)/gi
+/** What is waited for behind a word. */
+type Awaited = 'into' | 'create' | 'setting' | 'call' | 'name' | undefined
 
-/** Whether each of the settings that are changed is named in a way that is understood, and does not matter. */
-function namesOf(text: string, pattern: RegExp, count: number): boolean {
-  let harmlessOnes = 0
-  for (const [, name = ''] of text.matchAll(pattern)) if (!settingMatters(name)) harmlessOnes += 1
-  return harmlessOnes >= count
+/** What the words of a text say, one after the other. */
+class Words {
+  #first: string | undefined
+  #isFirst = false
+  #before = ''
+  #awaited: Awaited
+  #makesTable = false
+  #isTemporary = false
+  #beginsTemporary = false
+  #sets: Effect = 'none'
+  #configures: Effect = 'none'
+  #executes = false
+  #callsCode = false
+  #hasSettings = false
+  #hasUpdate = false
+  /** Whether there was a SELECT within each open bracket: behind it, INTO makes a table whatever stands before it. */
+  #selects: boolean[] = [false]
+
+  beginStatement(): void {
+    this.#isFirst = true
+  }
+
+  endStatement(): void {
+    if (this.#awaited === 'setting') this.#sets = 'session'
+    if (this.#awaited === 'call' || this.#awaited === 'name') this.#configures = 'session'
+    this.#awaited = undefined
+    this.#before = ''
+    this.#selects = [false]
+  }
+
+  take(lexer: SqlLexer): void {
+    const { kind, start, end, sql } = lexer
+    const isShort = end - start <= longestWord
+    if (kind === 'mark') {
+      if (lexer.isMark('(')) this.#selects.push(false)
+      else if (lexer.isMark(')') && this.#selects.length > 1) this.#selects.pop()
+      this.#follow('', lexer)
+      this.#before = ''
+      return
+    }
+    const word = kind === 'word' && isShort ? lexer.text : ''
+    if (this.#awaited !== undefined) this.#follow(word, lexer)
+    if (kind === 'word') this.#word(word)
+    else if (kind === 'name') {
+      // A name by codes may be any.
+      if (sql[start] !== '"') this.#configures = 'session'
+      else if (isShort) this.#named(lexer.text)
+    }
+    this.#isFirst = false
+    this.#before = word
+  }
+
+  #word(word: string): void {
+    if (this.#isFirst) {
+      this.#first ??= word
+      if (word === 'create') this.#awaited = 'create'
+      else if (word === 'call' || word === 'do') this.#callsCode = true
+    }
+    switch (word) {
+      case 'select':
+        this.#selects[this.#selects.length - 1] = true
+        break
+      case 'create':
+        this.#makesTable = true
+        break
+      case 'into':
+        // That of INSERT INTO and MERGE INTO makes nothing.
+        if ((this.#before === 'insert' || this.#before === 'merge') && this.#selects.at(-1) !== true) break
+        this.#makesTable = true
+        this.#awaited = 'into'
+        break
+      case 'execute':
+        this.#executes = true
+        break
+      case 'set':
+      case 'reset':
+        this.#awaited = 'setting'
+        break
+      case 'update':
+        this.#hasUpdate = true
+        break
+      default:
+        this.#named(word)
+    }
+  }
+
+  #named(name: string): void {
+    if (name === 'pg_settings') this.#hasSettings = true
+    else if (name === 'set_config') this.#awaited = 'call'
+  }
+
+  /** What stands behind a word that waits for it. */
+  #follow(word: string, lexer: SqlLexer): void {
+    const awaited = this.#awaited
+    this.#awaited = undefined
+    switch (awaited) {
+      case 'create':
+      case 'into':
+        if (scopes.has(word)) this.#awaited = awaited
+        else if (temporary.has(word)) {
+          this.#isTemporary = true
+          if (awaited === 'create') this.#beginsTemporary = true
+        }
+        break
+      case 'setting':
+        if ((word === 'session' || word === 'local') && this.#before !== word) this.#awaited = 'setting'
+        else if (word === '' || settingMatters(settingName(word, lexer))) this.#sets = 'session'
+        break
+      case 'call':
+        if (lexer.isMark('(')) this.#awaited = 'name'
+        else this.#configures = 'session'
+        break
+      case 'name':
+        if (!isHarmlessLiteral(lexer)) this.#configures = 'session'
+        break
+      case undefined:
+        break
+    }
+  }
+
+  meaning(holdsSeveral: boolean, isBroken: boolean): TextMeaning {
+    const configures = this.#hasSettings && this.#hasUpdate ? 'session' : this.#configures
+    const isTemporary = this.#isTemporary && !holdsSeveral && !isBroken
+    const makes = this.#makesTable ? (isTemporary ? 'session' : 'pool') : 'none'
+    return {
+      isAboutRows:
+        this.#first !== undefined &&
+        rows.has(this.#first) &&
+        !(holdsSeveral || isBroken) &&
+        makes === 'none' &&
+        configures === 'none',
+      holdsSeveral,
+      makes: isBroken ? 'pool' : makes,
+      makesTemporary: this.#beginsTemporary && isTemporary,
+      sets: this.#sets,
+      configures,
+      executes: this.#executes,
+      callsCode: this.#callsCode,
+    }
+  }
 }
 
-const temporary = /^create\s+(?:(?:local|global)\s+)?temp(?:orary)?\b/
-const temporaryInto = /\binto[ \t\n\r\f\v]+(?:(?:local|global)[ \t\n\r\f\v]+)?temp(?:orary)?\b/i
-const makes = /\b(?:create|alter|drop|import|into|execute|grant|revoke)\b/i
-const firstWord = /^[A-Z]+/
+/** With what follows it behind a dot: those of extensions have one in their names. */
+function settingName(word: string, { sql, end }: SqlLexer): string {
+  return sql[end] === '.' ? `${word}.` : word
+}
+
+/** Whether this is the name of a setting that does not matter, written plainly. */
+function isHarmlessLiteral({ kind, start, end, sql }: SqlLexer): boolean {
+  if (kind !== 'value' || sql[start] !== "'" || end - start > longestWord + 2) return false
+  const name = sql.slice(start + 1, end - 1)
+  return !(name.includes("'") || name.includes('\\') || settingMatters(name))
+}
 
 /**
  * What a statement has done to the meaning of others, by the server's word for it and by its text. What a function does
  * that it calls shows in neither.
  *
  * @param tag such as `CREATE TABLE`, `SET`, `SELECT 1`
- * @param text undefined where it is not known; '' for a statement of the pool's own
+ * @param meaning undefined where the text is not known
  */
-export function effectOf(tag: string, text: string | undefined): Effect {
-  switch (firstWord.exec(tag)?.[0]) {
+export function effectOf(tag: string, meaning: TextMeaning | undefined): Effect {
+  const at = tag.indexOf(' ')
+  switch (at === -1 ? tag : tag.slice(0, at)) {
     case 'SET':
-    case 'RESET': {
-      if (text === undefined) return 'session'
-      return namesOf(text, settingNamed, text.match(settingWord)?.length ?? 1) ? 'none' : 'session'
-    }
+    case 'RESET':
+      return meaning === undefined ? 'session' : meaning.sets
     case 'CREATE':
-      return text !== undefined && !text.includes(';') && temporary.test(leadingWords(text)) ? 'session' : 'pool'
+      return meaning?.makesTemporary === true ? 'session' : 'pool'
+    // What code of the database does shows nowhere; it may make and commit anything.
+    case 'CALL':
+    case 'DO':
     case 'ALTER':
     case 'DROP':
     case 'IMPORT':
@@ -106,10 +278,8 @@ export function effectOf(tag: string, text: string | undefined): Effect {
     case 'REVOKE':
     case 'REASSIGN':
       return 'pool'
-    case 'DO':
-      return text === undefined || makes.test(text) ? 'pool' : 'session'
-    case 'CALL':
     case 'DISCARD':
+    case 'LOAD':
       return 'session'
     case 'COMMIT':
       return tag === 'COMMIT PREPARED' ? 'pool' : 'none'
@@ -122,38 +292,21 @@ export function effectOf(tag: string, text: string | undefined): Effect {
     case 'FETCH':
     case 'MOVE':
     case 'COPY':
-      return effectOfRows(text)
+      return effectOfRows(meaning)
     default:
       return 'none'
   }
 }
 
 /** CREATE TABLE AS and SELECT INTO are told as SELECT; EXECUTE as what it executes; EXPLAIN may run what it explains. */
-function effectOfRows(text: string | undefined): Effect {
-  if (text === undefined) return 'session'
-  if (text === '' || isAboutRows(text)) return 'none'
-  const first = leadingWords(text)
-  const isTemporary = (temporary.test(first) || temporaryInto.test(text)) && !text.includes(';')
-  if (mayMakeTable(text) || /\bcreate\b/i.test(text)) return isTemporary ? 'session' : 'pool'
-  if (/\bexecute\b/.test(first)) return 'session'
-  return settingsByFunction(text)
+function effectOfRows(meaning: TextMeaning | undefined): Effect {
+  if (meaning === undefined) return 'session'
+  if (meaning.isAboutRows) return 'none'
+  if (meaning.makes !== 'none') return meaning.makes
+  return meaning.executes ? 'session' : meaning.configures
 }
 
 /** The effect of a statement that failed: CALL and DO may have committed something by then. */
-export function effectOfFailed(text: string): Effect {
-  const first = leadingWords(text)
-  return /^(?:call|do)\b/.test(first) ? effectOf(first.startsWith('do') ? 'DO' : 'CALL', text) : 'none'
-}
-
-const special = /(?<![a-z])(?:now(?![ \t\n\r\f\v]*\()|today|tomorrow|yesterday)(?![a-z])/i
-const quote = /['$]/
-/** Where a literal says it in another way: by escapes, or in parts on several lines. */
-const disguised = /\\[0-7xu]|\bu&'|'[ \t\f\v]*(?:--[^\n\r]*)?[\n\r][ \t\n\r\f\v]*'/i
-
-/**
- * Whether a literal of it may be a date or a time that depends on when it is read, such as 'now' or 'tomorrow 12:00'. The
- * server reads a literal when it prepares the statement. A word outside of quotes counts as well where there are any.
- */
-export function mayHoldMoment(text: string): boolean {
-  return quote.test(text) && (special.test(text) || disguised.test(text))
+export function effectOfFailed(meaning: TextMeaning): Effect {
+  return meaning.callsCode ? 'pool' : 'none'
 }

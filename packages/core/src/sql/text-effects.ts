@@ -8,12 +8,14 @@ export interface TextEffects {
   readonly endsTransaction: boolean
   /** Outside of a transaction it may commit before it is over: a cancel then does not undo it. */
   readonly commitsByItself: boolean
+  /** The transaction that it ends is followed by another at once: AND CHAIN. */
+  readonly chains: boolean
 }
 
-const noEffects: TextEffects = { leavesOpen: false, endsTransaction: false, commitsByItself: false }
+const noEffects: TextEffects = { leavesOpen: false, endsTransaction: false, commitsByItself: false, chains: false }
 /** A text that has none of these words in it does nothing of the kind: most need no closer look. */
 const mayAct =
-  /begin|start|commit|end|rollback|abort|prepare|call|do|concurrently|vacuum|analy[sz]e|cluster|reindex|database|tablespace|repack|subscription|system/i
+  /\b(?:begin|start|commit|end|rollback|abort|prepare|call|do|concurrently|vacuum|analy[sz]e|cluster|reindex|database|tablespace|repack|subscription|system)\b/i
 
 const begins = /^(?:begin|start transaction)(?: |$)/
 const ends = /^(?:commit|end|rollback|abort)(?: work| transaction)?( and chain| and no chain)?$/
@@ -25,12 +27,33 @@ const prepares = /^prepare transaction(?: |$)/
 const commits =
   /^(?:call|do|vacuum|analy[sz]e|cluster|reindex|repack)(?: |$)|^(?:create|drop|alter) (?:database|tablespace|subscription|system)(?: |$)|^(?:create (?:unique )?index|drop index|alter table) .*\bconcurrently(?: |$)/
 
+/** Texts that were looked at closely, oldest first: a caller may ask about the same one each time. */
+const known = new Map<string, TextEffects>()
+const mostKnown = 500
+const longestKnown = 4_096
+
 /** Judged by the words of each statement; one that is wrong in itself is judged as it begins. */
 export function textEffects(text: string): TextEffects {
+  const found = known.get(text)
+  if (found !== undefined) return found
   if (!mayAct.test(text)) return noEffects
+  const effects = judge(text)
+  if (text.length > longestKnown) return effects
+  known.set(text, effects)
+  if (known.size > mostKnown) {
+    for (const oldest of known.keys()) {
+      known.delete(oldest)
+      break
+    }
+  }
+  return effects
+}
+
+function judge(text: string): TextEffects {
   let leavesOpen = false
   let endsTransaction = false
   let commitsByItself = false
+  let chains = false
   for (const head of statementHeads(text)) {
     if (begins.test(head)) leavesOpen = true
     else if (prepares.test(head)) {
@@ -39,12 +62,14 @@ export function textEffects(text: string): TextEffects {
     } else {
       const ended = ends.exec(head)
       if (ended !== null) {
-        leavesOpen = leavesOpen && ended[1] === ' and chain'
+        const isChain = ended[1] === ' and chain'
+        leavesOpen = leavesOpen && isChain
+        chains ||= isChain
         endsTransaction = true
       } else if (commits.test(head)) commitsByItself = true
     }
   }
-  return { leavesOpen, endsTransaction, commitsByItself: commitsByItself || endsTransaction }
+  return { leavesOpen, endsTransaction, commitsByItself: commitsByItself || endsTransaction, chains }
 }
 
 const endsOrReturns = /^(?:commit|end|rollback|abort|prepare transaction)(?: |$)/

@@ -43,9 +43,16 @@ export class SqlLexer {
    * no server takes: a backslash in a plain string, `U&'..'`, `1abc`, an end that is missing, a zero byte.
    */
   isCertain = true
+  /** Whether something was met that no server of today takes, and that older ones may have read in another way. */
+  isBroken = false
+  /** Whether a plain string has a backslash in it: with standard_conforming_strings off it may end elsewhere. */
+  hasBackslash = false
+  readonly #escapes: boolean
 
-  constructor(sql: string) {
+  /** @param escapes whether to read plain strings as with standard_conforming_strings off */
+  constructor(sql: string, escapes = false) {
     this.sql = sql
+    this.#escapes = escapes
   }
 
   /** Goes to the next token; false when there is none. */
@@ -58,11 +65,11 @@ export class SqlLexer {
     const code = sql.charCodeAt(at)
     if (startsName(code)) this.#word(at)
     else if (isDigit(code) || (code === dot && isDigit(sql.charCodeAt(at + 1)) && sql[at - 1] !== '.')) this.#number(at)
-    else if (code === apostrophe) this.#string(at, false)
+    else if (code === apostrophe) this.#string(at, this.#escapes)
     else if (code === doubleQuote) this.#quotedName(at)
     else if (code === dollar) this.#dollar(at)
     else {
-      if (code === 0) this.isCertain = false
+      if (code === 0) this.#doubt()
       this.#is('mark', at + 1)
     }
     return true
@@ -93,9 +100,9 @@ export class SqlLexer {
     if (end === at + 1) {
       const letter = sql.charCodeAt(at) | 0x20
       const follows = sql.charCodeAt(end)
-      // B'..', X'..' and N'..' are read as plain strings are.
       if (follows === apostrophe && (letter === letterE || letter === 0x62 || letter === 0x78 || letter === 0x6e)) {
-        this.#string(end, letter === letterE)
+        // B'..' and X'..' have no escapes in any setting; N'..' is a plain string.
+        this.#string(end, letter === letterE || (letter === 0x6e && this.#escapes))
         return
       }
       if (letter === letterU && follows === ampersand) {
@@ -129,7 +136,7 @@ export class SqlLexer {
       }
     }
     // Older servers read `1into` as two words, newer ones refuse it.
-    if (startsName(sql.charCodeAt(end))) this.isCertain = false
+    if (startsName(sql.charCodeAt(end))) this.#doubt()
     this.#is('value', end)
   }
 
@@ -159,7 +166,10 @@ export class SqlLexer {
       if (found === -1) return this.#unended()
       if (sql[found + 1] !== quote) {
         // With standard_conforming_strings off a backslash would move the end of the string.
-        if (quote === "'" && this.isCertain && hasBackslash(sql, from, found)) this.isCertain = false
+        if (quote === "'" && !this.hasBackslash && hasBackslash(sql, from, found)) {
+          this.hasBackslash = true
+          this.isCertain = false
+        }
         return found + 1
       }
       at = found + 2
@@ -185,7 +195,7 @@ export class SqlLexer {
     let code = sql.charCodeAt(end)
     if (isDigit(code)) {
       while (isDigit(sql.charCodeAt(end))) end += 1
-      if (startsName(sql.charCodeAt(end))) this.isCertain = false
+      if (startsName(sql.charCodeAt(end))) this.#doubt()
       this.#is('value', end)
       return
     }
@@ -196,7 +206,7 @@ export class SqlLexer {
       }
     }
     if (code !== dollar) {
-      this.isCertain = false
+      this.#doubt()
       this.#is('mark', at + 1)
       return
     }
@@ -205,8 +215,13 @@ export class SqlLexer {
     this.#is('value', closing === -1 ? this.#unended() : closing + tag.length)
   }
 
-  #unended(): number {
+  #doubt(): void {
     this.isCertain = false
+    this.isBroken = true
+  }
+
+  #unended(): number {
+    this.#doubt()
     return this.sql.length
   }
 }
@@ -247,6 +262,7 @@ function afterBlanks(lexer: SqlLexer, sql: string, from: number): number {
       at = endOfComment(sql, at)
       if (at > sql.length) {
         lexer.isCertain = false
+        lexer.isBroken = true
         return sql.length
       }
     } else return at
@@ -304,7 +320,7 @@ function hasBackslash(sql: string, from: number, to: number): boolean {
 }
 
 /** As the server does it: letters of ASCII alone. `toLowerCase` would make a k of the sign for Kelvin. */
-function inSmallLetters(word: string): string {
+export function inSmallLetters(word: string): string {
   return /^[\0-\x7f]*$/.test(word) ? word.toLowerCase() : word.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 

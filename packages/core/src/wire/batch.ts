@@ -1,4 +1,3 @@
-import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import { Exchange, type Messages } from './exchange.js'
 import { type CommandCompleteMessage, type Field, ResultBase, type ResultInternals } from './pg-internals.js'
@@ -44,12 +43,17 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     return this.#items.map(({ result }) => result as QueryResult)
   }
 
+  override get texts(): readonly string[] {
+    return this.#items.map(({ text }) => text)
+  }
+
   override get effects(): TextEffects {
     const all = this.#items.map(({ text }) => textEffects(text))
     return {
       leavesOpen: all.some(({ leavesOpen }) => leavesOpen),
       endsTransaction: all.some(({ endsTransaction }) => endsTransaction),
       commitsByItself: all.some(({ commitsByItself }) => commitsByItself),
+      chains: all.some(({ chains }) => chains),
     }
   }
 
@@ -98,23 +102,28 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   }
 
   protected override onRowDescription(fields: readonly Field[]): void {
+    const item = this.#items[this.#answered]
+    if (item !== undefined) this.#addFields(item, fields)
+  }
+
+  #addFields(item: Item, fields: readonly Field[]): void {
     try {
-      this.#items[this.#answered]?.result.addFields(fields)
+      item.result.addFields(fields)
     } catch (error) {
-      this.failure ??= error as Error
+      // There is no parser to be had for a column.
+      this.cannotRead(error, this.#answered)
     }
   }
 
   protected override onRow(columns: readonly (string | null)[]): void {
-    if (this.failure !== undefined || this.isAnswered) return
+    if (this.unreadable !== undefined || this.failure !== undefined || this.isAnswered) return
+    const { result } = this.#current()
+    if (this.unreadable !== undefined) return
+    if (columns.length !== result.fields.length) throw miscounted()
     try {
-      const { result } = this.#current()
-      if (columns.length !== result.fields.length) throw miscounted()
       result.rows.push(result.parseRow(columns))
     } catch (error) {
-      if (error instanceof ProtocolViolationError) throw error
-      // A type parser threw. The rest is read and dropped; the server has done, or goes on with, what it was told.
-      this.failure = error as Error
+      this.cannotRead(error, this.#answered)
     }
   }
 
@@ -127,7 +136,6 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   protected override onError(error: Error): void {
     if (!this.sent) return
     if (this.hasBegun) this.failedAt ??= this.#answered
-    // Over a type parser that threw: this one says that nothing took effect.
     this.failure = error
   }
 
@@ -138,7 +146,7 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     const before = this.#items[this.#answered - 1]
     // Not described again: its columns are those of the statement before, which has the same text.
     if (item.isAgain && before !== undefined && item.result.fields.length < before.result.fields.length) {
-      item.result.addFields(before.result.fields)
+      this.#addFields(item, before.result.fields)
     }
     return item
   }

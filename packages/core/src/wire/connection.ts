@@ -7,7 +7,7 @@ import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { addressOf } from './cancel.js'
 import { endpointText } from './endpoint.js'
 import type { Exchange } from './exchange.js'
-import { ForeignStatement, type Submittable } from './foreign-statement.js'
+import type { ForeignStatement } from './foreign-statement.js'
 import { aborted, closed, leave, sayGoodbye } from './goodbye.js'
 import { LoginOrder } from './login-order.js'
 import type { Operation } from './operation.js'
@@ -117,6 +117,10 @@ export class Connection {
   set belongsTo(owner: object) {
     this.#pipeline.belongsTo = owner
   }
+  /** Set by whoever opened it: whether a text only reads; without it none is known to. */
+  set onlyReads(onlyReads: (text: string) => boolean) {
+    this.#pipeline.onlyReads = onlyReads
+  }
   /** Process id of the backend. */
   get pid(): number {
     return this.#internals.processID ?? 0
@@ -159,6 +163,9 @@ export class Connection {
     return this.#pipeline.bytesInFlight
   }
   /** How long the operation that is being answered has been so, in milliseconds. */
+  get answeredAt(): number {
+    return this.#pipeline.answeredAt
+  }
   get headRanMs(): number {
     return this.#pipeline.headRanMs
   }
@@ -187,14 +194,18 @@ export class Connection {
   }
 
   /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
-  async submit(submittable: Submittable, limit: Limit): Promise<void> {
-    const foreign = new ForeignStatement(submittable)
+  async submit(foreign: ForeignStatement, limit: Limit): Promise<void> {
     try {
       await this.run(foreign, limit)
     } catch (error) {
       foreign.failed(error, this.lostWith !== undefined)
       throw error
     }
+  }
+
+  /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
+  leave(guest: ForeignStatement, error: Error): void {
+    this.#pipeline.leave(guest, error)
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
@@ -294,11 +305,14 @@ export class Connection {
     takeOver(protocol, pipeline)
   }
 
+  /** In no context: whoever tears it down, or was the last to write to it, is not the one whose statement or lock it was. */
   #lose(cause: Error): void {
     if (this.lostWith !== undefined) return
-    this.#pipeline.lose(cause)
-    if (this.#closing && !this.#isTorn) return
-    for (const listener of [...this.#onLost]) listener(this.lostWith ?? cause)
+    inNoContext(() => {
+      this.#pipeline.lose(cause)
+      if (this.#closing && !this.#isTorn) return
+      for (const listener of [...this.#onLost]) listener(this.lostWith ?? cause)
+    })
   }
 }
 

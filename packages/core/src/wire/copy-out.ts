@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { inNoContext } from '../base/no-context.js'
 import { CopyFrames } from './copy-frames.js'
 import type { CopyResult } from './copy-in.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
@@ -79,7 +80,8 @@ export class CopyOut extends Exchange<CopyResult> {
   resume(): void {
     if (!this.#isStopped) return
     this.#isStopped = false
-    this.#stream?.resume()
+    // The socket goes on in the context of whoever resumes it, and what comes behind the COPY is for others.
+    inNoContext(() => this.#stream?.resume())
   }
 
   protected override onInterrupt(): void {

@@ -8,6 +8,8 @@ export class Flight {
   #bytes = 0
   /** When the first of them became the one that is being answered. */
   #headSince = 0
+  /** When the last answer was complete, that to the login included; `-Infinity` before it. */
+  answeredAt = Number.NEGATIVE_INFINITY
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -59,6 +61,7 @@ export class Flight {
     const now = this.#clock.now()
     const ranMs = now - this.#headSince
     this.#headSince = now
+    this.answeredAt = now
     const next = this.#operations[0]
     if (next !== undefined) next.aheadMs = now - next.sentAt
     return ranMs

@@ -1,35 +1,27 @@
 import type pg from 'pg'
+import { givenUp } from '../errors/given-up.js'
+import { GuestEar, type Submittable, tell } from './guest-ear.js'
 import { Operation, type Wire } from './operation.js'
 import type { WireConnection } from './pg-internals.js'
 import type { QueryResult } from './query-result.js'
 import type { StatementConfig } from './statement.js'
 
-/**
- * Something of somebody else's that speaks the protocol by itself, as `pg` lets it: a cursor of pg-cursor, a stream of
- * pg-query-stream or pg-copy-streams, a `pg.Query`. It is told of every answer until the server is ready again.
- */
-export interface Submittable {
-  submit(connection: never): unknown
-  callback?: unknown
-  readonly name?: string | undefined
-  readonly text?: string | undefined
-  readonly _result?: { _types?: unknown } | undefined
-}
+export type { Submittable }
 
 /** A Submittable in the place of a statement. */
 export interface ForeignConfig extends StatementConfig {
   readonly foreign: ForeignStatement
 }
 
-type Handler = (...args: unknown[]) => void
-
 /** Somebody's Submittable on its way over a connection, which it has to itself. Its answers come from `pg`. */
 export class ForeignStatement extends Operation {
   readonly #inner: Submittable
-  readonly #ear: Ear
+  readonly #ear: GuestEar
   #connection: WireConnection | undefined
   /** Set by the connection: called when it failed before a byte was sent, so that no answer will come. */
   onUnsent: ((error: Error) => void) | undefined
+  /** Why nobody will ask for more of it, once that is so. */
+  #left: Error | undefined
   static #isAnyWriting = false
   resolve: (result: QueryResult) => void = nothing
   reject: (error: unknown) => void = nothing
@@ -38,15 +30,22 @@ export class ForeignStatement extends Operation {
     super(typeof inner.text === 'string' ? inner.text : '')
     this.isGuest = true
     this.#inner = inner
-    this.#ear = new Ear(inner, (error, wasSent) => {
-      this.failure ??= error
-      if (!wasSent) this.onUnsent?.(error)
+    this.#ear = new GuestEar(inner, {
+      failed: (error, wasSent) => {
+        this.failure ??= error
+        if (!wasSent) this.onUnsent?.(error)
+      },
+      threw: (error) => this.cannotRead(error),
     })
   }
 
   /** Whether one of this process is being written now: `pg` has one place for the messages of all its connections. */
   static get isAnyWriting(): boolean {
     return ForeignStatement.#isAnyWriting
+  }
+  /** Whether the server was asked for rows that have not all come. */
+  get isBusy(): boolean {
+    return this.#ear.isBusy
   }
   /** Whether it was given the connection, and may have written. */
   get hasBegun(): boolean {
@@ -79,6 +78,25 @@ export class ForeignStatement extends Operation {
     }
   }
 
+  /** Its caller has given it up. While the server waits for more of it, no cancel ends it. */
+  override interrupt(): void {
+    const { givenUp: reason } = this
+    if (reason !== undefined) this.leave(this.#left ?? givenUp(reason, 'unknown'))
+  }
+
+  /** Ends it with this error where the server waits for more of it, now or when it begins; says whether it did now. What ends by itself goes on. */
+  leave(error: Error): boolean {
+    this.#left ??= error
+    const { isOpen } = this.#ear
+    if (isOpen) this.#ear.end(error)
+    return isOpen
+  }
+
+  /** It has been sent. */
+  begun(): void {
+    if (this.#left !== undefined) this.leave(this.#left)
+  }
+
   /** To be called when it has failed: tells it what it would not hear otherwise, so that nobody waits for it for ever. */
   failed(error: unknown, isLost: boolean): void {
     if (!this.sent && this.failure === undefined) tell(this.#inner, 'handleError', error)
@@ -88,78 +106,6 @@ export class ForeignStatement extends Operation {
       process.nextTick(() => connection.emit('readyForQuery', { status: 'I' }))
     }
   }
-}
-
-/** What `pg` takes for the query: hands everything on, and notes what the connection needs to know. */
-class Ear {
-  readonly #inner: Submittable
-  readonly #failed: (error: Error, wasSent: boolean) => void
-  sent = false
-  isDropping = false
-  callback: unknown = nothing
-
-  constructor(inner: Submittable, failed: (error: Error, wasSent: boolean) => void) {
-    this.#inner = inner
-    this.#failed = failed
-  }
-
-  get name(): string | undefined {
-    return this.#inner.name
-  }
-  get text(): string | undefined {
-    return this.#inner.text
-  }
-  /** `pg` puts the type parsers of its client in here. */
-  get _result(): Submittable['_result'] {
-    return this.#inner._result
-  }
-
-  submit(connection: WireConnection): unknown {
-    this.sent = true
-    const refused = this.#inner.submit(connection as never)
-    if (refused instanceof Error) this.sent = false
-    return refused
-  }
-
-  handleError(error: Error, connection: WireConnection): void {
-    this.#tell('handleError', error, connection)
-    this.#failed(error, this.sent)
-  }
-
-  handleReadyForQuery(connection: WireConnection): void {
-    this.#tell('handleReadyForQuery', connection)
-  }
-  handleRowDescription(message: unknown): void {
-    this.#tell('handleRowDescription', message)
-  }
-  handleDataRow(message: unknown): void {
-    // Once its time is up nobody reads them.
-    if (this.isDropping) return
-    this.#tell('handleDataRow', message)
-  }
-  handlePortalSuspended(connection: WireConnection): void {
-    this.#tell('handlePortalSuspended', connection)
-  }
-  handleEmptyQuery(connection: WireConnection): void {
-    this.#tell('handleEmptyQuery', connection)
-  }
-  handleCommandComplete(message: unknown, connection: WireConnection): void {
-    this.#tell('handleCommandComplete', message, connection)
-  }
-  handleCopyInResponse(connection: WireConnection): void {
-    this.#tell('handleCopyInResponse', connection)
-  }
-  handleCopyData(message: unknown, connection: WireConnection): void {
-    this.#tell('handleCopyData', message, connection)
-  }
-
-  #tell(handler: string, ...args: unknown[]): void {
-    tell(this.#inner, handler, ...args)
-  }
-}
-
-function tell(inner: Submittable, handler: string, ...args: unknown[]): void {
-  ;(inner as unknown as Readonly<Record<string, Handler | undefined>>)[handler]?.call(inner, ...args)
 }
 
 const nothing = (): void => undefined

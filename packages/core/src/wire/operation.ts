@@ -18,6 +18,14 @@ export interface Wire {
   tearDown(): void
 }
 
+/** A parser of values has thrown, or there was none to be had. */
+export interface Unreadable {
+  /** Whatever it threw. */
+  readonly error: unknown
+  /** Which statement of a batch it was about. */
+  readonly index: number | undefined
+}
+
 /**
  * Something that a connection does for somebody: one message exchange, up to the ReadyForQuery that ends it. One object
  * for the question, its caller and its answer, as there is one for each statement that anybody runs.
@@ -50,8 +58,10 @@ export abstract class Operation {
   sent = false
   /** `Outbox.writes` at the time when it was put in there. */
   postedAt = 0
-  /** The first thing that went wrong, if anything did. */
+  /** The first thing that went wrong on the server or on the way, if anything did. */
   failure: Error | undefined
+  /** What the reading of its rows has met in the code of its caller; the server knows nothing of it. */
+  unreadable: Unreadable | undefined
   /** A cancel request that is meant for another operation may hit this one. */
   isExposed = false
   /** How often it was run again, because the server had undone it for no fault of its own. */
@@ -107,6 +117,14 @@ export abstract class Operation {
   get mayRunAgain(): boolean {
     return true
   }
+  /** The texts that it runs for its caller. */
+  get texts(): readonly string[] {
+    return [this.text]
+  }
+  /** Whether all that its statements have done was undone by the last of them. */
+  get wasRolledBack(): boolean {
+    return false
+  }
   /** What it may do to transactions, as far as its words show. */
   get effects(): TextEffects {
     return textEffects(this.text)
@@ -115,9 +133,16 @@ export abstract class Operation {
   reset(): void {
     this.sent = false
     this.failure = undefined
+    this.unreadable = undefined
     this.isExposed = false
     this.isAnswered = false
     this.reruns += 1
+  }
+
+  /** The rows cannot be read: they are dropped from here on, and the caller gets the error when the server is done. */
+  protected cannotRead(error: unknown, index?: number): void {
+    // Neither is an error to those who look whether there was one.
+    this.unreadable ??= { error: error ?? new Error(`a parser of values threw ${error}`), index }
   }
 
   handleParseComplete(_wire: Wire): void {

@@ -28,6 +28,7 @@ export interface WireConnection extends EventEmitter {
   /** Terminate, behind whatever was written, and the end of our side of the socket. */
   end(): void
   sync(): void
+  query(text: string): void
   sendCopyFail(message: string): void
   endCopyFrom(): void
   /** Called once with the socket, or that of TLS: puts a parser there. */

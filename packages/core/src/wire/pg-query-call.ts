@@ -75,10 +75,14 @@ function defined(fields: Readonly<Record<string, unknown>>): object {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
-/** Hands the outcome to a callback, outside of any promise: what it throws is thrown, as with `pg`. */
-export function callBack(promise: Promise<unknown>, callback: PgCallback): void {
+/**
+ * Hands the outcome to a callback, outside of any promise: what it throws is thrown, as with `pg`.
+ *
+ * @param noError what stands for the error when there is none: null from a client of `pg`, undefined from its pool
+ */
+export function callBack(promise: Promise<unknown>, callback: PgCallback, noError: null | undefined): void {
   promise.then(
-    (result) => process.nextTick(callback, null, result),
+    (result) => process.nextTick(callback, noError, result),
     (error: unknown) => process.nextTick(callback, error),
   )
 }

@@ -7,6 +7,7 @@ import { markOwn, markSurvived } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { markStalePlan } from '../errors/stale-plan.js'
+import { UnreadableResultError } from '../errors/unreadable-result-error.js'
 import { Canceller } from './canceller.js'
 import { Flight } from './flight.js'
 import { ForeignStatement } from './foreign-statement.js'
@@ -40,6 +41,8 @@ export class Pipeline<Owner> implements AnswerDesk {
   keeper: LaneKeeper | undefined
   /** Whose errors are those that come from here; see `errors/origin.ts`. */
   belongsTo: object | undefined
+  /** Whether a text only reads, so that nothing of it can be committed. */
+  onlyReads: (text: string) => boolean = no
   readonly #owner: Owner
   readonly #clock: Clock
   readonly #queue: Operation[] = []
@@ -69,6 +72,7 @@ export class Pipeline<Owner> implements AnswerDesk {
   open(wire: Wire, status: TransactionStatus): void {
     this.#wire = wire
     this.#status = status
+    this.#flight.answeredAt = this.#clock.now()
   }
 
   get wire(): Wire {
@@ -102,6 +106,10 @@ export class Pipeline<Owner> implements AnswerDesk {
   /** How long the operation that is being answered has been so, in milliseconds. */
   get headRanMs(): number {
     return this.#flight.headRanMs
+  }
+  /** When the last answer was complete, that to the login included, on the connection's clock. */
+  get answeredAt(): number {
+    return this.#flight.answeredAt
   }
   /** Whether one more that shares would be sent now. */
   get takesSharing(): boolean {
@@ -139,6 +147,13 @@ export class Pipeline<Owner> implements AnswerDesk {
     for (const operation of this.#queue.slice()) this.#giveUp(operation, reason)
     if (this.#writing !== undefined) this.#giveUp(this.#writing, reason)
     for (const operation of this.#flight.all()) this.#giveUp(operation, reason)
+  }
+
+  /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
+  leave(guest: ForeignStatement, error: Error): void {
+    const { isBusy } = guest
+    if (guest.leave(error) && isBusy && guest === this.#flight.head)
+      this.#giveUp(guest, { kind: 'aborted', reason: error })
   }
 
   /** Settles when nothing runs any more; at once when that is so. The connection may have been lost by then. */
@@ -280,6 +295,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     this.#flight.add(operation)
     outbox.post()
     if (operation.givenUp !== undefined) this.#stop(operation, operation.givenUp)
+    else if (operation instanceof ForeignStatement) operation.begun()
   }
 
   /** Its own values have ended the session, or given it up, while it was being written: then nothing of it leaves. */
@@ -304,7 +320,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     // The server is ready for more: what it said of this was an answer.
     if (failure !== undefined) markSurvived(failure)
     if (operation.isAnswered) this.observer?.answeredLate()
-    else if (failure === undefined) this.#answer(operation, undefined)
+    else if (failure === undefined) this.#answer(operation, this.#readingError(operation))
     else if (reason !== undefined) {
       const isUndone = this.#isUndoneByCancel(operation, failure) || (operation.isStale && this.#status === 'I')
       const isUnknown = !isUndone && classify(failure) === 'cancelled'
@@ -319,6 +335,19 @@ export class Pipeline<Owner> implements AnswerDesk {
       if (operation.isStale) markStalePlan(failure)
       this.#answer(operation, failure)
     }
+  }
+
+  /**
+   * What its caller is told where a parser of values has thrown: what that threw, unless the work has been committed, so that
+   * to do it again would do it twice.
+   */
+  #readingError(operation: Operation): unknown {
+    const { unreadable } = operation
+    if (unreadable === undefined) return undefined
+    const { error, index } = unreadable
+    const isUndone = this.#status !== 'I' || operation.wasRolledBack
+    if (isUndone || operation.texts.every((text) => this.onlyReads(text))) return error
+    return new UnreadableResultError({ cause: error, index })
   }
 
   /** Whether the server has undone it through no fault of its own, so that it is run again: outside of a transaction only. */
@@ -376,3 +405,5 @@ export class Pipeline<Owner> implements AnswerDesk {
     this.#canceller.givenUp(operation)
   }
 }
+
+const no = (): boolean => false

@@ -12,4 +12,6 @@ export interface PortalRequest {
   readonly fields: readonly Field[] | undefined
   /** Set when the batch has come: whether the portal has more to give. */
   hasMore: boolean
+  /** Set with the answer: whether the server still has the portal, though the batch may not have been readable here. */
+  isOpen: boolean
 }

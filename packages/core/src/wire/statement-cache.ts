@@ -1,6 +1,5 @@
 import type { Clock } from '../base/clock.js'
-import { asciiLower } from '../sql/leading-words.js'
-import { type Effect, effectOf, effectOfFailed, isAboutRows, stronger } from '../sql/meaning.js'
+import { type Effect, effectOf, effectOfFailed, stronger } from '../sql/meaning.js'
 import { zeroEnded } from './outbox.js'
 import type { WireConnection } from './pg-internals.js'
 import type { RowShape } from './row-shape.js'
@@ -66,6 +65,10 @@ export class StatementCache {
   readonly #differing = new Map<string, string>()
   /** What the open transaction, or the statement that is being answered, has done to the meaning of statements. */
   #pending: Effect = 'none'
+  /** A cursor was declared whose rows may change a setting as they are read. */
+  #hasCursorThatSets = false
+  /** The text that was looked at last: one of many statements is asked about after each of them. */
+  #lastText: StatementText | undefined
   /** The text of what somebody else runs through `pg` itself. */
   guestText: string | undefined
   readonly #named = new Map<string, PreparedStatement>()
@@ -223,15 +226,26 @@ export class StatementCache {
     if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.forgetAll()
     // ROLLBACK is the word for ROLLBACK TO SAVEPOINT too, and either may begin the next transaction at once.
     else if (tag === 'ROLLBACK' || tag === 'COMMIT') {
-      if (text !== undefined && chain.test(asciiLower(text))) this.#ended()
+      if (text !== undefined && this.#known(text).effects.chains) this.#ended()
       else if (this.#pending !== 'none') this.renewAll()
     }
-    this.#note(effectOf(tag, text))
+    const meaning = text === undefined ? undefined : this.#known(text).meaning
+    if (tag.startsWith('DECLARE') && meaning?.configures !== 'none') this.#hasCursorThatSets = true
+    else if (this.#hasCursorThatSets && readsCursors.test(tag)) this.#note('session')
+    this.#note(effectOf(tag, meaning))
+  }
+
+  #known(text: string): StatementText {
+    const last = this.#lastText
+    if (last?.text === text) return last
+    const known = this.texts.look(text)
+    this.#lastText = known
+    return known
   }
 
   /** A statement has failed: some can have done a part of their work for good. */
   failed(text: string | undefined): void {
-    this.#note(text === undefined ? 'session' : effectOfFailed(text))
+    this.#note(text === undefined ? 'session' : effectOfFailed(this.#known(text).meaning))
   }
 
   /** An answer is complete. */
@@ -242,7 +256,7 @@ export class StatementCache {
 
   /** The session has ended, and these were under way: what became of them is not known. */
   lost(texts: readonly string[]): void {
-    if (this.#pending === 'pool' || !texts.every(isAboutRows)) this.texts.schema.epoch += 1
+    if (this.#pending === 'pool' || !texts.every((text) => this.#known(text).isPlain)) this.texts.schema.epoch += 1
   }
 
   #note(effect: Effect): void {
@@ -284,5 +298,6 @@ const reportedMatter: ReadonlySet<string> = new Set([
   'session_authorization',
   'standard_conforming_strings',
 ])
-const chain = /\band[\s\S]*\bchain\b/
+/** COMMIT reads what is left of a cursor WITH HOLD. */
+const readsCursors = /^(?:FETCH|MOVE|COMMIT)\b/
 const none: readonly string[] = []

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { isAboutRows, mayHoldMoment } from '../sql/meaning.js'
+import { meaningOf, type TextMeaning } from '../sql/meaning.js'
+import { mayHoldMoment } from '../sql/moments.js'
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import { zeroEnded } from './outbox.js'
 
@@ -7,18 +8,6 @@ import { zeroEnded } from './outbox.js'
 const longestText = 16_384
 /** The texts of one generation, taken together. */
 const mostCharacters = 1_000_000
-
-/**
- * Whether a text could hold more than one statement. Only such a text needs the simple protocol; a semicolon in a
- * string costs no more than a round trip.
- */
-export function mayHoldSeveral(text: string): boolean {
-  const at = text.indexOf(';')
-  return at !== -1 && beyondBlanks.test(at === text.length - 1 ? '' : text.slice(at + 1))
-}
-
-/** What PostgreSQL does not take for a blank. */
-const beyondBlanks = /[^ \t\n\r\f\v]/
 
 /**
  * The name of a text on the server: made of the text, so that the same name never means two texts, not even when a
@@ -40,10 +29,12 @@ export class StatementText {
    * one may share a connection: anything else may begin a transaction, or change the session for those behind it.
    */
   readonly isPlain: boolean
+  /** What it may do to the meaning of what is prepared. */
+  readonly meaning: TextMeaning
   /** Whether it may have placeholders: then it must not be run without values by the extended protocol. */
   readonly mayTakeValues: boolean
   /**
-   * Whether it means the same at every time, and is one text only: literals such as 'now' are read when it is prepared,
+   * Whether it is plain, means the same at every time, and is one text only: literals such as 'now' are read when it is prepared,
    * and all lone surrogates are the same sign for the server, and so for its name.
    */
   readonly #isSteady: boolean
@@ -57,9 +48,10 @@ export class StatementText {
 
   constructor(text: string) {
     this.text = text
-    this.isPlain = isAboutRows(text) && !mayHoldSeveral(text)
+    this.meaning = meaningOf(text)
+    this.isPlain = this.meaning.isAboutRows
     this.mayTakeValues = text.includes('$')
-    this.#isSteady = text.length <= longestText && text.isWellFormed() && !mayHoldMoment(text)
+    this.#isSteady = this.isPlain && text.length <= longestText && text.isWellFormed() && !mayHoldMoment(text)
   }
 
   /** What it may do to transactions; looked at when somebody asks. */
@@ -70,7 +62,7 @@ export class StatementText {
 
   /** Whether it is worth a statement on the server: a text that never comes again is not. */
   get isWorthPreparing(): boolean {
-    return this.isPlain && this.uses > 1 && this.#isSteady
+    return this.uses > 1 && this.#isSteady
   }
 
   /** Its name on the server, with the settings of the session itself. */
@@ -116,12 +108,18 @@ export class StatementTexts {
 
   /** What is known of this text; counts as a use of it. */
   of(text: string): StatementText {
+    const known = this.look(text)
+    known.uses += 1
+    return known
+  }
+
+  /** The same, without being a use of it. */
+  look(text: string): StatementText {
     let known = this.#young.get(text)
     if (known === undefined) {
       known = this.#old.get(text) ?? new StatementText(text)
       this.#add(known)
     }
-    known.uses += 1
     return known
   }
 

@@ -122,6 +122,7 @@ export class Statement extends Operation {
   }
 
   override answer(error: unknown): void {
+    if (this.#portal !== undefined) this.#portal.isOpen = this.#isComplete && this.failure === undefined
     if (error === undefined) this.resolve(this.result)
     else {
       // The server may still send the rest, which nobody can get.
@@ -207,7 +208,13 @@ export class Statement extends Operation {
       outbox.parse('', this.text)
       outbox.bind(name, undefined, this.#values ?? undefined)
       outbox.describePortal(name)
-    } else this.#result?.addFields(fields)
+    } else {
+      try {
+        this.#result?.addFields(fields)
+      } catch (error) {
+        this.cannotRead(error)
+      }
+    }
     outbox.execute(name, rows)
   }
 
@@ -215,6 +222,11 @@ export class Statement extends Operation {
     const prepared = this.#prepared
     if (prepared === undefined || this.#isBound) return false
     return isStalePlan(this.failure) || (!prepared.isNamedByCaller && isNameTaken(this.failure))
+  }
+
+  override get wasRolledBack(): boolean {
+    const commands = this.#results?.map(({ command }) => command)
+    return commands?.at(-1) === 'ROLLBACK' && !commands.includes('COMMIT') && !commands.includes('PREPARE')
   }
 
   /** Likewise, perhaps: to be found out by preparing it anew. Should it fail again, that is what the caller gets. */
@@ -259,8 +271,8 @@ export class Statement extends Operation {
         applyShape(this.#result as ResultInternals, prepared.shape, this.#parsers as TypeParsers)
       }
     } catch (error) {
-      // There is no parser to be had for a column: the rows are read and dropped, and the caller gets the error.
-      this.failure ??= error as Error
+      // There is no parser to be had for a column.
+      this.cannotRead(error)
     }
   }
 
@@ -283,14 +295,13 @@ export class Statement extends Operation {
       return
     }
     // Nobody waits for them any more, or for good reason.
-    if (this.failure !== undefined || this.isAnswered) return
+    if (this.unreadable !== undefined || this.failure !== undefined || this.isAnswered) return
     const result = this.#result as ResultInternals
     if (fields.length !== result.fields.length) throw miscounted()
     try {
       result.rows.push(result.parseRow(fields))
     } catch (error) {
-      // A type parser threw: the rest of the rows is read and dropped, and the caller gets the error.
-      this.failure = error as Error
+      this.cannotRead(error)
     }
   }
 

@@ -31,15 +31,49 @@ test.each<readonly [string, () => unknown]>([
   expect(await failed.promise).toBe(thrown)
 })
 
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
+function withGetter(name: string): Error {
+  const get = (): never => {
+    throw thrown
+  }
+  return Object.defineProperty(new Error('x'), name, { get })
+}
+
 test.each([
-  [thrown, thrown],
+  [thrown, 'careless'],
   ['a text', 'a text'],
   [Object.create(null), '[object Object]'],
+  [withGetter('name'), '[object Error]'],
+  [withGetter('message'), '[object Error]'],
+  [withGetter('stack'), '[object Error]'],
   [undefined, 'undefined'],
-])('a warning is made of whatever was thrown: %#', (given, said) => {
+  [Object.defineProperty(new Error('x'), 'message', { get: () => throwing() }), '[object Error]'],
+])('a warning is made of whatever was thrown, and says of which kind it is: %#', (given, said) => {
   const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
   warnOf(given, 'SomeWarning')
-  expect(warning).toHaveBeenCalledWith(said, { type: 'SomeWarning' })
+  expect(warning).toHaveBeenCalledTimes(1)
+  expect(warning.mock.calls[0]?.[0]).toMatchObject({ name: 'SomeWarning', message: said, cause: given })
+})
+
+test('the stack of a warning leads to the callback', () => {
+  const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  warnOf(thrown, 'SomeWarning')
+  expect(warning.mock.calls[0]?.[0]).toMatchObject({ stack: `SomeWarning: ${thrown.stack}` })
+})
+
+function throwing(): never {
+  throw new Error('of a getter')
+}
+
+test('also of what cannot even be looked at', () => {
+  const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  warnOf(revoked(), 'SomeWarning')
+  expect(warning).toHaveBeenCalledTimes(1)
+  expect(warning.mock.calls[0]?.[0]).toMatchObject({ name: 'SomeWarning', message: 'something that cannot be read' })
 })
 
 test('an async listener that rejects is a warning, and hinders nobody', async () => {
@@ -51,5 +85,5 @@ test('an async listener that rejects is a warning, and hinders nobody', async ()
   emitter.on('news', (n) => heard.push(n))
   emitter.emit('news', () => 1)
   expect(heard).toEqual([1])
-  expect(await warned.promise).toBe(thrown)
+  expect(await warned.promise).toMatchObject({ name: 'LifeguardListenerWarning', cause: thrown })
 })

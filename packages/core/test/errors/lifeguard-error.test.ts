@@ -19,6 +19,7 @@ import {
   TransactionClosedError,
   TransactionRolledBackError,
 } from '../../src/errors/transaction-errors.js'
+import { UnreadableResultError } from '../../src/errors/unreadable-result-error.js'
 import { VersionConflictError } from '../../src/errors/version-conflict-error.js'
 
 const figures: PoolFigures = {
@@ -64,6 +65,20 @@ const cases: readonly Case[] = [
       'at checkout (shop.ts:12:3)',
       'the caller itself holds 2 connection(s)',
     ],
+  },
+  {
+    error: new UnreadableResultError({ cause: new Error('not a date') }),
+    code: 'LIFEGUARD_UNREADABLE_RESULT',
+    retryable: false,
+    name: 'UnreadableResultError',
+    says: ['the statement has committed', 'could not be read', 'not a date'],
+  },
+  {
+    error: new UnreadableResultError({ cause: 'no error', index: 3 }),
+    code: 'LIFEGUARD_UNREADABLE_RESULT',
+    retryable: false,
+    name: 'UnreadableResultError',
+    says: ['the batch has committed', 'the rows of statement 3', 'no error'],
   },
   {
     error: new QueueFullError(37, figures),

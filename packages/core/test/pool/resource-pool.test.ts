@@ -497,7 +497,7 @@ describe('a failure to connect', () => {
     await bench.clock.advance(50)
     bench.factory.open_ = 'manual'
     for (let more = 0; more < 20; more++) bench.ask()
-    await bench.clock.advance(1_000)
+    await bench.clock.advance(800)
     expect(bench.pool.connecting).toBe(1)
     the(bench.factory.opens[0]).answer()
     await bench.clock.advance(0)

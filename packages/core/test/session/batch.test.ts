@@ -120,6 +120,11 @@ describe('a batch that fails', () => {
     'release a',
     'abort',
     "prepare transaction 'x'",
+    'start/**/transaction',
+    'start--\rtransaction isolation level serializable',
+    `start /* ${'x'.repeat(80)} */ transaction`,
+    "prepare/*;*/transaction 'x'",
+    ';; commit',
   ])('%j is refused before anything is sent', async (text) => {
     const pool = testPool(database.url)
     expect(await rejection(pool.batch([insert(1), { text }]))).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })

@@ -155,7 +155,7 @@ describe('a cache that does not work is a miss', () => {
     const cache = { get: rejecting, set: throwing }
     for (let i = 0; i < 3; i += 1) await pool.withFallback('k', async () => 'fresh', { cache })
     expect(warn.mock.calls).toEqual([
-      [expect.objectContaining({ message: 'broken' }), { type: 'LifeguardCacheWarning' }],
+      [expect.objectContaining({ name: 'LifeguardCacheWarning', message: 'broken', cause: expect.any(Error) })],
     ])
     warn.mockRestore()
   })

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { OperationOptions } from '../../base/limit.js'
+import { callUser } from '../../base/user-callback.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
 import { CopyIn, type CopyResult, type CopySource } from '../../wire/copy-in.js'
@@ -7,7 +7,9 @@ import { type ExchangeConfig, outcomeOf } from '../../wire/exchange.js'
 import { type Bounds, type Executor, withCallersStack } from '../queryable.js'
 import { quoteIdentifier, quoteName } from '../quote-name.js'
 import { type CopyFormat, formatClause, formatNames } from './copy-format.js'
+import type { CopyOptions } from './copy-options.js'
 import { bytesOf, type CopyInput } from './copy-rows.js'
+import { progressReport, warnOfCopy } from './report-progress.js'
 
 /** Where rows go, and in which form they come. */
 export interface CopyTarget extends CopyFormat {
@@ -15,20 +17,6 @@ export interface CopyTarget extends CopyFormat {
   readonly table: string
   /** The columns that are given, in this order. @default all of the table, in its order */
   readonly columns?: readonly string[] | undefined
-}
-
-/** How far a COPY has come. */
-export interface CopyProgress {
-  /** Bytes of data so far. */
-  readonly bytes: number
-  /** Rows so far; of `copyFrom` with bytes, which are not looked into, 0. */
-  readonly rows: number
-}
-
-/** What can be said about a COPY. */
-export interface CopyOptions extends OperationOptions {
-  /** Told how far it is, for every piece that is sent or received. It must not throw. */
-  readonly onProgress?: ((progress: CopyProgress) => void) | undefined
 }
 
 /** What `copyFrom` takes: rows, or bytes in the format of the target; a stream, or anything that can be iterated. */
@@ -48,14 +36,14 @@ export async function copyFrom(
   assertKnownOptions(options, names)
   const text = commandFor(target)
   const limit = bounds.limitFor(options)
+  const report = progressReport(options)
   const progress = { rows: 0 }
   const source = sourceOf(rows, target, () => {
     progress.rows += 1
   })
   const config: ExchangeConfig = {
     text: '',
-    exchange: (preludes) =>
-      new CopyIn(text, preludes, source, (bytes) => options.onProgress?.({ bytes, rows: progress.rows })),
+    exchange: (preludes) => new CopyIn(text, preludes, source, (bytes) => report(bytes, progress.rows)),
   }
   try {
     return outcomeOf<CopyResult>(await executor.execute(config, limit))
@@ -98,11 +86,11 @@ function sourceOf(rows: CopyRows, target: CopyTarget, onRow: () => void): CopySo
       if (isStopped) return
       isStopped = true
       asCaller(() => {
-        bytes.return().catch((error: unknown) => {
-          process.emitWarning(error instanceof Error ? error : String(error), { type: 'LifeguardCopyWarning' })
-        })
+        bytes.return().catch(warnOfCopy)
         // A stream that nobody has begun to read is closed by nobody else.
-        if ('destroy' in rows && typeof rows.destroy === 'function') rows.destroy()
+        callUser(() => {
+          if ('destroy' in rows && typeof rows.destroy === 'function') rows.destroy()
+        }, warnOfCopy)
       })
     },
   }

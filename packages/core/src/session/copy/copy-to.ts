@@ -10,7 +10,8 @@ import { type Bounds, type Executor, withCallersStack } from '../queryable.js'
 import { quoteIdentifier, quoteName } from '../quote-name.js'
 import { Sql } from '../sql/sql-statement.js'
 import { type CopyFormat, formatClause, formatNames } from './copy-format.js'
-import type { CopyOptions } from './copy-from.js'
+import type { CopyOptions } from './copy-options.js'
+import { progressReport } from './report-progress.js'
 import { withLiterals } from './with-literals.js'
 
 /** What is copied out: the rows of a query, or of a table. */
@@ -57,6 +58,7 @@ class CopyStream extends Readable {
   readonly #options: CopyToOptions
   readonly #gone = new AbortController()
   #exchange: CopyOut | undefined
+  readonly #report: (bytes: number, rows: number) => void
   #running: Promise<void> | undefined
 
   constructor(
@@ -72,6 +74,7 @@ class CopyStream extends Readable {
     this.#command = command
     this.#checked = checked
     this.#options = options
+    this.#report = progressReport(options)
   }
 
   override _read(): void {
@@ -86,11 +89,10 @@ class CopyStream extends Readable {
   }
 
   async #run(): Promise<void> {
-    const { onProgress, header } = this.#options
-    const lines = header === true ? 1 : 0
+    const lines = this.#options.header === true ? 1 : 0
     const sink = {
       push: (chunk: Buffer) => this.push(chunk),
-      progress: (bytes: number, messages: number) => onProgress?.({ bytes, rows: Math.max(0, messages - lines) }),
+      progress: (bytes: number, messages: number) => this.#report(bytes, Math.max(0, messages - lines)),
     }
     const config: ExchangeConfig = {
       text: '',

@@ -1,8 +1,10 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
-import { type Limit, tighter, unlimited } from '../../base/limit.js'
+import type { Limit } from '../../base/limit.js'
+import { limitReached, tighter } from '../../base/limit.js'
+import { inNoContext } from '../../base/no-context.js'
 import { sleep } from '../../base/sleep.js'
+import { callUser, warnOfListener } from '../../base/user-callback.js'
 import { classify } from '../../errors/classify.js'
-import { within } from '../../errors/given-up.js'
+import { givenUp, within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions } from '../../errors/known-options.js'
 import { OperationTimeoutError } from '../../errors/operation-errors.js'
@@ -14,6 +16,7 @@ import { type NotificationMessage, onNotification } from '../../wire/notificatio
 import { Statement } from '../../wire/statement.js'
 import type { Ambient } from '../ambient.js'
 import { quoteIdentifier } from '../quote-name.js'
+import { Channels } from './channels.js'
 import {
   channelsOf,
   type ListenOptions,
@@ -35,11 +38,17 @@ interface Entry {
   readonly channels: readonly string[]
   readonly handler: NotificationHandler
   readonly options: ListenOptions
-  /** Runs something in the context of the caller, but outside of all that the pool has open around it. */
-  readonly detached: (fn: () => unknown) => unknown
+  /** Runs something in the context of the caller, but outside of all that pools have open around it. */
+  readonly detached: (fn: () => void) => void
   readonly live: PromiseWithResolvers<void>
   /** Whether it was ever listening: what it misses from then on is a gap. */
   isLive: boolean
+  /** Whether its caller has been given the subscription, and is told through it of what comes. */
+  isGiven: boolean
+  /** What has ended it, other than `unlisten`. */
+  endedBy: Error | undefined
+  /** Lets go of the caller's signal. */
+  release: () => void
 }
 
 /** Pauses between attempts to have the session again. */
@@ -55,14 +64,20 @@ export class Listeners {
   readonly #ambient: Ambient
   readonly #limits: ListenerLimits
   readonly #entries = new Set<Entry>()
+  readonly #channels = new Channels<Entry>()
+  /** Those who wait until the session listens for them. */
+  readonly #starting = new Set<Entry>()
   /** Channels that the session of now is listening to. */
   readonly #heard = new Set<string>()
-  readonly #ending = new AbortController()
+  /** Channels of which the session may not do what is wanted yet. */
+  readonly #changed = new Set<string>()
+  /** Channels that nobody wants, until the session has been told so. */
+  readonly #leaving = new Map<string, PromiseWithResolvers<void>>()
   /** Resolved when there is something new to do. */
   #change = Promise.withResolvers<void>()
-  /** Resolved each time that the session listens to what is wanted, and to no more. */
-  #agreed = Promise.withResolvers<void>()
   #running: Promise<void> | undefined
+  /** Ends what runs now. */
+  #ending = new AbortController()
   /** When the session was last known to work. */
   #aliveAt = 0
   #lastError: unknown
@@ -83,165 +98,209 @@ export class Listeners {
     const channels = channelsOf(given)
     if (typeof handler !== 'function')
       throw new InvalidOptionError('the handler', `of type ${typeof handler}`, 'a function')
-    if (this.#ending.signal.aborted) throw new PoolClosedError('cannot listen')
+    for (const name of ['onGap', 'onEnd'] as const) {
+      const callback: unknown = options[name]
+      if (callback !== undefined && typeof callback !== 'function')
+        throw new InvalidOptionError(name, `of type ${typeof callback}`, 'a function')
+    }
     const { clock } = this.#host.environment
     const { startTimeoutMs } = this.#limits
     const start: Limit = { deadlineAt: clock.now() + startTimeoutMs, timeoutMs: startTimeoutMs, signal: undefined }
     const own = this.#ambient.limitFor(options)
     const limit = options.timeoutMs === undefined ? tighter(own, start) : own
-    const entry = this.#entry(channels, handler, options)
-    this.#entries.add(entry)
-    this.#kick()
+    if (this.#host.pool.isEnding) throw new PoolClosedError('cannot listen')
+    const reached = limitReached(limit, clock)
+    if (reached !== undefined) throw givenUp(reached, 'not-sent')
+    const entry = this.#add(channels, handler, options)
     try {
       await within(entry.live.promise, limit, clock)
     } catch (error) {
-      this.#remove(entry)
+      void this.#remove(entry)
       const why = this.#lastError
       if (!(error instanceof OperationTimeoutError) || why === undefined) throw error
       throw new OperationTimeoutError(error.timeoutMs, 'not-sent', { cause: why })
     }
-    const unlisten = async (): Promise<void> => {
-      options.signal?.removeEventListener('abort', unlisten)
-      if (!this.#remove(entry)) return
-      // A session that is down has nothing to say any more, and one that is up soon says no more.
-      if (this.#heard.size > 0) await this.#agreed.promise
-    }
-    options.signal?.addEventListener('abort', unlisten, { once: true })
+    // It may have ended since the server began to listen.
+    if (entry.endedBy !== undefined) throw entry.endedBy
+    entry.isGiven = true
+    const unlisten = (): Promise<void> => this.#remove(entry)
     return { channels, unlisten, [Symbol.asyncDispose]: unlisten }
   }
 
-  /** Ends every subscription, and settles when the session is closed. */
+  /**
+   * Ends every subscription at once, and settles when the session is closed. Not for ever: the end of a pool can be
+   * undone, and then there may be new ones.
+   */
   async end(): Promise<void> {
+    const error = new PoolClosedError('ended the subscription')
+    const entries = [...this.#entries]
+    for (const entry of entries) {
+      void this.#remove(entry, error)
+      entry.live.reject(new PoolClosedError('cannot listen'))
+    }
     this.#ending.abort()
-    for (const { live } of this.#entries) live.reject(new PoolClosedError('cannot listen'))
-    this.#entries.clear()
-    this.#kick()
+    for (const { isGiven, options, detached } of entries) {
+      if (isGiven) detached(() => callUser(() => options.onEnd?.(error), warnOfListener))
+    }
     await this.#running
   }
 
-  #entry(channels: readonly string[], handler: NotificationHandler, options: ListenOptions): Entry {
-    const asCaller = AsyncLocalStorage.snapshot()
-    const detached = (fn: () => unknown): unknown => asCaller(() => this.#ambient.exit(fn))
-    return { channels, handler, options, detached, live: Promise.withResolvers<void>(), isLive: false }
+  #add(channels: readonly string[], handler: NotificationHandler, options: ListenOptions): Entry {
+    const { signal } = options
+    const live = Promise.withResolvers<void>()
+    // Whoever waits for it may have given up by then.
+    live.promise.catch(nothing)
+    const onAbort = (): void =>
+      void this.#remove(entry, givenUp({ kind: 'aborted', reason: signal?.reason }, 'not-sent'))
+    const entry: Entry = {
+      channels,
+      handler,
+      options,
+      detached: this.#ambient.detached(),
+      live,
+      isLive: false,
+      isGiven: false,
+      endedBy: undefined,
+      release: () => signal?.removeEventListener('abort', onAbort),
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    this.#entries.add(entry)
+    this.#starting.add(entry)
+    this.#channels.add(entry)
+    for (const channel of channels) this.#look(channel)
+    this.#kick()
+    return entry
   }
 
-  #remove(entry: Entry): boolean {
-    const wasThere = this.#entries.delete(entry)
-    if (wasThere) this.#kick()
-    return wasThere
+  /** Takes it out, once. Settles when the server sends nothing more for its sake. */
+  async #remove(entry: Entry, endedBy?: Error): Promise<void> {
+    if (this.#entries.delete(entry)) {
+      entry.endedBy = endedBy
+      entry.release()
+      this.#starting.delete(entry)
+      this.#channels.delete(entry)
+      for (const channel of entry.channels) this.#look(channel)
+      this.#kick()
+    }
+    // A session that is down has nothing to say any more, and one that is up soon says no more.
+    await Promise.all(entry.channels.map((channel) => this.#leaving.get(channel)?.promise))
+  }
+
+  /** Notes what is to be done about a channel. */
+  #look(channel: string): void {
+    const isWanted = this.#channels.isWanted(channel)
+    const isHeard = this.#heard.has(channel)
+    if (isWanted === isHeard) this.#changed.delete(channel)
+    else this.#changed.add(channel)
+    if (isHeard && !isWanted) {
+      if (!this.#leaving.has(channel)) this.#leaving.set(channel, Promise.withResolvers())
+    } else {
+      this.#leaving.get(channel)?.resolve()
+      this.#leaving.delete(channel)
+    }
   }
 
   #kick(): void {
     this.#change.resolve()
     if (this.#running !== undefined || this.#entries.size === 0) return
-    this.#running = this.#ambient
-      .exit(() => this.#run())
-      .finally(() => {
-        this.#running = undefined
-        // Somebody came while the last one was leaving.
-        if (this.#entries.size > 0) this.#kick()
-      })
+    this.#ending = new AbortController()
+    // Outside of every context: it outlives whoever came first, and serves whoever comes later.
+    this.#running = inNoContext(async () => {
+      await this.#run(this.#ending.signal)
+      this.#running = undefined
+      // Somebody came while the last one was leaving.
+      if (this.#entries.size > 0) this.#kick()
+    })
   }
 
-  async #run(): Promise<void> {
+  async #run(signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#host.environment
+    const unbounded: Limit = { deadlineAt: Number.POSITIVE_INFINITY, timeoutMs: Number.POSITIVE_INFINITY, signal }
     let failures = 0
     this.#lastError = undefined
-    while (this.#entries.size > 0) {
+    while (this.#entries.size > 0 && !signal.aborted) {
       try {
-        await this.#host.aside(
-          (connection) => this.#hold(connection, () => (failures = 0)),
-          this.#bound(Number.POSITIVE_INFINITY),
-        )
+        await this.#host.aside((connection) => this.#hold(connection, signal, () => (failures = 0)), unbounded)
       } catch (error) {
-        if (this.#ending.signal.aborted) break
+        if (signal.aborted) break
         this.#lastError = error
         failures += 1
         // What waiting does not cure is told to those who wait; those who were listening wait on for better times.
-        if (classify(error, 'connect') === 'configuration') {
-          for (const entry of this.#entries) if (!entry.isLive) entry.live.reject(error)
-        }
-        await sleep(fullJitter(failures, backoff, random), clock, this.#bound(Number.POSITIVE_INFINITY))
-      } finally {
-        this.#heard.clear()
-        this.#agree()
+        if (classify(error, 'connect') === 'configuration') for (const { live } of this.#starting) live.reject(error)
+        await sleep(fullJitter(failures, backoff, random), clock, unbounded)
       }
     }
   }
 
   /** Keeps one session for as long as it is wanted and lives. */
-  async #hold(connection: Connection, onUp: () => void): Promise<void> {
-    onNotification(connection, (message) => this.#deliver(message))
-    const lost = new Promise<void>((resolve) => connection.onLost(() => resolve()))
-    for (;;) {
-      this.#change = Promise.withResolvers<void>()
-      if (this.#entries.size === 0) break
-      await this.#reconcile(connection)
-      onUp()
-      const stop = new AbortController()
-      const pause = sleep(this.#limits.heartbeatMs, this.#host.environment.clock, { ...unlimited, signal: stop.signal })
-      await Promise.race([this.#change.promise, lost, pause])
-      stop.abort()
-      if (!connection.isAlive) throw new ConnectionLostError(true, { cause: connection.lostWith })
+  async #hold(connection: Connection, signal: AbortSignal, onUp: () => void): Promise<void> {
+    const { clock } = this.#host.environment
+    try {
+      onNotification(connection, (message) => this.#deliver(message))
+      // No race of promises: each one would leave something on a promise that lives as long as the session.
+      connection.onLost(() => this.#change.resolve())
+      for (const channel of this.#channels.names) this.#look(channel)
+      for (;;) {
+        this.#change = Promise.withResolvers<void>()
+        if (this.#entries.size === 0 || signal.aborted) return
+        await this.#reconcile(connection, signal)
+        onUp()
+        if (!connection.isAlive) throw new ConnectionLostError(true, { cause: connection.lostWith })
+        const { promise, resolve } = this.#change
+        const pause = clock.setTimer(this.#limits.heartbeatMs, resolve)
+        await promise
+        clock.clearTimer(pause)
+        if (!connection.isAlive) throw new ConnectionLostError(true, { cause: connection.lostWith })
+      }
+    } finally {
+      const heard = [...this.#heard]
+      this.#heard.clear()
+      for (const channel of heard) this.#look(channel)
+      // Here, so that whoever ends the pool waits for it.
+      await connection.close()
     }
-    // Here, so that whoever ends the pool waits for it.
-    await connection.close()
   }
 
   /** Makes the session listen to what is wanted, or, when it does already, shows that it lives: one statement. */
-  async #reconcile(connection: Connection): Promise<void> {
-    const wanted = new Set([...this.#entries].flatMap(({ channels }) => channels))
-    const more = [...wanted].filter((channel) => !this.#heard.has(channel))
-    const less = [...this.#heard].filter((channel) => !wanted.has(channel))
-    const text = [
-      ...more.map((channel) => `listen ${quoteIdentifier(channel)}`),
-      ...less.map((channel) => `unlisten ${quoteIdentifier(channel)}`),
-    ].join('; ')
-    await connection.run(new Statement({ text }), this.#bound(this.#limits.heartbeatMs))
-    for (const channel of more) this.#heard.add(channel)
-    for (const channel of less) this.#heard.delete(channel)
-    const isNew = this.#lastError !== undefined
-    const gap = { sinceMs: this.#host.environment.clock.now() - this.#aliveAt, error: this.#lastError }
-    this.#aliveAt = this.#host.environment.clock.now()
-    this.#lastError = undefined
-    for (const entry of [...this.#entries]) {
-      if (!entry.channels.every((channel) => this.#heard.has(channel))) continue
-      if (!entry.isLive) {
-        entry.isLive = true
-        entry.live.resolve()
-      } else if (isNew) this.#call(entry, () => entry.options.onGap?.(gap))
+  async #reconcile(connection: Connection, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#host.environment
+    const { heartbeatMs } = this.#limits
+    const changed = [...this.#changed].map((channel) => [channel, this.#channels.isWanted(channel)] as const)
+    const starting = [...this.#starting]
+    const text = changed
+      .map(([channel, isWanted]) => `${isWanted ? 'listen' : 'unlisten'} ${quoteIdentifier(channel)}`)
+      .join('; ')
+    const limit: Limit = { deadlineAt: clock.now() + heartbeatMs, timeoutMs: heartbeatMs, signal }
+    await connection.run(new Statement({ text }), limit)
+    for (const [channel, isHeard] of changed) {
+      if (isHeard) this.#heard.add(channel)
+      else this.#heard.delete(channel)
+      this.#look(channel)
     }
-    const isAgreed = [...this.#heard].every((channel) =>
-      [...this.#entries].some(({ channels }) => channels.includes(channel)),
-    )
-    if (isAgreed) this.#agree()
-  }
-
-  #agree(): void {
-    this.#agreed.resolve()
-    this.#agreed = Promise.withResolvers<void>()
+    const gap = { sinceMs: clock.now() - this.#aliveAt, error: this.#lastError }
+    this.#aliveAt = clock.now()
+    if (this.#lastError !== undefined) {
+      this.#lastError = undefined
+      for (const entry of [...this.#entries]) if (entry.isLive) this.#call(entry, () => entry.options.onGap?.(gap))
+    }
+    for (const entry of starting) {
+      // One that is gone again has been deleted.
+      if (!this.#starting.delete(entry)) continue
+      entry.isLive = true
+      entry.live.resolve()
+    }
   }
 
   #deliver({ channel, payload, pid }: NotificationMessage): void {
     this.#aliveAt = this.#host.environment.clock.now()
-    for (const entry of [...this.#entries]) {
-      if (entry.channels.includes(channel)) this.#call(entry, () => entry.handler(payload, { channel, pid }))
-    }
+    for (const entry of this.#channels.of(channel)) this.#call(entry, () => entry.handler(payload, { channel, pid }))
   }
 
   /** Whatever goes wrong in a handler becomes a warning: neither the others nor the session are to suffer from it. */
   #call(entry: Entry, fn: () => unknown): void {
-    entry.detached(async () => {
-      try {
-        await fn()
-      } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error), { type: 'LifeguardListenerWarning' })
-      }
-    })
-  }
-
-  #bound(ms: number): Limit {
-    const { clock } = this.#host.environment
-    return { deadlineAt: clock.now() + ms, timeoutMs: ms, signal: this.#ending.signal }
+    // One before it may have ended it.
+    if (this.#entries.has(entry)) entry.detached(() => callUser(fn, warnOfListener))
   }
 }
+
+const nothing = (): void => undefined

@@ -1,6 +1,7 @@
 import type { OperationOptions } from '../../base/limit.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { optionNames } from '../../errors/known-options.js'
+import type { PoolClosedError } from '../../errors/pool-errors.js'
 import { assertName } from '../../wire/runtime-settings.js'
 
 /** Where a notification comes from. */
@@ -28,6 +29,11 @@ export interface ListenOptions extends OperationOptions {
    * notifications for nobody. The place to look at the tables again.
    */
   readonly onGap?: ((gap: ListenGap) => unknown) | undefined
+  /**
+   * Called once when the pool is ended and the subscription with it; not for `unlisten` or `signal`. It does not come back,
+   * also when `cancelEnd` undoes the end: listen again.
+   */
+  readonly onEnd?: ((error: PoolClosedError) => unknown) | undefined
   /** Ends the subscription. @default undefined (until `unlisten`, or the end of the pool) */
   readonly signal?: AbortSignal | undefined
   /** How long to wait until it is listening, in milliseconds. @default the `acquireTimeoutMs` of the pool */
@@ -35,7 +41,7 @@ export interface ListenOptions extends OperationOptions {
 }
 
 /** The names of `ListenOptions`. */
-export const listenNames = optionNames<ListenOptions>({ signal: true, timeoutMs: true, onGap: true })
+export const listenNames = optionNames<ListenOptions>({ signal: true, timeoutMs: true, onGap: true, onEnd: true })
 
 /** A handler that is there until it is taken off, at the end of its `await using` block at the latest. */
 export interface Subscription extends AsyncDisposable {

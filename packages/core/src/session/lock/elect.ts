@@ -1,5 +1,9 @@
+import { isInstance } from '../../base/is-instance.js'
 import { tighter, unlimited } from '../../base/limit.js'
+import { inNoContext } from '../../base/no-context.js'
 import { sleep } from '../../base/sleep.js'
+import { callUser, warnOf } from '../../base/user-callback.js'
+import { fieldOf } from '../../errors/cause-chain.js'
 import { classify, isInfrastructureError } from '../../errors/classify.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
@@ -19,9 +23,14 @@ export interface ElectOptions {
   readonly signal?: AbortSignal | undefined
   /** Called with every error that ended a term or kept the candidate from standing; the candidate stands again. */
   readonly onError?: ((error: unknown) => void) | undefined
+  /**
+   * Called once when the end of the pool ends the candidacy, leading or not; not for `stop` or `signal`. It does not stand
+   * again, also when `cancelEnd` undoes the end.
+   */
+  readonly onEnd?: ((error: PoolClosedError) => unknown) | undefined
 }
 
-const names = optionNames<ElectOptions>({ namespace: true, signal: true, onError: true })
+const names = optionNames<ElectOptions>({ namespace: true, signal: true, onError: true, onEnd: true })
 
 /** A candidacy: it stands until it is stopped, or its pool ends. */
 export interface Candidacy extends AsyncDisposable {
@@ -48,6 +57,11 @@ export function elect(
   if (typeof name !== 'string' || name === '') throw new InvalidOptionError('name', JSON.stringify(name), 'a name')
   if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
   assertKnownOptions(options, names)
+  for (const name of ['onError', 'onEnd'] as const) {
+    const callback: unknown = options[name]
+    if (callback !== undefined && typeof callback !== 'function')
+      throw new InvalidOptionError(name, `of type ${typeof callback}`, 'a function')
+  }
   if (environment.host.pool.isEnding) throw new PoolClosedError('cannot stand for leader')
   const stopped = new AbortController()
   let isPoolEnding = false
@@ -55,14 +69,12 @@ export function elect(
   const { ambient, elections } = environment
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([stopped.signal, options.signal])
   let leading: { readonly lock: HeldGrant; readonly holder: Holder } | undefined
-  const warn = (error: unknown): void => process.emitWarning(error instanceof Error ? error : String(error))
+  // A candidacy outlives its caller: what it calls back runs in the caller's context, without what is open around the call.
+  const detached = ambient.detached()
+  const warn = (error: unknown): void => warnOf(error, 'LifeguardElectionWarning')
   const onError = (error: unknown): void => {
-    try {
-      ;(options.onError ?? warn)(error)
-    } catch (thrown) {
-      // A listener that throws must not end the candidacy.
-      warn(thrown)
-    }
+    // A listener that throws must not end the candidacy.
+    detached(() => callUser(() => (options.onError ?? warn)(error), warn))
   }
   const term = async (): Promise<void> => {
     const lock = (await acquireLock(environment, name, {
@@ -75,7 +87,7 @@ export function elect(
     leading = { lock, holder }
     try {
       // What it asks of the pool counts as work that has begun, and may be finished while the pool ends.
-      await ambient.run({ holder }, async () => await fn(lock))
+      await detached(() => ambient.run({ holder }, async () => await fn(lock)))
     } finally {
       leading = undefined
       const lost = await lock.giveBack()
@@ -101,20 +113,22 @@ export function elect(
       )
     }
   }
-  // Outside of what is open around the call: a candidacy outlives it.
   const candidate: Standing = {
     get leader() {
       return leading?.holder
     },
     end: (isFromLeader) => {
+      if (isPoolEnding) return
+      const isStanding = !signal.aborted
       isPoolEnding = true
       stopped.abort()
       // It would wait for its own end.
       if (isFromLeader) void leading?.lock.giveBack()
+      if (isStanding) detached(() => callUser(() => options.onEnd?.(new PoolClosedError('ended the candidacy')), warn))
     },
   }
   elections.add(candidate)
-  const standing = ambient.exit(stand).finally(() => elections.delete(candidate))
+  const standing = inNoContext(stand).finally(() => elections.delete(candidate))
   const stop = async (): Promise<void> => {
     stopped.abort()
     await standing
@@ -130,6 +144,6 @@ export function elect(
 
 /** What work meets when its pool is gone. */
 function isOfTheEnd(error: unknown): boolean {
-  if (error instanceof PoolClosedError || isInfrastructureError(error)) return true
-  return error instanceof Error && error.name === 'AbortError'
+  if (isInstance(error, PoolClosedError) || isInfrastructureError(error)) return true
+  return isInstance(error, Error) && fieldOf(error, 'name') === 'AbortError'
 }

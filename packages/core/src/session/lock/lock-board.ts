@@ -44,12 +44,13 @@ export class LockBoard {
     while (this.#shown.size > 0) {
       try {
         await this.#host.aside(async (connection) => {
-          const lost = new Promise<void>((resolve) => connection.onLost(() => resolve()))
+          // No race of promises: each one would leave something on a promise that lives as long as the session.
+          connection.onLost(() => this.#change.resolve())
           await connection.run(new Statement({ text: staysIdleSql }), unlimited)
           while (this.#shown.size > 0) {
             this.#change = Promise.withResolvers<void>()
             await connection.run(new Statement({ text: postOf([...this.#shown]) }), unlimited)
-            await Promise.race([this.#change.promise, lost])
+            if (connection.isAlive) await this.#change.promise
             if (!connection.isAlive) throw new ConnectionLostError(true, { cause: connection.lostWith })
           }
         }, unlimited)

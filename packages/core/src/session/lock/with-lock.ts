@@ -1,3 +1,4 @@
+import { isInstance } from '../../base/is-instance.js'
 import { type Limit, unlimited } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
@@ -97,7 +98,7 @@ export async function tryWithLock<T>(
     return { acquired: true, value }
   } catch (error) {
     // A lock that the callback itself waited for in vain is an error of the callback.
-    if (!entered && error instanceof LockTimeoutError) return { acquired: false }
+    if (!entered && isInstance(error, LockTimeoutError)) return { acquired: false }
     throw error
   }
 }

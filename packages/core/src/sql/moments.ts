@@ -1,0 +1,46 @@
+import { SqlLexer } from './tokens.js'
+
+const special = /(?<![a-z])(?:now|today|tomorrow|yesterday|allballs)(?![a-z])/i
+/** Parts of a string on several lines. */
+const inParts = /'[ \t\f\v]*(?:--[^\n\r]*)?[\n\r]/
+const escapes = /\\(?:[0-7]{1,3}|x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[\s\S])/g
+const control: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
+
+/**
+ * Whether a literal of a text may be a date or a time that depends on when it is read, such as 'now' or 'tomorrow 12:00'.
+ * The server reads a literal when it prepares the statement. A string in parts, or by codes of Unicode, counts as one.
+ */
+export function mayHoldMoment(text: string): boolean {
+  if (!(text.includes("'") || text.includes('$'))) return false
+  const lexer = new SqlLexer(text)
+  if (holdsMoment(lexer)) return true
+  return lexer.hasBackslash && holdsMoment(new SqlLexer(text, true))
+}
+
+function holdsMoment(lexer: SqlLexer): boolean {
+  while (lexer.next()) {
+    if (lexer.kind === 'value' && mayBeMoment(lexer.text)) return true
+  }
+  return false
+}
+
+/** A string as it is written. Escapes count in each: whether they do in a plain one hangs on a setting. */
+function mayBeMoment(literal: string): boolean {
+  const first = literal.charCodeAt(0)
+  if ((first | 0x20) === 0x75) return true
+  if (special.test(literal)) return true
+  if (first === dollar) return false
+  if (inParts.test(literal)) return true
+  return literal.includes('\\') && special.test(literal.replace(escapes, plain))
+}
+
+const dollar = 0x24
+
+/** What an escape stands for. */
+function plain(written: string): string {
+  const said = written.slice(1)
+  // Of three octal digits the server keeps eight bits.
+  if (/^[0-7]/.test(said)) return String.fromCharCode(Number.parseInt(said, 8) & 0xff)
+  if (said.length === 1) return control[said] ?? said
+  return String.fromCodePoint(Math.min(Number.parseInt(said.slice(1), 16), 0x10_ffff))
+}

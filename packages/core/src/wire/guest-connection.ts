@@ -1,0 +1,106 @@
+import type { WireConnection } from './pg-internals.js'
+
+/** What a guest writes with. */
+const writing: ReadonlySet<PropertyKey> = new Set([
+  'query',
+  'parse',
+  'bind',
+  'describe',
+  'execute',
+  'flush',
+  'sync',
+  'close',
+  'sendCopyFromChunk',
+  'sendCopyFail',
+  'endCopyFrom',
+])
+/** Each of these is answered by ReadyForQuery. */
+const ending: ReadonlySet<PropertyKey> = new Set(['query', 'sync'])
+
+/**
+ * The connection as a guest gets it: `pg`'s own, until the exchange is over. What a guest writes after that goes nowhere, as
+ * somebody else has the connection by then.
+ */
+export class GuestConnection {
+  /** What the guest is given. */
+  readonly face: WireConnection
+  readonly #connection: WireConnection
+  #isClosed = false
+  #isReady = false
+  #hasEnd = false
+  #isBusy = false
+
+  constructor(connection: WireConnection) {
+    this.#connection = connection
+    const bound = new Map<PropertyKey, unknown>()
+    this.face = new Proxy(connection, {
+      get: (target, key) => {
+        const value: unknown = Reflect.get(target, key, target)
+        if (typeof value !== 'function') return value
+        const known = bound.get(key) ?? this.#methodFor(key, value as Method)
+        bound.set(key, known)
+        return known
+      },
+    })
+    // Ahead of those who start what comes next.
+    connection.prependOnceListener('readyForQuery', this.#whenReady)
+  }
+
+  /** Whether the server waits for more of the guest: it has sent nothing that is answered by ReadyForQuery. */
+  get isOpen(): boolean {
+    return !this.#hasEnd && !this.#isReady
+  }
+  /** Whether the server was asked for rows that have not all come. */
+  get isBusy(): boolean {
+    return this.#isBusy
+  }
+
+  /** The rows have come, or will not. */
+  answered(): void {
+    this.#isBusy = false
+  }
+
+  /** Ends the exchange, unless the guest has done so. */
+  end(): void {
+    if (this.isOpen && this.#connection.stream.writable) this.face.sync()
+  }
+
+  /** Nothing of the guest is written any more. */
+  close(): void {
+    this.#isClosed = true
+  }
+
+  /** Nothing was sent, and no answer will come. */
+  unused(): void {
+    this.#connection.off('readyForQuery', this.#whenReady)
+    this.#whenReady()
+  }
+
+  readonly #whenReady = (): void => {
+    this.#isReady = true
+    this.#isClosed = true
+  }
+
+  #methodFor(key: PropertyKey, method: Method): Method {
+    const connection = this.#connection
+    if (writing.has(key)) {
+      return (...args) => {
+        if (this.#isClosed) return undefined
+        if (ending.has(key)) this.#hasEnd = true
+        if (key === 'execute') this.#isBusy = true
+        return method.apply(connection, args)
+      }
+    }
+    if (key === 'once') {
+      return (event, listener) => {
+        // Cursors wait for it when they are closed: it has come, and the next one is somebody else's.
+        if (event === 'readyForQuery' && this.#isReady) process.nextTick(listener as () => void)
+        else method.call(connection, event, listener)
+        return this.face
+      }
+    }
+    return method.bind(connection)
+  }
+}
+
+type Method = (...args: unknown[]) => unknown

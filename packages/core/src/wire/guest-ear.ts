@@ -1,0 +1,146 @@
+import { GuestConnection } from './guest-connection.js'
+import type { WireConnection } from './pg-internals.js'
+
+/**
+ * Something of somebody else's that speaks the protocol by itself, as `pg` lets it: a cursor of pg-cursor, a stream of
+ * pg-query-stream or pg-copy-streams, a `pg.Query`. It hears of every answer until the server is ready again.
+ */
+export interface Submittable {
+  submit(connection: never): unknown
+  callback?: unknown
+  readonly name?: string | undefined
+  readonly text?: string | undefined
+  readonly _result?: { _types?: unknown } | undefined
+  /** Of a `pg.Query`: what a parser of values threw, until it passes that on at the end of the answer. */
+  readonly _canceledDueToError?: unknown
+}
+
+/** What a connection needs to know of a guest. */
+export interface GuestNews {
+  /** It has failed, by the word of the server, or before anything was sent. */
+  failed(error: Error, wasSent: boolean): void
+  /** Its own code has thrown while it read an answer. */
+  threw(error: unknown): void
+}
+
+/** What `pg` takes for the query: hands everything on, and notes what the connection needs to know. */
+export class GuestEar {
+  readonly #inner: Submittable
+  readonly #news: GuestNews
+  #connection: GuestConnection | undefined
+  /** Whether its exchange is over for the guest, which hears nothing more. */
+  #isOver = false
+  /** Whether rows that still come are of no use to anybody. */
+  isDropping = false
+  sent = false
+  callback: unknown = nothing
+
+  constructor(inner: Submittable, news: GuestNews) {
+    this.#inner = inner
+    this.#news = news
+  }
+
+  get name(): string | undefined {
+    return this.#inner.name
+  }
+  get text(): string | undefined {
+    return this.#inner.text
+  }
+  /** `pg` puts the type parsers of its client in here. */
+  get _result(): Submittable['_result'] {
+    return this.#inner._result
+  }
+  /** Whether the server waits for more of the guest, so that no cancel ends the exchange. */
+  get isOpen(): boolean {
+    return this.sent && this.#connection?.isOpen === true
+  }
+  /** Whether the server was asked for rows that have not all come. */
+  get isBusy(): boolean {
+    return this.#connection?.isBusy === true
+  }
+
+  submit(connection: WireConnection): unknown {
+    this.sent = true
+    const lent = new GuestConnection(connection)
+    this.#connection = lent
+    const refused = this.#inner.submit(lent.face as never)
+    if (refused instanceof Error) {
+      this.sent = false
+      lent.unused()
+    }
+    return refused
+  }
+
+  /** Ends the exchange at once: the guest gets this error, and nothing that still comes. */
+  end(error: unknown): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#fail(error)
+    this.#connection?.close()
+  }
+
+  handleError(error: Error): void {
+    this.#connection?.answered()
+    this.#news.failed(error, this.sent)
+    if (!this.#isOver) this.#fail(error)
+  }
+
+  handleReadyForQuery(): void {
+    if (this.#isOver) return
+    const { _canceledDueToError: unread } = this.#inner
+    if (unread !== undefined && unread !== false && unread !== null) this.#news.threw(unread)
+    tell(this.#inner, 'handleReadyForQuery', this.#connection?.face)
+  }
+
+  handleRowDescription(message: unknown): void {
+    this.#tell('handleRowDescription', message)
+  }
+  handleDataRow(message: unknown): void {
+    if (!this.isDropping) this.#tell('handleDataRow', message)
+  }
+  handlePortalSuspended(): void {
+    this.#connection?.answered()
+    this.#tell('handlePortalSuspended', this.#connection?.face)
+  }
+  handleEmptyQuery(): void {
+    this.#tell('handleEmptyQuery', this.#connection?.face)
+  }
+  handleCommandComplete(message: unknown): void {
+    this.#connection?.answered()
+    this.#tell('handleCommandComplete', message, this.#connection?.face)
+  }
+  handleCopyInResponse(): void {
+    this.#tell('handleCopyInResponse', this.#connection?.face)
+  }
+  handleCopyData(message: unknown): void {
+    this.#tell('handleCopyData', message, this.#connection?.face)
+  }
+
+  #tell(handler: string, ...args: unknown[]): void {
+    if (this.#isOver) return
+    try {
+      tell(this.#inner, handler, ...args)
+    } catch (error) {
+      this.#news.threw(error)
+      this.end(error)
+    }
+  }
+
+  /** Cursors end their exchange by themselves when they hear of an error. */
+  #fail(error: unknown): void {
+    try {
+      tell(this.#inner, 'handleError', error, this.#connection?.face)
+    } finally {
+      this.#connection?.end()
+    }
+  }
+}
+
+type Handler = (...args: unknown[]) => void
+
+/** Calls a handler of a guest that has it. */
+export function tell(inner: Submittable, handler: string, ...args: unknown[]): void {
+  ;(inner as unknown as Readonly<Record<string, Handler | undefined>>)[handler]?.call(inner, ...args)
+}
+
+const nothing = (): void => undefined

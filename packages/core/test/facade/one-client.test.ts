@@ -1,0 +1,176 @@
+import { once } from 'node:events'
+import { startFaultProxy } from '@pg-lifeguard/testing'
+import { useDatabase } from '@pg-lifeguard/testing/vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { eventually, rejection, testPool } from '../support/test-pool.js'
+
+const database = useDatabase()
+
+describe('a client is one object for each connection', () => {
+  test('over all the times that it is handed out, with what programs keep on it', async () => {
+    const pool = testPool(database.url, { max: 1 })
+    const pgPool = pool.asPgPool()
+    const seen: unknown[] = []
+    for (const event of ['connect', 'acquire', 'release'] as const)
+      pgPool.on(event, (...args: unknown[]) => seen.push(event, args.at(-1)))
+    const first = await pgPool.connect()
+    const kept = first as unknown as { isSetUp?: boolean }
+    kept.isSetUp = true
+    first.release()
+    const second = await pgPool.connect()
+    expect(second).toBe(first)
+    expect(kept.isSetUp).toBe(true)
+    expect(second.constructor.name).toBe('Client')
+    expect(pgPool.constructor.name).toBe('BoundPool')
+    second.release()
+    expect(seen).toEqual(['connect', first, 'acquire', first, 'release', first, 'acquire', first, 'release', first])
+    // Of a query, of an ORM, of a helper.
+    seen.length = 0
+    await pgPool.query('select 1')
+    await pool.query('select 1')
+    await pool.withTransaction((tx) => tx.query('select 1'))
+    expect(seen).toEqual(Array.from({ length: 3 }, () => ['acquire', first, 'release', first]).flat())
+  })
+
+  test('a release function is good for one time, and a client is refused while nobody has it', async () => {
+    const pgPool = testPool(database.url, { max: 1 }).asPgPool()
+    const client = await pgPool.connect()
+    const { release } = client
+    client.release()
+    expect(() => release()).toThrow('already been released')
+    expect(() => client.release()).toThrow('already been released')
+    expect((await rejection(client.query('select 1'))).code).toBe('LIFEGUARD_CONNECTION_RELEASED')
+    const again = await pgPool.connect()
+    expect(() => release()).toThrow('already been released')
+    expect((await again.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    again.release()
+  })
+
+  test('who gave it back without knowing it keeps his own: the next one is not his', async () => {
+    const pool = testPool(database.url, { max: 1 })
+    const pgPool = pool.asPgPool()
+    const mine = await pgPool.connect()
+    await rejection(mine.query('begin isolation level nonsense'))
+    const another = await pgPool.connect()
+    expect(another).not.toBe(mine)
+    await another.query('begin')
+    await another.query('create table made_by_another ()')
+    await mine.query('rollback')
+    mine.release()
+    expect(another.getTransactionStatus()).toBe('T')
+    await another.query('commit')
+    another.release()
+    expect((await pgPool.query("select to_regclass('made_by_another') is not null as there")).rows).toEqual([
+      { there: true },
+    ])
+  })
+
+  test('who prepares a new connection may ask it more than once, while others have it', async () => {
+    const pgPool = testPool(database.url, { max: 1 }).asPgPool()
+    const prepared = Promise.withResolvers<unknown>()
+    pgPool.on('connect', async (client) => {
+      await client.query("set application_name = 'prepared'")
+      await client.query('select pg_sleep(0.01)')
+      const { rows } = await client.query('show application_name')
+      prepared.resolve(rows[0])
+    })
+    await pgPool.query('select 1')
+    expect(await prepared.promise).toEqual({ application_name: 'prepared' })
+  })
+
+  test("'drain' comes once, after the last query; a query that succeeds calls back with undefined", async () => {
+    const pgPool = testPool(database.url).asPgPool()
+    const client = await pgPool.connect()
+    const order: string[] = []
+    client.on('drain', () => order.push('drain'))
+    const drained = once(client, 'drain')
+    for (const n of [1, 2, 3]) void client.query('select 1').then(() => order.push(`query ${n}`))
+    await drained
+    expect(order).toEqual(['query 1', 'query 2', 'query 3', 'drain'])
+    client.release()
+    expect(await new Promise((resolve) => pgPool.query('select 1', (error) => resolve(error)))).toBeUndefined()
+  })
+
+  test('what is on its way out is counted no more', async () => {
+    const pgPool = testPool(database.url, { max: 2 }).asPgPool()
+    const client = await pgPool.connect()
+    const removed = new Promise((resolve) => pgPool.on('remove', (gone) => resolve([gone, pgPool.totalCount])))
+    client.release(true)
+    expect(pgPool.totalCount).toBe(0)
+    expect(await removed).toEqual([client, 0])
+  })
+
+  test("an error that is reported on an idle client ends its connection, and is the pool's", async () => {
+    const pgPool = testPool(database.url, { max: 1 }).asPgPool()
+    const client = await pgPool.connect()
+    client.release()
+    const told = once(pgPool, 'error')
+    client.emit('error', new Error('on purpose'))
+    const [error, whose] = await told
+    expect(error).toMatchObject({ message: 'on purpose' })
+    expect(error.client).toBe(client)
+    expect(whose).toBe(client)
+    expect([pgPool.totalCount, pgPool.idleCount]).toEqual([0, 0])
+    expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+})
+
+describe('a listener that throws', () => {
+  const warnings: Error[] = []
+  const warned = (warning: Error): number => warnings.push(warning)
+  beforeEach(() => {
+    warnings.length = 0
+    process.on('warning', warned)
+  })
+  afterEach(() => void process.off('warning', warned))
+
+  test.each(['connect', 'acquire', 'release', 'remove'] as const)(
+    "of '%s' costs neither a session nor a place",
+    async (event) => {
+      const pool = testPool(database.url, { max: 2, applicationName: `throws-${event}`, acquireTimeoutMs: 5_000 })
+      const pgPool = pool.asPgPool()
+      let others = 0
+      pgPool.on(event, () => {
+        throw new Error(`a bug in ${event}`)
+      })
+      pgPool.on(event, async () => {
+        throw new Error(`another bug in ${event}`)
+      })
+      pgPool.on(event, () => others++)
+      for (let time = 0; time < 2; time++) {
+        const client = await pgPool.connect()
+        expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+        client.release(time % 2 === 0)
+        await pgPool.query('select 1')
+        await pool.withTransaction((tx) => tx.query('select 1'))
+      }
+      await eventually('the sessions are those of the pool', async () => {
+        const admin = testPool(database.url)
+        const { rows } = await admin.query<{ n: number }>(
+          'select count(*)::int as n from pg_stat_activity where application_name = $1',
+          [`throws-${event}`],
+        )
+        await admin.end()
+        return rows[0]?.n === pgPool.totalCount
+      })
+      expect(pgPool.totalCount).toBeLessThanOrEqual(2)
+      expect(pool.stats().active).toBe(0)
+      expect(others).toBeGreaterThan(0)
+      await eventually('both are warnings', () => warnings.length >= 2)
+      expect(warnings.map(String).join()).toContain(`a bug in ${event}`)
+      expect(warnings.map(String).join()).toContain(`another bug in ${event}`)
+    },
+  )
+
+  test("of 'error' neither", async () => {
+    await using proxy = await startFaultProxy({ target: database.url })
+    const pgPool = testPool(proxy.url, { max: 1 }).asPgPool()
+    pgPool.on('error', () => {
+      throw new Error('a bug in error')
+    })
+    await pgPool.query('select 1')
+    await proxy.cut()
+    await eventually('it is a warning', () => warnings.length > 0)
+    expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+})
