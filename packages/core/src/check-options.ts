@@ -1,5 +1,6 @@
 import { nearestName } from './base/nearest-name.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { fieldNames, isFields } from './errors/known-options.js'
 import type { OptionKind } from './option-kinds.js'
 import { optionTable, renamedOptions } from './option-table.js'
 
@@ -12,8 +13,9 @@ export type OptionValues = Map<string, unknown>
  * @throws InvalidOptionError at the first that is not what it may be
  */
 export function checkOptions(options: unknown): OptionValues {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidOptionError('the options', `of type ${typeof options}`, 'an object')
+  if (!isFields(options)) {
+    const given = Array.isArray(options) ? 'an array' : options === null ? 'null' : `of type ${typeof options}`
+    throw new InvalidOptionError('the options', given, 'an object')
   }
   const values: OptionValues = new Map()
   checkFields('', options as Readonly<Record<string, unknown>>, values)
@@ -21,7 +23,8 @@ export function checkOptions(options: unknown): OptionValues {
 }
 
 function checkFields(prefix: string, fields: Readonly<Record<string, unknown>>, values: OptionValues): void {
-  for (const [name, value] of Object.entries(fields)) {
+  for (const name of fieldNames(fields)) {
+    const value = fields[name]
     const path = prefix + name
     const kind = Object.hasOwn(optionTable, path) ? optionTable[path] : undefined
     if (kind === undefined) throw unknownOption(prefix, name)

@@ -28,7 +28,14 @@ export { classify, type ErrorClass, type Phase } from './errors/classify.js'
 export { type HostReport, NoPrimaryError, NotOnReplicaError } from './errors/cluster-errors.js'
 export type { ErrorSummary } from './errors/error-summary.js'
 export { InvalidOptionError } from './errors/invalid-option-error.js'
-export { assertFlag, assertKnownOptions, limitNames, type OptionNames, optionNames } from './errors/known-options.js'
+export {
+  assertFlag,
+  assertKnownOptions,
+  fieldsOf,
+  limitNames,
+  type OptionNames,
+  optionNames,
+} from './errors/known-options.js'
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
 export { DeadlockError, LockLostError, LockTimeoutError, LockUnsupportedError } from './errors/lock-errors.js'
 export { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from './errors/operation-errors.js'
@@ -63,6 +70,7 @@ export type {
   HostRole,
   LeakEvent,
   QueryEvent,
+  ReadOnlyEvent,
   ReleaseEvent,
   ShedEvent,
   TimeoutEvent,

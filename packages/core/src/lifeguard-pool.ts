@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import type { Limit, OperationOptions } from './base/limit.js'
+import { type Limit, limitReached, type OperationOptions } from './base/limit.js'
 import { isReadOnlyText } from './cluster/read-rule.js'
 import { beginRefused } from './errors/begin-refused.js'
 import { assertKnownOptions, limitNames, optionNames } from './errors/known-options.js'
@@ -122,7 +122,9 @@ export class LifeguardPool extends Operations implements Pool {
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
-      const slot = host.tryTake(holder) ?? (await host.take(ambient.limitFor(options), holder))
+      const limit = ambient.limitFor(options)
+      const isOver = limitReached(limit, host.environment.clock) !== undefined
+      const slot = (isOver ? undefined : host.tryTake(holder)) ?? (await host.take(limit, holder))
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)

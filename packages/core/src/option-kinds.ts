@@ -1,4 +1,5 @@
 import { millisecondsOf } from './base/duration.js'
+import { isFields } from './errors/known-options.js'
 import { dbNameAllowed, isDbName } from './wire/runtime-settings.js'
 
 /** What one option may be, and how it is read from a URL or the environment. */
@@ -157,7 +158,7 @@ export function callback(): OptionKind {
 export function group(): OptionKind {
   return {
     allowed: 'an object with options',
-    accept: (value) => (typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined),
+    accept: (value) => (isFields(value) ? value : undefined),
     isGroup: true,
   }
 }

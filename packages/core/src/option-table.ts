@@ -1,3 +1,4 @@
+import { isFields } from './errors/known-options.js'
 import { resetModes } from './host/hygiene.js'
 import {
   amount,
@@ -73,7 +74,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   database: dbName(),
   ssl: custom(
     `true, false, one of ${sslModes.join(', ')}, or an object for tls.connect`,
-    (value) => typeof value === 'boolean' || sslModes.includes(value as never) || isObject(value),
+    (value) => typeof value === 'boolean' || sslModes.includes(value as never) || isFields(value),
   ),
   sslNegotiation: choice('postgres', 'direct'),
   channelBinding: choice('disable', 'prefer', 'require'),
@@ -88,7 +89,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   idleInTransactionTimeoutMs: duration({ most: longestServerMs }),
   applicationName: text(),
   statementCacheSize: count({ most: 10_000 }),
-  settings: custom('an object of runtime parameters: { name: value }', isObject),
+  settings: custom('an object of runtime parameters: { name: value }', isFields),
 
   // Replicas: cluster/cluster-options.ts, which checks each of them
   replicas: { ...custom('an array of URLs or { connectionString, weight, max, min }', Array.isArray), isSecret: true },

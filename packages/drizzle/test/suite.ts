@@ -105,6 +105,24 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
       expect(await names()).toEqual([])
     })
 
+    test('and what takes options refuse those that they do not have, and what is none', async () => {
+      for (const wrong of [
+        { nonsense: 1 },
+        { connection: database.url },
+        null,
+        [],
+        new Map(),
+        Object.create({ a: 1 }),
+      ]) {
+        expect(() => drizzle(pool, wrong as never)).toThrow(adapter.InvalidOptionError)
+        const update = adapter.updateVersioned(db, item, { id: 1, version: 1 }, { name: 'a' }, wrong as never)
+        expect(await rejection(update)).toBeInstanceOf(adapter.InvalidOptionError)
+        const work = withTransaction(db, async () => undefined, wrong as never)
+        expect(await rejection(work)).toBeInstanceOf(adapter.InvalidOptionError)
+      }
+      expect(() => drizzle({} as never)).toThrow(adapter.InvalidOptionError)
+    })
+
     test('refuses what has been awaited already', async () => {
       const running = Promise.resolve(db.select().from(item))
       expect(await rejection(adapter.batch(db, [running]))).toBeInstanceOf(adapter.InvalidOptionError)

@@ -296,6 +296,11 @@ export function isAboutEncryption(error: unknown): boolean {
   return found === undefined ? isTlsRefusal(error) : found.state === '28000'
 }
 
+/** Whether a statement was refused because its session, or its transaction, is read-only. */
+export function isWriteRefused(error: unknown): boolean {
+  return sqlStateOf(error) === '25006'
+}
+
 /** Whether a server has answered that it has no place for one more session: of anybody, of this role, in this database. */
 export function isForWantOfAPlace(error: unknown): boolean {
   // Of several endpoints, one that answers is enough.

@@ -8,6 +8,7 @@ import { BreakerOpenError } from '../errors/breaker-open-error.js'
 import { type BreakerVerdict, breakerVerdict } from '../errors/breaker-verdict.js'
 import { within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { fieldsOf } from '../errors/known-options.js'
 import { operationLimit } from '../errors/operation-limit.js'
 import { type BreakerOptions, resolveBreakerOptions } from './breaker-options.js'
 import { type BreakerFigures, type BreakerState, type BreakerTransition, CircuitBreaker } from './circuit-breaker.js'
@@ -79,7 +80,7 @@ class OwnBreaker implements Breaker {
   #lastFailure: unknown
 
   constructor(options: OwnBreakerOptions) {
-    const { name = 'this call', verdict = breakerVerdict, environment, ...rest } = options
+    const { name = 'this call', verdict = breakerVerdict, environment, ...rest } = fieldsOf(options)
     if (typeof name !== 'string' || name === '') {
       throw new InvalidOptionError('name', JSON.stringify(name) ?? String(name), 'a text of at least one character')
     }

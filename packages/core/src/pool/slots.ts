@@ -138,7 +138,8 @@ export class Slots<R> {
       slot.generation === this.#generation &&
       (maxUses === 0 || slot.uses < maxUses) &&
       (slot.expiresAt === Number.POSITIVE_INFINITY || this.#clock.now() < slot.expiresAt) &&
-      this.#factory.isAlive(slot.resource)
+      this.#factory.isAlive(slot.resource) &&
+      this.#factory.suits?.(slot.resource) !== false
     )
   }
 
@@ -258,6 +259,7 @@ export class Slots<R> {
     if (this.#observer.closing === undefined) return
     const circumstances = {
       isAlive: this.#factory.isAlive(slot.resource),
+      suits: this.#factory.suits?.(slot.resource) !== false,
       isDropped,
       isEnding: this.#events.isEnding(),
       isSurplus: this.#events.hasSurplus(),

@@ -35,8 +35,9 @@ export async function forEachConcurrent<Item, T>(
     throw new InvalidOptionError('concurrency', String(concurrency), 'a whole number, 1 or more')
   }
   const failed = new AbortController()
-  const signal = options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal])
-  const limit = environment.ambient.limitFor({ ...options, signal })
+  const own = environment.ambient.limitFor(options)
+  const signal = own.signal === undefined ? failed.signal : AbortSignal.any([own.signal, failed.signal])
+  const limit = { ...own, signal }
   const source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   const results: T[] = []
   let first: { readonly error: unknown } | undefined

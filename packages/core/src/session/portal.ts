@@ -48,6 +48,11 @@ const names = optionNames<StreamOptions>({ signal: true, timeoutMs: true, batchS
 /** Portals of one transaction must differ; a number for the whole process is the simplest way. */
 let portals = 0
 
+/** @throws InvalidOptionError for what is no option of a stream */
+export function assertStreamOptions(options: StreamOptions | undefined): void {
+  assertKnownOptions(options, names)
+}
+
 /** Batches of rows inside an open transaction, in which other statements may run between two of them. */
 export async function* batchesIn<Row>(
   executor: Executor,
@@ -55,7 +60,7 @@ export async function* batchesIn<Row>(
   config: StatementConfig,
   options: StreamOptions = {},
 ): AsyncGenerator<Row[], void, undefined> {
-  assertKnownOptions(options, names)
+  assertStreamOptions(options)
   const { batchSize = defaultBatchSize } = options
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
     throw new InvalidOptionError('batchSize', String(batchSize), 'a whole number, 1 or more')

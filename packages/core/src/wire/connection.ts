@@ -40,6 +40,8 @@ export class Connection {
   readonly #internals: ClientInternals
   readonly #clock: Clock
   readonly #pipeline: Pipeline<Connection>
+  /** Its server has refused a write as it is read-only: it is not used again, where another may be had. */
+  refusesWrites = false
   #closing = false
   #isTorn = false
   /** Settings that the server reported while the session was opened. */

@@ -1,4 +1,5 @@
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { fieldNames } from '../errors/known-options.js'
 import type { RuntimeSettings } from './startup-options.js'
 
 /** PostgreSQL cuts names off after so many bytes; what is said of a longer one would be about another. */
@@ -48,7 +49,11 @@ export function assertSettings(option: string, settings: unknown, role?: string)
   if (!isPlain(settings)) {
     throw new InvalidOptionError(option, shown(settings), 'a plain object of runtime parameters: { name: value }')
   }
-  for (const [name, value] of Object.entries(settings)) {
+  for (const name of fieldNames(settings)) {
+    if (!Object.prototype.propertyIsEnumerable.call(settings, name)) {
+      throw new InvalidOptionError(`${option}.${name}`, 'hidden', 'fields of the object itself, as they are written')
+    }
+    const value = settings[name]
     const path = `${option}.${name}`
     if (!/^[^\0=\s]+$/.test(name)) {
       const allowed = 'names without a space, an = or a zero byte'

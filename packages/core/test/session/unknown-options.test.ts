@@ -1,6 +1,6 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createPool, createPools, InvalidOptionError, type Pool, sql } from '../../src/index.js'
+import { createBreaker, createPool, createPools, InvalidOptionError, type Pool, sql } from '../../src/index.js'
 import { endPools, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table entry (id int primary key, version int not null)' })
@@ -88,6 +88,12 @@ const operations: readonly (readonly [name: string, call: Call, wrong: object, m
   ['createPools', async (o) => createPools({}, o), { buget: { max: 1 } }, 'but budget is'],
 ]
 
+class WithGetter {
+  get nonsense(): number {
+    return 1
+  }
+}
+
 describe('an option that an operation does not have', () => {
   test.each(operations)('is refused by %s', async (_, call, wrong, message) => {
     const refused = await Promise.resolve()
@@ -109,6 +115,103 @@ describe('an option that an operation does not have', () => {
       await expect(pool.withLock('a', work, options as never)).rejects.toBeInstanceOf(InvalidOptionError)
     },
   )
+
+  /** What would be dropped in silence, or taken for no options at all. */
+  const odd: readonly (readonly [string, () => unknown])[] = [
+    ['a name that is a symbol', () => ({ [Symbol('nonsense')]: 1 })],
+    ['a hidden name', () => Object.defineProperty({}, 'nonsense', { value: 1 })],
+    ['an inherited name', () => Object.create({ nonsense: 1 })],
+    [
+      'a hidden name of what it inherits from',
+      () => Object.create(Object.defineProperty({}, 'nonsense', { value: 1 })),
+    ],
+    ['a getter of its class', () => new WithGetter()],
+    ['a name of every object', () => ({ toString: 1 })],
+    ['__proto__ out of JSON', () => JSON.parse('{"__proto__": {"timeoutMs": 1}}')],
+    ['a Map', () => new Map()],
+    ['a Date', () => new Date()],
+    ['an array', () => []],
+    ['null', () => null],
+  ]
+
+  test.each(odd)('nor is %s', async (_, make) => {
+    for (const [name, call] of operations) {
+      const said = await Promise.resolve()
+        .then(() => call(make() as never))
+        .then(
+          () => 'ran',
+          (error: unknown) => error,
+        )
+      expect(said, name).toBeInstanceOf(InvalidOptionError)
+    }
+  })
+
+  test('is none where it is a method of a class, whose fields count however they are inherited', async () => {
+    class Options {
+      readonly settings = { 'app.tenant': 'a' }
+      get timeoutMs(): number {
+        return 5_000
+      }
+      describe(): string {
+        return 'no option'
+      }
+    }
+    const given = new Options()
+    const tenant = "select current_setting('app.tenant', true) as tenant, current_setting('role') as role"
+    const { rows } = await pool.withTransaction((tx) => tx.query(tenant), given)
+    expect(rows).toEqual([{ tenant: 'a', role: 'none' }])
+    const inherited = Object.create({ settings: { 'app.tenant': 'b' } })
+    const held = await pool.withLock('a', (lock) => lock.withTransaction((tx) => tx.query(tenant), inherited))
+    expect(held.rows).toEqual([{ tenant: 'b', role: 'none' }])
+    const waits = Object.create({ waitMs: 0, timeoutMs: 5_000, signal: AbortSignal.abort() })
+    await expect(pool.withMigrationLock(work, waits)).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED' })
+    await expect(pool.fanOut({ work }, Object.create({ timeoutMs: -1 }))).rejects.toThrow('timeoutMs')
+  })
+
+  test('is no reason to take any connection: acquire looks at its limits first', async () => {
+    await pool.query('select 1')
+    for (const timeoutMs of [Number.NaN, -1, '5s', null]) {
+      await expect(pool.acquire({ timeoutMs } as never), String(timeoutMs)).rejects.toThrow(InvalidOptionError)
+    }
+    await expect(pool.acquire({ signal: 5 } as never)).rejects.toThrow('signal is of type number')
+    await expect(pool.acquire({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED' })
+    await expect(pool.fanOut({ work }, { signal: 'now' } as never)).rejects.toThrow('signal is of type string')
+    await expect(pool.forEachConcurrent([1], work, { signal: 'now' } as never)).rejects.toThrow('signal is of type')
+  })
+
+  test('of a pool, and of its groups, is found wherever it hides', () => {
+    const groups = [
+      'breaker',
+      'overload',
+      'lanes',
+      'locks',
+      'listen',
+      'retryBudget',
+      'settings',
+      'types',
+      'environment',
+    ]
+    for (const [what, make] of odd) {
+      for (const group of groups) {
+        if (what === 'a name of every object' && group === 'settings') continue
+        expect(() => createPool({ connectionString: database.url, [group]: make() }), `${group}: ${what}`).toThrow(
+          InvalidOptionError,
+        )
+      }
+      expect(() => createPool(make() as never), what).toThrow(InvalidOptionError)
+      expect(() => createBreaker(make() as never), what).toThrow(InvalidOptionError)
+      expect(() => createPools({ main: make() } as never), what).toThrow(InvalidOptionError)
+    }
+    expect(() => createPools(new Map() as never)).toThrow(InvalidOptionError)
+    expect(() => createPool({ types: { parsers: [] } as never })).toThrow('types.parsers')
+  })
+
+  test('is read of whatever the options of a pool inherit', async () => {
+    const inherited = createPool(Object.create({ connectionString: database.url, applicationName: 'inherited' }))
+    const { rows } = await inherited.query("select current_setting('application_name') as name")
+    expect(rows).toEqual([{ name: 'inherited' }])
+    await inherited.end()
+  })
 
   test('that is undefined is refused as well, and a known one that is undefined is not given', async () => {
     await expect(pool.query('select 1', [], { timeout: undefined } as never)).rejects.toThrow('timeout')

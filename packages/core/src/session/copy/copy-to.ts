@@ -42,6 +42,9 @@ function commandFor(origin: CopyOrigin, options: CopyToOptions): { command: stri
     return { command: `copy ${quoteName(origin.table)}${list}${end}` }
   }
   const { text, values = [] } = origin
+  if (typeof text !== 'string') {
+    throw new InvalidOptionError('what to copy', 'without a text', "sql`select ...`, or { table: 'name' }")
+  }
   if (values.length === 0) return { command: `copy (${text}\n)${end}` }
   if (!(origin instanceof Sql)) {
     throw new InvalidOptionError('the query', 'a text with values', 'sql`select ...`: COPY itself takes no parameters')

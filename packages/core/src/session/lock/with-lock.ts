@@ -2,7 +2,7 @@ import { isInstance } from '../../base/is-instance.js'
 import { type Limit, unlimited } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
-import { assertKnownOptions } from '../../errors/known-options.js'
+import { assertKnownOptions, fieldsOf } from '../../errors/known-options.js'
 import { LockTimeoutError } from '../../errors/lock-errors.js'
 import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
@@ -93,7 +93,7 @@ export async function tryWithLock<T>(
         entered = true
         return await fn(lock)
       },
-      { ...options, waitMs: 0 },
+      { ...fieldsOf(options), waitMs: 0 },
     )
     return { acquired: true, value }
   } catch (error) {
