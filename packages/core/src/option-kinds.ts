@@ -1,5 +1,6 @@
 import { millisecondsOf } from './base/duration.js'
 import { isFields } from './errors/known-options.js'
+import { dbNameAllowed, isDbName } from './wire/runtime-settings.js'
 
 /** What one option may be, and how it is read from a URL or the environment. */
 export interface OptionKind {
@@ -107,6 +108,18 @@ export function text(): OptionKind {
   return {
     allowed: 'a text of at least one character',
     accept: (value) => (typeof value === 'string' && value !== '' && !value.includes('\0') ? value : undefined),
+    fromText: (given) => given,
+  }
+}
+
+/**
+ * The name of something in a database. A longer one, or one with half a surrogate pair, would arrive as that of another:
+ * the server cuts off what a client logs in with, too.
+ */
+export function dbName(): OptionKind {
+  return {
+    allowed: dbNameAllowed,
+    accept: (value) => (isDbName(value) ? value : undefined),
     fromText: (given) => given,
   }
 }

@@ -6,6 +6,7 @@ import {
   choice,
   count,
   custom,
+  dbName,
   duration,
   flag,
   group,
@@ -62,7 +63,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   connectionString: { ...text(), isSecret: true },
   host: list(text()),
   port: list(port()),
-  user: text(),
+  user: dbName(),
   password: {
     allowed: 'a text, or a function that gives one or a promise of one',
     accept: (value) =>
@@ -70,7 +71,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
     fromText: (given) => given,
     isSecret: true,
   },
-  database: text(),
+  database: dbName(),
   ssl: custom(
     `true, false, one of ${sslModes.join(', ')}, or an object for tls.connect`,
     (value) => typeof value === 'boolean' || sslModes.includes(value as never) || isFields(value),

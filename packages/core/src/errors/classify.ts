@@ -1,7 +1,7 @@
 import { isInstance } from '../base/is-instance.js'
 import { causeChain, fieldOf } from './cause-chain.js'
 import { LifeguardError, type LifeguardErrorCode } from './lifeguard-error.js'
-import { isSurvived, ownPart } from './origin.js'
+import { isMarkedMisconfigured, isSurvived, ownPart } from './origin.js'
 import { errorWithSqlState, sqlStateAt, sqlStateOf } from './sqlstate.js'
 import { isMarkedStalePlan } from './stale-plan.js'
 
@@ -278,7 +278,7 @@ function isRecoveryRefusal(error: object): boolean {
 function classOfLocalError(error: unknown, phase: Phase): ErrorClass {
   if (isConnectionError(error)) return 'connection'
   if (phase !== 'connect') return 'user'
-  if (isEverywhere(error, 'configuration')) return 'configuration'
+  if (isMarkedMisconfigured(error) || isEverywhere(error, 'configuration')) return 'configuration'
   return isTlsRefusal(error) || isTlsMisconfigured(error) || isLoginRefusal(error) ? 'configuration' : 'connection'
 }
 

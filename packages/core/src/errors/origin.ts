@@ -10,6 +10,9 @@ const owners = new WeakMap<object, object>()
 /** Errors of statements that their session has survived: whatever their SQLSTATE says, the server is there and answered. */
 const survived = new WeakSet<object>()
 
+/** Errors of what was configured, which say nothing of that themselves. */
+const misconfigured = new WeakSet<object>()
+
 /** Notes which pool an error comes from, unless that is known: the first to note it is the one that produced it. */
 export function markOwn(error: unknown, owner: object | undefined): void {
   if (owner === undefined || typeof error !== 'object' || error === null || owners.has(error)) return
@@ -30,6 +33,16 @@ export function markSurvived(error: object): void {
 /** Whether that was noted. */
 export function isSurvived(error: object): boolean {
   return survived.has(error)
+}
+
+/** Notes that the same would come of every attempt to connect. */
+export function markMisconfigured(error: unknown): void {
+  if (typeof error === 'object' && error !== null) misconfigured.add(error)
+}
+
+/** Whether that was noted. */
+export function isMarkedMisconfigured(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && misconfigured.has(error)
 }
 
 /**

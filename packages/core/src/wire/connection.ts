@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { Clock } from '../base/clock.js'
 import type { Limit, LimitReason } from '../base/limit.js'
 import { inNoContext } from '../base/no-context.js'
+import { markMisconfigured } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { addressOf } from './cancel.js'
@@ -89,7 +90,7 @@ export class Connection {
     client.on('end', () => connection.#lose(new Error('the server closed the connection')))
     connection.#listen(new LoginOrder(connection.#internals, isBindingRequired))
     const { ssl, sslNegotiation, connection: protocol } = connection.#internals
-    const isServerError = ssl === false || sslNegotiation === 'direct' ? undefined : watchTlsAnswer(protocol.stream)
+    const answer = ssl === false ? undefined : watchTlsAnswer(protocol, sslNegotiation === 'direct')
     const connecting = client.connect()
     // Behind `pg`'s own listener, which connect() has attached: a statement started here finds its client ready.
     connection.#internals.connection.once('readyForQuery', ({ status }: { readonly status: TransactionStatus }) => {
@@ -100,7 +101,9 @@ export class Connection {
       return connection
     } catch (error) {
       protocol.stream.destroy()
-      throw isServerError?.() === true ? new ConnectionLostError(false, { cause: error }) : error
+      if (answer?.isServerError === true) throw new ConnectionLostError(false, { cause: error })
+      if (answer?.isUnusable === true) markMisconfigured(error)
+      throw error
     }
   }
 

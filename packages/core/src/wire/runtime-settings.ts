@@ -7,16 +7,23 @@ const longestName = 63
 /** The server counts milliseconds in 32 bits. */
 export const longestServerMs = 2_147_483_647
 
+/** Whether this arrives at the server as the name that it is. */
+export function isDbName(name: unknown): name is string {
+  const isName = typeof name === 'string' && name !== '' && !name.includes('\0') && name.isWellFormed()
+  return isName && Buffer.byteLength(name) <= longestName
+}
+
+/** What such a name may be, for messages. */
+export const dbNameAllowed = `a name of 1 to ${longestName} bytes, without a zero byte or half a surrogate pair`
+
 /**
  * Anything that the server knows by a name.
  *
  * @throws InvalidOptionError for a name that would arrive as another one
  */
 export function assertName(what: string, name: unknown): asserts name is string {
-  const isName = typeof name === 'string' && name !== '' && !name.includes('\0') && name.isWellFormed()
-  if (isName && Buffer.byteLength(name) <= longestName) return
-  const allowed = `a name of 1 to ${longestName} bytes, without a zero byte or half a surrogate pair`
-  throw new InvalidOptionError(what, JSON.stringify(name) ?? `of type ${typeof name}`, allowed)
+  if (isDbName(name)) return
+  throw new InvalidOptionError(what, JSON.stringify(name)?.slice(0, 200) ?? `of type ${typeof name}`, dbNameAllowed)
 }
 
 /**
@@ -26,9 +33,7 @@ export function assertName(what: string, name: unknown): asserts name is string 
  * that logged in
  */
 export function assertRole(option: string, role: unknown): void {
-  const isName =
-    typeof role === 'string' && role !== '' && role !== 'none' && !role.includes('\0') && role.isWellFormed()
-  if (isName && Buffer.byteLength(role) <= longestName) return
+  if (isDbName(role) && role !== 'none') return
   const allowed = `the name of a role, of 1 to ${longestName} bytes, and not 'none'; leave ${option} out for the role that logged in`
   throw new InvalidOptionError(option, shown(role), allowed)
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import * as tls from 'node:tls'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { markMisconfigured } from '../errors/origin.js'
 import { type Endpoint, isSocketFolder } from './endpoint.js'
 
 /** libpq's levels of protection: https://www.postgresql.org/docs/18/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS */
@@ -107,10 +108,20 @@ export function tlsAttempts(
 function protectedBy(mode: SslMode, options: tls.ConnectionOptions): tls.ConnectionOptions {
   // A copy for each client: `pg` hides the key of the object that it gets.
   const copy = copyOf(options)
+  if (copy.checkServerIdentity !== undefined) copy.checkServerIdentity = noted(copy.checkServerIdentity)
   if (mode === 'verify-full' || options.rejectUnauthorized !== undefined) return copy
   // With a root certificate, encryption alone becomes verify-ca: libpq promises that of `require`.
   if (mode === 'verify-ca' || options.ca !== undefined) return { ...copy, checkServerIdentity: () => undefined }
   return { ...copy, rejectUnauthorized: false }
+}
+
+/** What a check of the caller's says of a certificate holds for the next attempt, too; such an error may have no code. */
+function noted(check: NonNullable<tls.ConnectionOptions['checkServerIdentity']>): typeof check {
+  return (host, certificate) => {
+    const refusal = check(host, certificate)
+    if (refusal !== undefined) markMisconfigured(refusal)
+    return refusal
+  }
 }
 
 /** A key that `pg` has hidden in an object of the user's would be lost by spreading it. */

@@ -371,7 +371,7 @@ describe('an identifier', () => {
     expect(pool.stats().active).toBe(0)
   })
 
-  test('nor anything with a zero byte that would go into the startup packet', async () => {
+  test('nor what would go into the startup packet with a zero byte, or be cut off there', async () => {
     const zero = 'a\0b'
     for (const options of [
       { user: zero },
@@ -383,6 +383,11 @@ describe('an identifier', () => {
       { settings: { 'app.a': zero } },
       { settings: { [zero]: 'a' } },
       { settings: { role: zero } },
+      { database: 'd'.repeat(64) },
+      { user: 'é'.repeat(32) },
+      { database: 'half \ud83d' },
+      { connectionString: `postgres://h/${'d'.repeat(64)}` },
+      { connectionString: `postgres://${'u'.repeat(64)}@h/d` },
       { connectionString: 'postgres://h/d?options=-c%20app.a%3Da%00b' },
       { connectionString: 'postgres://a%00b@h/d' },
       { connectionString: 'postgres://a:a%00b@h/d' },
