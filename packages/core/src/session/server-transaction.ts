@@ -3,7 +3,7 @@ import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '..
 import type { CommitFollower } from '../cluster/commit-follower.js'
 import { NotOnReplicaError } from '../errors/cluster-errors.js'
 import { givenUp } from '../errors/given-up.js'
-import { inheritOrigin } from '../errors/origin.js'
+import { inheritOrigin, notedBy } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { sqlStateOf } from '../errors/sqlstate.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
@@ -120,11 +120,16 @@ export class ServerTransaction {
     return this.#line.putAhead(prelude)
   }
 
+  /** The pool that it is a transaction of. */
+  get owner(): object | undefined {
+    return this.#source.owner
+  }
+
   /** Runs a statement in the transaction, behind those that were asked for before it. */
   async query(config: StatementConfig, limit: Limit): Promise<QueryResult> {
-    this.#assertUsable()
+    if (this.isOver) throw notedBy(this.#overError(), this.owner)
     if (this.#source.admits?.(config.text) === false) {
-      const refused = new NotOnReplicaError()
+      const refused = notedBy(new NotOnReplicaError(), this.owner)
       this.#firstFailure ??= refused
       throw refused
     }
@@ -134,7 +139,7 @@ export class ServerTransaction {
       return result
     } catch (error) {
       this.#firstFailure ??= error
-      throw error
+      throw notedBy(error, this.owner)
     }
   }
 

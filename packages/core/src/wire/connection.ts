@@ -110,8 +110,11 @@ export class Connection {
     this.#pipeline.keeper = keeper
   }
   /** Set by whoever opened it: whose errors are those that it makes; see `errors/origin.ts`. */
-  set belongsTo(owner: object) {
+  set belongsTo(owner: object | undefined) {
     this.#pipeline.belongsTo = owner
+  }
+  get belongsTo(): object | undefined {
+    return this.#pipeline.belongsTo
   }
   /** Process id of the backend. */
   get pid(): number {

@@ -7,6 +7,7 @@ import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions } from '../../errors/known-options.js'
 import { OperationTimeoutError } from '../../errors/operation-errors.js'
+import { ownedBy } from '../../errors/origin.js'
 import { ConnectionLostError, PoolClosedError } from '../../errors/pool-errors.js'
 import type { Host } from '../../host/host.js'
 import { fullJitter } from '../../policy/backoff.js'
@@ -94,12 +95,12 @@ export class Listeners {
     this.#entries.add(entry)
     this.#kick()
     try {
-      await within(entry.live.promise, limit, clock)
+      await within(entry.live.promise, limit, clock, 'not-sent', this.#host.environment)
     } catch (error) {
       this.#remove(entry)
       const why = this.#lastError
       if (!(error instanceof OperationTimeoutError) || why === undefined) throw error
-      throw new OperationTimeoutError(error.timeoutMs, 'not-sent', { cause: why })
+      throw ownedBy(new OperationTimeoutError(error.timeoutMs, 'not-sent', { cause: why }), this.#host.environment)
     }
     const unlisten = async (): Promise<void> => {
       options.signal?.removeEventListener('abort', unlisten)
