@@ -49,7 +49,7 @@ export class ServerTransaction {
   readonly #source: ConnectionSource
   readonly #clock: Clock
   readonly #limit: Limit
-  readonly #stopWatching: () => void
+  #stopWatching: () => void
   readonly #whenGivenUp: (error: Error) => void
   readonly #follower: CommitFollower | undefined
   readonly #line: StatementLine
@@ -141,6 +141,11 @@ export class ServerTransaction {
       this.#firstFailure ??= error
       throw notedBy(error, this.owner)
     }
+  }
+
+  /** To be called when nobody waits for it any more: its limit is of no interest then. */
+  leave(): void {
+    this.#stopWatching()
   }
 
   /** Settles when nothing that was asked for is still running. */
@@ -304,7 +309,11 @@ export class ServerTransaction {
       this.#endedByHand = how.fate
       if (how.fate !== 'rolled back') this.#follower?.unknown()
       if (state.kind !== 'open') return
+      // The callback goes on, and who waits for it may still run out of time.
+      const stop = this.#stopWatching
+      if (this.#whenGivenUp !== nothing) this.#stopWatching = nothing
       this.#finish(`${how.said} by a statement of the callback`, end === 'unknown' ? failure : cause)
+      this.#stopWatching = stop
     }
     if (state.kind !== 'open') return
     this.#line.abandon(this.closedError())
@@ -314,6 +323,7 @@ export class ServerTransaction {
   }
 
   #giveUp(reason: LimitReason): void {
+    if (this.#endedByHand !== undefined) this.#whenGivenUp(givenUp(reason, 'unknown'))
     if (this.isOver) return
     const error = givenUp(reason, 'cancelled')
     this.#gaveUp = reason
