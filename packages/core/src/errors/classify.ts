@@ -178,7 +178,8 @@ export function isInfrastructureError(error: unknown): boolean {
 
 /** The same for what a callback has thrown to a helper of a pool: see {@link classifyOwn}. */
 export function isOwnInfrastructureError(error: unknown, owner: object): boolean {
-  const own = ownPart(error, owner, isOursUnnoted)
+  // One that is noted by nobody, such as of a breaker that the caller has put around a service, counts by its cause.
+  const own = ownPart(error, owner, (one) => isOursUnnoted(one) && !isInfrastructureError(one))
   return own !== undefined && isInfrastructureError(own)
 }
 

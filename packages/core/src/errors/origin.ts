@@ -1,4 +1,5 @@
 import { causeChain } from './cause-chain.js'
+import { LifeguardError } from './lifeguard-error.js'
 import { isMarkedStalePlan, markStalePlan } from './stale-plan.js'
 
 /**
@@ -22,6 +23,15 @@ export function markOwn(error: unknown, owner: object | undefined): void {
 /** The same error, noted: for a `throw` or a `reject`. */
 export function ownedBy<E>(error: E, owner: object): E {
   markOwn(error, owner)
+  return error
+}
+
+/**
+ * The same for what came of asking a pool for something: if that is an error of this library's own, the pool has made it.
+ * Any other may be of the values that were to be sent.
+ */
+export function notedBy<E>(error: E, owner: object | undefined): E {
+  if (LifeguardError.isInstance(error)) markOwn(error, owner)
   return error
 }
 

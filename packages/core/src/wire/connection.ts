@@ -119,8 +119,11 @@ export class Connection {
     this.#pipeline.keeper = keeper
   }
   /** Set by whoever opened it: whose errors are those that it makes; see `errors/origin.ts`. */
-  set belongsTo(owner: object) {
+  set belongsTo(owner: object | undefined) {
     this.#pipeline.belongsTo = owner
+  }
+  get belongsTo(): object | undefined {
+    return this.#pipeline.belongsTo
   }
   /** Set by whoever opened it: whether a text only reads; without it none is known to. */
   set onlyReads(onlyReads: (text: string) => boolean) {

@@ -4,6 +4,7 @@ import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, fieldsOf } from '../../errors/known-options.js'
 import { LockTimeoutError } from '../../errors/lock-errors.js'
+import { notedBy } from '../../errors/origin.js'
 import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
 import type { SessionEnvironment } from '../session-environment.js'
@@ -132,7 +133,7 @@ async function take(
     const grant = await environment.grants.grant({ keys, ...checked, holds, limit, holder })
     return new HeldGrant(environment, grant, whileHeld)
   } catch (error) {
-    throw withCallersStack(error)
+    throw withCallersStack(notedBy(error, environment.host.environment))
   }
 }
 
@@ -159,7 +160,7 @@ export async function holding<T>(
   }
   // When time is up the caller gets its answer, but the lock is kept for as long as the callback still runs.
   try {
-    return await within(work(), limit, host.environment.clock, 'unknown')
+    return await within(work(), limit, host.environment.clock, 'unknown', host.environment)
   } catch (error) {
     lock.answered(error)
     throw error
