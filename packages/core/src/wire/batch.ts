@@ -1,4 +1,5 @@
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
+import { thrownError } from '../errors/thrown.js'
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import { Exchange, type Messages } from './exchange.js'
 import { type CommandCompleteMessage, type Field, ResultBase, type ResultInternals } from './pg-internals.js'
@@ -101,7 +102,7 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     try {
       this.#items[this.#answered]?.result.addFields(fields)
     } catch (error) {
-      this.failure ??= error as Error
+      this.failure ??= thrownError(error)
     }
   }
 
@@ -114,7 +115,7 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     } catch (error) {
       if (error instanceof ProtocolViolationError) throw error
       // A type parser threw. The rest is read and dropped; the server has done, or goes on with, what it was told.
-      this.failure = error as Error
+      this.failure = thrownError(error)
     }
   }
 

@@ -1,5 +1,6 @@
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/stale-plan.js'
+import { thrownError } from '../errors/thrown.js'
 import type { TextEffects } from '../sql/text-effects.js'
 import { tagOf } from './command-tag.js'
 import { Operation, refuseCopy, type Wire } from './operation.js'
@@ -262,7 +263,7 @@ export class Statement extends Operation {
       }
     } catch (error) {
       // There is no parser to be had for a column: the rows are read and dropped, and the caller gets the error.
-      this.failure ??= error as Error
+      this.failure ??= thrownError(error)
     }
   }
 
@@ -292,7 +293,7 @@ export class Statement extends Operation {
       result.rows.push(result.parseRow(fields))
     } catch (error) {
       // A type parser threw: the rest of the rows is read and dropped, and the caller gets the error.
-      this.failure = error as Error
+      this.failure = thrownError(error)
     }
   }
 
