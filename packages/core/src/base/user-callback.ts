@@ -16,6 +16,16 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value
 }
 
+/**
+ * Sees to it that a callback which is async, and of which nobody waits for the end, is a warning when it rejects: it would
+ * end the process otherwise. What it throws at once is the affair of whoever calls it.
+ *
+ * @param given what the callback returned
+ */
+export function warnIfRejected(given: unknown, type: string): void {
+  if (isThenable(given)) Promise.resolve(given).then(undefined, (error: unknown) => warnOf(error, type))
+}
+
 /** A warning of the process about an error of a user's callback, whatever was thrown. */
 export function warnOf(error: unknown, type: string): void {
   if (error instanceof Error) process.emitWarning(error, { type })

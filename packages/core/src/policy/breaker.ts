@@ -3,6 +3,7 @@ import { Emitter } from '../base/emitter.js'
 import type { OperationOptions } from '../base/limit.js'
 import { watchLimit } from '../base/limit.js'
 import { type Random, systemRandom } from '../base/random.js'
+import { warnIfRejected } from '../base/user-callback.js'
 import { BreakerOpenError } from '../errors/breaker-open-error.js'
 import { type BreakerVerdict, breakerVerdict } from '../errors/breaker-verdict.js'
 import { within } from '../errors/given-up.js'
@@ -121,6 +122,7 @@ class OwnBreaker implements Breaker {
     const ended = (error: unknown): void => {
       const now = this.#clock.now()
       const verdict = this.#verdict(error)
+      warnIfRejected(verdict, 'LifeguardListenerWarning')
       if (verdict === 'failure') this.#lastFailure = error
       this.#breaker.settle(permit, verdict === 'success' && now - since > this.#slowAfterMs ? 'slow' : verdict, now)
     }

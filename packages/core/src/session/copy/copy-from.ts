@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { OperationOptions } from '../../base/limit.js'
+import { warnIfRejected } from '../../base/user-callback.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
 import { CopyIn, type CopyResult, type CopySource } from '../../wire/copy-in.js'
@@ -55,7 +56,9 @@ export async function copyFrom(
   const config: ExchangeConfig = {
     text: '',
     exchange: (preludes) =>
-      new CopyIn(text, preludes, source, (bytes) => options.onProgress?.({ bytes, rows: progress.rows })),
+      new CopyIn(text, preludes, source, (bytes) =>
+        warnIfRejected(options.onProgress?.({ bytes, rows: progress.rows }), 'LifeguardListenerWarning'),
+      ),
   }
   try {
     return outcomeOf<CopyResult>(await executor.execute(config, limit))

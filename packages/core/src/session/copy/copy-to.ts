@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Readable } from 'node:stream'
 import { type Limit, tighter } from '../../base/limit.js'
+import { warnIfRejected } from '../../base/user-callback.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, type OptionNames, optionNames } from '../../errors/known-options.js'
 import { type CopiedQuery, CopyOut } from '../../wire/copy-out.js'
@@ -93,7 +94,8 @@ class CopyStream extends Readable {
     const lines = header === true ? 1 : 0
     const sink = {
       push: (chunk: Buffer) => this.push(chunk),
-      progress: (bytes: number, messages: number) => onProgress?.({ bytes, rows: Math.max(0, messages - lines) }),
+      progress: (bytes: number, messages: number) =>
+        warnIfRejected(onProgress?.({ bytes, rows: Math.max(0, messages - lines) }), 'LifeguardListenerWarning'),
     }
     const config: ExchangeConfig = {
       text: '',

@@ -1,5 +1,6 @@
 import { tighter, unlimited } from '../../base/limit.js'
 import { sleep } from '../../base/sleep.js'
+import { warnIfRejected } from '../../base/user-callback.js'
 import { classify, isInfrastructureError } from '../../errors/classify.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
@@ -58,7 +59,7 @@ export function elect(
   const warn = (error: unknown): void => process.emitWarning(error instanceof Error ? error : String(error))
   const onError = (error: unknown): void => {
     try {
-      ;(options.onError ?? warn)(error)
+      warnIfRejected((options.onError ?? warn)(error), 'LifeguardListenerWarning')
     } catch (thrown) {
       // A listener that throws must not end the candidacy.
       warn(thrown)
