@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Timer } from '../base/clock.js'
 import type { LimitReason } from '../base/limit.js'
+import { thrownError } from '../errors/thrown.js'
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import type { Outbox } from './outbox.js'
 import type { CommandCompleteMessage, RowDescriptionMessage, TypeParsers, WireConnection } from './pg-internals.js'
@@ -141,8 +142,7 @@ export abstract class Operation {
 
   /** The rows cannot be read: they are dropped from here on, and the caller gets the error when the server is done. */
   protected cannotRead(error: unknown, index?: number): void {
-    // Neither is an error to those who look whether there was one.
-    this.unreadable ??= { error: error ?? new Error(`a parser of values threw ${error}`), index }
+    this.unreadable ??= { error: thrownError(error), index }
   }
 
   handleParseComplete(_wire: Wire): void {
