@@ -4,6 +4,7 @@ import { thrownError } from '../errors/thrown.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
 import { once } from './once.js'
 import type { CommandCompleteMessage } from './pg-internals.js'
+import type { ReportedOutcome } from './reported.js'
 import type { Prelude } from './statement.js'
 
 /** Where the bytes of a COPY come from. */
@@ -47,8 +48,13 @@ export class CopyIn extends Exchange<CopyResult> {
   constructor(command: string, preludes: readonly Prelude[], source: CopySource, onBytes: (bytes: number) => void) {
     super(preludes)
     this.#command = command
+    this.label = command
     this.#source = source
     this.#onBytes = onBytes
+  }
+
+  override get reportedOutcome(): ReportedOutcome {
+    return { command: 'COPY', rowCount: this.#rowCount }
   }
 
   override get outcome(): CopyResult {

@@ -132,7 +132,7 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   /** Runs an operation, and calls its `answer`. One that shares does not wait for others that do. */
   start(operation: Operation, limit: Limit): void {
-    if (this.observer !== undefined && !operation.isGuest) operation.mark = this.observer.asked(operation, this.#owner)
+    if (this.observer !== undefined) operation.mark = this.observer.asked(operation, this.#owner)
     if (limit !== unlimited) {
       const reached = limitReached(limit, this.#clock)
       if (reached !== undefined) {
@@ -380,8 +380,8 @@ export class Pipeline<Owner> implements AnswerDesk {
     if (error instanceof LifeguardError) markOwn(error, this.belongsTo)
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
-    if (this.observer !== undefined && !operation.isGuest) {
-      const durationMs = operation.sent ? this.#clock.now() - operation.sentAt : undefined
+    if (this.observer !== undefined) {
+      const durationMs = operation.sent ? operation.ranMs(this.#clock.now()) : undefined
       this.observer.answered(operation, this.#owner, operation.mark, error, durationMs)
     }
     operation.answer(error)
