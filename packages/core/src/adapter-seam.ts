@@ -55,6 +55,14 @@ export interface AdapterSeam {
   /** Notes that an error is this pool's: its helpers judge no other. The same error. @internal */
   own<E>(error: E): E
 
+  /**
+   * Refuses a text that begins a transaction and leaves it open, for adapters that have run it by itself.
+   *
+   * @throws InvalidOptionError
+   * @internal
+   */
+  assertEndsWhatItBegins(text: string): void
+
   /** The transaction to adopt, once; undefined when the ORM is to begin one of its own. @internal */
   takeAdopted(): Transaction | undefined
 }

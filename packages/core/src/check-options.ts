@@ -1,7 +1,9 @@
 import { nearestName } from './base/nearest-name.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
+import { fieldNames, isFields } from './errors/known-options.js'
+import { foreignName } from './foreign-names.js'
 import type { OptionKind } from './option-kinds.js'
-import { optionTable, renamedOptions } from './option-table.js'
+import { optionTable } from './option-table.js'
 
 /** Options by their path, in the form in which they are used. */
 export type OptionValues = Map<string, unknown>
@@ -12,8 +14,9 @@ export type OptionValues = Map<string, unknown>
  * @throws InvalidOptionError at the first that is not what it may be
  */
 export function checkOptions(options: unknown): OptionValues {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidOptionError('the options', `of type ${typeof options}`, 'an object')
+  if (!isFields(options)) {
+    const given = Array.isArray(options) ? 'an array' : options === null ? 'null' : `of type ${typeof options}`
+    throw new InvalidOptionError('the options', given, 'an object')
   }
   const values: OptionValues = new Map()
   checkFields('', options as Readonly<Record<string, unknown>>, values)
@@ -21,7 +24,8 @@ export function checkOptions(options: unknown): OptionValues {
 }
 
 function checkFields(prefix: string, fields: Readonly<Record<string, unknown>>, values: OptionValues): void {
-  for (const [name, value] of Object.entries(fields)) {
+  for (const name of fieldNames(fields)) {
+    const value = fields[name]
     const path = prefix + name
     const kind = Object.hasOwn(optionTable, path) ? optionTable[path] : undefined
     if (kind === undefined) throw unknownOption(prefix, name)
@@ -54,8 +58,11 @@ export function nest(values: OptionValues): Record<string, unknown> {
 }
 
 function unknownOption(prefix: string, name: string): InvalidOptionError {
-  const here = prefix === '' && Object.hasOwn(renamedOptions, name) ? renamedOptions[name] : undefined
-  if (here !== undefined) return new InvalidOptionError(name, 'an option of pg.Pool', `here it is ${here}`)
+  const foreign = prefix === '' ? foreignName(name, (path) => path) : undefined
+  if (foreign !== undefined) {
+    const given = foreign.isOfPg ? 'an option of pg.Pool' : 'not an option here'
+    return new InvalidOptionError(name, given, `here it is ${foreign.here}`)
+  }
   const names = Object.keys(optionTable)
     .filter((path) => path.startsWith(prefix) && !path.slice(prefix.length).includes('.'))
     .map((path) => path.slice(prefix.length))

@@ -2,7 +2,7 @@ import type { OperationOptions } from './base/limit.js'
 import { createBudget } from './create-budget.js'
 import { createPool } from './create-pool.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
-import { assertKnownOptions, optionNames } from './errors/known-options.js'
+import { assertKnownOptions, fieldsOf, isFields, optionNames } from './errors/known-options.js'
 import type { Budget, BudgetOptions } from './pool/budget.js'
 import type { FlushMode } from './pool/flush-mode.js'
 import type { Pool } from './pool.js'
@@ -84,13 +84,15 @@ export function createPools<Name extends string>(
   const budget = options.budget === undefined ? undefined : createBudget(options.budget)
   const pools = new Map<Name, Pool>()
   const group = groupOf<Name>(pools, budget)
-  const entries = Object.entries(configs as Readonly<Record<Name, PoolOptions>>) as [Name, PoolOptions][]
-  for (const [name] of entries) {
+  if (!isFields(configs)) throw new InvalidOptionError('the pools', 'no object', 'an object: { name: options }')
+  const entries = Object.entries(fieldsOf(configs)) as [Name, PoolOptions][]
+  for (const [name, config] of entries) {
     if (name in group) throw new InvalidOptionError(name, 'the name of a pool', 'any name but those of the group')
+    if (!isFields(config)) throw new InvalidOptionError(`the options of ${name}`, 'no object', 'an object')
   }
   try {
     for (const [name, config] of entries) {
-      pools.set(name, createPool({ name, ...config, ...(budget === undefined ? {} : { budget }) }))
+      pools.set(name, createPool({ name, ...fieldsOf(config), ...(budget === undefined ? {} : { budget }) }))
     }
   } catch (error) {
     // Those that were made may have begun to connect.

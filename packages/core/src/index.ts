@@ -28,7 +28,14 @@ export { classify, type ErrorClass, type Phase } from './errors/classify.js'
 export { type HostReport, NoPrimaryError, NotOnReplicaError } from './errors/cluster-errors.js'
 export type { ErrorSummary } from './errors/error-summary.js'
 export { InvalidOptionError } from './errors/invalid-option-error.js'
-export { assertFlag, assertKnownOptions, limitNames, type OptionNames, optionNames } from './errors/known-options.js'
+export {
+  assertFlag,
+  assertKnownOptions,
+  fieldsOf,
+  limitNames,
+  type OptionNames,
+  optionNames,
+} from './errors/known-options.js'
 export { LifeguardError, type LifeguardErrorCode } from './errors/lifeguard-error.js'
 export { DeadlockError, LockLostError, LockTimeoutError, LockUnsupportedError } from './errors/lock-errors.js'
 export { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from './errors/operation-errors.js'
@@ -63,6 +70,7 @@ export type {
   HostRole,
   LeakEvent,
   QueryEvent,
+  ReadOnlyEvent,
   ReleaseEvent,
   ShedEvent,
   TimeoutEvent,
@@ -84,6 +92,7 @@ export type { PoolLimits, PoolSize } from './pool/pool-limits.js'
 export type { CloseReason } from './pool/pool-observer.js'
 export type { LeakReport } from './pool/resource-factory.js'
 export type { Pool } from './pool.js'
+export type { ActiveConnection } from './pool-active.js'
 export type { EndOptions } from './pool-end.js'
 export type { PoolEvents } from './pool-events.js'
 export type { PoolHealth } from './pool-health.js'

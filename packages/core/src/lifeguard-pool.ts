@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
-import type { Limit, OperationOptions } from './base/limit.js'
+import { type Limit, limitReached, type OperationOptions } from './base/limit.js'
 import { isReadOnlyText } from './cluster/read-rule.js'
+import { beginRefused } from './errors/begin-refused.js'
 import { assertKnownOptions, limitNames, optionNames } from './errors/known-options.js'
 import { ownedBy } from './errors/origin.js'
 import { PoolClosedError } from './errors/pool-errors.js'
@@ -10,6 +11,7 @@ import { PgPoolFacade } from './pg-pool-facade.js'
 import type { FlushMode } from './pool/flush-mode.js'
 import type { PoolSize } from './pool/pool-limits.js'
 import type { Pool } from './pool.js'
+import { type ActiveConnection, activeConnections } from './pool-active.js'
 import type { EndOptions } from './pool-end.js'
 import { endPool } from './pool-end.js'
 import type { PoolEvents } from './pool-events.js'
@@ -61,6 +63,7 @@ import {
   withOptimisticRetry,
 } from './session/with-optimistic-retry.js'
 import { withTransaction } from './session/with-transaction.js'
+import { textEffects } from './sql/text-effects.js'
 import type { ExchangeConfig } from './wire/exchange.js'
 import type { PgPool } from './wire/pg-shapes.js'
 import type { QueryResult } from './wire/query-result.js'
@@ -120,7 +123,9 @@ export class LifeguardPool extends Operations implements Pool {
     const { ambient, host } = this.#environment
     const holder = ambient.current?.holder
     try {
-      const slot = host.tryTake(holder) ?? (await host.take(ambient.limitFor(options), holder))
+      const limit = ambient.limitFor(options)
+      const isOver = limitReached(limit, host.environment.clock) !== undefined
+      const slot = (isOver ? undefined : host.tryTake(holder)) ?? (await host.take(limit, holder))
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)
@@ -165,6 +170,10 @@ export class LifeguardPool extends Operations implements Pool {
   assertNoControl(text: string): void {
     const control = transactionControl(text)
     if (control !== undefined) throw refusal(control.kind)
+  }
+
+  assertEndsWhatItBegins(text: string): void {
+    if (textEffects(text).leavesOpen) throw beginRefused()
   }
 
   terminateSession(pid: number): Promise<void> {
@@ -287,6 +296,11 @@ export class LifeguardPool extends Operations implements Pool {
 
   stats(): PoolStats {
     return poolStats(this.name, this.#environment)
+  }
+
+  active(): ActiveConnection[] {
+    const { cluster, host } = this.#environment
+    return activeConnections([host, ...(cluster?.readers ?? [])])
   }
 
   health(options?: OperationOptions): Promise<PoolHealth> {

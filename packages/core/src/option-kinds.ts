@@ -1,4 +1,6 @@
 import { millisecondsOf } from './base/duration.js'
+import { isFields } from './errors/known-options.js'
+import { dbNameAllowed, isDbName } from './wire/runtime-settings.js'
 
 /** What one option may be, and how it is read from a URL or the environment. */
 export interface OptionKind {
@@ -110,6 +112,18 @@ export function text(): OptionKind {
   }
 }
 
+/**
+ * The name of something in a database. A longer one, or one with half a surrogate pair, would arrive as that of another:
+ * the server cuts off what a client logs in with, too.
+ */
+export function dbName(): OptionKind {
+  return {
+    allowed: dbNameAllowed,
+    accept: (value) => (isDbName(value) ? value : undefined),
+    fromText: (given) => given,
+  }
+}
+
 /** One of a few texts. */
 export function choice(...values: readonly string[]): OptionKind {
   return {
@@ -144,7 +158,7 @@ export function callback(): OptionKind {
 export function group(): OptionKind {
   return {
     allowed: 'an object with options',
-    accept: (value) => (typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined),
+    accept: (value) => (isFields(value) ? value : undefined),
     isGroup: true,
   }
 }

@@ -1,6 +1,7 @@
 import type { OperationOptions } from './base/limit.js'
 import type { FlushMode } from './pool/flush-mode.js'
 import type { PoolSize } from './pool/pool-limits.js'
+import type { ActiveConnection } from './pool-active.js'
 import type { EndOptions } from './pool-end.js'
 import type { PoolEvents } from './pool-events.js'
 import type { PoolHealth } from './pool-health.js'
@@ -13,6 +14,20 @@ export interface PoolControl extends AsyncDisposable {
 
   /** The pool in numbers; cheap enough to be read every second. */
   stats(): PoolStats
+
+  /**
+   * The connections that are in use now, of all servers, the one that has been so for longest first: what runs on each, for
+   * how long, and, with `leakDetectionMs`, which lines of the program have taken it.
+   *
+   * @example
+   * ```ts
+   * import { createPool } from '@pg-lifeguard/core'
+   *
+   * const pool = createPool({ connectionString: 'postgres://localhost/shop', leakDetectionMs: 30_000 })
+   * for (const { pid, heldMs, text, acquireStack } of pool.active()) console.log(pid, heldMs, text, acquireStack)
+   * ```
+   */
+  active(): ActiveConnection[]
 
   /**
    * Asks every server whether it is there, within `timeoutMs` (2 s by default). It waits for no connection of the pool: a

@@ -25,6 +25,8 @@ export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
   readonly waiting: number
   /** How long the first of them has waited, in milliseconds. */
   readonly longestWaitMs: number
+  /** How long the connection that has been in use for longest has been so, in milliseconds; `0` when none is in use. */
+  readonly longestHeldMs: number
   /** Connections on which statements outside of transactions run now, that others may join. */
   readonly lanes: number
   /** Statements that were sent on a connection while others were under way on it, since the pool was made. */
@@ -57,6 +59,7 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
     connecting: pool.connecting,
     waiting: pool.waiting,
     longestWaitMs: pool.longestWaitMs,
+    longestHeldMs: pool.figures().longestHeldMs,
     lanes: host.lanes.inUse,
     pipelined: host.lanes.pipelined,
     retries: counts.retries,

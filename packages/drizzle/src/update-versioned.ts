@@ -1,5 +1,6 @@
 import {
   assertKnownOptions,
+  fieldsOf,
   InvalidOptionError,
   type OperationOptions,
   updateVersionedNames,
@@ -51,7 +52,7 @@ export async function updateVersioned<Table extends PgTable, const Version exten
   options: VersionedUpdateOptions<Version> = {},
 ): Promise<InferSelectModel<Table>> {
   assertKnownOptions(options, updateVersionedNames)
-  const { versionColumn: version = 'version', ...limits } = options
+  const { versionColumn: version = 'version', ...limits } = fieldsOf(options)
   const columns = getTableColumns(table)
   const column = (of: string, name: string): PgColumn => {
     const found = columns[name]

@@ -105,6 +105,24 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
       expect(await names()).toEqual([])
     })
 
+    test('and what takes options refuse those that they do not have, and what is none', async () => {
+      for (const wrong of [
+        { nonsense: 1 },
+        { connection: database.url },
+        null,
+        [],
+        new Map(),
+        Object.create({ a: 1 }),
+      ]) {
+        expect(() => drizzle(pool, wrong as never)).toThrow(adapter.InvalidOptionError)
+        const update = adapter.updateVersioned(db, item, { id: 1, version: 1 }, { name: 'a' }, wrong as never)
+        expect(await rejection(update)).toBeInstanceOf(adapter.InvalidOptionError)
+        const work = withTransaction(db, async () => undefined, wrong as never)
+        expect(await rejection(work)).toBeInstanceOf(adapter.InvalidOptionError)
+      }
+      expect(() => drizzle({} as never)).toThrow(adapter.InvalidOptionError)
+    })
+
     test('refuses what has been awaited already', async () => {
       const running = Promise.resolve(db.select().from(item))
       expect(await rejection(adapter.batch(db, [running]))).toBeInstanceOf(adapter.InvalidOptionError)
@@ -287,6 +305,37 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
         expect((await rejection(undone)).message).toBe('undo the other one')
       })
       expect(await names()).toEqual(['a;b', 'c', 'd', 'e', 'f'])
+    })
+
+    test('nested, undoes a text of several statements with its own level alone', async () => {
+      const two = (id: number, end = '') =>
+        sql.raw(
+          `/* ; */ insert into item (id, name) values (${id}, 'a;b'); insert into item (id, name) values (${id + 1}, 'c') ${end}`,
+        )
+      const undo = new Error('undo')
+      await withTransaction(db, async (tx) => {
+        await tx.execute(two(1, ';'))
+        const levels = [
+          withTransaction(db, async (inner) => {
+            await inner.execute(two(11, '-- ; commit'))
+            throw undo
+          }),
+          withTransaction(tx, async () => {
+            // The outer object runs in the innermost level, as everything does.
+            await tx.execute(two(21))
+            throw undo
+          }),
+        ]
+        for (const level of levels) expect(await rejection(level)).toBe(undo)
+        const own = tx.transaction(async (inner) => {
+          await inner.execute(two(31))
+          throw undo
+        })
+        expect(await rejection(own)).toBe(undo)
+        await tx.transaction((inner) => inner.execute(two(41, '/* begin */;')))
+      })
+      const { rows } = await pool.query<{ id: number }>('select id from item order by id')
+      expect(rows.map(({ id }) => id)).toEqual([1, 2, 41, 42])
     })
 
     test('cannot be used when it is over, nor from a transaction that is not its own', async () => {

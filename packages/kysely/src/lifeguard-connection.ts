@@ -39,6 +39,9 @@ export class LifeguardConnection implements DatabaseConnection {
   #isReleased = false
   /** Whether the session was there before the transaction on it, and stays: that of `db.connection()`. */
   #isKept = false
+  /** The one statement that has run here so far; undefined when there was none, or more. */
+  #only: CompiledQuery | undefined
+  #hasRun = false
   /** A COMMIT has failed, and Kysely takes its transaction for an open one: what comes now would commit by itself. */
   #isOver = false
 
@@ -73,6 +76,8 @@ export class LifeguardConnection implements DatabaseConnection {
   }
 
   async commit(): Promise<void> {
+    // Kysely takes it for an open one, and would say that it was committed.
+    if (this.#isOver) throw this.#overError()
     await this.#end((own) => own.commit())
   }
 
@@ -96,7 +101,12 @@ export class LifeguardConnection implements DatabaseConnection {
     held?.release()
   }
 
-  /** What Kysely left open is rolled back by the pool. */
+  /**
+   * What Kysely left open is rolled back by the pool. Kysely asks for a connection in the same way for a single query and
+   * for `db.connection()`, so that only now it shows that a BEGIN was all that was asked of it.
+   *
+   * @throws InvalidOptionError for a BEGIN that was no part of anything
+   */
   async release(): Promise<void> {
     this.#isReleased = true
     const held = this.#held
@@ -106,6 +116,7 @@ export class LifeguardConnection implements DatabaseConnection {
     } finally {
       held?.release()
     }
+    if (held !== undefined && this.#only !== undefined) this.#pool.assertEndsWhatItBegins(this.#only.sql)
   }
 
   async executeQuery<R>(query: CompiledQuery, options?: Abortable): Promise<QueryResult<R>> {
@@ -119,10 +130,14 @@ export class LifeguardConnection implements DatabaseConnection {
     // Kysely's own strategy decides what an abort does to a query that runs: see cancelQuery and killSession.
     const inflight = options?.signal === undefined ? undefined : new AbortController()
     this.#inflight = inflight
+    const isFirst = !this.#hasRun
+    this.#hasRun = true
+    this.#only = undefined
     try {
       const on = await this.#queryable(options, query)
       const statement = { text: query.sql, values: query.parameters }
       const result = await on.query<R>(statement, inflight === undefined ? undefined : { signal: inflight.signal })
+      if (isFirst) this.#only = query
       // A text of several statements has several results, and Kysely no way to give them.
       if (Array.isArray(result)) return { rows: [] }
       const { command, rowCount, rows } = result
@@ -191,7 +206,11 @@ export class LifeguardConnection implements DatabaseConnection {
 
   #assertOpen(): void {
     if (this.#isReleased) throw new ConnectionReleasedError()
-    if (this.#isOver) throw new TransactionClosedError('its COMMIT failed')
+    if (this.#isOver) throw this.#overError()
+  }
+
+  #overError(): TransactionClosedError {
+    return new TransactionClosedError('its COMMIT failed')
   }
 
   async #end(how: (own: ControlledTransaction) => Promise<void>): Promise<void> {

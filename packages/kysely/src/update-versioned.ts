@@ -1,5 +1,6 @@
 import {
   assertKnownOptions,
+  fieldsOf,
   type UpdateVersionedOptions,
   updateVersionedNames,
   versionedUpdate,
@@ -39,7 +40,7 @@ export async function updateVersioned<DB, Table extends keyof DB & string>(
   options: UpdateVersionedOptions = {},
 ): Promise<Selectable<DB[Table]>> {
   assertKnownOptions(options, updateVersionedNames)
-  const { versionColumn = 'version', ...limits } = options
+  const { versionColumn = 'version', ...limits } = fieldsOf(options)
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
   const run = async (checked: object): Promise<Selectable<DB[Table]>[]> => {
     // An operator of somebody else's, which comes earlier in the search_path or fits better, is not found.

@@ -1,5 +1,5 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
-import { Kysely, type LogEvent, sql } from 'kysely'
+import { type ControlledTransaction, Kysely, type LogEvent, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { afterEach, describe, expect, test } from 'vitest'
 import {
@@ -162,6 +162,147 @@ describe("a transaction of Kysely's own", () => {
     })
     expect(await ids(db)).toEqual([7])
     expect(pool.stats().active).toBe(0)
+  })
+
+  test('ended by hand, whose COMMIT failed, is not called committed by another COMMIT', async () => {
+    const { db, pool } = open(3)
+    await pool.query('alter table entry add constraint names unique (name) deferrable initially deferred')
+    const serializable = () => db.startTransaction().setIsolationLevel('serializable').execute()
+    const failing: Readonly<Record<string, () => Promise<ControlledTransaction<Database>>>> = {
+      'a deferred constraint': async () => {
+        const trx = await db.startTransaction().execute()
+        const twice = [one(1), { ...one(2), name: 'n1' }]
+        await trx.insertInto('entry').values(twice).execute()
+        return trx
+      },
+      'a write skew': async () => {
+        const [first, second] = [await serializable(), await serializable()]
+        await ids(first)
+        await ids(second)
+        await first.insertInto('entry').values(one(10)).execute()
+        await second.insertInto('entry').values(one(11)).execute()
+        await first.commit().execute()
+        return second
+      },
+      'a lost connection': async () => {
+        const trx = await db.startTransaction().execute()
+        await trx.insertInto('entry').values(one(12)).execute()
+        const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(trx)
+        await pool.terminateSession(rows[0]?.pid ?? 0)
+        return trx
+      },
+      'a ROLLBACK as a statement': async () => {
+        const trx = await db.startTransaction().execute()
+        await trx.insertInto('entry').values(one(13)).execute()
+        await sql`rollback`.execute(trx)
+        return trx
+      },
+      'a failed savepoint': async () => {
+        const trx = await db.startTransaction().execute()
+        await trx.insertInto('entry').values(one(14)).execute()
+        const inside = await trx.savepoint('inside').execute()
+        await rejection(sql`select 1 / 0`.execute(inside))
+        await rejection(inside.releaseSavepoint('inside').execute())
+        return trx
+      },
+    }
+    try {
+      for (const [what, begin] of Object.entries(failing)) {
+        const trx = await begin()
+        await rejection(trx.commit().execute())
+        await eventually(`a session is given back after ${what}`, () => pool.stats().active === 0)
+        // The oldest Kysely throws some of it at once.
+        await rejection((async () => await trx.commit().execute())())
+        await rejection((async () => await trx.savepoint('more').execute())())
+        await rejection((async () => await trx.insertInto('entry').values(one(20)).execute())())
+        await Promise.allSettled([(async () => await trx.rollback().execute())()])
+        await rejection((async () => await trx.commit().execute())())
+        expect(pool.stats().active, what).toBe(0)
+      }
+      expect(await ids(db)).toEqual([10])
+    } finally {
+      await pool.query('alter table entry drop constraint names')
+    }
+  })
+
+  test('ended by hand, rolls back to its savepoints, and after a loss of its connection', async () => {
+    const { db, pool } = open(3)
+    const trx = await db.startTransaction().execute()
+    await trx.insertInto('entry').values(one(1)).execute()
+    const inside = await trx.savepoint('inside').execute()
+    await inside.insertInto('entry').values(one(2)).execute()
+    await rejection(sql`select 1 / 0`.execute(inside))
+    await inside.rollbackToSavepoint('inside').execute()
+    await inside.insertInto('entry').values(one(3)).execute()
+    await trx.commit().execute()
+    expect(await ids(db)).toEqual([1, 3])
+    const lost = await db.startTransaction().execute()
+    const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(lost)
+    await pool.terminateSession(rows[0]?.pid ?? 0)
+    await lost.rollback().execute()
+    await eventually('the session is given back', () => pool.stats().active === 0)
+    await rejection((async () => await lost.insertInto('entry').values(one(4)).execute())())
+  })
+
+  test('is not begun by a statement that nothing else belongs to, but may be in db.connection()', async () => {
+    const { db, pool } = open(1)
+    for (const text of ['begin', 'start transaction', 'select 1; begin', '/* mine */ begin; select 1']) {
+      const error = await rejection(sql.raw(text).execute(db))
+      expect(error).toBeInstanceOf(InvalidOptionError)
+      expect(error.message).toMatch(/begins a transaction and leaves it open/)
+      await eventually('the session is given back', () => pool.stats().active === 0)
+    }
+    expect(sqlStateOf(await rejection(sql.raw('begin; select 1 / 0').execute(db)))).toBe('22012')
+    await sql.raw("begin; insert into entry values (1, 'n1'); commit").execute(db)
+    await db.connection().execute(async (session) => {
+      await sql`begin`.execute(session)
+      await session.insertInto('entry').values(one(2)).execute()
+      await sql`commit`.execute(session)
+    })
+    expect(await ids(db)).toEqual([1, 2])
+  })
+
+  test('that is over refuses the streams that were made of it, and one of the Kysely belongs to whoever reads', async () => {
+    const { db, pool } = open()
+    await db
+      .insertInto('entry')
+      .values([one(1), one(2)])
+      .execute()
+    const read = async (stream: AsyncIterable<{ id: number }>): Promise<number[]> => {
+      const found: number[] = []
+      for await (const { id } of stream) found.push(id)
+      return found
+    }
+    const streamOf = (on: Kysely<Database>) => on.selectFrom('entry').select('id').orderBy('id').stream(1)
+    const inTransactions = [
+      () => withTransaction(db, async (trx) => [streamOf(trx)] as const),
+      () => db.transaction().execute(async (trx) => [streamOf(trx)] as const),
+      () => db.connection().execute(async (session) => [streamOf(session)] as const),
+      () => withTransaction(db, async (trx) => await withTransaction(trx, async (inner) => [streamOf(inner)] as const)),
+    ]
+    for (const make of inTransactions) {
+      const [stream] = await make()
+      expect((await rejection(read(stream))).message).toMatch(/already committed|already released/)
+    }
+    // One that was read in part inside of it is over with it.
+    const begun = await withTransaction(db, async () => {
+      const stream = streamOf(db)
+      expect((await stream.next()).value).toEqual({ id: 1 })
+      return [stream] as const
+    })
+    expect(await rejection(read(begun[0]))).toMatchObject({ code: 'LIFEGUARD_TRANSACTION_CLOSED' })
+    // Kysely asks for nothing before the first row: what is read outside has nothing of the transaction.
+    const undone = await rejection(
+      withTransaction(db, async (trx) => {
+        await trx.insertInto('entry').values(one(3)).execute()
+        expect(await read(streamOf(db))).toEqual([1, 2, 3])
+        throw Object.assign(new Error('undone'), { stream: streamOf(db) })
+      }),
+    )
+    expect(await read((undone as unknown as { stream: AsyncIterable<{ id: number }> }).stream)).toEqual([1, 2])
+    const outside = streamOf(db)
+    expect(await withTransaction(db, () => read(outside))).toEqual([1, 2])
+    await eventually('nothing is held', () => pool.stats().active === 0)
   })
 
   test('is of a dialect that refuses what is no pool, and options that it does not have', async () => {

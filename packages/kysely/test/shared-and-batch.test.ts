@@ -231,6 +231,9 @@ describe('updateVersioned', () => {
           name: 'x',
         }),
       () => updateVersioned(db, 'item', { id: 1, version: 1 }, { version: 2 }),
+      () => updateVersioned(db, 'item', { id: 1, version: 1 }, { name: 'x' }, { timeout: 5 } as never),
+      () => updateVersioned(db, 'item', { id: 1, version: 1 }, { name: 'x' }, { versionField: 'v' } as never),
+      () => updateVersioned(db, 'item', { id: 1, version: 1 }, { name: 'x' }, null as never),
     ]) {
       expect(await rejection(wrong())).toBeInstanceOf(InvalidOptionError)
     }

@@ -52,7 +52,13 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
   readonly #options: LifeguardAdapterOptions
 
   /** @internal use lifeguardAdapter */
-  constructor(pool: Pool, options: LifeguardAdapterOptions) {
+  constructor(pool: Pool, options: LifeguardAdapterOptions = {}) {
+    assertPool(pool)
+    assertKnownOptions(options, names)
+    const { endPoolOnDispose, proveCommit, schema } = options
+    assertFlag('endPoolOnDispose', endPoolOnDispose)
+    assertTransactionOptions({ proveCommit })
+    assertSchema(schema)
     this.pool = pool
     this.#options = options
   }
@@ -145,12 +151,6 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
  * ```
  */
 export function lifeguardAdapter(pool: Pool, options: LifeguardAdapterOptions = {}): LifeguardAdapter {
-  assertPool(pool)
-  assertKnownOptions(options, names)
-  const { endPoolOnDispose, proveCommit, schema } = options
-  assertFlag('endPoolOnDispose', endPoolOnDispose)
-  assertTransactionOptions({ proveCommit })
-  assertSchema(schema)
   return new LifeguardAdapter(pool, options)
 }
 

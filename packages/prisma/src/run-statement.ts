@@ -27,9 +27,21 @@ export async function executeRaw(on: Queryable, query: SqlQuery, options?: Opera
 async function run(on: Queryable, query: SqlQuery, options?: OperationOptions): Promise<QueryResult<unknown[]>> {
   const { sql: text, args, argTypes } = query
   const values = args.map((value, index) => toServer(value, argTypes[index]))
-  return await withDriverErrors(() =>
+  const result: QueryResult<unknown[]> | readonly QueryResult<unknown[]>[] = await withDriverErrors(() =>
     on.query<unknown[]>({ text, values, rowMode: 'array', types: prismaTypes }, options),
   )
+  // A text of several statements has several results, and Prisma no way to give their rows.
+  return isSeveral(result) ? together(result) : result
+}
+
+function isSeveral<Result>(result: Result | readonly Result[]): result is readonly Result[] {
+  return Array.isArray(result)
+}
+
+function together([first, ...others]: readonly QueryResult<unknown[]>[]): QueryResult<unknown[]> {
+  if (first === undefined) throw new Error('bug: several statements without a result')
+  const rowCount = others.reduce((sum, { rowCount }) => sum + (rowCount ?? 0), first.rowCount ?? 0)
+  return { ...first, rowCount, rows: [], fields: [] }
 }
 
 /** An argument of Prisma in a form that the driver sends as a value of its type. */

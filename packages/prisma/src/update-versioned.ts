@@ -1,5 +1,6 @@
 import {
   assertKnownOptions,
+  fieldsOf,
   InvalidOptionError,
   type OperationOptions,
   optionNames,
@@ -57,7 +58,7 @@ export async function updateVersioned<Model extends VersionedModel>(
   options: VersionedUpdateOptions = {},
 ): Promise<RowOf<Model>> {
   assertKnownOptions(options, names)
-  const { versionField = 'version', ...limits } = options
+  const { versionField = 'version', ...limits } = fieldsOf(options)
   const { $name, $parent, updateManyAndReturn } = model as unknown as Delegate
   const update = { key, changes: data as object, changesName: 'data', version: versionField, row: `the ${$name}` }
   const next = nextVersion((key as Readonly<Record<string, unknown>>)[versionField])

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import {
   assertTransactionOptions,
   type Transaction as CoreTransaction,
+  fieldsOf,
   InvalidOptionError,
   type IsolationLevel,
   type Pool,
@@ -78,10 +79,8 @@ export async function withTransaction<Client extends ExtendedClient, T>(
 /** The pool around whose transaction somebody has said which isolation it is to have, in place of the client's. */
 const chosen = new AsyncLocalStorage<Pool | undefined>()
 
-/** On top of what was given, and not in a copy: what that has inherited, such as a role, counts as well. */
 function withIsolation(options: TransactionOptions, isolation: IsolationLevel | undefined): TransactionOptions {
-  if (isolation === undefined) return options
-  return Object.create(options, { isolation: { value: isolation, enumerable: true } }) as TransactionOptions
+  return isolation === undefined ? options : { ...fieldsOf(options), isolation }
 }
 
 /** From lowest to highest. */

@@ -91,6 +91,16 @@ describe('queries', () => {
     expect(await prisma.$queryRawUnsafe('select $1::int + 1 as n', 41)).toEqual([{ n: 42 }])
     expect(await prisma.$executeRawUnsafe('delete from item where id = $1', 1)).toBe(1)
   })
+
+  test('of several statements in one text count together, and give no rows', async () => {
+    const both = "insert into item (id, name) values (1, 'a'); insert into item (id, name) values (2, 'b'), (3, 'c')"
+    expect(await prisma.$executeRawUnsafe(both)).toBe(3)
+    expect(await prisma.$queryRawUnsafe('select 1 as one; select id from item')).toEqual([])
+    expect(
+      await withTransaction(prisma, (tx) => tx.$executeRawUnsafe('delete from item where id = 1; delete from item')),
+    ).toBe(3)
+    expect(await prisma.item.count()).toBe(0)
+  })
 })
 
 describe("Prisma's own transactions", () => {
@@ -614,6 +624,30 @@ describe('the client', () => {
     const client = new PrismaClient({ adapter: lifeguardAdapter(pool, { schema: 'shelf' }) })
     await client.ticket.create({ data: { seat: 1, holder: 'Ada' } })
     expect((await pool.query('select holder from shelf.ticket')).rows).toEqual([{ holder: 'Ada' }])
+  })
+
+  test('finds all of a schema that a URL of Prisma names, when what the refusal says is done', async () => {
+    await pool.query('create schema store; create table store.ticket (seat int primary key, holder text not null)')
+    const url = (query: string): string => `${database.url}${database.url.includes('?') ? '&' : '?'}${query}`
+    const refused = () => createPool({ connectionString: url('schema=store') })
+    expect(refused).toThrow(InvalidOptionError)
+    expect(refused).toThrow(/options=-csearch_path%3Dname, or the option settings: \{ search_path: 'name' \}/)
+    expect(refused).toThrow(/lifeguardAdapter\(pool, \{ schema: 'name' \}\)/)
+    const ways = [
+      { connectionString: url('options=-csearch_path%3Dstore') },
+      { connectionString: database.url, settings: { search_path: 'store' } },
+    ]
+    for (const [index, options] of ways.entries()) {
+      await using own = createPool({ ...options, max: 2 })
+      const client = new PrismaClient({ adapter: lifeguardAdapter(own, { schema: 'store' }) }).$extends(lifeguard(own))
+      await client.ticket.create({ data: { seat: index, holder: 'Ada' } })
+      const raw = await client.$withTransaction((tx) => tx.$queryRaw`select holder from ticket where seat = ${index}`)
+      expect(raw).toEqual([{ holder: 'Ada' }])
+      expect(await client.ticket.findMany({ where: { seat: index } })).toEqual([{ seat: index, holder: 'Ada' }])
+      await client.$disconnect()
+    }
+    expect((await pool.query('select from store.ticket')).rowCount).toBe(2)
+    expect((await pool.query('select from public.ticket')).rowCount).toBe(0)
   })
 })
 

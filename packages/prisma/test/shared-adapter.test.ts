@@ -4,9 +4,11 @@ import { PrismaClient } from '../generated/prisma/client.js'
 import {
   createPool,
   InvalidOptionError,
+  LifeguardAdapter,
   lifeguard,
   lifeguardAdapter,
   type Pool,
+  updateVersioned,
   withTransaction,
 } from '../src/index.js'
 import { rejection, tables } from './schema.js'
@@ -114,4 +116,31 @@ test('the isolation level of the client holds for withTransaction, unless the ca
   // What somebody else began may not be enough.
   expect(await rejection(pool.withTransaction(nested))).toMatchObject({ option: 'isolation' })
   expect(pool.stats().active).toBe(0)
+})
+
+test('options that are none, or that nobody knows, are refused; those that a class gives are kept', async () => {
+  const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+  await prisma.item.create({ data: { id: 1, name: 'a' } })
+  for (const wrong of [{ nonsense: 1 }, null, [], new Map(), Object.create({ a: 1 }), { [Symbol('a')]: 1 }]) {
+    expect(() => lifeguardAdapter(pool, wrong as never)).toThrow(InvalidOptionError)
+    expect(() => new LifeguardAdapter(pool, wrong as never)).toThrow(InvalidOptionError)
+    for (const call of [
+      () => withTransaction(prisma, async () => undefined, wrong as never),
+      () => prisma.$withTransaction(async () => undefined, wrong as never),
+      () => updateVersioned(prisma.item, { id: 1, version: 1 }, { name: 'b' }, wrong as never),
+    ]) {
+      expect(await rejection(call())).toBeInstanceOf(InvalidOptionError)
+    }
+  }
+  class ForTenant {
+    get settings() {
+      return { 'app.tenant': 'a' }
+    }
+  }
+  const tenant = await withTransaction(
+    prisma,
+    (tx) => tx.$queryRaw`select current_setting('app.tenant') as tenant`,
+    new ForTenant(),
+  )
+  expect(tenant).toEqual([{ tenant: 'a' }])
 })

@@ -16,6 +16,9 @@ function boundary(change: Partial<Boundary>): Boundary {
 describe('a text pattern', () => {
   test('as a string is compared with the start behind blanks and comments, ignoring case', () => {
     expect(matchesText('commit', '  -- by the ORM\n/* trace=1 */ COMMIT;')).toBe(true)
+    expect(matchesText('commit', '--\r/* /* */ begin */ \f--x\r\nCommit')).toBe(true)
+    expect(matchesText('commit', '/* /* */ commit')).toBe(false)
+    expect(matchesText('commit', '--\u2028commit')).toBe(false)
     expect(matchesText('COMMIT', "insert into log values ('commit')")).toBe(false)
   })
 

@@ -2,6 +2,7 @@ import type { Case } from '../case.js'
 import { ambientCases } from './ambient.js'
 import { batchCases } from './batch.js'
 import { breakerCases } from './breaker.js'
+import { byHandCases } from './by-hand.js'
 import { deadlineCases } from './deadline.js'
 import { errorsCases } from './errors.js'
 import { foreignCases } from './foreign.js'
@@ -16,6 +17,7 @@ import { retryCases } from './retry.js'
 import { savepointCases } from './savepoint.js'
 import { secondPoolCases } from './second-pool.js'
 import { shutdownCases } from './shutdown.js'
+import { streamCases } from './stream.js'
 import { transactionCases } from './transaction.js'
 import { typesCases } from './types.js'
 
@@ -26,6 +28,7 @@ export const allCases: readonly Case[] = [
   ...errorsCases,
   ...transactionCases,
   ...savepointCases,
+  ...byHandCases,
   ...retryCases,
   ...foreignCases,
   ...optionsCases,
@@ -35,6 +38,7 @@ export const allCases: readonly Case[] = [
   ...deadlineCases,
   ...killsCases,
   ...batchCases,
+  ...streamCases,
   ...breakerCases,
   ...replicasCases,
   ...shutdownCases,

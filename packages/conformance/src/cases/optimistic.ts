@@ -1,9 +1,31 @@
 import assert from 'node:assert/strict'
 import { VersionConflictError } from '@pg-lifeguard/core'
 import type { Case } from '../case.js'
-import { rejection } from '../expectations.js'
+import { assertCode, rejection } from '../expectations.js'
 
 export const optimisticCases: readonly Case[] = [
+  {
+    name: 'optimistic: the key is compared by the operators of the server, whoever else has some',
+    async run({ handle, admin }) {
+      await admin.query(`
+        drop schema if exists stranger cascade;
+        create schema stranger;
+        create function stranger.same(int, int) returns boolean language sql as 'select true';
+        create operator stranger.= (function = stranger.same, leftarg = int, rightarg = int);`)
+      try {
+        await handle.insert({ id: 1, name: 'lamp' })
+        await handle.insert({ id: 2, name: 'shade' })
+        const settings = { search_path: 'stranger, public, pg_catalog' }
+        const change = (version: number): Promise<unknown> =>
+          handle.withTransaction(() => handle.updateVersioned({ id: 1, version }, { stock: 3 }), { settings })
+        assertCode(await rejection(change(7)), 'LIFEGUARD_VERSION_CONFLICT')
+        assert.deepEqual(await change(1), { id: 1, name: 'lamp', stock: 3, version: 2 })
+        assert.deepEqual(await handle.find(2), { id: 2, name: 'shade', stock: 0, version: 1 })
+      } finally {
+        await admin.query('drop schema stranger cascade')
+      }
+    },
+  },
   {
     name: 'optimistic: versions are counted by the operators of the server, whoever else has some',
     async run({ handle, admin }) {

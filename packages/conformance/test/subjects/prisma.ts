@@ -46,6 +46,8 @@ export const prisma: Subject = {
   name: 'Prisma',
   absent: {
     'abort: the signal of one query ends it on the server': noSignal,
+    'optimistic: the key is compared by the operators of the server, whoever else has some':
+      "Prisma's engine writes all conditions, with operators that name no schema: keep pg_catalog first in the search_path",
     'options: a batch refuses what is no option of its own, and does nothing':
       "Prisma's own $transaction([...]) is the batch: its options are Prisma's to check",
     'types: an array that is null comes back as null': 'lists of Prisma cannot be null: it reads NULL as an empty list',

@@ -1,5 +1,6 @@
 import type { Duration, InMs } from '../base/duration.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { fieldNames, isFields } from '../errors/known-options.js'
 import type { ReadRuleOptions } from './read-rule.js'
 
 /** A server that follows the primary. */
@@ -115,11 +116,11 @@ function number(option: string, value: number, allowed: string): number {
 function resolveReplica(given: string | ReplicaOptions, index: number): ResolvedReplica {
   const option = `replicas[${index}]`
   const replica = typeof given === 'string' ? { connectionString: given } : given
-  if (typeof replica !== 'object' || replica === null) {
+  if (!isFields(replica)) {
     throw new InvalidOptionError(option, `of type ${typeof given}`, 'a URL or { connectionString, weight, max, min }')
   }
   const known = ['connectionString', 'weight', 'max', 'min']
-  const stray = Object.keys(replica).find((name) => !known.includes(name))
+  const stray = fieldNames(replica).find((name) => !known.includes(name))
   if (stray !== undefined) throw new InvalidOptionError(`${option}.${stray}`, 'not an option', known.join(', '))
   const { connectionString, weight = 1, max, min = 0 } = replica
   if (typeof connectionString !== 'string' || !/^postgres(ql)?:\/\//.test(connectionString)) {

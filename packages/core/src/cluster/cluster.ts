@@ -3,6 +3,7 @@ import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify, isReadAgain } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
+import { ownedBy } from '../errors/origin.js'
 import type { ConnectionSlot, Host } from '../host/host.js'
 import type { FlushMode } from '../pool/flush-mode.js'
 import type { Holder } from '../pool/waiter.js'
@@ -248,7 +249,7 @@ export class Cluster {
             : isRead && kind === 'connection' && attempt < mostReadsAgain
         if (!again || this.#clock.now() >= until) throw error
         const reached = await sleep(attempt === 1 ? 0 : againMs, this.#clock, limit)
-        if (reached !== undefined) throw givenUp(reached, 'cancelled', error)
+        if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), primary.environment)
       }
     }
   }

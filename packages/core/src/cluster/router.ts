@@ -3,6 +3,7 @@ import { type Limit, limitOf, limitReached, tighter } from '../base/limit.js'
 import type { Random } from '../base/random.js'
 import { sleep } from '../base/sleep.js'
 import { givenUp, within } from '../errors/given-up.js'
+import { ownedBy } from '../errors/origin.js'
 import { pickOfTwo } from '../policy/balancer.js'
 import { inUse } from '../policy/outlier-ejection.js'
 import { isFreshEnough, type PrimaryTrail } from '../policy/primary-trail.js'
@@ -37,6 +38,7 @@ export class Router {
   readonly #members: readonly Member[]
   readonly #topology: Topology
   readonly #trail: PrimaryTrail
+  readonly #owner: object
   readonly #clock: Clock
   readonly #random: Random
   readonly #causalityWaitMs: number
@@ -53,6 +55,7 @@ export class Router {
     this.#members = members
     this.#topology = topology
     this.#trail = trail
+    this.#owner = environment
     this.#clock = environment.clock
     this.#random = environment.random
     this.#causalityWaitMs = causalityWaitMs
@@ -91,7 +94,7 @@ export class Router {
     const bound = tighter(limitOf({ timeoutMs: this.#causalityWaitMs }, this.#clock), limit)
     const position = await within(this.#positionFor(token), bound, this.#clock).catch(() => undefined)
     const reached = limitReached(limit, this.#clock)
-    if (reached !== undefined) throw givenUp(reached, 'not-sent')
+    if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), this.#owner)
     if (position === undefined) return
     if (shows(position, token)) causality.believe()
     else causality.clamp(position)
@@ -180,7 +183,7 @@ export class Router {
       return
     }
     const reached = await sleep(Math.min(pauseMs, left), this.#clock, limit)
-    if (reached !== undefined) throw givenUp(reached, 'not-sent')
+    if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), this.#owner)
     await monitor.look()
   }
 

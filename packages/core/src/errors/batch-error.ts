@@ -35,8 +35,15 @@ export class BatchError extends LifeguardError {
 }
 
 const longestShown = 200
+/** As much of a text is looked at to show so much of it: it may have megabytes. */
+const longestRead = 2_000
 
 function shortened(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim()
-  return line.length <= longestShown ? line : `${line.slice(0, longestShown)}...`
+  const start = Math.max(0, text.search(/\S/))
+  const line = text
+    .slice(start, start + longestRead)
+    .replace(/\s+/g, ' ')
+    .trim()
+  const isWhole = line.length <= longestShown && text.length <= start + longestRead
+  return isWhole ? line : `${line.slice(0, longestShown)}...`
 }

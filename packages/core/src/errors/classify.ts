@@ -1,7 +1,7 @@
 import { isInstance } from '../base/is-instance.js'
 import { causeChain, fieldOf } from './cause-chain.js'
 import { LifeguardError, type LifeguardErrorCode } from './lifeguard-error.js'
-import { isSurvived, ownPart } from './origin.js'
+import { isMarkedMisconfigured, isSurvived, ownPart } from './origin.js'
 import { errorWithSqlState, sqlStateAt, sqlStateOf } from './sqlstate.js'
 import { isMarkedStalePlan } from './stale-plan.js'
 
@@ -194,7 +194,8 @@ export function isInfrastructureError(error: unknown): boolean {
 
 /** The same for what a callback has thrown to a helper of a pool: see {@link classifyOwn}. */
 export function isOwnInfrastructureError(error: unknown, owner: object): boolean {
-  const own = ownPart(error, owner, isOursUnnoted)
+  // One that is noted by nobody, such as of a breaker that the caller has put around a service, counts by its cause.
+  const own = ownPart(error, owner, (one) => isOursUnnoted(one) && !isInfrastructureError(one))
   return own !== undefined && isInfrastructureError(own)
 }
 
@@ -294,7 +295,7 @@ function isRecoveryRefusal(error: object): boolean {
 function classOfLocalError(error: unknown, phase: Phase): ErrorClass {
   if (isConnectionError(error)) return 'connection'
   if (phase !== 'connect') return 'user'
-  if (isEverywhere(error, 'configuration')) return 'configuration'
+  if (isMarkedMisconfigured(error) || isEverywhere(error, 'configuration')) return 'configuration'
   return isTlsRefusal(error) || isTlsMisconfigured(error) || isLoginRefusal(error) ? 'configuration' : 'connection'
 }
 
@@ -310,6 +311,11 @@ function isLoginRefusal(error: unknown): boolean {
 export function isAboutEncryption(error: unknown): boolean {
   const found = errorWithSqlState(error)
   return found === undefined ? isTlsRefusal(error) : found.state === '28000'
+}
+
+/** Whether a statement was refused because its session, or its transaction, is read-only. */
+export function isWriteRefused(error: unknown): boolean {
+  return sqlStateOf(error) === '25006'
 }
 
 /** Whether a server has answered that it has no place for one more session: of anybody, of this role, in this database. */

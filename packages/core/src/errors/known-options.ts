@@ -25,12 +25,8 @@ export const limitNames: OptionNames = new Set(['signal', 'timeoutMs'])
  */
 export function assertKnownOptions(options: unknown, names: OptionNames, prefix = ''): void {
   if (options === undefined) return
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    const given = options === null ? 'null' : Array.isArray(options) ? 'an array' : `of type ${typeof options}`
-    throw new InvalidOptionError(prefix === '' ? 'the options' : prefix.slice(0, -1), given, 'an object')
-  }
-  // Inherited ones too: they are read as well, and an AbortSignal that is given for the options has no others.
-  for (const name in options) if (!names.has(name)) refuse(options, name, names, prefix)
+  assertFields(options, prefix === '' ? 'the options' : prefix.slice(0, -1))
+  for (const name of fieldNames(options)) if (!names.has(name)) refuse(name, names, prefix)
 }
 
 /**
@@ -44,9 +40,57 @@ export function assertFlag(name: string, value: unknown): void {
   throw new InvalidOptionError(name, JSON.stringify(value) ?? `of type ${typeof value}`, 'true or false')
 }
 
-function refuse(options: object, name: string, names: OptionNames, prefix: string): void {
-  // What somebody has put into every object of the process was not said here.
-  if (!Object.hasOwn(options, name) && name in Object.prototype) return
+/** Whether a value is an object with fields: no array, and nothing else that is there for its content, such as a Map. */
+export function isFields(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  const tag = Object.prototype.toString.call(value)
+  return tag === '[object Object]' || tag === '[object Module]'
+}
+
+function assertFields(options: unknown, name: string): asserts options is object {
+  if (isFields(options)) return
+  const given =
+    typeof options === 'object' ? Object.prototype.toString.call(options).slice(8, -1) : `of type ${typeof options}`
+  throw new InvalidOptionError(name, given.replace(/^Null$/, 'null').replace(/^Array$/, 'an array'), 'an object')
+}
+
+/**
+ * The name of every field that reading an object finds: its own, hidden ones and symbols too, and those that it inherits,
+ * but for the methods of its class and for what somebody has put into every object of the process.
+ */
+export function fieldNames(options: object): string[] {
+  const names: string[] = []
+  let from: object | null = options
+  // Of another realm too, Object.prototype is the one that has this.
+  while (from !== null && !Object.hasOwn(from, 'isPrototypeOf')) {
+    for (const key of Reflect.ownKeys(from)) {
+      if (key === Symbol.toStringTag || (from !== options && isMethod(from, key))) continue
+      names.push(String(key))
+    }
+    from = Object.getPrototypeOf(from)
+  }
+  return names
+}
+
+/**
+ * The fields of options that were checked, in an object of their own, to be handed on with others: a spread alone would
+ * drop those that are inherited, and take null, an array or a Map for no options at all. For adapters too.
+ *
+ * @throws InvalidOptionError for what is no object
+ * @internal
+ */
+export function fieldsOf<T extends object>(options: T | undefined): Partial<T> {
+  if (options === undefined) return {}
+  assertFields(options, 'the options')
+  return Object.fromEntries(fieldNames(options).map((name) => [name, options[name as keyof T]])) as Partial<T>
+}
+
+function isMethod(prototype: object, key: PropertyKey): boolean {
+  const field = Object.getOwnPropertyDescriptor(prototype, key)
+  return field?.enumerable === false && typeof field.value === 'function'
+}
+
+function refuse(name: string, names: OptionNames, prefix: string): void {
   const near = nearestName(name, names)
   const given = near === undefined ? 'not an option here' : `not an option here, but ${prefix}${near} is`
   throw new InvalidOptionError(prefix + name, given, names.size === 0 ? 'none' : [...names].sort().join(', '))

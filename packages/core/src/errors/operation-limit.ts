@@ -9,6 +9,7 @@ import { InvalidOptionError } from './invalid-option-error.js'
  */
 export function operationLimit(options: OperationOptions | undefined, clock: Clock): Limit {
   if (options !== undefined) {
+    if (options === null) throw new InvalidOptionError('the options', 'null', 'an object')
     const { timeoutMs, signal } = options
     if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
       throw new InvalidOptionError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')

@@ -1,4 +1,5 @@
 import { causeChain } from './cause-chain.js'
+import { LifeguardError } from './lifeguard-error.js'
 import { isMarkedStalePlan, markStalePlan } from './stale-plan.js'
 
 /**
@@ -9,6 +10,9 @@ const owners = new WeakMap<object, object>()
 
 /** Errors of statements that their session has survived: whatever their SQLSTATE says, the server is there and answered. */
 const survived = new WeakSet<object>()
+
+/** Errors of what was configured, which say nothing of that themselves. */
+const misconfigured = new WeakSet<object>()
 
 /** Notes which pool an error comes from, unless that is known: the first to note it is the one that produced it. */
 export function markOwn(error: unknown, owner: object | undefined): void {
@@ -22,6 +26,15 @@ export function ownedBy<E>(error: E, owner: object): E {
   return error
 }
 
+/**
+ * The same for what came of asking a pool for something: if that is an error of this library's own, the pool has made it.
+ * Any other may be of the values that were to be sent.
+ */
+export function notedBy<E>(error: E, owner: object | undefined): E {
+  if (LifeguardError.isInstance(error)) markOwn(error, owner)
+  return error
+}
+
 /** Notes that the session went on after this error. */
 export function markSurvived(error: object): void {
   survived.add(error)
@@ -30,6 +43,16 @@ export function markSurvived(error: object): void {
 /** Whether that was noted. */
 export function isSurvived(error: object): boolean {
   return survived.has(error)
+}
+
+/** Notes that the same would come of every attempt to connect. */
+export function markMisconfigured(error: unknown): void {
+  if (typeof error === 'object' && error !== null) misconfigured.add(error)
+}
+
+/** Whether that was noted. */
+export function isMarkedMisconfigured(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && misconfigured.has(error)
 }
 
 /**

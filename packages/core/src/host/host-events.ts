@@ -111,6 +111,12 @@ export interface BrokenConnectionEvent extends HostEvent {
   readonly error: unknown
 }
 
+/** A server that was to take writes has refused one as it is read-only: the connection is replaced. */
+export interface ReadOnlyEvent extends HostEvent {
+  readonly pid: number
+  readonly error: unknown
+}
+
 /** A circuit breaker changed its state. */
 export interface BreakerEvent extends HostEvent, BreakerTransition {
   /** How long it will stay open at least, in milliseconds; `0` unless it has just opened. */
@@ -134,5 +140,6 @@ export interface HostEvents {
   leak: LeakEvent
   'leak-returned': LeakEvent
   error: BrokenConnectionEvent
+  'read-only': ReadOnlyEvent
   breaker: BreakerEvent
 }

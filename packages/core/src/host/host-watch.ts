@@ -2,6 +2,7 @@ import type { Announcer } from '../base/emitter.js'
 import { inNoContext } from '../base/no-context.js'
 import type { Told } from '../base/topic.js'
 import { callUser, warnOfListener } from '../base/user-callback.js'
+import { isWriteRefused } from '../errors/classify.js'
 import { summaryOf } from '../errors/error-summary.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { ResolvedBreakerOptions } from '../policy/breaker-options.js'
@@ -46,6 +47,8 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   readonly role: HostRole
   /** Called when the breaker has opened; set by the host. */
   whenOpened: () => void = () => undefined
+  /** Called when a write was refused as the server is read-only; whether the connection is replaced. Set by the host. */
+  whenWriteRefused: ((connection: Connection) => boolean) | undefined
   /**
    * Called when a connection is handed out, also to one more who shares it, and when all have given it back; set by who
    * shows the pool as a `pg.Pool`.
@@ -176,7 +179,15 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   ): void {
     // How long a guest takes is up to whoever reads it.
     if (durationMs !== undefined && !statement.isGuest) this.breaker?.answered(connection, mark, error, durationMs)
+    if (error !== undefined) this.#lookForReadOnly(connection, error)
     this.#answered(statement, connection, error, durationMs)
+  }
+
+  /** A write that was refused: by the server, or only by a transaction that its caller has made read-only. */
+  #lookForReadOnly(connection: Connection, error: unknown): void {
+    const { whenWriteRefused } = this
+    if (whenWriteRefused === undefined || !isWriteRefused(error) || connection.reports.isReadWrite === true) return
+    if (whenWriteRefused(connection)) this.#say('read-only', () => ({ ...this.#at(connection), error }))
   }
 
   answeredLate(): void {

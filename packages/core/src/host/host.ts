@@ -1,5 +1,6 @@
 import type { Limit } from '../base/limit.js'
 import { inNoContext } from '../base/no-context.js'
+import { RateLimit } from '../base/rate-limit.js'
 import { sleep } from '../base/sleep.js'
 import { classify } from '../errors/classify.js'
 import { givenUp, within } from '../errors/given-up.js'
@@ -24,6 +25,8 @@ import { watchForReturn } from './return-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
 const checkBoundMs = 1_000
+/** In which time every connection may be replaced, where the server goes on refusing writes. */
+const turnoverMs = 5_000
 /** The pause before a caller who goes on waiting for a server asks again. */
 const turnMs = 20
 
@@ -75,7 +78,8 @@ export class Host {
           connection.destroy()
           return connection.gone()
         },
-        isAlive: (connection) => connection.isAlive && destination.suits(connection),
+        isAlive: (connection) => connection.isAlive,
+        suits: (connection) => !connection.refusesWrites && destination.suits(connection),
         check: (connection) => this.#check(connection),
         isHopeless: (error) => failsFast || classify(error, 'connect') === 'configuration',
         onLeak: (leak) => watch.leaked(leak),
@@ -87,6 +91,15 @@ export class Host {
     )
     this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements)
     watch.waiting = () => this.pool.waiting
+    if (destination.mayWrite) {
+      const refusals = new RateLimit(limits.max, limits.max / turnoverMs)
+      watch.whenWriteRefused = (connection) => {
+        // Where every session refuses them, dialing anew for each write that fails would be a storm.
+        if (connection.refusesWrites || !refusals.tryTake(environment.clock.now())) return false
+        connection.refusesWrites = true
+        return true
+      }
+    }
     const { breaker } = watch
     if (breaker === undefined) return
     const look = watchForReturn({

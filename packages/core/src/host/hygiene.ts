@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { unlimited } from '../base/limit.js'
 import type { Connection } from '../wire/connection.js'
-import { makeReadable } from '../wire/readable-session.js'
+import { makeReadable, makeUtf8 } from '../wire/readable-session.js'
 import { Statement } from '../wire/statement.js'
 
 /**
@@ -20,7 +20,8 @@ export interface HygieneOptions {
    * What is done to a connection that comes back before the next one gets it. Nobody waits for it, but the connection is
    * not free in the meantime: `'full'` costs a round trip for each use, for single statements too. With `'off'` and
    * `'rollback'` what was SET, LISTENed to, locked for the session or put into temporary tables stays for the next user.
-   * Whatever is chosen, an open transaction never reaches the next user.
+   * Whatever is chosen, an open transaction never reaches the next user, nor does a client_encoding
+   * in which text would be misread.
    *
    * @default 'rollback'
    */
@@ -64,7 +65,7 @@ export class Hygiene {
 
   /** Whether a connection is fit as it is, so that it is free again at once. */
   isFit(connection: Connection): boolean {
-    return this.#mode !== 'full' && isClean(connection)
+    return this.#mode !== 'full' && isClean(connection) && connection.styles.isUtf8
   }
 
   /** Makes one fit; false when that cannot be done, or may not, and it has to be closed. Never rejects. */
@@ -81,6 +82,8 @@ export class Hygiene {
         // Back are the settings of database and role.
         await makeReadable(connection, unlimited)
       }
+      // In another encoding the next one would be given garbled text in silence.
+      if (connection.isAlive) await makeUtf8(connection, unlimited)
     } catch {
       // A connection that cannot be tidied up is of no use to anybody; its caller has long had an answer.
       connection.destroy()

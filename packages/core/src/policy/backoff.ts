@@ -1,6 +1,6 @@
 import type { Random } from '../base/random.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
-import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
 
 /** How the pauses between attempts grow. */
 export interface BackoffOptions {
@@ -24,7 +24,7 @@ const names = optionNames<BackoffOptions>({ baseMs: true, capMs: true })
 export function assertBackoff(option: string, given: BackoffOptions | undefined): void {
   if (given === undefined) return
   assertKnownOptions(given, names, `${option}.`)
-  for (const [name, ms] of Object.entries(given)) {
+  for (const [name, ms] of Object.entries(fieldsOf(given))) {
     if (ms === undefined || (typeof ms === 'number' && ms >= 0)) continue
     throw new InvalidOptionError(`${option}.${name}`, String(ms), 'a number of milliseconds, 0 or more')
   }

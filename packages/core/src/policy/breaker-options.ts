@@ -1,4 +1,5 @@
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { fieldNames, fieldsOf, isFields } from '../errors/known-options.js'
 
 /** When a circuit breaker opens, and how it comes back. */
 export interface BreakerOptions {
@@ -64,16 +65,16 @@ export const defaultBreakerOptions: ResolvedBreakerOptions = {
  * @throws InvalidOptionError at the first that is not what it may be
  */
 export function resolveBreakerOptions(options: BreakerOptions, prefix = ''): ResolvedBreakerOptions {
-  if (typeof options !== 'object' || options === null) {
+  if (!isFields(options)) {
     throw new InvalidOptionError(prefix.slice(0, -1) || 'the options', show(options), 'an object, or false for none')
   }
-  for (const name of Object.keys(options)) {
-    if (!(name in defaultBreakerOptions)) {
+  for (const name of fieldNames(options)) {
+    if (!Object.hasOwn(defaultBreakerOptions, name)) {
       const allowed = Object.keys(defaultBreakerOptions).sort().join(', ')
       throw new InvalidOptionError(prefix + name, 'not an option', allowed)
     }
   }
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  const given = Object.fromEntries(Object.entries(fieldsOf(options)).filter(([, value]) => value !== undefined))
   const all: ResolvedBreakerOptions = { ...defaultBreakerOptions, ...given }
   const check = (name: keyof BreakerOptions, isAllowed: (value: number) => boolean, allowed: string): void => {
     const value: unknown = all[name]

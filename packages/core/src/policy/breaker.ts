@@ -3,10 +3,12 @@ import { Emitter } from '../base/emitter.js'
 import type { OperationOptions } from '../base/limit.js'
 import { watchLimit } from '../base/limit.js'
 import { type Random, systemRandom } from '../base/random.js'
+import { callUser, warnOf } from '../base/user-callback.js'
 import { BreakerOpenError } from '../errors/breaker-open-error.js'
 import { type BreakerVerdict, breakerVerdict } from '../errors/breaker-verdict.js'
 import { within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { fieldsOf } from '../errors/known-options.js'
 import { operationLimit } from '../errors/operation-limit.js'
 import { type BreakerOptions, resolveBreakerOptions } from './breaker-options.js'
 import { type BreakerFigures, type BreakerState, type BreakerTransition, CircuitBreaker } from './circuit-breaker.js'
@@ -78,7 +80,7 @@ class OwnBreaker implements Breaker {
   #lastFailure: unknown
 
   constructor(options: OwnBreakerOptions) {
-    const { name = 'this call', verdict = breakerVerdict, environment, ...rest } = options
+    const { name = 'this call', verdict = breakerVerdict, environment, ...rest } = fieldsOf(options)
     if (typeof name !== 'string' || name === '') {
       throw new InvalidOptionError('name', JSON.stringify(name) ?? String(name), 'a text of at least one character')
     }
@@ -89,7 +91,22 @@ class OwnBreaker implements Breaker {
     this.#name = name
     this.#clock = environment?.clock ?? systemClock
     this.#slowAfterMs = resolved.slowAfterMs
-    this.#verdict = (error) => verdict(error)
+    this.#verdict = (error) => {
+      try {
+        const given: unknown = verdict(error)
+        // An async one has said nothing yet.
+        if (typeof given !== 'string')
+          callUser(
+            () => given,
+            (thrown) => warnOf(thrown, 'LifeguardBreakerWarning'),
+          )
+        return typeof given === 'string' ? (given as BreakerVerdict) : breakerVerdict(error)
+      } catch (thrown) {
+        // The call has ended, and its own outcome is what its caller gets; a probe that is never settled would block all.
+        warnOf(thrown, 'LifeguardBreakerWarning')
+        return breakerVerdict(error)
+      }
+    }
     this.#breaker = new CircuitBreaker(resolved, environment?.random ?? systemRandom, (transition) =>
       this.#events.emit('breaker', () => transition),
     )

@@ -1,3 +1,4 @@
+import { callersStack } from '../base/callers-stack.js'
 import type { Clock, Timer } from '../base/clock.js'
 import type { LeakReport } from './resource-factory.js'
 import type { Slot } from './slot.js'
@@ -19,9 +20,7 @@ export class LeakDetector<R> {
   /** The stack of whoever is acquiring; taken at the call, as it is lost once the caller waits. */
   capture(): string | undefined {
     if (this.#afterMs === 0) return undefined
-    const trace: { stack?: string } = {}
-    Error.captureStackTrace(trace, this.capture)
-    return trace.stack?.replace(/^.*\n/, '')
+    return callersStack(this.capture)
   }
 
   acquired(slot: Slot<R>, stack: string | undefined): void {

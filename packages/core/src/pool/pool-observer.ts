@@ -8,11 +8,12 @@ import type { Slot } from './slot.js'
  * - `uses`: handed out `maxUses` times.
  * - `flushed`: opened before the pool was flushed.
  * - `shrunk`: the pool was made smaller.
+ * - `unfit`: its server is not what is wanted any more: it refuses writes, or has another role.
  * - `lost`: it broke, or gave no sign of life.
  * - `discarded`: given back as not to be used again, or could not be made clean.
  * - `end`: the pool has ended.
  */
-export type CloseReason = 'idle' | 'lifetime' | 'uses' | 'flushed' | 'shrunk' | 'lost' | 'discarded' | 'end'
+export type CloseReason = 'idle' | 'lifetime' | 'uses' | 'flushed' | 'shrunk' | 'unfit' | 'lost' | 'discarded' | 'end'
 
 /** Told by the pool what happens to its resources. Called in the middle of a change: it must neither throw nor call back. */
 export interface PoolObserver<R> {
@@ -29,6 +30,8 @@ export interface PoolObserver<R> {
 /** What tells why a resource must not be used again. */
 export interface CloseCircumstances {
   readonly isAlive: boolean
+  /** Whether it is what the pool wants. */
+  readonly suits: boolean
   /** Whether it is torn down, in place of being closed in peace. */
   readonly isDropped: boolean
   readonly isEnding: boolean
@@ -42,11 +45,12 @@ export interface CloseCircumstances {
 /** Why this slot goes. */
 export function closeReason(
   slot: Slot<unknown>,
-  { isAlive, isDropped, isEnding, isSurplus, generation, maxUses, now }: CloseCircumstances,
+  { isAlive, suits, isDropped, isEnding, isSurplus, generation, maxUses, now }: CloseCircumstances,
 ): CloseReason {
   if (!isAlive) return 'lost'
   if (isEnding) return 'end'
   if (isDropped) return 'discarded'
+  if (!suits) return 'unfit'
   if (slot.generation !== generation) return 'flushed'
   if (isSurplus) return 'shrunk'
   if (maxUses > 0 && slot.uses >= maxUses) return 'uses'

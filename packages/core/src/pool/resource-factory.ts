@@ -12,6 +12,8 @@ export interface ResourceFactory<R> {
   destroy(resource: R): Promise<void>
   /** Whether it can still be used, as far as is known without asking it. */
   isAlive(resource: R): boolean
+  /** Whether it is (still) what the pool wants: one that is not is not handed out again. Without it: always. */
+  suits?(resource: R): boolean
   /** Asks it for a sign of life; false when there was none in time. Never rejects. */
   check(resource: R): Promise<boolean>
   /** Whether waiting cannot cure this failure to open: wrong password, no such database. */

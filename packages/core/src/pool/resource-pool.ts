@@ -195,6 +195,11 @@ export class ResourcePool<R> {
     return this.#slots.busy()
   }
 
+  /** A slot is held for as long as its user has asked for, as for a lock: that is no leak. */
+  heldAsAsked(slot: Slot<R>): void {
+    this.#slots.heldAsAsked(slot)
+  }
+
   /** How long a slot has been in use, in milliseconds. */
   heldMs(slot: Slot<R>): number {
     return this.#clock.now() - slot.busySince

@@ -22,6 +22,8 @@ export class Slot<R> {
   uses = 0
   idleSince: number
   busySince = 0
+  /** How long its user has waited for it, in milliseconds. */
+  waitedMs = 0
   /** Where it was acquired, while leak detection is on. */
   acquireStack: string | undefined = undefined
 

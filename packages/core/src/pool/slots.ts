@@ -138,7 +138,8 @@ export class Slots<R> {
       slot.generation === this.#generation &&
       (maxUses === 0 || slot.uses < maxUses) &&
       (slot.expiresAt === Number.POSITIVE_INFINITY || this.#clock.now() < slot.expiresAt) &&
-      this.#factory.isAlive(slot.resource)
+      this.#factory.isAlive(slot.resource) &&
+      this.#factory.suits?.(slot.resource) !== false
     )
   }
 
@@ -178,6 +179,11 @@ export class Slots<R> {
     return this.#leaks.capture()
   }
 
+  /** It is held for as long as its user has asked for: that is no leak. */
+  heldAsAsked(slot: Slot<R>): void {
+    this.#leaks.forget(slot)
+  }
+
   /** Into the hands of a caller, who has waited since then, or not at all. */
   handOut(slot: Slot<R>, stack: string | undefined, since?: number): Slot<R> {
     slot.state = 'busy'
@@ -186,7 +192,8 @@ export class Slots<R> {
     this.#active += 1
     this.#counts.acquired += 1
     this.#leaks.acquired(slot, stack)
-    this.#observer.acquired?.(slot, since === undefined ? 0 : slot.busySince - since)
+    slot.waitedMs = since === undefined ? 0 : slot.busySince - since
+    this.#observer.acquired?.(slot, slot.waitedMs)
     return slot
   }
 
@@ -258,6 +265,7 @@ export class Slots<R> {
     if (this.#observer.closing === undefined) return
     const circumstances = {
       isAlive: this.#factory.isAlive(slot.resource),
+      suits: this.#factory.suits?.(slot.resource) !== false,
       isDropped,
       isEnding: this.#events.isEnding(),
       isSurplus: this.#events.hasSurplus(),

@@ -52,13 +52,12 @@ export async function withLimit<T>(
   }
   const work = ambient.run({ limit }, async () => await fn(deadline))
   try {
-    return await within(work, limit, clock, 'unknown')
+    return await within(work, limit, clock, 'unknown', host.environment)
   } catch (error) {
     over.abort(error)
     const reached = limitReached(limit, clock)
     if (reached === undefined) throw error
-    if (isGivenUp(error)) ownedBy(error, host.environment)
-    return await lastWord(work, reached, clock, error)
+    return await lastWord(work, reached, clock, error, host.environment)
   } finally {
     over.abort()
   }
@@ -72,14 +71,20 @@ function isGivenUp(error: unknown): error is OperationTimeoutError | OperationAb
 const lastWordMs = 50
 
 /** What `work` comes to, when that is soon: of a cancelled statement it is known whether it took effect. */
-async function lastWord<T>(work: Promise<T>, reached: LimitReason, clock: Clock, error: unknown): Promise<T> {
+async function lastWord<T>(
+  work: Promise<T>,
+  reached: LimitReason,
+  clock: Clock,
+  error: unknown,
+  owner: object,
+): Promise<T> {
   const bound = limitOf({ timeoutMs: lastWordMs }, clock)
   const [last] = await within(Promise.allSettled([work]), bound, clock).catch(() => [undefined])
   if (last === undefined) throw error
   if (last.status === 'fulfilled') return last.value
   for (const one of causeChain(last.reason)) {
     if (!isGivenUp(one)) continue
-    throw one === last.reason ? one : givenUp(reached, one.outcome, last.reason)
+    throw one === last.reason ? one : ownedBy(givenUp(reached, one.outcome, last.reason), owner)
   }
   throw error
 }

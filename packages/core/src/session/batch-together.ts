@@ -1,13 +1,17 @@
-import { limitReached, type OperationOptions } from '../base/limit.js'
+import { limitOf, limitReached, type OperationOptions } from '../base/limit.js'
 import { givenUp, within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { assertKnownOptions, limitNames } from '../errors/known-options.js'
+import { ownedBy } from '../errors/origin.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { batch } from './batch.js'
 import { type Executor, withCallersStack } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { StatementCollector } from './statement-collector.js'
+
+/** How long work that listens may take to end once the time of the whole is over. */
+const settleBoundMs = 100
 
 /** Pieces of work that ask for one statement each. */
 export type BatchTasks = readonly (() => PromiseLike<unknown>)[]
@@ -75,7 +79,7 @@ export async function batchTogether<const Tasks extends BatchTasks>(
   const limit = ambient.limitFor(options)
   const { clock } = host.environment
   const reached = limitReached(limit, clock)
-  if (reached !== undefined) throw givenUp(reached, 'not-sent')
+  if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), host.environment)
   const collectors = tasks.map((_, index) => new OneStatement(index))
   const works = (tasks as BatchTasks).map((task, index) =>
     ambient.run({ collecting: collectors[index] }, async () => await task()),
@@ -86,15 +90,20 @@ export async function batchTogether<const Tasks extends BatchTasks>(
       Promise.all(collectors.map(({ asked }, index) => Promise.race([asked, idle(works[index], index)]))),
       limit,
       clock,
+      'not-sent',
+      host.environment,
     )
     const results = await ambient.run({ collecting: undefined }, () => batch(executor, ambient, statements, options))
     for (const [index, collector] of collectors.entries()) collector.answered(results[index] as QueryResult)
   } catch (error) {
     for (const collector of collectors) collector.refused(error)
-    await settled
+    // Each piece of work hears of it and ends. One that does not listen holds the caller no longer than the limit.
+    const isOver = limitReached(limit, clock) !== undefined
+    const bound = isOver ? limitOf({ timeoutMs: settleBoundMs }, clock) : limit
+    await within(settled, bound, clock).catch(() => undefined)
     throw withCallersStack(error)
   }
-  return (await Promise.all(works)) as BatchTaskResults<Tasks>
+  return (await within(Promise.all(works), limit, clock, 'unknown', host.environment)) as BatchTaskResults<Tasks>
 }
 
 /** A piece of work that ends without a statement: with its own error, or with the complaint that there was none. */

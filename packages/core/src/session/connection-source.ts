@@ -8,6 +8,8 @@ import type { Holder } from '../pool/waiter.js'
 
 /** Where a transaction gets its connection from, and what becomes of it after. */
 export interface ConnectionSource {
+  /** The pool that it belongs to, by its environment. */
+  readonly owner: object | undefined
   /** Whether another one can be had when this one is lost. */
   readonly isRenewable: boolean
   take(limit: Limit): ConnectionSlot | Promise<ConnectionSlot>
@@ -22,6 +24,7 @@ export interface ConnectionSource {
 export function fromPool(host: Host, holder: Holder, cluster?: Cluster): ConnectionSource {
   let writer: Member | undefined
   return {
+    owner: host.environment,
     isRenewable: true,
     async take(limit) {
       const slot = host.tryTake(holder) ?? (await host.take(limit, holder))
@@ -78,6 +81,7 @@ function fromReplicas(
   let taken: TakenReader | undefined
   let belongsToPrimary = false
   return {
+    owner: host.environment,
     isRenewable: true,
     async take(limit) {
       taken = belongsToPrimary ? undefined : await cluster.takeReader(context, excluded, limit, holder, text)
@@ -108,5 +112,5 @@ function fromReplicas(
 
 /** A connection that somebody holds already, and goes on holding. */
 export function onHeld(slot: ConnectionSlot): ConnectionSource {
-  return { isRenewable: false, take: () => slot, giveBack: () => undefined }
+  return { owner: slot.resource.belongsTo, isRenewable: false, take: () => slot, giveBack: () => undefined }
 }

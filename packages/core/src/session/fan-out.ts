@@ -34,7 +34,8 @@ export async function fanOut<Tasks extends FanOutTasks>(
   assertKnownOptions(options, limitNames)
   const { ambient } = environment
   const failed = new AbortController()
-  const limit = ambient.limitFor({ ...options, signal: anyOf(options.signal, failed.signal) })
+  const own = ambient.limitFor(options)
+  const limit = { ...own, signal: anyOf(own.signal, failed.signal) }
   const works: Promise<unknown>[] = []
   let first: { readonly error: unknown } | undefined
   const entries = await Promise.all(

@@ -5,12 +5,12 @@ import type { CopyResult } from '../wire/copy-in.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
 import { FetchedStatement } from '../wire/fetched-statement.js'
 import type { QueryResult } from '../wire/query-result.js'
+import { assertName } from '../wire/runtime-settings.js'
 import type { AheadConfig, PortalConfig, StatementConfig } from '../wire/statement.js'
 import { type Batchable, type BatchResults, batch } from './batch.js'
 import { type CopyRows, type CopyTarget, copyFrom } from './copy/copy-from.js'
 import type { CopyOptions } from './copy/copy-options.js'
 import { type CopyOrigin, type CopyToOptions, copyTo } from './copy/copy-to.js'
-import { channelsOf } from './listen/subscription.js'
 import { batchesIn, type StreamArguments, type Streamable, type StreamOptions } from './portal.js'
 import {
   type AmbientBounds,
@@ -53,10 +53,10 @@ export interface Notifiable {
 
 /** The body of every `notify`. */
 export async function notify(on: Queryable, channel: string, payload = '', options?: OperationOptions): Promise<void> {
-  const [name] = channelsOf(channel)
+  assertName('the channel', channel)
   if (typeof payload !== 'string') throw new InvalidOptionError('payload', `of type ${typeof payload}`, 'a text')
   await on.query(
-    { text: 'select pg_catalog.pg_notify($1::pg_catalog.text, $2::pg_catalog.text)', values: [name, payload] },
+    { text: 'select pg_catalog.pg_notify($1::pg_catalog.text, $2::pg_catalog.text)', values: [channel, payload] },
     options,
   )
 }

@@ -49,6 +49,11 @@ const names = optionNames<StreamOptions>({ signal: true, timeoutMs: true, batchS
 /** Portals of one transaction must differ; a number for the whole process is the simplest way. */
 let portals = 0
 
+/** @throws InvalidOptionError for what is no option of a stream */
+export function assertStreamOptions(options: StreamOptions | undefined): void {
+  assertKnownOptions(options, names)
+}
+
 /**
  * Batches of rows inside an open transaction, in which other statements may run between two of them.
  *
@@ -63,7 +68,7 @@ export async function* batchesIn<Row>(
   options: StreamOptions = {},
   isAll = true,
 ): AsyncGenerator<Row[], void, undefined> {
-  assertKnownOptions(options, names)
+  assertStreamOptions(options)
   const { batchSize = defaultBatchSize } = options
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
     throw new InvalidOptionError('batchSize', String(batchSize), 'a whole number, 1 or more')

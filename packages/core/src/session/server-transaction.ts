@@ -4,7 +4,7 @@ import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '..
 import type { CommitFollower } from '../cluster/commit-follower.js'
 import { NotOnReplicaError } from '../errors/cluster-errors.js'
 import { givenUp } from '../errors/given-up.js'
-import { inheritOrigin } from '../errors/origin.js'
+import { inheritOrigin, notedBy } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { sqlStateOf } from '../errors/sqlstate.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
@@ -50,7 +50,7 @@ export class ServerTransaction {
   readonly #source: ConnectionSource
   readonly #clock: Clock
   readonly #limit: Limit
-  readonly #stopWatching: () => void
+  #stopWatching: () => void
   readonly #whenGivenUp: (error: Error) => void
   readonly #follower: CommitFollower | undefined
   readonly #line: StatementLine
@@ -125,11 +125,16 @@ export class ServerTransaction {
     return this.#line.putAhead(prelude)
   }
 
+  /** The pool that it is a transaction of. */
+  get owner(): object | undefined {
+    return this.#source.owner
+  }
+
   /** Runs a statement in the transaction, behind those that were asked for before it. */
   async query(config: StatementConfig, limit: Limit): Promise<QueryResult> {
-    this.#assertUsable()
+    if (this.isOver) throw notedBy(this.#overError(), this.owner)
     if (this.#source.admits?.(config.text) === false) {
-      const refused = new NotOnReplicaError()
+      const refused = notedBy(new NotOnReplicaError(), this.owner)
       this.#firstFailure ??= refused
       throw refused
     }
@@ -139,8 +144,13 @@ export class ServerTransaction {
       return result
     } catch (error) {
       this.#firstFailure ??= error
-      throw error
+      throw notedBy(error, this.owner)
     }
+  }
+
+  /** To be called when nobody waits for it any more: its limit is of no interest then. */
+  leave(): void {
+    this.#stopWatching()
   }
 
   /** Settles when nothing that was asked for is still running. */
@@ -308,7 +318,11 @@ export class ServerTransaction {
       this.#endedByHand = how.fate
       if (how.fate !== 'rolled back') this.#follower?.unknown()
       if (state.kind !== 'open') return
+      // The callback goes on, and who waits for it may still run out of time.
+      const stop = this.#stopWatching
+      if (this.#whenGivenUp !== nothing) this.#stopWatching = nothing
       this.#finish(`${how.said} by a statement of the callback`, end === 'unknown' ? failure : cause)
+      this.#stopWatching = stop
     }
     if (state.kind !== 'open') return
     this.#line.abandon(this.closedError())
@@ -318,6 +332,7 @@ export class ServerTransaction {
   }
 
   #giveUp(reason: LimitReason): void {
+    if (this.#endedByHand !== undefined) this.#whenGivenUp(givenUp(reason, 'unknown'))
     if (this.isOver) return
     const error = givenUp(reason, 'cancelled')
     this.#gaveUp = reason

@@ -12,7 +12,7 @@ import { sourceOfReads } from './connection-source.js'
 import { beginAlone, beginOn } from './controlled-transaction.js'
 import { endedError } from './ended-transaction.js'
 import { executeJoined } from './execute-joined.js'
-import { batchesIn, type StreamOptions } from './portal.js'
+import { assertStreamOptions, batchesIn, type StreamOptions } from './portal.js'
 import type { Bounds, Executor } from './queryable.js'
 import type { SessionEnvironment } from './session-environment.js'
 import type { ControlledTransaction } from './transaction.js'
@@ -92,6 +92,7 @@ async function* batchesOutside<Row>(
 ): AsyncGenerator<Row[], void, undefined> {
   const { ambient, cluster, host } = environment
   if (textEffects(config.text).leavesOpen) throw beginRefused()
+  assertStreamOptions(options)
   const limit = atCall.limitFor(options)
   // One limit for all attempts.
   const bounds: Bounds = { limitFor: () => limit }

@@ -167,7 +167,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const { scope } = savepoint
     return await this.#endingBelow(savepoint, async () => {
       const value = await this.#ambient.run({ transaction: scope }, () =>
-        within(run(fn, scope), limit, this.#clock, 'cancelled'),
+        within(run(fn, scope), limit, this.#clock, 'cancelled', this.server.owner),
       )
       await this.#release(savepoint)
       return value
@@ -288,7 +288,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
    * no part of. To be called in a loop, as another savepoint may have opened by the time this returns.
    */
   async #turn(child: Promise<void>, limit: Limit): Promise<void> {
-    await within(child, limit, this.#clock)
+    await within(child, limit, this.#clock, 'not-sent', this.server.owner)
     this.#assertOpen()
   }
 

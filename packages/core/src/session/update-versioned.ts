@@ -1,5 +1,5 @@
 import type { OperationOptions } from '../base/limit.js'
-import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
 import type { Queryable } from './queryable.js'
 import { quoteIdentifier, quoteName } from './quote-name.js'
 import { type UpdatingPool, versionedUpdate } from './versioned-update.js'
@@ -31,7 +31,7 @@ export async function updateVersioned<Row = Record<string, unknown>>(
   options: UpdateVersionedOptions = {},
 ): Promise<Row> {
   assertKnownOptions(options, updateVersionedNames)
-  const { versionColumn = 'version', ...limits } = options
+  const { versionColumn = 'version', ...limits } = fieldsOf(options)
   const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
   const run = async (checked: object): Promise<readonly Row[]> => {
     const values: unknown[] = []

@@ -1,11 +1,12 @@
 import type { OperationOptions } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { classifyOwn, ownCause } from '../errors/classify.js'
-import { givenUp, within } from '../errors/given-up.js'
+import { givenUp } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { ownedBy } from '../errors/origin.js'
 import { assertBackoff, type BackoffOptions, fullJitter } from '../policy/backoff.js'
+import { withLimit } from './ambient-deadline.js'
 import type { SessionEnvironment } from './session-environment.js'
 
 /** How often, and how long, optimistic work is tried. */
@@ -50,7 +51,7 @@ export async function withOptimisticRetry<T>(
   const limit = ambient.limitFor(options)
   for (let attempt = 1; ; attempt++) {
     try {
-      return await within(run(fn, attempt), limit, clock, 'unknown')
+      return await withLimit({ ambient, host }, limit, () => fn({ attempt }))
     } catch (error) {
       const kind = classifyOwn(error, host.environment)
       const again =
@@ -64,8 +65,4 @@ export async function withOptimisticRetry<T>(
       if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), host.environment)
     }
   }
-}
-
-async function run<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, attempt: number): Promise<T> {
-  return await fn({ attempt })
 }

@@ -164,7 +164,8 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
   } catch (error) {
     scope.close('rolled back')
     const { endedByHand } = server
-    if (endedByHand !== undefined) return { kind: 'ended', fate: endedByHand, error: late ?? error, hooks }
+    if (endedByHand !== undefined)
+      return { kind: 'ended', fate: endedByHand, error: ownedBy(late, host.environment) ?? error, hooks }
     if (isInstance(error, CommitUnknownError)) return { kind: 'unknown', error, hooks }
     // Late: the caller gets its answer now, and the rollback goes on behind its back.
     if (late !== undefined) return { kind: 'late', error: ownedBy(late, host.environment), hooks }
@@ -172,6 +173,8 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     await server.rollback(error)
     const reason = reasonOf(error, failure, host.environment)
     return { kind: 'undone', error, reason, cause: causeOf(error, failure, reason, host.environment), hooks }
+  } finally {
+    server.leave()
   }
 }
 

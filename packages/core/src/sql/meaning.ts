@@ -39,6 +39,38 @@ export interface TextMeaning {
 
 /** Reads a text, in both ways where it hangs on a setting where its strings end; then the worse of the two counts. */
 export function meaningOf(text: string): TextMeaning {
+  return isSurelyPlain(text) ? plain : meaningOfTokens(text)
+}
+
+/** Of most texts: what they begin with, and that a few words are nowhere in them, not in a string either, is enough. */
+function isSurelyPlain(text: string): boolean {
+  const lexer = new SqlLexer(text)
+  do if (!lexer.next()) return false
+  while (lexer.isMark('('))
+  if (lexer.kind !== 'word' || lexer.end - lexer.start > longestWord) return false
+  const first = lexer.text
+  if (!rows.has(first)) return false
+  if (first === 'insert') lexer.next()
+  // Behind `into`, should it be that.
+  remarkable.lastIndex = lexer.end
+  return !remarkable.test(text)
+}
+
+/** A semicolon counts where more follows than blanks. */
+const remarkable = /into|set_config|pg_settings|u&"|;(?![ \t\n\r\f\v]*$)/gi
+
+const plain: TextMeaning = {
+  isAboutRows: true,
+  holdsSeveral: false,
+  makes: 'none',
+  makesTemporary: false,
+  sets: 'none',
+  configures: 'none',
+  executes: false,
+  callsCode: false,
+}
+
+function meaningOfTokens(text: string): TextMeaning {
   const lexer = new SqlLexer(text)
   const one = read(lexer)
   if (!lexer.hasBackslash) return one
@@ -70,30 +102,35 @@ const temporary: ReadonlySet<string> = new Set(['temp', 'temporary'])
 const scopes: ReadonlySet<string> = new Set(['local', 'global'])
 /** No word that is asked for is longer; what is, is not put into small letters for it. */
 const longestWord = 64
+const opening = 0x28
+const closing = 0x29
+const semicolon = 0x3b
 
 function read(lexer: SqlLexer): TextMeaning {
   const words = new Words()
+  const { sql } = lexer
   let statements = 0
   let isBehindEnd = true
   let holdsSeveral = false
   while (lexer.next()) {
-    if (lexer.isMark(';')) {
+    const mark = lexer.kind === 'mark' ? sql.charCodeAt(lexer.start) : 0
+    if (mark === semicolon) {
       isBehindEnd = true
       words.endStatement()
       continue
     }
     if (isBehindEnd) {
       if (statements > 0) holdsSeveral = true
-      if (!lexer.isMark('(')) {
+      if (mark !== opening) {
         isBehindEnd = false
         statements += 1
         words.beginStatement()
       } else if (statements > 0) isBehindEnd = false
     }
-    words.take(lexer)
+    words.take(lexer, mark)
   }
   words.endStatement()
-  return words.meaning(holdsSeveral || (lexer.isBroken && lexer.sql.includes(';')), lexer.isBroken)
+  return words.meaning(holdsSeveral || (lexer.isBroken && sql.includes(';')), lexer.isBroken)
 }
 
 /** What is waited for behind a word. */
@@ -129,16 +166,17 @@ class Words {
     this.#selects = [false]
   }
 
-  take(lexer: SqlLexer): void {
+  /** @param mark the code of the character that the token is; 0 for others */
+  take(lexer: SqlLexer, mark: number): void {
     const { kind, start, end, sql } = lexer
-    const isShort = end - start <= longestWord
-    if (kind === 'mark') {
-      if (lexer.isMark('(')) this.#selects.push(false)
-      else if (lexer.isMark(')') && this.#selects.length > 1) this.#selects.pop()
-      this.#follow('', lexer)
+    if (mark !== 0) {
+      if (mark === opening) this.#selects.push(false)
+      else if (mark === closing && this.#selects.length > 1) this.#selects.pop()
+      if (this.#awaited !== undefined) this.#follow('', lexer)
       this.#before = ''
       return
     }
+    const isShort = end - start <= longestWord
     const word = kind === 'word' && isShort ? lexer.text : ''
     if (this.#awaited !== undefined) this.#follow(word, lexer)
     if (kind === 'word') this.#word(word)

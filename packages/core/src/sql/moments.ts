@@ -3,6 +3,7 @@ import { SqlLexer } from './tokens.js'
 const special = /(?<![a-z])(?:now|today|tomorrow|yesterday|allballs)(?![a-z])/i
 /** Parts of a string on several lines. */
 const inParts = /'[ \t\f\v]*(?:--[^\n\r]*)?[\n\r]/
+const byCodes = /u&'/i
 const escapes = /\\(?:[0-7]{1,3}|x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[\s\S])/g
 const control: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
 
@@ -12,6 +13,8 @@ const control: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r
  */
 export function mayHoldMoment(text: string): boolean {
   if (!(text.includes("'") || text.includes('$'))) return false
+  // Most texts have nothing of the kind, in a literal or anywhere else.
+  if (!(special.test(text) || text.includes('\\') || byCodes.test(text) || inParts.test(text))) return false
   const lexer = new SqlLexer(text)
   if (holdsMoment(lexer)) return true
   return lexer.hasBackslash && holdsMoment(new SqlLexer(text, true))
@@ -24,17 +27,19 @@ function holdsMoment(lexer: SqlLexer): boolean {
   return false
 }
 
-/** A string as it is written. Escapes count in each: whether they do in a plain one hangs on a setting. */
+/** A string as it is written. In a plain one escapes may count or not: that hangs on a setting. */
 function mayBeMoment(literal: string): boolean {
   const first = literal.charCodeAt(0)
   if ((first | 0x20) === 0x75) return true
-  if (special.test(literal)) return true
-  if (first === dollar) return false
-  if (inParts.test(literal)) return true
-  return literal.includes('\\') && special.test(literal.replace(escapes, plain))
+  const hasEscapes = first !== dollar && literal.includes('\\')
+  if (hasEscapes && special.test(literal.replace(escapes, plain))) return true
+  // The `e` ahead of a string is no part of it, nor are its escapes as they are written.
+  if (!(hasEscapes && (first | 0x20) === letterE) && special.test(literal)) return true
+  return first !== dollar && inParts.test(literal)
 }
 
 const dollar = 0x24
+const letterE = 0x65
 
 /** What an escape stands for. */
 function plain(written: string): string {

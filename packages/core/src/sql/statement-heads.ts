@@ -7,9 +7,11 @@ const routine = /^create (?:or replace )?(?:function|procedure) /
 /**
  * The beginning of each statement of a text: its words in small letters, with one blank between; `,`, `(` and `)` as they
  * are, a name in quotes as `"`, and `?` for anything else. A name in quotes is never taken for a word.
+ *
+ * @param escapes whether to read plain strings as with standard_conforming_strings off
  */
-export function statementHeads(text: string): string[] {
-  const lexer = new SqlLexer(text)
+export function statementHeads(text: string, escapes = false): string[] {
+  const lexer = new SqlLexer(text, escapes)
   const heads: string[] = []
   let words: string[] = []
   let before = ''

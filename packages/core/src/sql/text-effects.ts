@@ -1,3 +1,4 @@
+import { ByText } from './by-text.js'
 import { statementHeads } from './statement-heads.js'
 
 /** What a text may do to transactions, as far as its words show. */
@@ -27,34 +28,33 @@ const prepares = /^prepare transaction(?: |$)/
 const commits =
   /^(?:call|do|vacuum|analy[sz]e|cluster|reindex|repack)(?: |$)|^(?:create|drop|alter) (?:database|tablespace|subscription|system)(?: |$)|^(?:create (?:unique )?index|drop index|alter table) .*\bconcurrently(?: |$)/
 
-/** Texts that were looked at closely, oldest first: a caller may ask about the same one each time. */
-const known = new Map<string, TextEffects>()
-const mostKnown = 500
-const longestKnown = 4_096
+const judged = new ByText(judge)
 
 /** Judged by the words of each statement; one that is wrong in itself is judged as it begins. */
 export function textEffects(text: string): TextEffects {
-  const found = known.get(text)
-  if (found !== undefined) return found
-  if (!mayAct.test(text)) return noEffects
-  const effects = judge(text)
-  if (text.length > longestKnown) return effects
-  known.set(text, effects)
-  if (known.size > mostKnown) {
-    for (const oldest of known.keys()) {
-      known.delete(oldest)
-      break
-    }
-  }
-  return effects
+  return mayAct.test(text) ? judged.of(text) : noEffects
 }
 
 function judge(text: string): TextEffects {
+  const effects = effectsOf(statementHeads(text))
+  if (!text.includes("\\'")) return effects
+  // With standard_conforming_strings off its strings may end elsewhere. A text is not refused for that, but it is not
+  // called undone either.
+  const { endsTransaction, commitsByItself, chains } = effectsOf(statementHeads(text, true))
+  return {
+    leavesOpen: effects.leavesOpen,
+    endsTransaction: effects.endsTransaction || endsTransaction,
+    commitsByItself: effects.commitsByItself || commitsByItself,
+    chains: effects.chains || chains,
+  }
+}
+
+function effectsOf(heads: readonly string[]): TextEffects {
   let leavesOpen = false
   let endsTransaction = false
   let commitsByItself = false
   let chains = false
-  for (const head of statementHeads(text)) {
+  for (const head of heads) {
     if (begins.test(head)) leavesOpen = true
     else if (prepares.test(head)) {
       leavesOpen = false

@@ -1,3 +1,5 @@
+import { replaceInParts } from '../base/replace-in-parts.js'
+
 /**
  * - `word`: a key word or a name without quotes, in small letters.
  * - `name`: a name in quotes, as it is.
@@ -321,7 +323,9 @@ function hasBackslash(sql: string, from: number, to: number): boolean {
 
 /** As the server does it: letters of ASCII alone. `toLowerCase` would make a k of the sign for Kelvin. */
 export function inSmallLetters(word: string): string {
-  return /^[\0-\x7f]*$/.test(word) ? word.toLowerCase() : word.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+  return /^[\0-\x7f]*$/.test(word)
+    ? word.toLowerCase()
+    : replaceInParts(word, /[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 
 function isBlank(code: number): boolean {

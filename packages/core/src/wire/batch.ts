@@ -59,6 +59,12 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     return this.#items.map(({ result }) => result as QueryResult)
   }
 
+  override answer(error: unknown): void {
+    // The server may still send the rest, which nobody can get.
+    if (error !== undefined) for (const { result } of this.#items) result.rows.length = 0
+    super.answer(error)
+  }
+
   override get texts(): readonly string[] {
     return this.#items.map(({ text }) => text)
   }

@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { Clock } from '../base/clock.js'
 import type { Limit, LimitReason } from '../base/limit.js'
 import { inNoContext } from '../base/no-context.js'
+import { markMisconfigured } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { addressOf } from './cancel.js'
@@ -39,6 +40,8 @@ export class Connection {
   readonly #internals: ClientInternals
   readonly #clock: Clock
   readonly #pipeline: Pipeline<Connection>
+  /** Its server has refused a write as it is read-only: it is not used again, where another may be had. */
+  refusesWrites = false
   #closing = false
   #isTorn = false
   /** Settings that the server reported while the session was opened. */
@@ -87,7 +90,7 @@ export class Connection {
     client.on('end', () => connection.#lose(new Error('the server closed the connection')))
     connection.#listen(new LoginOrder(connection.#internals, isBindingRequired))
     const { ssl, sslNegotiation, connection: protocol } = connection.#internals
-    const isServerError = ssl === false || sslNegotiation === 'direct' ? undefined : watchTlsAnswer(protocol.stream)
+    const answer = ssl === false ? undefined : watchTlsAnswer(protocol, sslNegotiation === 'direct')
     const connecting = client.connect()
     // Behind `pg`'s own listener, which connect() has attached: a statement started here finds its client ready.
     connection.#internals.connection.once('readyForQuery', ({ status }: { readonly status: TransactionStatus }) => {
@@ -98,7 +101,9 @@ export class Connection {
       return connection
     } catch (error) {
       protocol.stream.destroy()
-      throw isServerError?.() === true ? new ConnectionLostError(false, { cause: error }) : error
+      if (answer?.isServerError === true) throw new ConnectionLostError(false, { cause: error })
+      if (answer?.isUnusable === true) markMisconfigured(error)
+      throw error
     }
   }
 
@@ -114,8 +119,11 @@ export class Connection {
     this.#pipeline.keeper = keeper
   }
   /** Set by whoever opened it: whose errors are those that it makes; see `errors/origin.ts`. */
-  set belongsTo(owner: object) {
+  set belongsTo(owner: object | undefined) {
     this.#pipeline.belongsTo = owner
+  }
+  get belongsTo(): object | undefined {
+    return this.#pipeline.belongsTo
   }
   /** Set by whoever opened it: whether a text only reads; without it none is known to. */
   set onlyReads(onlyReads: (text: string) => boolean) {
@@ -163,6 +171,10 @@ export class Connection {
     return this.#pipeline.bytesInFlight
   }
   /** How long the operation that is being answered has been so, in milliseconds. */
+  /** The text of the statement that is being answered; undefined when nothing runs. */
+  get runningText(): string | undefined {
+    return this.#pipeline.runningText
+  }
   get answeredAt(): number {
     return this.#pipeline.answeredAt
   }

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { nextTurn } from '../base/next-turn.js'
+import { thrownError } from '../errors/thrown.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
 import { once } from './once.js'
 import type { CommandCompleteMessage } from './pg-internals.js'
@@ -113,7 +114,7 @@ export class CopyIn extends Exchange<CopyResult> {
       messages.flush()
     } catch (error) {
       if (this.#isOver) return
-      this.failure ??= error instanceof Error ? error : new Error(String(error), { cause: error })
+      this.failure ??= thrownError(error)
       this.#end()
       this.#refuse(messages)
     } finally {

@@ -78,6 +78,12 @@ export class Destination {
     return misfit(connection.reports, this.targetSessionAttrs) === undefined
   }
 
+  /** Whether a session that is read-only is not what its user has asked for. */
+  get mayWrite(): boolean {
+    if (asksForReadOnly.test(this.#settings.startupOptions ?? '')) return false
+    return this.targetSessionAttrs === 'any' || this.wantsWriter
+  }
+
   /** Whether a session must take writes. */
   get wantsWriter(): boolean {
     return this.targetSessionAttrs === 'read-write' || this.targetSessionAttrs === 'primary'
@@ -126,6 +132,9 @@ export class Destination {
     return limitOf({ timeoutMs: this.#settings.connectTimeoutMs || undefined, signal }, this.#clock)
   }
 }
+
+/** A setting of the pool, or a switch in its URL. */
+const asksForReadOnly = /default_transaction_read_only[\\ ]*=[\\ ]*(?:on|true|yes|1)/i
 
 /** For servers that do not report it: PostgreSQL 13 and older, and some poolers. */
 const askRole = `select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.current_setting('default_transaction_read_only') as readonly`

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { thrownError } from '../errors/thrown.js'
 import { Operation, refuseCopy, type Wire } from './operation.js'
 import type { CommandCompleteMessage, Field, RowDescriptionMessage, TypeParsers } from './pg-internals.js'
 import type { QueryResult } from './query-result.js'
@@ -234,7 +235,7 @@ export abstract class Exchange<Outcome> extends Operation {
       },
       flush: () => outbox.write(),
       breakOff: (error) => {
-        this.failure ??= error as Error
+        this.failure ??= thrownError(error)
         tearDown()
       },
     }

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { type CallerContext, callerContext } from '../base/caller-context.js'
 import type { Timer } from '../base/clock.js'
 import type { LimitReason } from '../base/limit.js'
+import { thrownError } from '../errors/thrown.js'
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import type { FetchedStatement } from './fetched-statement.js'
 import type { Outbox } from './outbox.js'
@@ -178,8 +179,7 @@ export abstract class Operation implements Reported {
 
   /** The rows cannot be read: they are dropped from here on, and the caller gets the error when the server is done. */
   protected cannotRead(error: unknown, index?: number): void {
-    // Neither is an error to those who look whether there was one.
-    this.unreadable ??= { error: error ?? new Error(`a parser of values threw ${error}`), index }
+    this.unreadable ??= { error: thrownError(error), index }
   }
 
   handleParseComplete(_wire: Wire): void {

@@ -7,6 +7,7 @@ import { markOwn, markSurvived } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { markStalePlan } from '../errors/stale-plan.js'
+import { thrownError } from '../errors/thrown.js'
 import { UnreadableResultError } from '../errors/unreadable-result-error.js'
 import { Canceller } from './canceller.js'
 import { Flight } from './flight.js'
@@ -118,6 +119,10 @@ export class Pipeline<Owner> implements AnswerDesk {
   /** Whether nothing was asked that is not answered: no answer may come. */
   get isSilent(): boolean {
     return this.#flight.isEmpty && this.#lostWith === undefined
+  }
+  /** The text of the statement that is being answered; undefined when nothing runs. */
+  get runningText(): string | undefined {
+    return this.#flight.head?.text
   }
   /** The operation whose answer comes in now. A guest's answers are `pg`'s. */
   get head(): Operation | undefined {
@@ -263,7 +268,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     try {
       operation.write(wire)
     } catch (error) {
-      refused = { error }
+      refused = { error: thrownError(error) }
     }
     this.#writing = undefined
     // A guest writes to the socket itself.
@@ -282,7 +287,7 @@ export class Pipeline<Owner> implements AnswerDesk {
         // Its beginning has left: no end of it could undo that. Without a Sync the server does nothing of it.
         operation.sent = true
         operation.postedAt = -1
-        operation.failure ??= error as Error
+        operation.failure ??= thrownError(error)
         this.#flight.add(operation)
         wire.tearDown()
       }

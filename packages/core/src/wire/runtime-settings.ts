@@ -1,10 +1,30 @@
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { fieldNames } from '../errors/known-options.js'
 import type { RuntimeSettings } from './startup-options.js'
 
 /** PostgreSQL cuts names off after so many bytes; what is said of a longer one would be about another. */
-export const longestName = 63
+const longestName = 63
 /** The server counts milliseconds in 32 bits. */
 export const longestServerMs = 2_147_483_647
+
+/** Whether this arrives at the server as the name that it is. */
+export function isDbName(name: unknown): name is string {
+  const isName = typeof name === 'string' && name !== '' && !name.includes('\0') && name.isWellFormed()
+  return isName && Buffer.byteLength(name) <= longestName
+}
+
+/** What such a name may be, for messages. */
+export const dbNameAllowed = `a name of 1 to ${longestName} bytes, without a zero byte or half a surrogate pair`
+
+/**
+ * Anything that the server knows by a name.
+ *
+ * @throws InvalidOptionError for a name that would arrive as another one
+ */
+export function assertName(what: string, name: unknown): asserts name is string {
+  if (isDbName(name)) return
+  throw new InvalidOptionError(what, JSON.stringify(name)?.slice(0, 200) ?? `of type ${typeof name}`, dbNameAllowed)
+}
 
 /**
  * The name of a role that somebody is to become.
@@ -13,8 +33,7 @@ export const longestServerMs = 2_147_483_647
  * that logged in
  */
 export function assertRole(option: string, role: unknown): void {
-  const isName = typeof role === 'string' && role !== '' && role !== 'none' && !role.includes('\0')
-  if (isName && Buffer.byteLength(role) <= longestName) return
+  if (isDbName(role) && role !== 'none') return
   const allowed = `the name of a role, of 1 to ${longestName} bytes, and not 'none'; leave ${option} out for the role that logged in`
   throw new InvalidOptionError(option, shown(role), allowed)
 }
@@ -30,7 +49,11 @@ export function assertSettings(option: string, settings: unknown, role?: string)
   if (!isPlain(settings)) {
     throw new InvalidOptionError(option, shown(settings), 'a plain object of runtime parameters: { name: value }')
   }
-  for (const [name, value] of Object.entries(settings)) {
+  for (const name of fieldNames(settings)) {
+    if (!Object.prototype.propertyIsEnumerable.call(settings, name)) {
+      throw new InvalidOptionError(`${option}.${name}`, 'hidden', 'fields of the object itself, as they are written')
+    }
+    const value = settings[name]
     const path = `${option}.${name}`
     if (!/^[^\0=\s]+$/.test(name)) {
       const allowed = 'names without a space, an = or a zero byte'
@@ -40,13 +63,13 @@ export function assertSettings(option: string, settings: unknown, role?: string)
     if (!isText && !Number.isFinite(value) && typeof value !== 'boolean') {
       throw new InvalidOptionError(path, shown(value), 'a text without a zero byte, a finite number or a boolean')
     }
-    // Names of parameters have no case.
-    const plain = name.toLowerCase()
+    // Names of parameters have no case, and in a switch of the server a dash is an underscore.
+    const plain = name.toLowerCase().replaceAll('-', '_')
     if (role !== undefined && (plain === 'role' || plain === 'session_authorization')) {
       throw new InvalidOptionError(path, 'given', `${role}, which is checked`)
     }
     if (plain === 'role') assertRole(path, value)
-    assertReadable(path, plain, String(value))
+    assertReadable(path, name, String(value))
   }
 }
 
@@ -56,7 +79,7 @@ export function assertSettings(option: string, settings: unknown, role?: string)
  * @throws InvalidOptionError
  */
 export function assertReadable(option: string, name: string, value: string): void {
-  switch (name.toLowerCase()) {
+  switch (name.toLowerCase().replaceAll('-', '_')) {
     case 'client_encoding':
       // The server looks at letters and digits alone.
       if (/^(utf8|unicode)$/.test(value.toLowerCase().replace(/[^a-z0-9]/g, ''))) return
@@ -86,7 +109,7 @@ export function assertReadableSwitches(option: string, text: string): void {
   for (const [at, word] of words.entries()) {
     const said = words[at - 1] === '-c' ? word : /^(?:-c|--)([\s\S]+)$/.exec(word)?.[1]
     const [, name = '', value = ''] = /^([^=]+)=([\s\S]*)$/.exec(said ?? '') ?? []
-    assertReadable(`${name} in ${option}`, name.replaceAll('-', '_'), value)
+    assertReadable(`${name} in ${option}`, name, value)
   }
 }
 

@@ -87,6 +87,8 @@ export class Statement extends Operation {
   #result: ResultInternals | undefined
   /** All of them, once there are several. */
   #results: ResultInternals[] | undefined
+  /** Counted when there is a second one: a server that goes on and on would fill the memory with them. */
+  #mostResults: number | undefined
   #parsers: TypeParsers | undefined
   #isComplete = false
   resolve: (result: QueryResult) => void = nothing
@@ -135,6 +137,7 @@ export class Statement extends Operation {
     else {
       // The server may still send the rest, which nobody can get.
       if (this.#result !== undefined) this.#result.rows.length = 0
+      if (this.#results !== undefined) for (const { rows } of this.#results) rows.length = 0
       this.reject(error)
     }
   }
@@ -358,7 +361,9 @@ export class Statement extends Operation {
   #startResult(): void {
     const before = this.#result
     if (before === undefined || before.command === null) return
+    this.#mostResults ??= this.#isSimpleQuery ? this.text.split(';').length : 1
     this.#results ??= [before]
+    if (this.#results.length >= this.#mostResults) throw new ProtocolViolationError('more results than statements')
     this.#result = new ResultBase(this.#rowMode, this.#parsers as TypeParsers)
     this.#results.push(this.#result)
   }

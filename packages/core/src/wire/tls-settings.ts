@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import * as tls from 'node:tls'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { markMisconfigured } from '../errors/origin.js'
 import { type Endpoint, isSocketFolder } from './endpoint.js'
 
 /** libpq's levels of protection: https://www.postgresql.org/docs/18/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS */
@@ -13,7 +14,7 @@ export const sslModes: readonly SslMode[] = ['disable', 'allow', 'prefer', 'requ
 /** What was said of TLS. */
 export interface GivenTls {
   /** The option `ssl`. */
-  readonly ssl?: boolean | SslMode | tls.ConnectionOptions | undefined
+  readonly ssl?: boolean | SslMode | 'no-verify' | tls.ConnectionOptions | undefined
   /** `sslmode` of the URL or the environment. */
   readonly mode?: SslMode | 'no-verify' | undefined
   /** Files, or `system` for the certificates that the operating system trusts. */
@@ -75,11 +76,11 @@ function modeOf(given: GivenTls, options: tls.ConnectionOptions): SslMode {
     const what = 'an object with rejectUnauthorized or checkServerIdentity, and sslmode is given too'
     throw new InvalidOptionError('ssl', what, 'one of them')
   }
-  if (mode === 'no-verify') {
+  const asked = own ?? mode
+  if (asked === 'no-verify') {
     options.rejectUnauthorized = false
     return 'require'
   }
-  const asked = own ?? mode
   if (asked !== undefined) return asked
   const isSaid = given.direct === true || typeof ssl === 'object' || Object.keys(options).length > 0
   return isSaid ? 'verify-full' : 'disable'
@@ -107,10 +108,20 @@ export function tlsAttempts(
 function protectedBy(mode: SslMode, options: tls.ConnectionOptions): tls.ConnectionOptions {
   // A copy for each client: `pg` hides the key of the object that it gets.
   const copy = copyOf(options)
+  if (copy.checkServerIdentity !== undefined) copy.checkServerIdentity = noted(copy.checkServerIdentity)
   if (mode === 'verify-full' || options.rejectUnauthorized !== undefined) return copy
   // With a root certificate, encryption alone becomes verify-ca: libpq promises that of `require`.
   if (mode === 'verify-ca' || options.ca !== undefined) return { ...copy, checkServerIdentity: () => undefined }
   return { ...copy, rejectUnauthorized: false }
+}
+
+/** What a check of the caller's says of a certificate holds for the next attempt, too; such an error may have no code. */
+function noted(check: NonNullable<tls.ConnectionOptions['checkServerIdentity']>): typeof check {
+  return (host, certificate) => {
+    const refusal = check(host, certificate)
+    if (refusal !== undefined) markMisconfigured(refusal)
+    return refusal
+  }
 }
 
 /** A key that `pg` has hidden in an object of the user's would be lost by spreading it. */

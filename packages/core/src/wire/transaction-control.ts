@@ -1,3 +1,4 @@
+import { ByText } from '../sql/by-text.js'
 import { statementHeads } from '../sql/statement-heads.js'
 
 type Isolation = 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable'
@@ -18,8 +19,8 @@ export type TransactionControl =
   /** Several statements in one text, and one of them begins or ends a transaction. */
   | { readonly kind: 'mixed' }
 
-/** Without any of these letters in it, in any case, a text controls nothing: most need no closer look. */
-const mayControl = /begin|start|commit|end|rollback|abort|prepare/i
+/** Without any of these words in it, in any case, a text controls nothing: most need no closer look. */
+const mayControl = /\b(?:begin|start|commit|end|rollback|abort|prepare)\b/i
 const mode =
   '(?:isolation level (?:serializable|repeatable read|read committed|read uncommitted)|read only|read write|not deferrable|deferrable)'
 const begin = new RegExp(`^(?:begin(?: work| transaction)?|start transaction)(?:(?: ${mode})(?: ,(?= ))?)*$`)
@@ -31,12 +32,15 @@ const ending = /^(commit|end|rollback|abort)(?: work| transaction)?( and(?: no)?
  * control. https://www.postgresql.org/docs/18/sql-syntax-lexical.html
  */
 export function transactionControl(text: string): TransactionControl | undefined {
-  if (!mayControl.test(text)) return undefined
+  return mayControl.test(text) ? (judged.of(text) ?? undefined) : undefined
+}
+
+const judged = new ByText<TransactionControl | null>((text) => {
   const statements = statementHeads(text)
   const controls = statements.map(controlOf)
-  if (statements.length < 2) return controls[0]
-  return controls.some((control) => control !== undefined) ? { kind: 'mixed' } : undefined
-}
+  if (statements.length < 2) return controls[0] ?? null
+  return controls.some((control) => control !== undefined) ? { kind: 'mixed' } : null
+})
 
 function controlOf(statement: string): TransactionControl | undefined {
   if (/^(?:begin|start transaction)(?: |$)/.test(statement)) {

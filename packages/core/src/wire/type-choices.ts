@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { fieldNames, isFields } from '../errors/known-options.js'
 import { readArray } from './array-text.js'
 import type { TypeParsers } from './pg-internals.js'
 import { isoDate, isoTimestamp } from './time-text.js'
@@ -87,11 +88,13 @@ export function typeParsers(types: TypeParsers | TypeChoices): TypeParsers {
   }
   if ('getTypeParser' in types) return types
   const chosen = new Map<number, Parser>()
-  for (const [name, choice] of Object.entries(types)) {
-    if (choice === undefined || name === 'parsers') continue
-    if (!(name in kinds)) {
+  if (!isFields(types)) throw new InvalidOptionError('types', 'of another kind', 'an object of choices')
+  for (const name of fieldNames(types)) {
+    if (name !== 'parsers' && !Object.hasOwn(kinds, name)) {
       throw new InvalidOptionError(`types.${name}`, 'not an option', `${Object.keys(kinds).join(', ')}, parsers`)
     }
+    const choice = types[name as Kind]
+    if (choice === undefined || name === 'parsers') continue
     const { oids, allowed } = kinds[name as Kind]
     if (!(allowed as readonly unknown[]).includes(choice)) {
       throw new InvalidOptionError(
@@ -107,7 +110,12 @@ export function typeParsers(types: TypeParsers | TypeChoices): TypeParsers {
       chosen.set(arrayOid, (text) => readArray(text, parser))
     }
   }
-  for (const [oid, parser] of Object.entries(types.parsers ?? {})) {
+  const { parsers } = types
+  if (parsers !== undefined && !isFields(parsers)) {
+    throw new InvalidOptionError('types.parsers', `of type ${typeof parsers}`, 'an object of functions by oid')
+  }
+  for (const oid of parsers === undefined ? [] : fieldNames(parsers)) {
+    const parser: unknown = parsers?.[oid as never]
     if (typeof parser !== 'function' || !/^[1-9]\d*$/.test(oid)) {
       throw new InvalidOptionError(
         `types.parsers.${oid}`,
@@ -115,7 +123,7 @@ export function typeParsers(types: TypeParsers | TypeChoices): TypeParsers {
         'a function, under the oid of a type',
       )
     }
-    chosen.set(Number(oid), parser)
+    chosen.set(Number(oid), parser as Parser)
   }
   return {
     getTypeParser: (oid, format) =>

@@ -47,7 +47,9 @@ test.each([
   [thrown, 'careless'],
   ['a text', 'a text'],
   [Object.create(null), '[object Object]'],
-  ...['name', 'message', 'stack'].map((name) => [withGetter(name), '[object Error]'] as const),
+  [withGetter('name'), '[object Error]'],
+  [withGetter('message'), '[object Error]'],
+  [withGetter('stack'), '[object Error]'],
   [undefined, 'undefined'],
   [Object.defineProperty(new Error('x'), 'message', { get: () => throwing() }), '[object Error]'],
 ])('a warning is made of whatever was thrown, and says of which kind it is: %#', (given, said) => {

@@ -63,6 +63,27 @@ test('inside of read() it comes from a replica, in a read-only transaction, and 
   await eventually('nothing is held', () => pool.stats().hosts.every(({ inFlight, active }) => inFlight + active === 0))
 })
 
+test('belongs to the read() that it was made in, and to no other', async () => {
+  const pool = bench().pool()
+  const made = await pool.read(async () => [pool.stream<{ id: number }>('select id from item where id = 1')] as const)
+  const outside = async (): Promise<void> => {
+    for await (const { id } of made[0]) expect(id).toBe(1)
+  }
+  expect(await routesOf(pool, outside)).toEqual(['replica fresh'])
+  const batches = pool.streamBatches<{ id: number }>({ text: 'select id from item where id < 4 order by id' })
+  const inside = async (): Promise<void> => {
+    for await (const rows of batches) expect(rows.map(({ id }) => id)).toEqual([1, 2, 3])
+  }
+  const [route] = await routesOf(pool, () => pool.read(inside))
+  expect(route ?? 'primary').toMatch(/^primary/)
+  // Of a transaction inside of it, it is that one's.
+  const stream = await pool.read(() =>
+    pool.withTransaction(async () => [pool.stream('select id from item')] as const, { readOnly: true }),
+  )
+  expect(await rejection(stream[0].next())).toMatchObject({ code: 'LIFEGUARD_TRANSACTION_CLOSED' })
+  await eventually('nothing is held', () => pool.stats().hosts.every(({ inFlight, active }) => inFlight + active === 0))
+})
+
 test('left early, and with a consumer that fails, it gives back what it held', async () => {
   const pool = bench().pool()
   const boom = new Error('boom')

@@ -407,3 +407,46 @@ test('a wrong password is told at once, and nobody looks for another primary bec
   expect(await rejection(cluster.run(cluster.sight.topology.openWriter()))).toBe(refused)
   expect(cluster.sight.topology.isLost).toBe(false)
 })
+
+describe('a primary that refuses the login for good', () => {
+  const refusal = Object.assign(new Error('not you'), { code: 'P0001', severity: 'FATAL' })
+
+  test('is what is wrong, whatever its replicas say, and is not asked over and over', async () => {
+    for (const isKnown of [false, true]) {
+      const cluster = watch(3)
+      const first = the(cluster.servers[0])
+      if (isKnown) await openWriter(cluster)
+      first.refusal = refusal
+      for (let caller = 0; caller < 3; caller += 1) {
+        expect(await rejection(cluster.run(cluster.sight.topology.openWriter()))).toBe(refusal)
+      }
+      await cluster.run(cluster.sight.topology.find())
+      const { logins } = first
+      await cluster.clock.advance(60_000)
+      expect(first.logins - logins).toBeLessThanOrEqual(1)
+      first.refusal = undefined
+      expect(await openWriter(cluster)).toBe(first)
+    }
+  })
+
+  test('is forgotten when another one takes its place', async () => {
+    const cluster = watch(3)
+    const [first, second] = cluster.servers
+    await openWriter(cluster)
+    the(first).refusal = refusal
+    expect(await rejection(cluster.run(cluster.sight.topology.openWriter()))).toBe(refusal)
+    Object.assign(the(second), { standby: false, timeline: 2 })
+    await cluster.run(cluster.sight.topology.find())
+    expect(await openWriter(cluster)).toBe(second)
+  })
+
+  test('is waited for while a server that may be the primary is out of reach', async () => {
+    const cluster = watch(3)
+    const [first, second] = cluster.servers
+    the(first).refusal = refusal
+    the(second).isUp = false
+    expect(await rejection(cluster.run(cluster.sight.topology.openWriter()))).toBeInstanceOf(NoPrimaryError)
+    Object.assign(the(second), { isUp: true, standby: false, timeline: 2 })
+    expect(await openWriter(cluster)).toBe(second)
+  })
+})

@@ -2,12 +2,17 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { PoolOptions } from '../../src/index.js'
+import { type Pool, type PoolOptions, sqlStateOf } from '../../src/index.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({
   setup: `
-    create function fail(state text) returns void language plpgsql as $$ begin raise exception 'failed' using errcode = state; end $$`,
+    create function fail(state text) returns void language plpgsql as $$ begin raise exception 'failed' using errcode = state; end $$;
+    create function fail_row() returns trigger language plpgsql as $$ begin perform fail(new.state); return new; end $$;
+    create table at_once (state text);
+    create trigger fail before insert on at_once for each row execute function fail_row();
+    create table late (state text);
+    create constraint trigger fail after insert on late deferrable initially deferred for each row execute function fail_row()`,
 })
 
 const url = (change: (url: URL) => void): string => {
@@ -145,6 +150,37 @@ describe('the breaker', () => {
       expect(await rejection(pool.query(`select fail('${state}')`))).toMatchObject({ code: state })
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     expect(pool.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
+  })
+
+  const failing = ['XX000', '58P01', '53400', '58030', 'XX001', '55000', '08006', '57P01'] as const
+  const ways: Readonly<Record<string, (pool: Pool, state: string) => Promise<unknown>>> = {
+    'a transaction': (pool, state) => pool.withTransaction((tx) => tx.query(`select fail('${state}')`)),
+    'a COMMIT': (pool, state) => pool.withTransaction((tx) => tx.query('insert into late values ($1)', [state])),
+    'a statement that commits by itself': (pool, state) => pool.query('insert into late values ($1)', [state]),
+    'a batch': (pool, state) => pool.batch([{ text: 'select 1' }, { text: `select fail('${state}')` }]),
+    'a stream': async (pool, state) => {
+      for await (const _ of pool.stream(`select fail('${state}')`));
+    },
+    'a copyTo': async (pool, state) => {
+      for await (const _ of pool.copyTo({ text: `select fail('${state}')` }));
+    },
+    'a copyFrom': (pool, state) => pool.copyFrom({ table: 'at_once' }, [[state]]),
+    'several at once on one connection': async (pool, state) => {
+      const all = await Promise.allSettled([1, 2, 3, 4].map(() => pool.query(`select fail('${state}')`)))
+      throw (all[0] as PromiseRejectedResult).reason
+    },
+    'a client of the facade': (pool, state) => pool.asPgPool().query(`select fail('${state}')`),
+    'a lock': (pool, state) => pool.withLock('k', () => pool.query(`select fail('${state}')`)),
+  }
+  test.each(Object.entries(ways))('stays closed over errors of %s', async (_, ask) => {
+    const pool = testPool(database.url, { max: 2, breaker: { minCalls: 5 } })
+    for (const state of failing)
+      for (let n = 0; n < 3; n += 1) {
+        const error = await rejection(ask(pool, state))
+        expect(sqlStateOf(error)).toBe(state)
+      }
+    expect(pool.stats()).toMatchObject({ active: 0, breaker: { state: 'closed', failures: 0 } })
+    expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
   test('counts sessions that the server ends', async () => {

@@ -50,6 +50,22 @@ const cases: readonly (readonly [string, typeof here, TlsAnswer, PoolOptions['ss
   ],
   ['and a key that is none', here, 'tls', { ca, key: 'rubbish', cert: 'rubbish' }, { code: /^ERR_OSSL_/ }],
   [
+    'and a bundle of key and certificate that is none',
+    here,
+    'tls',
+    { ca, pfx: 'rubbish' },
+    { message: /not enough data/ },
+  ],
+  [
+    'that a check of the caller refuses',
+    here,
+    'tls',
+    { ca, checkServerIdentity: () => new Error('not pinned') },
+    { message: /^not pinned$/ },
+  ],
+  ['and ciphers that there are not', here, 'tls', { ca, ciphers: 'x' }, { code: 'ERR_SSL_NO_CIPHER_MATCH' }],
+  ['and a curve that there is not', here, 'tls', { ca, ecdhCurve: 'x' }, { code: 'ERR_CRYPTO_OPERATION_FAILED' }],
+  [
     'and an authority that is none',
     here,
     'tls',
@@ -71,6 +87,14 @@ describe.each(cases)('a certificate %s', (_what, issued, answer, ssl, expected) 
     expect(pool.stats().connectFailed).toBeLessThanOrEqual(1)
     expect(pool.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
   })
+})
+
+test('options that no TLS can begin with are told at once with direct negotiation, too', async () => {
+  await using server = await RogueServer.start(here, async () => undefined)
+  const ssl = { ca, pfx: 'rubbish' }
+  const pool = testPool(server.url, { max: 1, acquireTimeoutMs: 60_000, ssl, sslNegotiation: 'direct' })
+  expect(await rejection(pool.query('select 1'))).toMatchObject({ message: 'not enough data' })
+  expect(pool.stats().connectFailed).toBe(1)
 })
 
 test('an error that the server sends before it answers for TLS is waited out', async () => {

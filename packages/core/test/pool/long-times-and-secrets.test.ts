@@ -79,6 +79,25 @@ describe('an encoding that is not read', () => {
     expect(refusal({ settings: { client_encoding: 'SQL_ASCII' } }).option).toBe('settings.client_encoding')
   })
 
+  test.each(['client_encoding', 'Client_Encoding', 'CLIENT_ENCODING', 'client-encoding', 'Client-Encoding'])(
+    'is refused in each spelling, and each way to say it: %s',
+    (name) => {
+      for (const encoding of ['LATIN1', 'SJIS', 'SQL_ASCII', 'UTF16', 'default', '']) {
+        expect(refusal({ settings: { [name]: encoding } }).option).toBe(`settings.${name}`)
+        for (const said of [`-c ${name}=${encoding}`, `-c${name}=${encoding}`, `--${name}=${encoding}`]) {
+          const url = `postgres://h/d?options=${encodeURIComponent(said)}`
+          expect(refusal({ connectionString: url }).message, said).toContain("'UTF8'")
+          expect(refusal({ connectionString: `host=h options='${said}'` }).message, said).toContain("'UTF8'")
+          expect(refusal({}, { PGOPTIONS: said }).message, said).toContain("'UTF8'")
+        }
+      }
+      for (const encoding of ['UTF8', 'utf-8', 'Unicode']) {
+        expect(resolveOptions({ settings: { [name]: encoding } }, {}).connect.startupOptions).toContain(encoding)
+        resolveOptions({}, { PGOPTIONS: `--${name}=${encoding}` })
+      }
+    },
+  )
+
   test('and a password with a zero byte, which would end it early, is refused unseen', () => {
     expect(refusal({ password: 'hunter2\0x' }).message).not.toContain('hunter2')
   })

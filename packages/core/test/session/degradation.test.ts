@@ -6,6 +6,7 @@ import {
   OperationTimeoutError,
   type Pool,
   type QueryResult,
+  sqlStateOf,
   VersionConflictError,
 } from '../../src/index.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
@@ -244,6 +245,19 @@ describe('updateVersioned', () => {
     expect(await rejection(pool.updateVersioned('item', { id: 7, version: 3 }, { name: 'late' }))).toBeInstanceOf(
       VersionConflictError,
     )
+  })
+
+  test('compares the key by pg_catalog: types of extensions as text, or not at all', async () => {
+    await pool.query(`
+      create extension if not exists citext; create extension if not exists ltree;
+      create table account (email citext, place ltree, version int)`)
+    await pool.query("insert into account values ('Ada@example.org', 'top.shop', 1)")
+    const login = (email: string) => pool.updateVersioned('account', { email, version: 1 }, { email })
+    expect(await rejection(login('ada@example.org'))).toBeInstanceOf(VersionConflictError)
+    expect(await login('Ada@example.org')).toMatchObject({ email: 'Ada@example.org', version: 2 })
+    const moved = pool.updateVersioned('account', { place: 'top.shop', version: 2 }, { place: 'top' })
+    expect(sqlStateOf(await rejection(moved))).toBe('42883')
+    await pool.query('drop table account')
   })
 
   test('refuses what cannot be meant', async () => {

@@ -115,6 +115,26 @@ test('a COMMIT by hand whose answer is lost is unknown, and the callback does no
   expect(calls).toBe(1)
 })
 
+test('the limit holds for a callback that goes on after its own COMMIT, and hooks hear that it has committed', async () => {
+  await using pool = createPool({ connectionString: database.url, max: 1 })
+  for (const [limit, code] of [
+    [() => ({ timeoutMs: 500 }), 'LIFEGUARD_TIMEOUT'],
+    [() => ({ signal: AbortSignal.timeout(500) }), 'LIFEGUARD_ABORTED'],
+  ] as const) {
+    await pool.query('truncate entry')
+    const heard: string[] = []
+    const work = pool.withTransaction(async (tx) => {
+      withHooks(tx, heard)
+      await tx.query('insert into entry values (1)')
+      await tx.query('commit')
+      await new Promise(() => undefined)
+    }, limit())
+    expect(await rejection(work)).toMatchObject({ code, outcome: 'unknown' })
+    expect(heard).toEqual(['committed'])
+    expect(await ids(pool)).toEqual([1])
+  }
+})
+
 test('savepoints by hand go back and forth as before', async () => {
   await using pool = createPool({ connectionString: database.url, max: 1 })
   await pool.query('truncate entry')

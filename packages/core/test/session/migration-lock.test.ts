@@ -1,3 +1,4 @@
+import { type ChildProcess, spawn } from 'node:child_process'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../src/base/clock.js'
@@ -166,4 +167,40 @@ test('a wait inside of this process, under another lock, does not hold an index 
     free.resolve()
     await Promise.all([taken, waiting])
   })
+})
+
+/** Waits for the lock in a process of its own, as an instance of the service does that starts beside this one. */
+function waitElsewhere(): { readonly over: Promise<number | null>; readonly child: ChildProcess } {
+  const core = new URL('../../dist/index.js', import.meta.url).href
+  const program = `
+    import { createPool } from ${JSON.stringify(core)}
+    const pool = createPool({ connectionString: process.env.DATABASE, applicationName: 'elsewhere' })
+    await pool.withMigrationLock(async () => pool.query('insert into entered values (pg_backend_pid())'))
+    await pool.end()`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    env: { ...process.env, DATABASE: database.url },
+    stdio: 'inherit',
+  })
+  const over = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  return { over, child }
+}
+
+test('who waits in other processes holds no snapshot either', async () => {
+  const pool = testPool(database.url, { settings: { statement_timeout: '20s' } })
+  await pool.query('create table entered (pid int)')
+  const others: ReturnType<typeof waitElsewhere>[] = []
+  try {
+    await pool.withMigrationLock(async () => {
+      others.push(waitElsewhere(), waitElsewhere())
+      await eventually('both wait', async () => (await idling()) === others.length)
+      await pool.query('create index concurrently item_elsewhere on item (i)')
+      await pool.query('drop index concurrently item_elsewhere')
+      await pool.query('reindex table concurrently item')
+      expect((await pool.query('select * from entered')).rows).toEqual([])
+    })
+    expect(await Promise.all(others.map(({ over }) => over))).toEqual([0, 0])
+    expect((await pool.query('select count(*)::int as n from entered')).rows).toEqual([{ n: 2 }])
+  } finally {
+    for (const { child } of others) child.kill('SIGKILL')
+  }
 })

@@ -97,6 +97,19 @@ describe('withOptimisticRetry', () => {
     expect({ inner, outer }).toEqual({ inner: 2, outer: 2 })
   })
 
+  test('what runs inside is cancelled on the server when its time is up, or its signal aborts', async () => {
+    const work = (): Promise<unknown> => pool.query('insert into item select 1, 1, 1 from pg_sleep(30)')
+    const late = await rejection(pool.withOptimisticRetry(work, { timeoutMs: 100 }))
+    expect(late).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
+    const abort = new AbortController()
+    const aborted = rejection(pool.withOptimisticRetry(work, { signal: abort.signal }))
+    await eventually('it runs', () => pool.stats().active > 0)
+    abort.abort()
+    expect(await aborted).toMatchObject({ code: 'LIFEGUARD_ABORTED' })
+    const running = "select 1 from pg_stat_activity where query like 'insert into item select%' and state = 'active'"
+    await eventually('nothing runs', async () => (await pool.query(running)).rows.length === 0)
+  })
+
   test('stops at its deadline, and refuses nonsense', async () => {
     const error = await rejection(
       pool.withOptimisticRetry(() => Promise.reject(new VersionConflictError('x')), {

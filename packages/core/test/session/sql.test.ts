@@ -95,6 +95,28 @@ describe('mistakes', () => {
     expect(() => (sql as unknown as (text: string[]) => Sql)(['select 1', '2'])).toThrow('sql is called as a function')
   })
 
+  test('nor is an array a template that somebody has put together to look like one', () => {
+    const text = (): string[] => ['drop table item']
+    const raw = { value: text() }
+    for (const fake of [
+      Object.assign(text(), { raw: text() }),
+      Object.freeze(Object.assign(text(), { raw: Object.freeze(text()) })),
+      Object.defineProperty(text(), 'raw', raw),
+      Object.freeze(Object.defineProperty(text(), 'raw', { value: text() })),
+      Object.freeze(Object.defineProperty(text(), 'raw', { value: Object.freeze([]) })),
+      Object.setPrototypeOf(text(), Object.assign(Object.create(Array.prototype), { raw: text() })),
+      { 0: 'drop table item', length: 1, raw: text() },
+      { raw: text() },
+      null,
+      undefined,
+    ]) {
+      expect(() => (sql as unknown as (fake: unknown) => Sql)(fake)).toThrow('sql is called as a function')
+      expect(() => (sql.fragment as unknown as (fake: unknown) => Sql)(fake)).toThrow('sql is called as a function')
+    }
+    const template = ((strings: TemplateStringsArray, _: number) => strings)`select ${1}` // of two strings, with no value
+    expect(() => sql(template)).toThrow('sql is called as a function')
+  })
+
   test('more than 65535 values are refused', () => {
     const numbers = Array.from({ length: 65_536 }, (_, index) => index)
     expect(() => sql`select ${sql.list(numbers)}`).toThrow('with 65536 values')

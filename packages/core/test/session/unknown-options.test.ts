@@ -1,6 +1,6 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createPools, InvalidOptionError, type Pool } from '../../src/index.js'
+import { createBreaker, createPool, createPools, InvalidOptionError, type Pool, sql } from '../../src/index.js'
 import { endPools, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table entry (id int primary key, version int not null)' })
@@ -88,6 +88,12 @@ const operations: readonly (readonly [name: string, call: Call, wrong: object, m
   ['createPools', async (o) => createPools({}, o), { buget: { max: 1 } }, 'but budget is'],
 ]
 
+class WithGetter {
+  get nonsense(): number {
+    return 1
+  }
+}
+
 describe('an option that an operation does not have', () => {
   test.each(operations)('is refused by %s', async (_, call, wrong, message) => {
     const refused = await Promise.resolve()
@@ -109,6 +115,103 @@ describe('an option that an operation does not have', () => {
       await expect(pool.withLock('a', work, options as never)).rejects.toBeInstanceOf(InvalidOptionError)
     },
   )
+
+  /** What would be dropped in silence, or taken for no options at all. */
+  const odd: readonly (readonly [string, () => unknown])[] = [
+    ['a name that is a symbol', () => ({ [Symbol('nonsense')]: 1 })],
+    ['a hidden name', () => Object.defineProperty({}, 'nonsense', { value: 1 })],
+    ['an inherited name', () => Object.create({ nonsense: 1 })],
+    [
+      'a hidden name of what it inherits from',
+      () => Object.create(Object.defineProperty({}, 'nonsense', { value: 1 })),
+    ],
+    ['a getter of its class', () => new WithGetter()],
+    ['a name of every object', () => ({ toString: 1 })],
+    ['__proto__ out of JSON', () => JSON.parse('{"__proto__": {"timeoutMs": 1}}')],
+    ['a Map', () => new Map()],
+    ['a Date', () => new Date()],
+    ['an array', () => []],
+    ['null', () => null],
+  ]
+
+  test.each(odd)('nor is %s', async (_, make) => {
+    for (const [name, call] of operations) {
+      const said = await Promise.resolve()
+        .then(() => call(make() as never))
+        .then(
+          () => 'ran',
+          (error: unknown) => error,
+        )
+      expect(said, name).toBeInstanceOf(InvalidOptionError)
+    }
+  })
+
+  test('is none where it is a method of a class, whose fields count however they are inherited', async () => {
+    class Options {
+      readonly settings = { 'app.tenant': 'a' }
+      get timeoutMs(): number {
+        return 5_000
+      }
+      describe(): string {
+        return 'no option'
+      }
+    }
+    const given = new Options()
+    const tenant = "select current_setting('app.tenant', true) as tenant, current_setting('role') as role"
+    const { rows } = await pool.withTransaction((tx) => tx.query(tenant), given)
+    expect(rows).toEqual([{ tenant: 'a', role: 'none' }])
+    const inherited = Object.create({ settings: { 'app.tenant': 'b' } })
+    const held = await pool.withLock('a', (lock) => lock.withTransaction((tx) => tx.query(tenant), inherited))
+    expect(held.rows).toEqual([{ tenant: 'b', role: 'none' }])
+    const waits = Object.create({ waitMs: 0, timeoutMs: 5_000, signal: AbortSignal.abort() })
+    await expect(pool.withMigrationLock(work, waits)).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED' })
+    await expect(pool.fanOut({ work }, Object.create({ timeoutMs: -1 }))).rejects.toThrow('timeoutMs')
+  })
+
+  test('is no reason to take any connection: acquire looks at its limits first', async () => {
+    await pool.query('select 1')
+    for (const timeoutMs of [Number.NaN, -1, '5s', null]) {
+      await expect(pool.acquire({ timeoutMs } as never), String(timeoutMs)).rejects.toThrow(InvalidOptionError)
+    }
+    await expect(pool.acquire({ signal: 5 } as never)).rejects.toThrow('signal is of type number')
+    await expect(pool.acquire({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED' })
+    await expect(pool.fanOut({ work }, { signal: 'now' } as never)).rejects.toThrow('signal is of type string')
+    await expect(pool.forEachConcurrent([1], work, { signal: 'now' } as never)).rejects.toThrow('signal is of type')
+  })
+
+  test('of a pool, and of its groups, is found wherever it hides', () => {
+    const groups = [
+      'breaker',
+      'overload',
+      'lanes',
+      'locks',
+      'listen',
+      'retryBudget',
+      'settings',
+      'types',
+      'environment',
+    ]
+    for (const [what, make] of odd) {
+      for (const group of groups) {
+        if (what === 'a name of every object' && group === 'settings') continue
+        expect(() => createPool({ connectionString: database.url, [group]: make() }), `${group}: ${what}`).toThrow(
+          InvalidOptionError,
+        )
+      }
+      expect(() => createPool(make() as never), what).toThrow(InvalidOptionError)
+      expect(() => createBreaker(make() as never), what).toThrow(InvalidOptionError)
+      expect(() => createPools({ main: make() } as never), what).toThrow(InvalidOptionError)
+    }
+    expect(() => createPools(new Map() as never)).toThrow(InvalidOptionError)
+    expect(() => createPool({ types: { parsers: [] } as never })).toThrow('types.parsers')
+  })
+
+  test('is read of whatever the options of a pool inherit', async () => {
+    const inherited = createPool(Object.create({ connectionString: database.url, applicationName: 'inherited' }))
+    const { rows } = await inherited.query("select current_setting('application_name') as name")
+    expect(rows).toEqual([{ name: 'inherited' }])
+    await inherited.end()
+  })
 
   test('that is undefined is refused as well, and a known one that is undefined is not given', async () => {
     await expect(pool.query('select 1', [], { timeout: undefined } as never)).rejects.toThrow('timeout')
@@ -152,6 +255,9 @@ const noSettings: readonly unknown[] = [
   { ROLE: 'app' },
   { session_authorization: 'default' },
   { client_encoding: 'SJIS' },
+  { 'client-encoding': 'SJIS' },
+  { Client_Encoding: 'EUC_KR' },
+  { 'session-authorization': 'default' },
   { DateStyle: 'German' },
 ]
 
@@ -210,5 +316,87 @@ describe('an identifier', () => {
     await expect(proven).rejects.toThrow('63 bytes')
     expect((await pool.query(`select id from ${'n'.repeat(63)}`)).rows).toEqual([{ id: 1 }])
     await endPools()
+  })
+
+  test.each([
+    'n'.repeat(64),
+    'é'.repeat(32),
+    '表'.repeat(22),
+    '😀'.repeat(16),
+    'half \ud83d',
+    '\ude00 half',
+    'zero\0byte',
+    '',
+    7,
+    undefined,
+    null,
+    [['a']],
+  ])('%j is refused wherever the server would take it for another', async (given) => {
+    const name = given as string
+    const all: readonly (() => unknown)[] = [
+      () => sql.identifier(name),
+      () => sql.identifier('public', name),
+      () => pool.updateVersioned(name, { id: 1, version: 1 }, { id: 2 }),
+      () => pool.updateVersioned('entry', { [String(name)]: 1, version: 1 }, { id: 2 }),
+      () => pool.updateVersioned('entry', { id: 1, [String(name)]: 1 }, { id: 2 }, { versionColumn: name ?? '' }),
+      () => pool.copyFrom({ table: name }, [[1]]),
+      () => pool.copyFrom({ table: 'entry', columns: [name] }, [[1]]),
+      () => pool.copyTo({ table: name }),
+      () => pool.copyTo({ table: 'entry', columns: [name] }),
+      () => pool.notify(name),
+      () => pool.listen(name, () => undefined),
+      () => pool.withTransaction(async () => undefined, { role: name }),
+      () => pool.withTransaction(() => pool.query('select 1'), { proveCommit: { markerTable: name ?? '' } }),
+    ]
+    for (const [at, call] of all.entries()) {
+      // A key may have any name that is text.
+      if (at === 3 && typeof name !== 'string') continue
+      const refused = await Promise.resolve()
+        .then(call)
+        .then(
+          () => undefined,
+          (error: unknown) => error,
+        )
+      expect(refused, String(call)).toBeInstanceOf(InvalidOptionError)
+    }
+    expect(pool.stats().active).toBe(0)
+  })
+
+  test('nor is the name of a prepared statement that is too long, or ends early, sent', async () => {
+    for (const name of ['n'.repeat(64), 'é'.repeat(32), 'a\0b', 'half \ud83d']) {
+      await expect(pool.query({ name, text: 'select 1' })).rejects.toBeInstanceOf(InvalidOptionError)
+    }
+    const longest = 'n'.repeat(63)
+    expect((await pool.query({ name: longest, text: 'select 1 as one' })).rows).toEqual([{ one: 1 }])
+    expect(pool.stats().active).toBe(0)
+  })
+
+  test('nor what would go into the startup packet with a zero byte, or be cut off there', async () => {
+    const zero = 'a\0b'
+    for (const options of [
+      { user: zero },
+      { database: zero },
+      { applicationName: zero },
+      { name: zero },
+      { host: zero },
+      { password: zero },
+      { settings: { 'app.a': zero } },
+      { settings: { [zero]: 'a' } },
+      { settings: { role: zero } },
+      { database: 'd'.repeat(64) },
+      { user: 'é'.repeat(32) },
+      { database: 'half \ud83d' },
+      { connectionString: `postgres://h/${'d'.repeat(64)}` },
+      { connectionString: `postgres://${'u'.repeat(64)}@h/d` },
+      { connectionString: 'postgres://h/d?options=-c%20app.a%3Da%00b' },
+      { connectionString: 'postgres://a%00b@h/d' },
+      { connectionString: 'postgres://a:a%00b@h/d' },
+      { connectionString: 'postgres://h/a%00b' },
+      { connectionString: `host=h dbname=${zero}` },
+      { connectionString: `host=h options='-c app.a=${zero}'` },
+      { connectionString: `host=h application_name=${zero}` },
+    ]) {
+      expect(() => createPool(options as never), JSON.stringify(options)).toThrow(InvalidOptionError)
+    }
   })
 })

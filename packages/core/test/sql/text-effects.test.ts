@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { statementHeads } from '../../src/sql/statement-heads.js'
 import { firstEnd, textEffects } from '../../src/sql/text-effects.js'
 
 describe('leaves a transaction open', () => {
@@ -74,3 +75,15 @@ test.each([
   ['', ['ROLLBACK'], 'ROLLBACK'],
   ['select 1', [], undefined],
 ] as const)('%j, answered with %j, is ended by %s', (text, words, end) => expect(firstEnd(text, words)).toBe(end))
+
+test('a text whose strings may end elsewhere is not called undone, and not refused', () => {
+  const text = "select 'a\\', ' as v; begin; call work(); commit and chain; select 1 --'"
+  expect(textEffects(text)).toEqual({ leavesOpen: false, endsTransaction: true, commitsByItself: true, chains: true })
+})
+
+test('the body of a routine ends with the END that begins a statement', () => {
+  const body = 'create or replace function f() returns int begin atomic select 1 end; select end from t; end; commit'
+  expect(statementHeads(body)).toHaveLength(2)
+  expect(statementHeads('create function f() returns int begin atomic end; commit')).toHaveLength(2)
+  expect(statementHeads('create function f(begin atomic) returns int return 1; commit')).toHaveLength(2)
+})

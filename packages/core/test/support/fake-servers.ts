@@ -16,6 +16,10 @@ type Watched = Pick<Connection, 'run' | 'isAlive' | 'destroy' | 'close' | 'repor
 export class FakeServer {
   readonly where: string
   isUp = true
+  /** What it says to every login; undefined lets them in. */
+  refusal: Error | undefined
+  /** How often somebody tried to log in. */
+  logins = 0
   /** It takes connections, and never says a word. */
   isSilent = false
   /** How long each answer takes. */
@@ -44,6 +48,8 @@ export class FakeServer {
   }
 
   readonly open = async (): Promise<Connection> => {
+    this.logins += 1
+    if (this.refusal !== undefined) throw this.refusal
     if (!this.isUp) throw Object.assign(new Error(`connect ECONNREFUSED ${this.where}`), { code: 'ECONNREFUSED' })
     let isAlive = true
     const connection = {

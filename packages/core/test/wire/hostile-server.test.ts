@@ -108,6 +108,19 @@ describe('a message that cannot be costs its connection alone', () => {
     }
   })
 
+  test.each([
+    ['two of them', 'insert into t values (1)', 2],
+    ['more than a text has statements', "insert into t values (';'); select 1", 4],
+    ['without end', 'insert into t values (1)', 200_000],
+  ])('more results than statements: %s', async (_, statement, times) => {
+    const pool = hostile(await serve(login, Buffer.concat([...Array<Buffer>(times).fill(done), ready()])))
+    expect(await rejection(pool.query(statement))).toMatchObject({
+      code: 'LIFEGUARD_CONNECTION_LOST',
+      cause: { code: 'LIFEGUARD_PROTOCOL_VIOLATION' },
+    })
+    expect(pool.stats().active).toBe(0)
+  })
+
   test('a surplus ReadyForQuery is no answer to the next statement', async () => {
     const answer = Buffer.concat([column, row, done, ready(), ready()])
     const pool = hostile(await serve(login, answer))

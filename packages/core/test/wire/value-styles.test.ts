@@ -121,3 +121,37 @@ describe('what the options of a pool say', () => {
     expect((await pool.query("select date '2024-01-31'::text as day")).rows).toEqual([{ day: '2024-01-31' }])
   })
 })
+
+describe('an encoding that a user of a session has set', () => {
+  test.each([
+    "set client_encoding = 'LATIN1'",
+    "set names 'SJIS'",
+    "select set_config('client_encoding', 'EUC_JP', false)",
+  ])('garbles the text of nobody else: %s', async (text) => {
+    const read = "select 'é' as text, length('é') as length, chr(233) as made"
+    const expected = [{ text: 'é', length: 1, made: 'é' }]
+    for (const resetOnRelease of ['off', 'rollback', 'full'] as const) {
+      const pool = testPool(database.url, { max: 1, resetOnRelease })
+      await pool.query(text)
+      expect((await pool.query(read)).rows).toEqual(expected)
+      await pool.withTransaction((tx) => tx.query(text))
+      expect((await pool.withTransaction((tx) => tx.query(read))).rows).toEqual(expected)
+      const connection = await pool.acquire()
+      await connection.query(text)
+      connection.release()
+      const client = await pool.asPgPool().connect()
+      expect((await client.query(read)).rows).toEqual(expected)
+      client.release()
+    }
+  })
+
+  test('is his for as long as he has the session', async () => {
+    const pool = testPool(database.url, { max: 1 })
+    const connection = await pool.acquire()
+    await connection.query("set client_encoding = 'LATIN1'")
+    expect((await connection.query('show client_encoding')).rows).toEqual([{ client_encoding: 'LATIN1' }])
+    connection.release()
+    expect((await pool.query('show client_encoding')).rows).toEqual([{ client_encoding: 'UTF8' }])
+    expect(pool.stats().opened).toBe(1)
+  })
+})

@@ -66,12 +66,36 @@ const textBearing: Readonly<Record<Direction, readonly string[]>> = {
   'to-client': ['CommandComplete'],
 }
 
-const leadingNoise = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/
+/** A blank, a line comment, or the beginning of a comment in marks, as PostgreSQL reads them. */
+const noise = /[ \t\n\r\f\v]+|--[^\n\r]*|\/\*/y
+const commentMark = /\/\*|\*\//g
+
+/** Where the text begins, behind blanks and comments, which nest. */
+function startOfText(text: string): number {
+  let at = 0
+  for (;;) {
+    noise.lastIndex = at
+    const found = noise.exec(text)
+    if (found === null) return at
+    at = found[0] === '/*' ? endOfComment(text, at) : noise.lastIndex
+  }
+}
+
+function endOfComment(text: string, from: number): number {
+  let depth = 0
+  commentMark.lastIndex = from
+  for (let found = commentMark.exec(text); found !== null; found = commentMark.exec(text)) {
+    depth += found[0] === '/*' ? 1 : -1
+    if (depth === 0) return commentMark.lastIndex
+  }
+  return text.length
+}
 
 /** True when the pattern fits the text. */
 export function matchesText(pattern: TextPattern, text: string): boolean {
   if (typeof pattern === 'string') {
-    return text.replace(leadingNoise, '').slice(0, pattern.length).toLowerCase() === pattern.toLowerCase()
+    const start = startOfText(text)
+    return text.slice(start, start + pattern.length).toLowerCase() === pattern.toLowerCase()
   }
   // A sticky or global RegExp remembers where it stopped.
   pattern.lastIndex = 0

@@ -1,3 +1,4 @@
+import { replaceInParts } from '../../base/replace-in-parts.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 
 /** In which form the data of a COPY is. https://www.postgresql.org/docs/18/sql-copy.html */
@@ -57,7 +58,7 @@ export function formatClause(options: CopyFormat): string {
 export function quoteLiteral(value: string): string {
   const quoted = value.replaceAll("'", "''")
   // As on every other way to the server, half a surrogate pair becomes U+FFFD.
-  const escaped = quoted.toWellFormed().replace(/[\\\u0080-\u{10ffff}]/gu, escapeOf)
+  const escaped = replaceInParts(quoted.toWellFormed(), /[\\\u0080-\u{10ffff}]/gu, escapeOf)
   return escaped === quoted ? `'${quoted}'` : ` E'${escaped}'`
 }
 

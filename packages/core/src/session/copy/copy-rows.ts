@@ -1,3 +1,4 @@
+import { endOfPart } from '../../base/replace-in-parts.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { prepareValue } from '../../wire/pg-internals.js'
 
@@ -29,7 +30,28 @@ export async function* bytesOf(
       continue
     }
     if (!takesRows) throw new InvalidOptionError('format', 'not text', "'text' for rows; bytes may be in any format")
-    lines += lineOf(one, columns, ++number)
+    const cells = cellsOf(one, columns, ++number)
+    for (let at = 0; at < cells.length; at++) {
+      if (at > 0) lines += '\t'
+      const cell = cells[at]
+      if (cell === undefined) {
+        const which = columns?.[at] ?? `value ${at + 1}`
+        throw new InvalidOptionError(`${which} of row ${number}`, 'undefined', 'any other value; null for NULL')
+      }
+      const value = readyValue(cell)
+      if (typeof value === 'string' && value.length <= gathered) lines += escaped(value)
+      else if (value === null) lines += '\\N'
+      else {
+        // A value of megabytes never stands there as a whole a second time.
+        for (const piece of piecesOf(value)) {
+          lines += piece
+          if (lines.length < gathered) continue
+          yield Buffer.from(lines)
+          lines = ''
+        }
+      }
+    }
+    lines += '\n'
     onRow()
     if (lines.length >= gathered) {
       yield Buffer.from(lines)
@@ -37,21 +59,6 @@ export async function* bytesOf(
     }
   }
   if (lines !== '') yield Buffer.from(lines)
-}
-
-function lineOf(row: unknown, columns: readonly string[] | undefined, number: number): string {
-  const cells = cellsOf(row, columns, number)
-  let line = ''
-  for (let at = 0; at < cells.length; at++) {
-    if (at > 0) line += '\t'
-    const cell = cells[at]
-    if (cell === undefined) {
-      const which = columns?.[at] ?? `value ${at + 1}`
-      throw new InvalidOptionError(`${which} of row ${number}`, 'undefined', 'any other value; null for NULL')
-    }
-    line += textOf(cell)
-  }
-  return `${line}\n`
 }
 
 function cellsOf(row: unknown, columns: readonly string[] | undefined, number: number): readonly unknown[] {
@@ -75,15 +82,34 @@ function cellsOf(row: unknown, columns: readonly string[] | undefined, number: n
 const special = /[\\\n\r\t]/
 const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
-/** A value in the text format: https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY-FILE-FORMATS */
-function textOf(value: unknown): string {
-  if (value === null) return '\\N'
+/** A value as text, not escaped yet; or its bytes; null for NULL. */
+function readyValue(value: unknown): string | Uint8Array | null {
+  if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  const ready = typeof value === 'string' ? value : prepareValue(value)
-  if (ready === null || ready === undefined) return '\\N'
-  // The backslash of bytea's hexadecimal form is one of the value, and so doubled here.
-  if (ready instanceof Uint8Array)
-    return `\\\\x${Buffer.from(ready.buffer, ready.byteOffset, ready.byteLength).toString('hex')}`
-  const text = String(ready)
+  const ready = prepareValue(value)
+  if (ready === null || ready === undefined) return null
+  return ready instanceof Uint8Array ? ready : String(ready)
+}
+
+/** A value in the text format: https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY-FILE-FORMATS */
+function escaped(text: string): string {
   return special.test(text) ? text.replace(/[\\\n\r\t]/g, (found) => escapes[found] as string) : text
+}
+
+/** The same for a long value, piece by piece, and for bytes. */
+function* piecesOf(value: string | Uint8Array): Generator<string, void, undefined> {
+  if (typeof value === 'string') {
+    for (let from = 0; from < value.length; ) {
+      const to = endOfPart(value, from, gathered)
+      yield escaped(value.slice(from, to))
+      from = to
+    }
+    return
+  }
+  // The backslash of bytea's hexadecimal form is one of the value, and so doubled here.
+  yield '\\\\x'
+  for (let from = 0; from < value.length; from += gathered) {
+    const to = Math.min(value.length, from + gathered)
+    yield Buffer.from(value.buffer, value.byteOffset + from, to - from).toString('hex')
+  }
 }

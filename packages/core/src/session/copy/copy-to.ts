@@ -50,6 +50,9 @@ function commandFor(origin: CopyOrigin, options: CopyToOptions): Copied {
     return { command, label: command }
   }
   const { text, values = [] } = origin
+  if (typeof text !== 'string') {
+    throw new InvalidOptionError('what to copy', 'without a text', "sql`select ...`, or { table: 'name' }")
+  }
   const label = `copy (${text}\n)${end}`
   if (values.length === 0) return { command: label, label }
   if (!(origin instanceof Sql)) {

@@ -8,6 +8,7 @@ import { givenUp, within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions } from '../../errors/known-options.js'
 import { OperationTimeoutError } from '../../errors/operation-errors.js'
+import { ownedBy } from '../../errors/origin.js'
 import { ConnectionLostError, PoolClosedError } from '../../errors/pool-errors.js'
 import type { Host } from '../../host/host.js'
 import { fullJitter } from '../../policy/backoff.js'
@@ -113,12 +114,12 @@ export class Listeners {
     if (reached !== undefined) throw givenUp(reached, 'not-sent')
     const entry = this.#add(channels, handler, options)
     try {
-      await within(entry.live.promise, limit, clock)
+      await within(entry.live.promise, limit, clock, 'not-sent', this.#host.environment)
     } catch (error) {
       void this.#remove(entry)
       const why = this.#lastError
       if (!(error instanceof OperationTimeoutError) || why === undefined) throw error
-      throw new OperationTimeoutError(error.timeoutMs, 'not-sent', { cause: why })
+      throw ownedBy(new OperationTimeoutError(error.timeoutMs, 'not-sent', { cause: why }), this.#host.environment)
     }
     // It may have ended since the server began to listen.
     if (entry.endedBy !== undefined) throw entry.endedBy

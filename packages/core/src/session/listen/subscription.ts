@@ -2,7 +2,7 @@ import type { OperationOptions } from '../../base/limit.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { optionNames } from '../../errors/known-options.js'
 import type { PoolClosedError } from '../../errors/pool-errors.js'
-import { longestName } from '../../wire/runtime-settings.js'
+import { assertName } from '../../wire/runtime-settings.js'
 
 /** Where a notification comes from. */
 export interface NotificationOrigin {
@@ -54,12 +54,6 @@ export interface Subscription extends AsyncDisposable {
 export function channelsOf(given: string | readonly string[]): string[] {
   const channels = [...new Set(Array.isArray(given) ? (given as readonly string[]) : [given as string])]
   if (channels.length === 0) throw new InvalidOptionError('the channels', 'none', 'one name or more')
-  for (const channel of channels) {
-    const isName = typeof channel === 'string' && channel !== '' && !channel.includes('\0')
-    if (!isName || Buffer.byteLength(channel) > longestName) {
-      const shown = JSON.stringify(channel)
-      throw new InvalidOptionError('the channel', shown, `a name of 1 to ${longestName} bytes, without a zero byte`)
-    }
-  }
+  for (const channel of channels) assertName('the channel', channel)
   return channels
 }

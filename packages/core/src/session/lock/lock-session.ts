@@ -44,6 +44,7 @@ export class LockSession implements Beating {
   constructor(host: Host, slot: ConnectionSlot, times: HeartbeatTimes, ask: Ask) {
     this.slot = slot
     this.#host = host
+    host.pool.heldAsAsked(slot)
     this.#clock = host.environment.clock
     this.#heartbeat = new Heartbeat(this, times, this.#clock, ask)
     this.#stopListening = slot.resource.onLost((cause) => this.#lose(`its session ended: ${cause.message}`, cause))

@@ -1,5 +1,6 @@
 import { type Limit, watchLimit } from '../../base/limit.js'
 import { givenUp } from '../../errors/given-up.js'
+import { fieldsOf } from '../../errors/known-options.js'
 import { DeadlockError, LockLostError } from '../../errors/lock-errors.js'
 import { ConnectionReleasedError } from '../../errors/pool-errors.js'
 import type { Holder } from '../../pool/waiter.js'
@@ -115,7 +116,7 @@ export class HeldGrant implements Lock {
     // Not a savepoint of a transaction on another session: that would outlive the lock.
     const change = { transaction: undefined, locks: locksOn(session, ambient.current?.locks) }
     try {
-      const begun = { ...options, ...idlesFor(options) }
+      const begun = { ...fieldsOf(options), ...idlesFor(options) }
       return await ambient.run(change, () => withTransaction(this.#environment, work, begun, onHeld(session.slot)))
     } finally {
       session.transaction = undefined

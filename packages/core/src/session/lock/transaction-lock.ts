@@ -48,7 +48,7 @@ export async function withTransactionLock<T>(
   const open = ambient.current?.transaction
   try {
     // In an open transaction the lock must not be taken in a savepoint of its own: undoing that would give it back.
-    if (open !== undefined) return await within(under(open, limit), limit, clock, 'unknown')
+    if (open !== undefined) return await within(under(open, limit), limit, clock, 'unknown', host.environment)
     const { signal, timeoutMs } = options
     // It is there for the lock alone: `fn` may do other things for as long as it likes.
     return await withTransaction(environment, (tx) => under(tx, limit), { signal, timeoutMs, idleTimeoutMs: 0 })

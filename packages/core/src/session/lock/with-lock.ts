@@ -2,8 +2,9 @@ import { isInstance } from '../../base/is-instance.js'
 import { type Limit, unlimited } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
-import { assertKnownOptions } from '../../errors/known-options.js'
+import { assertKnownOptions, fieldsOf } from '../../errors/known-options.js'
 import { LockTimeoutError } from '../../errors/lock-errors.js'
+import { notedBy } from '../../errors/origin.js'
 import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
 import type { SessionEnvironment } from '../session-environment.js'
@@ -93,7 +94,7 @@ export async function tryWithLock<T>(
         entered = true
         return await fn(lock)
       },
-      { ...options, waitMs: 0 },
+      { ...fieldsOf(options), waitMs: 0 },
     )
     return { acquired: true, value }
   } catch (error) {
@@ -132,7 +133,7 @@ async function take(
     const grant = await environment.grants.grant({ keys, ...checked, holds, limit, holder })
     return new HeldGrant(environment, grant, whileHeld)
   } catch (error) {
-    throw withCallersStack(error)
+    throw withCallersStack(notedBy(error, environment.host.environment))
   }
 }
 
@@ -159,7 +160,7 @@ export async function holding<T>(
   }
   // When time is up the caller gets its answer, but the lock is kept for as long as the callback still runs.
   try {
-    return await within(work(), limit, host.environment.clock, 'unknown')
+    return await within(work(), limit, host.environment.clock, 'unknown', host.environment)
   } catch (error) {
     lock.answered(error)
     throw error

@@ -1,4 +1,4 @@
-import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
+import { assertKnownOptions, fieldsOf, optionNames } from '../../errors/known-options.js'
 import type { LockHandle } from './held-lock.js'
 import { checkLockOptions, type LockOptions } from './lock-options.js'
 import { type LockEnvironment, locked } from './with-lock.js'
@@ -30,7 +30,7 @@ export async function withMigrationLock<T>(
   options: MigrationLockOptions = {},
 ): Promise<T> {
   assertKnownOptions(options, names)
-  const { name = 'migrations', ...rest } = options
+  const { name = 'migrations', ...rest } = fieldsOf(options)
   const how = { ...rest, dedicated: true }
   return await locked(environment, name, fn, how, { ...checkLockOptions(how), waitsIdle: true })
 }

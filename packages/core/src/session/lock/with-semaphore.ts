@@ -3,6 +3,7 @@ import { jitter } from '../../base/random.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
 import { DeadlockError, LockTimeoutError } from '../../errors/lock-errors.js'
+import { notedBy } from '../../errors/origin.js'
 import type { Holder } from '../../pool/waiter.js'
 import { withCallersStack } from '../queryable.js'
 import type { LockHandle } from './held-lock.js'
@@ -77,7 +78,7 @@ async function takePlace(
       return { lock: new HeldGrant(environment, grant, unlimited), keys }
     } catch (error) {
       if (error instanceof LockTimeoutError) return undefined
-      throw withCallersStack(error)
+      throw withCallersStack(notedBy(error, environment.host.environment))
     }
   }
   for (;;) {

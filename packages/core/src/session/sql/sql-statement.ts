@@ -80,8 +80,7 @@ export function asValue(value: unknown, where: () => string): unknown {
 
 /** The body of the template. */
 export function fromTemplate<Row>(template: TemplateStringsArray, pieces: readonly unknown[]): Sql<Row> {
-  // A plain array may be anybody's, such as the body of a request: what stands in it would become SQL.
-  if (!Array.isArray(template) || !Array.isArray(template.raw) || template.length !== pieces.length + 1) {
+  if (!isTemplate(template) || template.length !== pieces.length + 1) {
     throw new InvalidOptionError(
       'sql',
       'called as a function',
@@ -107,9 +106,20 @@ export function fromTemplate<Row>(template: TemplateStringsArray, pieces: readon
   const values: unknown[] = []
   for (const [index, piece] of pieces.entries()) {
     append(piece, where(index), strings, values)
-    strings[strings.length - 1] += template[index + 1]
+    strings[strings.length - 1] += template[index + 1] ?? ''
   }
   return new Sql<Row>(strings, values)
+}
+
+/**
+ * Whether the language, or a compiler in its place, has made it. A plain array may be anybody's, such as the body of a
+ * request: what stands in it would become SQL, also with a `raw` that was put on it.
+ * https://tc39.es/ecma262/#sec-gettemplateobject
+ */
+function isTemplate(given: unknown): given is TemplateStringsArray {
+  if (!Array.isArray(given) || !Object.isFrozen(given)) return false
+  const { enumerable, value: raw }: PropertyDescriptor = Object.getOwnPropertyDescriptor(given, 'raw') ?? {}
+  return enumerable === false && Array.isArray(raw) && raw.length === given.length && Object.isFrozen(raw)
 }
 
 /** Says which value is meant by its number and by what is written before it; never the value itself. */
