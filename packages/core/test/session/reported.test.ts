@@ -97,6 +97,35 @@ test('a batch that fails, one of very many texts, one inside of a transaction, o
   expect(events).toMatchObject([{ text: 'select 1; select 2', batchSize: 2, command: 'SELECT', rowCount: 2 }])
 })
 
+test('values that cannot be sent fail a batch, a COPY and a stream as they fail a statement', async () => {
+  const { pool, events } = await watched()
+  const bad = {
+    toPostgres: () => {
+      throw new Error(secret)
+    },
+  }
+  const text = 'select $1::text as one'
+  const ways: (() => Promise<unknown>)[] = [
+    () => pool.query(text, [bad]),
+    () => pool.batch([sql`select 1`, { text, values: [bad] }]),
+    () => pool.withTransaction((tx) => tx.batch([{ text, values: [bad] }])),
+    () => pool.stream(text, [bad]).next(),
+  ]
+  for (const way of ways) {
+    const failed = { ok: 0, failed: 1, timed: 0 }
+    expect(await counted(pool, async () => expect(await rejection(way())).toHaveProperty('message', secret))).toEqual(
+      failed,
+    )
+  }
+  expect(events.map(({ text, durationMs, error }) => [text, durationMs, error?.class])).toEqual([
+    [text, 0, 'user'],
+    [`select 1; ${text}`, 0, 'user'],
+    [text, 0, 'user'],
+    [text, 0, 'user'],
+  ])
+  expect(JSON.stringify(events)).not.toContain('grace')
+})
+
 test('COPY in and out is reported with its rows, and without values', async () => {
   const { pool, events } = await watched()
   expect(await counted(pool, () => pool.copyFrom({ table: 'item', columns: ['n'] }, [[1], [2], [3]]))).toEqual(once)
