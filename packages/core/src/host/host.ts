@@ -14,7 +14,8 @@ import type { Holder } from '../pool/waiter.js'
 import type { Connection } from '../wire/connection.js'
 import type { Destination } from '../wire/destination.js'
 import type { QueryResult } from '../wire/query-result.js'
-import { Statement, type StatementConfig } from '../wire/statement.js'
+import { signOfLife } from '../wire/sign-of-life.js'
+import type { StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
 import type { HostPurpose } from './host-purpose.js'
 import type { HostWatch } from './host-watch.js'
@@ -240,12 +241,15 @@ export class Host {
   /**
    * Runs `fn` on a connection of its own, beside the pool, as a cancel request is: for a question that cannot wait for a
    * pool in which everybody waits for its answer.
+   *
+   * @param isReported whether what is run there is reported as the statements of the pool are
    */
-  async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
+  async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit, isReported = false): Promise<T> {
     const attempt = new AbortController()
     const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
         connection.belongsTo = this.environment
+        if (isReported) connection.observer = this.watch.beside
         // Who comes in beside the pool shows that the pool may: it need not wait for its next look.
         this.watch.breaker?.hostAnswers()
         this.pool.hurry()
@@ -280,7 +284,8 @@ export class Host {
     const connection = slot.resource
     if (!connection.isAlive) this.pool.discard(slot)
     else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
-    else void this.#tidy(slot)
+    // The pool's own work, whosever connection it was.
+    else void inNoContext(() => this.#tidy(slot))
   }
 
   async #open(signal: AbortSignal): Promise<Connection> {
@@ -320,7 +325,7 @@ export class Host {
     const { clock } = this.environment
     const limit: Limit = { deadlineAt: clock.now() + checkBoundMs, timeoutMs: checkBoundMs, signal: undefined }
     try {
-      await connection.run(new Statement({ text: '' }), limit)
+      await connection.run(signOfLife({ text: '' }), limit)
       return connection.isQuiet && connection.isAlive
     } catch {
       // Whatever was wrong, the answer is: not usable. The pool tears it down and tries the next one.
