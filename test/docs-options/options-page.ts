@@ -1,6 +1,6 @@
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { root } from '../support/workspace.js'
+import { libpqParameters } from '../../packages/core/src/libpq-parameters.js'
+import { optionTable } from '../../packages/core/src/option-table.js'
+import { urlNameOf } from '../../packages/core/src/read-connection-string.js'
 import { type FieldDocs, OptionDocs } from './option-docs.js'
 
 /** The page, from the root of the repository. */
@@ -13,7 +13,7 @@ const rare = [
   ...['maxUses', 'validateAfterIdleMs', 'onLeak', 'environment', 'retryBudget', 'locks', 'budget'],
 ]
 
-/** What the core knows of its options beside their documentation, from its built form. */
+/** What the core knows of its options beside their documentation. */
 interface CoreTables {
   readonly optionTable: Readonly<Record<string, { readonly allowed: string; readonly isGroup?: boolean }>>
   readonly libpqParameters: Readonly<Record<string, LibpqParameter>>
@@ -27,14 +27,8 @@ interface LibpqParameter {
 }
 
 /** The page as the source has it now. @throws Error for an option that is not documented, or not in the table */
-export async function optionsPage(): Promise<string> {
-  const built = (name: string): Promise<CoreTables> =>
-    import(pathToFileURL(join(root, `packages/core/dist/${name}.js`)).href) as Promise<CoreTables>
-  const tables = {
-    ...(await built('option-table')),
-    ...(await built('libpq-parameters')),
-    ...(await built('read-connection-string')),
-  }
+export function optionsPage(): string {
+  const tables: CoreTables = { optionTable, libpqParameters, urlNameOf }
   const options = documented(OptionDocs.ofCore(), tables)
   const part = (title: string, said: string, level: string): string =>
     `## ${title}\n\n${said}\n\n${options
