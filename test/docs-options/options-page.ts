@@ -49,6 +49,34 @@ export function optionsPage(): string {
   ].join('\n\n')}\n`
 }
 
+/** The README of the core, with its table of options as the source has it now. */
+export function coreReadme(text: string): string {
+  const { begin, end } = tableMarks
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`there is no '${begin} ... ${end}'`)
+  return `${text.slice(0, from)}${begin}\n\n${optionsTable()}\n\n${text.slice(to)}`
+}
+
+const tableMarks = { begin: '<!-- options: written by `npx -y pnpm@12 docs:options` -->', end: '<!-- /options -->' }
+
+/** Every option once, with its default and the first sentence about it. */
+function optionsTable(): string {
+  const options = documented(OptionDocs.ofCore(), { optionTable, libpqParameters, urlNameOf })
+  const rows = options
+    .filter(({ path }) => !path.includes('.'))
+    .map(({ path, standard, text }) => [
+      `\`${path}\``,
+      standard?.replace(/^undefined \((.*)\)$/, '$1') ?? 'none',
+      /^.{11,}?[.;](?=\s|$)/s.exec(text)?.[0] ?? text,
+    ])
+    .map((row) => row.map((cell) => cell.replace(/[.;]$/, '').replaceAll('|', '\\|').replace(/\s+/g, ' ')))
+  const table = [['option', 'default', ''], ...rows]
+  const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)))
+  const line = (cells: readonly string[], filler: string): string =>
+    `| ${widths.map((width, column) => (cells[column] ?? '').padEnd(width, filler)).join(' | ')} |`
+  return [line(table[0] ?? [], ' '), line([], '-'), ...table.slice(1).map((row) => line(row, ' '))].join('\n')
+}
+
 interface Option extends FieldDocs {
   readonly path: string
 }

@@ -11,6 +11,9 @@ export const root = existsSync(join(above, 'pnpm-workspace.yaml')) ? above : joi
 export interface Manifest {
   readonly name: string
   readonly private?: boolean
+  readonly homepage?: string
+  readonly bugs?: string
+  readonly repository?: Readonly<Record<string, string>>
   readonly exports?: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
