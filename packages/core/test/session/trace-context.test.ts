@@ -72,7 +72,7 @@ test('statements that wait in the queue of the pool, each alone on its connectio
 })
 
 test('statements that are sent on connections that others use', async () => {
-  const pool = testPool(database.url, { max: 2 })
+  const pool = testPool(database.url, { max: 2, lanes: { slowAfterMs: 10_000 } })
   for (const id of ids(30)) await pool.query(named(id))
   trace()
   await inRequests(30, async (id) => {
