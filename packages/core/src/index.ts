@@ -44,6 +44,7 @@ export {
   AcquireTimeoutError,
   ConnectionLostError,
   ConnectionReleasedError,
+  type HolderFigures,
   OverloadedError,
   PoolClosedError,
   type PoolFigures,

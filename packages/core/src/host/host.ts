@@ -16,6 +16,7 @@ import type { Destination } from '../wire/destination.js'
 import type { QueryResult } from '../wire/query-result.js'
 import { Statement, type StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
+import { useOf } from './connection-use.js'
 import type { HostPurpose } from './host-purpose.js'
 import type { HostWatch } from './host-watch.js'
 import { defaultResetMode, Hygiene } from './hygiene.js'
@@ -80,6 +81,7 @@ export class Host {
           connection.destroy()
           return connection.gone()
         },
+        describe: useOf,
         isAlive: (connection) => connection.isAlive,
         suits: (connection) => !connection.refusesWrites && destination.suits(connection),
         check: (connection) => this.#check(connection),
@@ -164,7 +166,7 @@ export class Host {
           else {
             void sleep(Math.min(left, turnMs), clock, limit).then((reached) => {
               if (reached === undefined) ask()
-              else refused(ownedBy(givenUp(reached, 'not-sent', error), this.environment))
+              else refused(ownedBy(givenUp(reached, 'not-sent', error), this.environment, this.where))
             })
           }
         },
@@ -187,7 +189,7 @@ export class Host {
     const { clock } = this.environment
     const since = clock.now()
     const tell = (error: Error): void => {
-      markOwn(error, this.environment)
+      markOwn(error, this.environment, this.where)
       this.watch.refused(error, clock.now() - since)
       refused(error)
     }
@@ -256,7 +258,7 @@ export class Host {
         return connection
       },
       (error: unknown) => {
-        throw ownedBy(error, this.environment)
+        throw ownedBy(error, this.environment, this.where)
       },
     )
     try {
@@ -311,7 +313,7 @@ export class Host {
       this.watch.connected(connection, clock.now() - since)
       return connection
     } catch (error) {
-      markOwn(error, this.environment)
+      markOwn(error, this.environment, this.where)
       // One that the end of the pool has cut short says nothing of the server.
       if (!signal.aborted) this.watch.connectFailed(error, clock.now() - since)
       throw error
