@@ -16,6 +16,7 @@ import type { Destination } from '../wire/destination.js'
 import type { QueryResult } from '../wire/query-result.js'
 import { Statement, type StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
+import { Beside, type BesideUse } from './beside.js'
 import { useOf } from './connection-use.js'
 import type { HostPurpose } from './host-purpose.js'
 import type { HostWatch } from './host-watch.js'
@@ -43,6 +44,8 @@ export class Host {
   readonly #openOne: (signal?: AbortSignal) => Promise<Connection>
   readonly #unavailableTimeoutMs: number
   readonly lanes: Lanes
+  /** What there is beside the pool. */
+  readonly beside = new Beside()
   readonly #destination: Destination
   readonly #limits: ResolvedPoolLimits
   /** Called with every new connection, before anybody else has it. */
@@ -245,9 +248,10 @@ export class Host {
 
   /**
    * Runs `fn` on a connection of its own, beside the pool, as a cancel request is: for a question that cannot wait for a
-   * pool in which everybody waits for its answer.
+   * pool in which everybody waits for its answer. So many at a time as `mostBeside` has.
    */
-  async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
+  async aside<T>(use: BesideUse, fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
+    await this.beside.enter(use, limit, this.environment)
     const attempt = new AbortController()
     const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
@@ -270,10 +274,12 @@ export class Host {
       return await fn(connection)
     } finally {
       // Also one that opens after all; a failure to open has been told to the caller, or comes too late for it.
-      opening.then(
-        (connection) => void connection.close(),
-        () => undefined,
-      )
+      void opening
+        .then(
+          (connection) => connection.close(),
+          () => undefined,
+        )
+        .then(() => this.beside.leave(use))
     }
   }
 

@@ -76,7 +76,7 @@ export class LockSessions {
     const quiet = [...this.#all].find((session) => session.isUsable && session.load === 0)
     const { rows } =
       quiet === undefined
-        ? await this.#host.aside((connection) => connection.run(new Statement({ text, values }), limit), limit)
+        ? await this.#host.aside('locks', (connection) => connection.run(new Statement({ text, values }), limit), limit)
         : // Without the limit: a statement that is cancelled may take the session, and the locks with it, down.
           await within(
             quiet.use((connection) => connection.run(new Statement({ text, values }), unlimited), limit),
