@@ -112,9 +112,9 @@ export class Listeners {
     const start: Limit = { deadlineAt: clock.now() + startTimeoutMs, timeoutMs: startTimeoutMs, signal: undefined }
     const own = this.#ambient.limitFor(options)
     const limit = options.timeoutMs === undefined ? tighter(own, start) : own
-    if (this.#host.pool.isEnding) throw new PoolClosedError('cannot listen')
+    if (this.#host.pool.isEnding) throw ownedBy(new PoolClosedError('cannot listen'), this.#host.environment)
     const reached = limitReached(limit, clock)
-    if (reached !== undefined) throw givenUp(reached, 'not-sent')
+    if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), this.#host.environment)
     const entry = this.#add(channels, handler, options)
     try {
       await within(entry.live.promise, limit, clock, 'not-sent', this.#host.environment)
@@ -136,11 +136,11 @@ export class Listeners {
    * undone, and then there may be new ones.
    */
   async end(): Promise<void> {
-    const error = new PoolClosedError('ended the subscription')
+    const error = ownedBy(new PoolClosedError('ended the subscription'), this.#host.environment)
     const entries = [...this.#entries]
     for (const entry of entries) {
       void this.#remove(entry, error)
-      entry.live.reject(new PoolClosedError('cannot listen'))
+      entry.live.reject(ownedBy(new PoolClosedError('cannot listen'), this.#host.environment))
     }
     this.#ending.abort()
     for (const { isGiven, options, detached } of entries) {
@@ -225,7 +225,12 @@ export class Listeners {
     this.#lastError = undefined
     while (this.#entries.size > 0 && !signal.aborted) {
       try {
-        await this.#host.aside((connection) => this.#hold(connection, signal, () => (failures = 0)), unbounded, true)
+        await this.#host.aside(
+          'listen',
+          (connection) => this.#hold(connection, signal, () => (failures = 0)),
+          unbounded,
+          true,
+        )
       } catch (error) {
         if (signal.aborted) break
         this.#lastError = error
