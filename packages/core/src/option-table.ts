@@ -128,6 +128,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   // The whole: pool-options.ts
   name: text(),
   budget: custom('what createBudget() gives', (value) => value instanceof Budget),
+  onConnect: callback(),
   onLeak: callback(),
   environment: group(),
   'environment.clock': custom('a Clock', isObject),

@@ -21,6 +21,7 @@ import type { HostPurpose } from './host-purpose.js'
 import type { HostWatch } from './host-watch.js'
 import { defaultResetMode, Hygiene } from './hygiene.js'
 import { Lanes } from './lanes.js'
+import { isRefusal, type PrepareConnection, prepareNew } from './prepare-new.js'
 import { watchForReturn } from './return-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
@@ -47,6 +48,7 @@ export class Host {
   /** Called with every new connection, before anybody else has it. */
   onOpened: ((connection: Connection) => void) | undefined
   readonly #hygiene: Hygiene
+  readonly #prepare: PrepareConnection | undefined
   /** What is known of the texts that run here. */
   readonly #texts: StatementTexts
   readonly #onlyReads: ((text: string) => boolean) | undefined
@@ -66,6 +68,7 @@ export class Host {
     this.#destination = destination
     this.#limits = limits
     this.#hygiene = new Hygiene(purpose.resetMode ?? defaultResetMode, environment.clock)
+    this.#prepare = purpose.prepare
     this.#onlyReads = purpose.statements?.onlyReads
     this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
     this.pool = new ResourcePool<Connection>(
@@ -81,7 +84,8 @@ export class Host {
         isAlive: (connection) => connection.isAlive,
         suits: (connection) => !connection.refusesWrites && destination.suits(connection),
         check: (connection) => this.#check(connection),
-        isHopeless: (error) => failsFast || classify(error, 'connect') === 'configuration',
+        isHopeless: (error) => !isRefusal(error) && (failsFast || classify(error, 'connect') === 'configuration'),
+        isRefusal,
         onLeak: (leak) => watch.leaked(leak),
       },
       limits,
@@ -296,6 +300,9 @@ export class Host {
       connection.belongsTo = this.environment
       connection.remember(this.#texts)
       if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
+      if (this.#prepare !== undefined) {
+        await prepareNew(connection, this.#prepare, this.#destination.limit(signal), clock)
+      }
       this.lanes.keep(connection)
       connection.observer = this.watch
       connection.onLost((cause) => {

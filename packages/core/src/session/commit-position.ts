@@ -2,6 +2,7 @@ import { unlimited } from '../base/limit.js'
 import type { CommitFollower } from '../cluster/commit-follower.js'
 import type { Connection } from '../wire/connection.js'
 import type { QueryResult } from '../wire/query-result.js'
+import { joinedTexts } from '../wire/reported.js'
 import { type Prelude, Statement } from '../wire/statement.js'
 
 /**
@@ -32,6 +33,7 @@ export async function commitOn(
   }
   try {
     const statement = new Statement({ text: follower.text, rowMode: 'array' }, [commit])
+    statement.label = joinedTexts([commit.text, follower.text])
     statement.isReported = isReported
     const { rows } = await connection.run(statement, unlimited)
     follower.committed(rows[0])

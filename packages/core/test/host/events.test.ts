@@ -244,6 +244,12 @@ test('attempts to connect that fail, and callers who waited for them', async () 
   await proxy.refuse()
   const pool = testPool(proxy.url)
   const heard = listen(pool)
+  // Without a bound of its own, as nobody knows how long the first attempt takes.
+  const first = new AbortController()
+  const given = rejection(pool.query('select 1', [], { signal: first.signal }))
+  await eventually('an attempt has failed', () => named(heard, 'connect-failed').length > 0)
+  first.abort()
+  await given
   await rejection(pool.query('select 1', [], { timeoutMs: 20 }))
   expect(named(heard, 'connect-failed')[0]).toMatchObject({ error: { code: 'ECONNREFUSED' } })
   expect(named(heard, 'timeout')).toMatchObject([{ reason: 'server-unavailable' }])

@@ -298,8 +298,8 @@ async function asked(application: string, pattern: string): Promise<void> {
 test('LISTEN and UNLISTEN, on their session beside the pool; a sign of life is none', async () => {
   const { pool, events } = await watched({ name: 'reported_listen', listen: { heartbeatMs: 20 } })
   const { ok } = pool.stats().queries
-  await using stays = await pool.listen('stays', () => undefined)
-  const subscription = await pool.listen(['jobs', 'mail'], () => undefined)
+  await using stays = await pool.listen('stays', async () => undefined)
+  const subscription = await pool.listen(['jobs', 'mail'], async () => undefined)
   await asked('reported_listen', '^$')
   await subscription.unlisten()
   expect(stays.channels).toEqual(['stays'])
@@ -314,10 +314,10 @@ test('LISTEN and UNLISTEN, on their session beside the pool; a sign of life is n
 
 test('locks are reported by what takes them and gives them back; their heartbeats are not', async () => {
   const { pool, events } = await watched({ name: 'reported_locks', locks: { heartbeatMs: 20 } })
-  await pool.withLock('warm', () => undefined)
+  await pool.withLock('warm', async () => undefined)
   events.length = 0
   await pool.withLock(secret, () => asked('reported_locks', 'count.*pg_locks'))
-  await pool.withLock(['one', 'two'], () => undefined, { scope: 'transaction' })
+  await pool.withLock(['one', 'two'], async () => undefined, { scope: 'transaction' })
   expect(events.map(({ text }) => text)).toEqual([
     'select pg_catalog.pg_try_advisory_lock($1::pg_catalog.int8)',
     'select pg_catalog.pg_advisory_unlock($1::pg_catalog.int8) as held_0',

@@ -160,7 +160,7 @@ test('a connection that is given back in a transaction is tidied up in the conte
 
 test('locks, each key of which somebody else waits for', async () => {
   const pool = testPool(database.url, { max: 4 })
-  await pool.withLock('warm', () => undefined)
+  await pool.withLock('warm', async () => undefined)
   trace()
   await inRequests(6, (id) => pool.withLock('one', () => pool.query(named(id))))
   expectOwn(6)
