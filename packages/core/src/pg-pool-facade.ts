@@ -4,6 +4,7 @@ import { emitToUsers } from './base/user-callback.js'
 import { beginRefused } from './errors/begin-refused.js'
 import { ownedBy } from './errors/origin.js'
 import { PoolClosedError } from './errors/pool-errors.js'
+import { inWordsOfPg } from './in-words-of-pg.js'
 import { limitOf, PgClientView, type Release } from './pg-client-view.js'
 import { JoinedSession, refusal } from './session/joined-session.js'
 import { OwnSession } from './session/pg-session.js'
@@ -153,7 +154,7 @@ export class PgPoolFacade extends PgPoolBase {
       }
       return await this.#pool.execute(call.config, limitOf(call.timeoutMs, ambient))
     } catch (error) {
-      throw withCallersStack(error)
+      throw withCallersStack(inWordsOfPg(error, call.timeoutMs))
     }
   }
 
@@ -201,7 +202,7 @@ export class PgPoolFacade extends PgPoolBase {
       })
       return client
     } catch (error) {
-      throw withCallersStack(error)
+      throw withCallersStack(inWordsOfPg(error))
     }
   }
 
