@@ -1,7 +1,6 @@
 import { startCluster } from '@pg-lifeguard/testing'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
-import { help, labOf } from '../lab/labs.js'
 import { table } from '../outages/table.js'
 import { Forwarder } from './forwarder.js'
 import { incidents } from './incidents.js'
@@ -35,12 +34,6 @@ test('the page on incidents has a section for each', async () => {
   const { read } = await import('../support/workspace.js')
   const page = read('docs/incidents.md')
   for (const { name } of incidents) expect(page).toContain(`incidents ${name}`)
-})
-
-test('labs are found by name, and by nothing else', () => {
-  expect(labOf('incidents')?.title).toContain('incidents')
-  expect([labOf('toString'), labOf('--help'), labOf(undefined)]).toEqual([undefined, undefined, undefined])
-  expect(help).toContain('incidents')
 })
 
 test('calls are judged by when they were made and answered', async () => {
