@@ -10,7 +10,7 @@ import { codeOf } from './watch.js'
 /** What depends on how busy this machine is: measured by the command, not here. */
 const timed = /within|attempts a second/
 
-describe.concurrent('each incident, in short', () => {
+describe('each incident, in short', () => {
   test.each(incidents)(
     '$name: what does not depend on the speed of the machine holds',
     async (incident) => {

@@ -21,6 +21,12 @@ export function loadOf(work: () => Promise<unknown>, text = 'work'): Callers {
   )
 }
 
+/** Opens the connections of a pool, so that callers who come next do not wait for logins. */
+export async function warm(pool: Pool, connections: number): Promise<void> {
+  const opened = await Promise.all(Array.from({ length: connections }, () => pool.acquire({ timeoutMs: 30_000 })))
+  for (const one of opened) one.release()
+}
+
 /** When the first call after `at` succeeded, in milliseconds after it; Infinity when none did. */
 export function firstSuccess({ told }: Callers, at: number): number {
   return (

@@ -3,7 +3,7 @@ import { createPool, type Pool, type PoolEvents, type PooledConnection } from '@
 import { startCluster } from '@pg-lifeguard/testing'
 import { until } from '../../support/until.js'
 import type { Incident } from '../incident.js'
-import { callersOf, firstSuccess, lastFailure, ms, outcomes, seenBy } from '../load.js'
+import { callersOf, firstSuccess, lastFailure, ms, outcomes, seenBy, warm } from '../load.js'
 import { Watch } from '../watch.js'
 
 const max = 5
@@ -38,6 +38,7 @@ export const leak: Incident = {
     })
     pool.on('leak', (event) => leaks.push(event))
     await using watch = new Watch(pool, 200)
+    await warm(pool, max)
     const callers = callersOf(pool, 'select 1', patienceMs)
     const offering = callers.offer(perSecond, 10_000 * scale + 2_000)
     await sleep(1_000 * scale)

@@ -3,7 +3,7 @@ import { createPool } from '@pg-lifeguard/core'
 import { startCluster, startFaultProxy } from '@pg-lifeguard/testing'
 import { busiestSecond } from '../../outages/callers.js'
 import type { Incident } from '../incident.js'
-import { callersOf, firstSuccess, lastFailure, ms, outcomes, seenBy } from '../load.js'
+import { callersOf, firstSuccess, lastFailure, ms, outcomes, seenBy, warm } from '../load.js'
 import { Watch } from '../watch.js'
 
 const perSecond = 50
@@ -23,6 +23,7 @@ export const primaryDown: Incident = {
     await using pool = createPool({ connectionString: proxy.url })
     // A check that succeeds ends the pause of the pool: none is made around the return.
     await using watch = new Watch(pool)
+    await warm(pool, 2)
     const callers = callersOf(pool, 'select 1', patienceMs)
     const offering = callers.offer(perSecond, 1_000 + downMs + Math.max(1_500, 4_000 * scale))
     await watch.check()

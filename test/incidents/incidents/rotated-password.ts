@@ -3,7 +3,7 @@ import { createPool } from '@pg-lifeguard/core'
 import { startCluster, startFaultProxy } from '@pg-lifeguard/testing'
 import { busiestSecond, listed } from '../../outages/callers.js'
 import type { Incident } from '../incident.js'
-import { callersOf, firstSuccess, lastFailure, ms, outcomes, seenBy } from '../load.js'
+import { callersOf, firstSuccess, lastFailure, ms, outcomes, seenBy, warm } from '../load.js'
 import { Watch } from '../watch.js'
 
 const perSecond = 50
@@ -32,6 +32,7 @@ export const rotatedPassword: Incident = {
       password: () => secret,
     })
     await using watch = new Watch(pool, 1_000)
+    await warm(pool, 2)
     const callers = callersOf(pool, 'select 1', patienceMs)
     const offering = callers.offer(perSecond, 1_000 + 7_000 * scale + Math.max(1_500, 3_000 * scale))
     await sleep(1_000)

@@ -4,7 +4,7 @@ import { startCluster } from '@pg-lifeguard/testing'
 import { percentile, withLag } from '../../outages/callers.js'
 import { until } from '../../support/until.js'
 import type { Incident } from '../incident.js'
-import { callersOf, firstSuccess, lastFailure, ms, outcomes, seenBy } from '../load.js'
+import { callersOf, firstSuccess, lastFailure, ms, outcomes, seenBy, warm } from '../load.js'
 import { Watch } from '../watch.js'
 
 const max = 10
@@ -29,6 +29,7 @@ export const slowStorm: Incident = {
     await admin.query(work(0.005))
     await using pool = createPool({ connectionString: database.url, max, applicationName: 'storm' })
     await using watch = new Watch(pool, 200)
+    await warm(pool, max)
     const callers = callersOf(pool, 'select work()', patienceMs)
     const { value, lagMs } = await withLag(async () => {
       const offering = callers.offer(perSecond, 1_000 + stormMs + Math.max(2_500, 6_000 * scale))
