@@ -30,6 +30,8 @@ import { watchForReturn } from './return-watch.js'
 const checkBoundMs = 1_000
 /** In which time every connection may be replaced, where the server goes on refusing writes. */
 const turnoverMs = 5_000
+/** How often it is looked at least whether the address of a server that refuses writes leads elsewhere by now. */
+const lookMs = 500
 /** The pause before a caller who goes on waiting for a server asks again. */
 const turnMs = 20
 
@@ -56,6 +58,8 @@ export class Host {
   /** What is known of the texts that run here. */
   readonly #texts: StatementTexts
   readonly #onlyReads: ((text: string) => boolean) | undefined
+  /** Whether the session that was opened last said of itself that it takes writes. */
+  #leadsToWriter = false
 
   constructor(
     destination: Destination,
@@ -101,10 +105,12 @@ export class Host {
     this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements)
     watch.waiting = () => this.pool.waiting
     if (destination.mayWrite) {
-      const refusals = new RateLimit(limits.max, limits.max / turnoverMs)
+      const refusals = new RateLimit(limits.max, Math.max(limits.max / turnoverMs, 1 / lookMs))
       watch.whenWriteRefused = (connection) => {
-        // Where every session refuses them, dialing anew for each write that fails would be a storm.
-        if (connection.refusesWrites || !refusals.tryTake(environment.clock.now())) return false
+        if (connection.refusesWrites) return false
+        // Where every session refuses them, dialing anew for each write that fails would be a storm. When the newest one
+        // takes them, the address leads elsewhere by now, and those that are left lead to where it did before.
+        if (!this.#leadsToWriter && !refusals.tryTake(environment.clock.now())) return false
         connection.refusesWrites = true
         return true
       }
@@ -313,6 +319,7 @@ export class Host {
       connection.belongsTo = this.environment
       connection.remember(this.#texts)
       if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
+      this.#leadsToWriter = connection.reports.isReadWrite === true
       if (this.#prepare !== undefined) {
         await prepareNew(connection, this.#prepare, this.#destination.limit(signal), clock)
       }
