@@ -10,7 +10,7 @@ export const page = 'docs/options.md'
 const essential = ['connectionString', 'max', 'min', 'acquireTimeoutMs', 'statementTimeoutMs', 'name', 'ssl']
 const rare = [
   ...['types', 'keepAlive', 'keepAliveInitialDelayMs', 'sslNegotiation', 'channelBinding', 'loadBalanceHosts'],
-  ...['maxUses', 'validateAfterIdleMs', 'onLeak', 'environment', 'retryBudget', 'locks', 'budget'],
+  ...['maxUses', 'validateAfterIdleMs', 'onConnect', 'onLeak', 'environment', 'retryBudget', 'locks', 'budget'],
 ]
 
 /** What the core knows of its options beside their documentation. */

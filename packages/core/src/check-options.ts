@@ -1,8 +1,9 @@
 import { nearestName } from './base/nearest-name.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { fieldNames, isFields } from './errors/known-options.js'
+import { foreignName } from './foreign-names.js'
 import type { OptionKind } from './option-kinds.js'
-import { optionTable, renamedOptions } from './option-table.js'
+import { optionTable } from './option-table.js'
 
 /** Options by their path, in the form in which they are used. */
 export type OptionValues = Map<string, unknown>
@@ -57,8 +58,11 @@ export function nest(values: OptionValues): Record<string, unknown> {
 }
 
 function unknownOption(prefix: string, name: string): InvalidOptionError {
-  const here = prefix === '' && Object.hasOwn(renamedOptions, name) ? renamedOptions[name] : undefined
-  if (here !== undefined) return new InvalidOptionError(name, 'an option of pg.Pool', `here it is ${here}`)
+  const foreign = prefix === '' ? foreignName(name, (path) => path) : undefined
+  if (foreign !== undefined) {
+    const given = foreign.isOfPg ? 'an option of pg.Pool' : 'not an option here'
+    return new InvalidOptionError(name, given, `here it is ${foreign.here}`)
+  }
   const names = Object.keys(optionTable)
     .filter((path) => path.startsWith(prefix) && !path.slice(prefix.length).includes('.'))
     .map((path) => path.slice(prefix.length))

@@ -6,7 +6,7 @@ import type { Endpoint } from './wire/endpoint.js'
 import { defaultPasswordFile } from './wire/password-file.js'
 import type { TypeParsers } from './wire/pg-internals.js'
 import { type RuntimeSettings, startupOptions } from './wire/startup-options.js'
-import { type GivenTls, type TlsSettings, tlsSettings } from './wire/tls-settings.js'
+import { type GivenTls, type SslMode, type TlsSettings, tlsSettings } from './wire/tls-settings.js'
 import { type TypeChoices, typeParsers } from './wire/type-choices.js'
 
 /** What stands where nobody said anything. */
@@ -102,14 +102,13 @@ const settingOptions: Readonly<Record<string, string>> = {
 function tlsOf(values: OptionValues, direct: boolean): TlsSettings {
   const get = <T>(name: string): T | undefined => values.get(name) as T | undefined
   const option = get<GivenTls['ssl']>('ssl')
-  const fromUrl = get<string>('sslText')
-  const switched = fromUrl === undefined || fromUrl === 'no-verify' ? undefined : fromUrl === 'true' || fromUrl === '1'
-  if (fromUrl !== undefined && option !== undefined && option !== switched) {
+  const fromUrl = sslOfUrl(get('sslText'))
+  if (fromUrl !== undefined && option !== undefined && option !== fromUrl) {
     throw new InvalidOptionError('ssl', 'one thing in the options and another in connectionString', 'one of them')
   }
   const given: GivenTls = {
-    ssl: option ?? switched,
-    mode: get('sslmode') ?? (fromUrl === 'no-verify' ? 'no-verify' : undefined),
+    ssl: option ?? fromUrl,
+    mode: get('sslmode'),
     rootCertificate: get('sslrootcert'),
     certificate: get('sslcert'),
     key: get('sslkey'),
@@ -119,6 +118,11 @@ function tlsOf(values: OptionValues, direct: boolean): TlsSettings {
     direct,
   }
   return tlsSettings(given)
+}
+
+function sslOfUrl(text: string | undefined): GivenTls['ssl'] {
+  if (text === 'true' || text === '1') return true
+  return text === 'false' || text === '0' ? false : (text as SslMode | 'no-verify' | undefined)
 }
 
 function userOfSystem(): string {

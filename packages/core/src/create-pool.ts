@@ -22,6 +22,7 @@ import { LockGrants } from './session/lock/lock-grants.js'
 import { LockNames } from './session/lock/lock-names.js'
 import { LockSessions } from './session/lock/lock-sessions.js'
 import type { LockEnvironment } from './session/lock/with-lock.js'
+import { preparation } from './session/new-connection.js'
 import { resolveWatchOptions } from './watch-options.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
 import { Destination } from './wire/destination.js'
@@ -81,6 +82,7 @@ export function createPool(given: PoolOptions = {}): Pool {
   const isCluster = replicas.length > 0 || (connect.endpoints.length > 1 && destination.wantsWriter)
   const why = isCluster ? 'the primary' : connect.endpoints.length > 1 ? 'the first host that fits' : 'the only host'
   const watch = new HostWatch(destination.where, { ...watching, role: 'primary', why }, environment)
+  const prepare = options.onConnect && preparation(options.onConnect, clock)
   const plan = {
     destination,
     limits,
@@ -88,6 +90,7 @@ export function createPool(given: PoolOptions = {}): Pool {
     watch,
     watching,
     resetMode,
+    prepare,
     statements,
     share,
     events,
@@ -96,7 +99,10 @@ export function createPool(given: PoolOptions = {}): Pool {
   }
   const { host, cluster } = isCluster
     ? createCluster(plan)
-    : { host: new Host(destination, limits, environment, watch, { resetMode, statements, share }), cluster: undefined }
+    : {
+        host: new Host(destination, limits, environment, watch, { resetMode, prepare, statements, share }),
+        cluster: undefined,
+      }
   const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
   const sessions = new LockSessions(host, maxConnections, {
     everyMs: heartbeatMs,

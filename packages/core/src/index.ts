@@ -129,6 +129,7 @@ export type { AcquireLockOptions, LockOptions, TryLockOptions } from './session/
 export type { TryLockResult } from './session/lock/with-lock.js'
 export type { MigrationLockOptions } from './session/lock/with-migration-lock.js'
 export type { SemaphoreOptions } from './session/lock/with-semaphore.js'
+export type { NewConnection, OnConnect } from './session/new-connection.js'
 export type { Copyable, Notifiable, Operable } from './session/operations.js'
 export type { PooledConnection } from './session/pooled-connection.js'
 export type { StreamArguments, Streamable, StreamOptions } from './session/portal.js'

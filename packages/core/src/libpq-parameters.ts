@@ -1,4 +1,5 @@
 import { choice, count, type OptionKind, text } from './option-kinds.js'
+import { sslModes } from './wire/tls-settings.js'
 
 /** A parameter of libpq, as connection strings name it. */
 export interface LibpqParameter {
@@ -55,33 +56,12 @@ export const libpqParameters: Readonly<Record<string, LibpqParameter>> = {
   ssl_min_protocol_version: { kind: version, env: 'PGSSLMINPROTOCOLVERSION' },
   ssl_max_protocol_version: { kind: version, env: 'PGSSLMAXPROTOCOLVERSION' },
   // `pg` has these.
-  ssl: { kind: choice('true', '1', 'false', '0', 'no-verify') },
+  ssl: { kind: choice('true', '1', 'false', '0', 'no-verify', ...sslModes) },
   uselibpqcompat: only('true'),
   // Values of libpq that are the case anyway.
   client_encoding: { ...only('UTF8', 'utf8', 'UTF-8', 'utf-8', 'auto'), env: 'PGCLIENTENCODING' },
-  gssencmode: only('disable', 'prefer'),
+  gssencmode: { ...only('disable', 'prefer'), env: 'PGGSSENCMODE' },
   sslcompression: only('0'),
   sslsni: only('1'),
   replication: only('false', 'off', 'no', '0'),
-}
-
-/** Parameters of libpq and of other libraries that have another name here, or none, with what to do. */
-export const foreignParameters: Readonly<Record<string, string>> = {
-  keepalives_interval: 'keepalives_idle; Node.js leaves the interval to the system',
-  keepalives_count: 'keepalives_idle; Node.js leaves the count to the system',
-  tcp_user_timeout: 'pool_acquire_timeout and statement timeouts; Node.js cannot set it',
-  service: 'host, port, dbname and user; service files are not read',
-  sslcrl: 'the option ssl: { crl }',
-  connection_limit: 'pool_max',
-  pool_timeout: 'pool_acquire_timeout',
-  max_connections: 'pool_max',
-  schema:
-    "options=-csearch_path%3Dname, or the option settings: { search_path: 'name' }; with Prisma both that, for raw queries, and lifeguardAdapter(pool, { schema: 'name' }), for models",
-  search_path: 'options=-csearch_path%3Dname, or the option settings: { search_path }',
-  statement_timeout: 'pool_statement_timeout',
-  idle_in_transaction_session_timeout: 'pool_idle_in_transaction_timeout',
-  lock_timeout: 'options=-clock_timeout%3D500ms, or the option settings: { lock_timeout }',
-  sslca: 'sslrootcert',
-  database: 'dbname, or the path of the URL',
-  db: 'dbname, or the path of the URL',
 }

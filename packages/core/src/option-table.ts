@@ -23,10 +23,26 @@ const defaultPort = 5_432
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** In a list a port may be left out, `1,,3`: that is the default one. */
+/** Also as text, as it comes from the environment. In a list of a URL one may be left out, `1,,3`: the default one. */
 function port(): OptionKind {
   const number = count({ least: 1, most: 65_535 })
-  return { ...number, fromText: (given) => (given === '' ? defaultPort : number.fromText?.(given)) }
+  return {
+    ...number,
+    accept: (given) => number.accept(typeof given === 'string' && /^\d+$/.test(given) ? Number(given) : given),
+    fromText: (given) => (given === '' ? defaultPort : number.fromText?.(given)),
+  }
+}
+
+/** `pg` takes two of these as text. */
+function ssl(): OptionKind {
+  const texts: readonly unknown[] = [...sslModes, 'no-verify']
+  return {
+    allowed: `true, false, one of ${texts.join(', ')}, or an object for tls.connect`,
+    accept(value) {
+      if (value === 'true') return true
+      return typeof value === 'boolean' || texts.includes(value) || isFields(value) ? value : undefined
+    },
+  }
 }
 
 /**
@@ -42,7 +58,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   acquireTimeoutMs: duration({ infinity: 'no bound' }),
   idleTimeoutMs: duration({ infinity: 'never' }),
   maxLifetimeMs: duration({ above: 0, infinity: 'no end' }),
-  maxUses: count(),
+  maxUses: count({ infinity: 'no bound' }),
   validateAfterIdleMs: duration({ infinity: 'never' }),
   leakDetectionMs: duration(),
   overload: groupOrFalse(),
@@ -72,10 +88,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
     isSecret: true,
   },
   database: dbName(),
-  ssl: custom(
-    `true, false, one of ${sslModes.join(', ')}, or an object for tls.connect`,
-    (value) => typeof value === 'boolean' || sslModes.includes(value as never) || isFields(value),
-  ),
+  ssl: ssl(),
   sslNegotiation: choice('postgres', 'direct'),
   channelBinding: choice('disable', 'prefer', 'require'),
   targetSessionAttrs: choice('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
@@ -115,6 +128,7 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   // The whole: pool-options.ts
   name: text(),
   budget: custom('what createBudget() gives', (value) => value instanceof Budget),
+  onConnect: callback(),
   onLeak: callback(),
   environment: group(),
   'environment.clock': custom('a Clock', isObject),
@@ -128,20 +142,4 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   retryBudget: group(),
   'retryBudget.reserve': amount({ infinity: 'no bound' }),
   'retryBudget.perSuccess': amount({ infinity: 'no bound' }),
-}
-
-/** Options of `pg.Pool` that have another name or place here. */
-export const renamedOptions: Readonly<Record<string, string>> = {
-  idleTimeoutMillis: 'idleTimeoutMs',
-  connectionTimeoutMillis: 'acquireTimeoutMs (for the whole wait) and connectTimeoutMs (for one connection)',
-  maxLifetimeSeconds: 'maxLifetimeMs, in milliseconds',
-  statement_timeout: 'statementTimeoutMs',
-  idle_in_transaction_session_timeout: 'idleInTransactionTimeoutMs',
-  lock_timeout: "settings: { lock_timeout: '500ms' }",
-  query_timeout: 'statementTimeoutMs, or timeoutMs for one call',
-  keepAliveInitialDelayMillis: 'keepAliveInitialDelayMs',
-  application_name: 'applicationName',
-  fallback_application_name: 'name',
-  allowExitOnIdle: 'nothing: call end() when the work is done',
-  options: "settings: { name: 'value' }",
 }

@@ -38,6 +38,7 @@ export class PgClientView extends PgClientBase {
   readonly #standing: PgSession
   readonly #ambient: Ambient
   readonly #off: (() => void)[]
+  readonly #offLost: () => void
   /** While somebody has it. */
   #session: PgSession | undefined
   /** That of an owner who has given it back without knowing it: what he does yet is answered there. */
@@ -62,7 +63,7 @@ export class PgClientView extends PgClientBase {
       return () => client.off(name, listener)
     })
     Object.defineProperty(this, '_ending', { get: () => (client as unknown as PgClientFields)._ending })
-    this.#off.push(connection.onLost((cause) => void emitToUsers(this, 'error', cause)))
+    this.#offLost = connection.onLost((cause) => void emitToUsers(this, 'error', cause))
   }
 
   /** Whether somebody has it. */
@@ -101,8 +102,14 @@ export class PgClientView extends PgClientBase {
     preparing.run(this.#connection, tell)
   }
 
+  /** Its connection is being ended, for a reason that is known already: that it has ended is no error. */
+  ending(): void {
+    this.#offLost()
+  }
+
   /** It stands for the connection no more: nothing that happens there is its affair. */
   detach(): void {
+    this.#offLost()
     for (const off of this.#off.splice(0)) off()
   }
 
@@ -136,8 +143,9 @@ export class PgClientView extends PgClientBase {
     return undefined
   }
 
-  /** Closes the connection under it; inside an open transaction, whose connection that is, it does nothing. */
+  /** Closes the connection under it, and breaks off what runs; inside an open transaction, whose connection that is, it does nothing. */
   end(callback?: PgCallback): Promise<void> | undefined {
+    this.ending()
     const closed = (this.#session ?? this.#ended ?? this.#standing).close()
     if (callback === undefined) return closed
     callBack(closed, callback, undefined)

@@ -23,6 +23,7 @@ import type { PoolSize } from './pool/pool-limits.js'
 import { defaultPoolLimits, type PoolLimits, type ResolvedPoolLimits } from './pool/pool-limits.js'
 import type { LeakReport } from './pool/resource-factory.js'
 import { replicaSettings } from './replica-settings.js'
+import type { OnConnect } from './session/new-connection.js'
 import type { WatchOptions } from './watch-options.js'
 import type { ConnectOptions } from './wire/connect-options.js'
 import type { ConnectSettings } from './wire/connect-settings.js'
@@ -61,6 +62,16 @@ export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions,
   readonly listen?: PoolListenOptions | undefined
   /** Bounds on what retries may add to the load while everything fails. @default { reserve: 100, perSuccess: 1 } */
   readonly retryBudget?: RetryBudgetOptions | undefined
+  /**
+   * Called with each new connection of the pool before anybody else has it, and awaited: what it asks there with `query`
+   * goes ahead of everything. What it throws, or rejects with, refuses the connection: the first caller that waits gets
+   * that error, the session is closed, and the next attempt may succeed. It may take as long as `connectTimeoutMs`. It
+   * runs in no caller's context. For settings alone, `settings` costs no round trip, and is not undone by
+   * `resetOnRelease: 'full'`. Sessions beside the pool, such as that of `listen`, are not its affair.
+   *
+   * @default undefined (nothing)
+   */
+  readonly onConnect?: OnConnect | undefined
   /**
    * Called when a connection was held for longer than `leakDetectionMs`, and again when it came back after all.
    *

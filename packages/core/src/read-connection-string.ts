@@ -1,7 +1,8 @@
-import { nearestName } from './base/nearest-name.js'
+import { nearestName, plainName } from './base/nearest-name.js'
 import { acceptValue, type OptionValues } from './check-options.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
-import { foreignParameters, type LibpqParameter, libpqParameters } from './libpq-parameters.js'
+import { foreignName } from './foreign-names.js'
+import { type LibpqParameter, libpqParameters } from './libpq-parameters.js'
 import type { OptionKind } from './option-kinds.js'
 import { optionTable } from './option-table.js'
 import { parseConnectionString } from './wire/connection-string.js'
@@ -101,14 +102,29 @@ function unknownParameter(name: string | undefined): InvalidOptionError {
     )
   }
   const where = `${name} in connectionString`
-  const here = Object.hasOwn(foreignParameters, name) ? foreignParameters[name] : undefined
-  if (here !== undefined) return new InvalidOptionError(where, 'not a parameter here', here)
-  const near = nearestName(name, names)
+  const foreign = foreignName(name, (path) => urlNameOf(path) ?? libpqNameOf(path) ?? `the option ${path}`)
+  if (foreign !== undefined) return new InvalidOptionError(where, 'not a parameter here', foreign.here)
+  const own = ownNameOf(name)
+  if (own !== undefined) return new InvalidOptionError(where, 'not a parameter here', own)
+  const near = nearestName(name, names) ?? nearestName(`pool_${name}`, names)
   return new InvalidOptionError(
     where,
     near === undefined ? 'not a parameter' : `not a parameter, but ${near} is`,
     names.join(', '),
   )
+}
+
+/** What an option of the pool is called here that was given by the name of its field, or without `pool_`. */
+function ownNameOf(name: string): string | undefined {
+  const wanted = plainName(name)
+  for (const [here, path] of poolParameters) {
+    if (plainName(path) === wanted || plainName(here) === `pool${wanted}`) return here
+  }
+  return undefined
+}
+
+function libpqNameOf(path: string): string | undefined {
+  return Object.keys(libpqParameters).find((name) => libpqParameters[name]?.option === path)
 }
 
 /** Whether two values of a setting say the same. */

@@ -1,10 +1,10 @@
 /** The name of the list that is most like the one given; undefined when none is like it. */
 export function nearestName(given: string, names: Iterable<string>): string | undefined {
-  const wanted = plain(given)
+  const wanted = plainName(given)
   let nearest: string | undefined
   let least = Number.POSITIVE_INFINITY
   for (const name of names) {
-    const candidate = plain(name)
+    const candidate = plainName(name)
     const shorter = Math.min(wanted.length, candidate.length)
     // One that holds the other whole, such as maxConnections and max, is near however much longer it is.
     const holds = shorter >= 3 && (wanted.startsWith(candidate) || candidate.startsWith(wanted))
@@ -18,8 +18,8 @@ export function nearestName(given: string, names: Iterable<string>): string | un
   return nearest
 }
 
-/** Case, underscores and dots are the usual slips. */
-function plain(name: string): string {
+/** A name without its case, underscores and dots, which are the usual slips. */
+export function plainName(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '')
 }
 

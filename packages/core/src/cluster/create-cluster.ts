@@ -4,6 +4,7 @@ import { Host } from '../host/host.js'
 import type { StatementOptions } from '../host/host-purpose.js'
 import { HostWatch, type HostWatchOptions } from '../host/host-watch.js'
 import type { ResetMode } from '../host/hygiene.js'
+import type { PrepareConnection } from '../host/prepare-new.js'
 import type { BudgetShare } from '../pool/budget.js'
 import type { PoolEnvironment } from '../pool/pool-environment.js'
 import type { ResolvedPoolLimits } from '../pool/pool-limits.js'
@@ -42,6 +43,8 @@ export interface ClusterPlan {
   /** What is watched for on every host. */
   readonly watching: Omit<HostWatchOptions, 'role' | 'why'>
   readonly resetMode: ResetMode
+  /** What is done with each new connection, on every host. */
+  readonly prepare: PrepareConnection | undefined
   /** What is prepared, and which connections are shared, on every host. */
   readonly statements: StatementOptions
   /** The budget that the connections to the primary are taken from, if there is one. */
@@ -63,6 +66,7 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
       // A read whose connection to a replica was lost is better off with the next replica.
       statements: { ...statements, isRepeatable: undefined },
       failsFast: true,
+      prepare: plan.prepare,
       share,
       // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.
       open: (signal) =>
@@ -92,6 +96,7 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
   })
   const host = new Host(plan.destination, plan.limits, environment, watch, {
     resetMode: plan.resetMode,
+    prepare: plan.prepare,
     statements,
     open: async (signal) => plan.destination.fitting(await servers.topology.openWriter(signal)),
     unavailableTimeoutMs: options.failoverTimeoutMs,

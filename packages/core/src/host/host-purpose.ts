@@ -3,6 +3,7 @@ import type { Connection } from '../wire/connection.js'
 import type { SchemaEpoch } from '../wire/statement-texts.js'
 import type { ResetMode } from './hygiene.js'
 import type { ResolvedLaneOptions } from './lane-options.js'
+import type { PrepareConnection } from './prepare-new.js'
 
 /** How statements outside of transactions are run. */
 export interface StatementOptions {
@@ -29,6 +30,8 @@ export interface HostPurpose {
   readonly statements?: StatementOptions | undefined
   /** Opens a connection; without it the host's own configuration says where. */
   readonly open?: ((signal?: AbortSignal) => Promise<Connection>) | undefined
+  /** What is done with each new connection of the pool, before anybody has it. */
+  readonly prepare?: PrepareConnection | undefined
   /** Whether a failed attempt to open is told to whoever waits at once: there is another host to go to. */
   readonly failsFast?: boolean | undefined
   /** How long a caller waits for a server that is not there, when that is longer than for a busy pool; in milliseconds. */

@@ -14,12 +14,14 @@ import type { Holder } from '../pool/waiter.js'
 import type { Connection } from '../wire/connection.js'
 import type { Destination } from '../wire/destination.js'
 import type { QueryResult } from '../wire/query-result.js'
-import { Statement, type StatementConfig } from '../wire/statement.js'
+import { signOfLife } from '../wire/sign-of-life.js'
+import type { StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
 import type { HostPurpose } from './host-purpose.js'
 import type { HostWatch } from './host-watch.js'
 import { defaultResetMode, Hygiene } from './hygiene.js'
 import { Lanes } from './lanes.js'
+import { isRefusal, type PrepareConnection, prepareNew } from './prepare-new.js'
 import { watchForReturn } from './return-watch.js'
 
 /** How long the sign of life of an idle connection may take. */
@@ -46,6 +48,7 @@ export class Host {
   /** Called with every new connection, before anybody else has it. */
   onOpened: ((connection: Connection) => void) | undefined
   readonly #hygiene: Hygiene
+  readonly #prepare: PrepareConnection | undefined
   /** What is known of the texts that run here. */
   readonly #texts: StatementTexts
   readonly #onlyReads: ((text: string) => boolean) | undefined
@@ -65,6 +68,7 @@ export class Host {
     this.#destination = destination
     this.#limits = limits
     this.#hygiene = new Hygiene(purpose.resetMode ?? defaultResetMode, environment.clock)
+    this.#prepare = purpose.prepare
     this.#onlyReads = purpose.statements?.onlyReads
     this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
     this.pool = new ResourcePool<Connection>(
@@ -80,7 +84,8 @@ export class Host {
         isAlive: (connection) => connection.isAlive,
         suits: (connection) => !connection.refusesWrites && destination.suits(connection),
         check: (connection) => this.#check(connection),
-        isHopeless: (error) => failsFast || classify(error, 'connect') === 'configuration',
+        isHopeless: (error) => !isRefusal(error) && (failsFast || classify(error, 'connect') === 'configuration'),
+        isRefusal,
         onLeak: (leak) => watch.leaked(leak),
       },
       limits,
@@ -240,12 +245,15 @@ export class Host {
   /**
    * Runs `fn` on a connection of its own, beside the pool, as a cancel request is: for a question that cannot wait for a
    * pool in which everybody waits for its answer.
+   *
+   * @param isReported whether what is run there is reported as the statements of the pool are
    */
-  async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
+  async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit, isReported = false): Promise<T> {
     const attempt = new AbortController()
     const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
         connection.belongsTo = this.environment
+        if (isReported) connection.observer = this.watch.beside
         // Who comes in beside the pool shows that the pool may: it need not wait for its next look.
         this.watch.breaker?.hostAnswers()
         this.pool.hurry()
@@ -280,7 +288,8 @@ export class Host {
     const connection = slot.resource
     if (!connection.isAlive) this.pool.discard(slot)
     else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
-    else void this.#tidy(slot)
+    // The pool's own work, whosever connection it was.
+    else void inNoContext(() => this.#tidy(slot))
   }
 
   async #open(signal: AbortSignal): Promise<Connection> {
@@ -291,6 +300,9 @@ export class Host {
       connection.belongsTo = this.environment
       connection.remember(this.#texts)
       if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
+      if (this.#prepare !== undefined) {
+        await prepareNew(connection, this.#prepare, this.#destination.limit(signal), clock)
+      }
       this.lanes.keep(connection)
       connection.observer = this.watch
       connection.onLost((cause) => {
@@ -320,7 +332,7 @@ export class Host {
     const { clock } = this.environment
     const limit: Limit = { deadlineAt: clock.now() + checkBoundMs, timeoutMs: checkBoundMs, signal: undefined }
     try {
-      await connection.run(new Statement({ text: '' }), limit)
+      await connection.run(signOfLife({ text: '' }), limit)
       return connection.isQuiet && connection.isAlive
     } catch {
       // Whatever was wrong, the answer is: not usable. The pool tears it down and tries the next one.

@@ -11,10 +11,14 @@ const boundMs = 5_000
  */
 export async function terminateSession(host: Host, pid: number): Promise<void> {
   const limit = { deadlineAt: host.environment.clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
-  await host.aside(async (connection) => {
-    await connection.run(
-      new Statement({ text: 'select pg_catalog.pg_terminate_backend($1::pg_catalog.int4)', values: [pid] }),
-      limit,
-    )
-  }, limit)
+  await host.aside(
+    async (connection) => {
+      await connection.run(
+        new Statement({ text: 'select pg_catalog.pg_terminate_backend($1::pg_catalog.int4)', values: [pid] }),
+        limit,
+      )
+    },
+    limit,
+    true,
+  )
 }

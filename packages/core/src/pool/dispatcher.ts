@@ -203,6 +203,7 @@ export class Dispatcher<R> {
     this.#member?.giveBack()
     this.#line.restart()
     if (this.#opener.isHopeless) this.#line.rejectAll(() => error as Error)
+    else if (this.#opener.isRefusal) this.#line.rejectFirst(error as Error)
     this.dispatch()
   }
 

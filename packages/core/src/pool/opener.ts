@@ -34,6 +34,7 @@ export class Opener<R> {
   #probesInBackground = false
   #probeAt = 0
   #isHopeless = false
+  #isRefusal = false
 
   constructor(factory: ResourceFactory<R>, clock: Clock, random: Random, max: number, events: OpenerEvents<R>) {
     this.#factory = factory
@@ -67,6 +68,10 @@ export class Opener<R> {
   get isHopeless(): boolean {
     return this.#isHopeless
   }
+  /** Whether the last failure was about the one that was opened alone. */
+  get isRefusal(): boolean {
+    return this.#isRefusal
+  }
   /** Whether one more attempt could start now. */
   get mayOpen(): boolean {
     return this.#gate.ask(this.#clock.now(), this.#attempts.size).go
@@ -94,6 +99,7 @@ export class Opener<R> {
         this.#attempts.delete(attempt)
         this.#gate.failed(this.#clock.now(), error)
         this.#isHopeless = this.#factory.isHopeless(error)
+        this.#isRefusal = this.#factory.isRefusal?.(error) === true
         this.#events.failed(error)
       },
     )

@@ -45,7 +45,7 @@ export interface PoolLimits {
    */
   readonly maxLifetimeMs?: Duration
   /**
-   * A connection is replaced after it was handed out this often; `0` for no bound.
+   * A connection is replaced after it was handed out this often; `0` or `Infinity` for no bound.
    *
    * @default 0
    */

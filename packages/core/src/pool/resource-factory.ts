@@ -18,6 +18,11 @@ export interface ResourceFactory<R> {
   check(resource: R): Promise<boolean>
   /** Whether waiting cannot cure this failure to open: wrong password, no such database. */
   isHopeless(error: unknown): boolean
+  /**
+   * Whether this failure to open is about the one resource alone: the first caller in the line is told, and the next one
+   * may be opened. Without it: never.
+   */
+  isRefusal?(error: unknown): boolean
   /** Tells about a connection that is held for too long, or came back after all. */
   onLeak?(leak: LeakReport): void
 }

@@ -149,6 +149,13 @@ export class WaitingLine<R> {
     }
   }
 
+  /** Sends the first away. */
+  rejectFirst(error: Error): void {
+    const waiter = this.#waiters.shift()
+    waiter?.stop()
+    waiter?.reject(error)
+  }
+
   /** Sends everybody away, each with an error of its own. */
   rejectAll(because: () => Error): void {
     for (;;) {

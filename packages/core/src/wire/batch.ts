@@ -3,6 +3,7 @@ import { Exchange, type Messages } from './exchange.js'
 import { type CommandCompleteMessage, type Field, ResultBase, type ResultInternals } from './pg-internals.js'
 import { prepared } from './prepared-values.js'
 import type { QueryResult } from './query-result.js'
+import { joinedTexts, type ReportedOutcome } from './reported.js'
 import { miscounted, type Prelude, type StatementConfig } from './statement.js'
 
 /** As much is handed to the socket before what is there has gone out. */
@@ -37,6 +38,21 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   constructor(configs: readonly StatementConfig[], preludes: readonly Prelude[]) {
     super(preludes)
     this.#items = configs.map((config, index) => itemOf(config, configs[index - 1]))
+  }
+
+  override get reportedText(): string {
+    return joinedTexts(this.texts)
+  }
+
+  override get batchSize(): number {
+    return this.#items.length
+  }
+
+  /** The command that all of them are, and the rows of all together. */
+  override get reportedOutcome(): ReportedOutcome {
+    const commands = new Set(this.#items.map(({ result }) => result.command ?? undefined))
+    const rowCount = this.#items.reduce((sum, { result }) => sum + (result.rowCount ?? 0), 0)
+    return { command: commands.size === 1 ? [...commands][0] : undefined, rowCount }
   }
 
   override get outcome(): QueryResult[] {

@@ -22,8 +22,8 @@ export interface ConnectOptions {
    * @default PGHOST or 'localhost'
    */
   readonly host?: string | readonly string[] | undefined
-  /** 1 to 65535; one for all hosts, or one for each. @default PGPORT or 5432 */
-  readonly port?: number | readonly number[] | undefined
+  /** 1 to 65535, also as text; one for all hosts, or one for each. @default PGPORT or 5432 */
+  readonly port?: number | string | readonly (number | string)[] | undefined
   /** Who logs in. @default PGUSER or the name of the operating system's user */
   readonly user?: string | undefined
   /**
@@ -37,12 +37,12 @@ export interface ConnectOptions {
   readonly database?: string | undefined
   /**
    * TLS. `true` is `'verify-full'`: the server's certificate and its host name are verified. libpq's other modes verify
-   * less; `'allow'` and `'prefer'` may end without TLS. An object is handed to `tls.connect`, and verifies unless it says
+   * less, `'no-verify'` nothing; `'allow'` and `'prefer'` may end without TLS. An object is handed to `tls.connect`, and verifies unless it says
    * otherwise. A Unix socket has no TLS.
    *
    * @default sslmode of the URL, PGSSLMODE, or false
    */
-  readonly ssl?: boolean | SslMode | TlsOptions | undefined
+  readonly ssl?: boolean | SslMode | 'no-verify' | TlsOptions | undefined
   /**
    * `'direct'` begins TLS at once, a round trip earlier: PostgreSQL 17 or newer, and `ssl` must be `'require'` or
    * stronger. @default PGSSLNEGOTIATION or 'postgres'

@@ -31,13 +31,15 @@ function refuse(what: string): InvalidOptionError {
 export function parseConnectionString(given: string): ParsedConnectionString {
   // From a file or a variable, a line end often comes along; URLs are taken without, also by `pg`.
   const text = given.trim()
-  if (/^postgres(ql)?:\/\//.test(text)) return parseUrl(text.slice(text.indexOf('//') + 2))
+  // What stands before :// has no case, and `pg` takes pg:// as well.
+  if (/^(?:postgres(?:ql)?|pg):\/\//i.test(text)) return parseUrl(text.slice(text.indexOf('//') + 2))
   if (text.startsWith('socket:')) return parseSocketUrl(text.slice('socket:'.length))
   // Two slashes are a URL that has lost its scheme, and may hold a password.
   if (text.startsWith('/') && !text.startsWith('//')) return parseSocketPath(text)
-  const scheme = /^[a-z][a-z0-9+.-]{0,20}(?=:\/\/)/i.exec(text)?.[0]
+  const scheme = /^(?:jdbc:)?[a-z][a-z0-9+.-]{0,20}(?=:\/\/)/i.exec(text)?.[0]
   if (scheme !== undefined) throw refuse(`not a URL of PostgreSQL (its scheme is ${scheme})`)
   if (/^\s*[a-z_]+\s*=/.test(text)) return parsePairs(given)
+  if (/^["'`]/.test(text)) throw refuse('in quotes, which are not part of it')
   throw refuse('not a URL')
 }
 

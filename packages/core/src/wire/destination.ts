@@ -110,7 +110,7 @@ export class Destination {
     const isBound = this.#settings.channelBinding === 'require'
     const connection = await Connection.open(config, this.#clock, signal, isBound)
     try {
-      await makeReadable(connection, this.#limit(signal))
+      await makeReadable(connection, this.limit(signal))
       return connection
     } catch (error) {
       connection.destroy()
@@ -121,14 +121,15 @@ export class Destination {
   async #misfit(connection: Connection): Promise<string | undefined> {
     const { reports } = connection
     if (reports.isReadWrite === undefined && this.targetSessionAttrs !== 'any') {
-      const { rows } = await connection.run(new Statement({ text: askRole }), this.#limit())
+      const { rows } = await connection.run(new Statement({ text: askRole }), this.limit())
       const [row] = rows
       reports.learn({ inHotStandby: row?.['standby'] === true, defaultReadOnly: row?.['readonly'] === 'on' })
     }
     return misfit(reports, this.targetSessionAttrs)
   }
 
-  #limit(signal?: AbortSignal): Limit {
+  /** The bounds of one attempt to connect, and of what is done with a connection before anybody has it. */
+  limit(signal?: AbortSignal): Limit {
     return limitOf({ timeoutMs: this.#settings.connectTimeoutMs || undefined, signal }, this.#clock)
   }
 }

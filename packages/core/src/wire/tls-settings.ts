@@ -14,7 +14,7 @@ export const sslModes: readonly SslMode[] = ['disable', 'allow', 'prefer', 'requ
 /** What was said of TLS. */
 export interface GivenTls {
   /** The option `ssl`. */
-  readonly ssl?: boolean | SslMode | tls.ConnectionOptions | undefined
+  readonly ssl?: boolean | SslMode | 'no-verify' | tls.ConnectionOptions | undefined
   /** `sslmode` of the URL or the environment. */
   readonly mode?: SslMode | 'no-verify' | undefined
   /** Files, or `system` for the certificates that the operating system trusts. */
@@ -76,11 +76,11 @@ function modeOf(given: GivenTls, options: tls.ConnectionOptions): SslMode {
     const what = 'an object with rejectUnauthorized or checkServerIdentity, and sslmode is given too'
     throw new InvalidOptionError('ssl', what, 'one of them')
   }
-  if (mode === 'no-verify') {
+  const asked = own ?? mode
+  if (asked === 'no-verify') {
     options.rejectUnauthorized = false
     return 'require'
   }
-  const asked = own ?? mode
   if (asked !== undefined) return asked
   const isSaid = given.direct === true || typeof ssl === 'object' || Object.keys(options).length > 0
   return isSaid ? 'verify-full' : 'disable'

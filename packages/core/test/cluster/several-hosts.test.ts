@@ -149,7 +149,8 @@ describe('the others of several hosts', () => {
     const { cluster, database } = bench()
     await onServer(database.url, 'create function slow() returns void language sql as $$ select pg_sleep(0.03) $$')
     await cluster.waitForReplicas()
-    const breaker = { slowAfterMs: 10, minCalls: 3 }
+    // The first to open must not try again before the second has opened, and both have been looked at.
+    const breaker = { slowAfterMs: 10, minCalls: 3, openMs: 60_000, maxOpenMs: 60_000 }
     const pool = poolOn(bench(), [cluster.primary, ...cluster.replicas], { breaker, readFunctions: ['slow'] })
     await pool.read(() => pool.query('select 1'))
     const states = () => pool.stats().hosts.map((host) => host.breaker?.state)

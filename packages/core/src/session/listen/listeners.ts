@@ -221,7 +221,7 @@ export class Listeners {
     this.#lastError = undefined
     while (this.#entries.size > 0 && !signal.aborted) {
       try {
-        await this.#host.aside((connection) => this.#hold(connection, signal, () => (failures = 0)), unbounded)
+        await this.#host.aside((connection) => this.#hold(connection, signal, () => (failures = 0)), unbounded, true)
       } catch (error) {
         if (signal.aborted) break
         this.#lastError = error

@@ -1,0 +1,122 @@
+import { plainName } from './base/nearest-name.js'
+
+/** What other pools, drivers and ORMs call something, and what there is for it here. */
+interface ForeignName {
+  /** Whether it is an option of `pg.Pool` or `pg.Client`. */
+  readonly isOfPg: boolean
+  /** What to write in its place. A name in braces is an option, which has one name in fields and another in URLs. */
+  readonly here: string
+}
+
+/** Options of `pg.Pool` and `pg.Client` that have another name or place here, or none. */
+const ofPg: Readonly<Record<string, string>> = {
+  idleTimeoutMillis: '{idleTimeoutMs}',
+  connectionTimeoutMillis: '{acquireTimeoutMs} (for the whole wait) and {connectTimeoutMs} (for one connection)',
+  maxLifetimeSeconds: '{maxLifetimeMs}, in milliseconds',
+  poolSize: '{max}',
+  statement_timeout: '{statementTimeoutMs}',
+  idle_in_transaction_session_timeout: '{idleInTransactionTimeoutMs}',
+  lock_timeout: "settings: { lock_timeout: '500ms' }, or options=-clock_timeout%3D500ms in a URL",
+  query_timeout: '{statementTimeoutMs}, or timeoutMs for one call',
+  connect_timeout: '{connectTimeoutMs}, in milliseconds',
+  keepAliveInitialDelayMillis: '{keepAliveInitialDelayMs}',
+  application_name: '{applicationName}',
+  fallback_application_name: '{name}',
+  enableChannelBinding: "{channelBinding}: 'prefer' or 'require'",
+  allowExitOnIdle: 'nothing: call end() when the work is done',
+  options: "settings: { name: 'value' }",
+  verify: 'onConnect: what it throws refuses the connection',
+  log: "pool.on('query', ...) and the other events, or node:diagnostics_channel",
+  Client: 'nothing: connections are made with the pg that is installed; onConnect prepares them',
+  Promise: 'nothing: promises are those of the language',
+  client_encoding: 'nothing: text is always sent and read as UTF8',
+  encoding: 'nothing: text is always sent and read as UTF8',
+  binary: 'nothing: values are read as text; types says as what they come back',
+  pipeline: '{lanes}: statements share connections while all are in use',
+  pipelining: '{lanes}: statements share connections while all are in use',
+  stream: 'nothing: the pool makes its sockets itself; host, port and ssl say where to',
+  connection: 'connectionString, or host, port, user, password and database',
+  isDomainSocket: 'host: the folder of the socket',
+  replication: 'nothing: a connection of a pool is for statements; use pg.Client for replication',
+  scramMaxIterations: 'nothing: the default of pg counts',
+  parseInputDatesAsUTC: 'nothing: set pg.defaults.parseInputDatesAsUTC',
+  parseInt8: "types: { int8: 'number' }",
+  reapIntervalMillis: 'nothing: what is too old is closed without a clock of its own',
+}
+
+/** Names of libpq, Prisma, postgres.js, Knex and of other drivers. */
+const ofOthers: Readonly<Record<string, string>> = {
+  // libpq
+  keepalives_interval: '{keepAliveInitialDelayMs}; Node.js leaves the interval to the system',
+  keepalives_count: '{keepAliveInitialDelayMs}; Node.js leaves the count to the system',
+  tcp_user_timeout: '{acquireTimeoutMs} and {statementTimeoutMs}; Node.js cannot set it',
+  service: 'host, port, dbname and user; service files are not read',
+  sslcrl: 'the option ssl: { crl }',
+  sslcrldir: 'the option ssl: { crl }',
+  require_auth: 'channel_binding=require, which asks for scram-sha-256 over TLS',
+  requiressl: 'sslmode=require',
+  // Prisma, and its forms of URLs for poolers
+  pgbouncer:
+    'nothing where PgBouncer tracks prepared statements (1.21 and newer), else {statementCacheSize} of 0; {lanes} off behind any pooler',
+  connection_limit: '{max}',
+  pool_timeout: "{acquireTimeoutMs}, with a unit: '10s'",
+  socket_timeout: "{statementTimeoutMs}, with a unit: '10s', or timeoutMs for one call",
+  sslaccept: "sslmode: accept_invalid_certs is 'require', strict is 'verify-full'",
+  sslidentity: 'sslcert and sslkey, two files in PEM form',
+  max_idle_connection_lifetime: "{idleTimeoutMs}, with a unit: '5m'",
+  max_connection_lifetime: "{maxLifetimeMs}, with a unit: '1h'",
+  single_use_connections: '{maxUses} of 1',
+  schema:
+    "options=-csearch_path%3Dname, or the option settings: { search_path: 'name' }; with Prisma both that, for raw queries, and lifeguardAdapter(pool, { schema: 'name' }), for models",
+  search_path: 'options=-csearch_path%3Dname, or the option settings: { search_path }',
+  currentSchema: 'options=-csearch_path%3Dname, or the option settings: { search_path }',
+  timezone: 'options=-ctimezone%3DUTC, or the option settings: { timezone }',
+  sslca: 'sslrootcert',
+  supa: 'nothing: leave it out',
+  workaround: 'nothing: leave it out',
+  // postgres.js, Knex, Sequelize, MySQL and others
+  pool_size: '{max}',
+  connectionLimit: '{max}',
+  maximumPoolSize: '{max}',
+  idle_timeout: "{idleTimeoutMs}, with a unit: '20s'",
+  max_lifetime: "{maxLifetimeMs}, with a unit: '1h'",
+  pool_recycle: "{maxLifetimeMs}, with a unit: '1h'",
+  pool_pre_ping: '{validateAfterIdleMs}',
+  testOnBorrow: '{validateAfterIdleMs}',
+  createTimeoutMillis: '{connectTimeoutMs}',
+  prepare: '{statementCacheSize}: 0 prepares nothing',
+  prepareThreshold: '{statementCacheSize}: 0 prepares nothing',
+  prepared_statements: '{statementCacheSize}: 0 prepares nothing',
+  max_pipeline: '{lanes}: { maxDepth }',
+  onnotice: "pool.asPgPool().on('connect', (client) => client.on('notice', ...))",
+  afterCreate: 'onConnect',
+  queueLimit: '{maxWaiting}',
+  username: 'user',
+  hostname: 'host',
+  database: 'dbname, or the path of the URL',
+  db: 'the database: the field database, or the path of the URL',
+  dbname: 'the field database, or the path of the URL',
+  url: 'connectionString',
+  uri: 'connectionString',
+  connection_string: 'connectionString',
+  sslmode: "ssl: 'require', 'verify-full', ...",
+  poolMode: 'nothing for a pooler that lends sessions; else {statementCacheSize} of 0 and {lanes} off',
+}
+
+/** By the name without its case and underscores: one thing has several spellings. */
+const byName: ReadonlyMap<string, ForeignName> = new Map([...named(ofOthers, false), ...named(ofPg, true)])
+
+function named(table: Readonly<Record<string, string>>, isOfPg: boolean): [string, ForeignName][] {
+  return Object.entries(table).map(([name, here]) => [plainName(name), { isOfPg, here }])
+}
+
+/**
+ * What there is here for a name that is none here, when that is known.
+ *
+ * @param nameOf what an option is called where the name was given, by its path
+ */
+export function foreignName(name: string, nameOf: (path: string) => string): ForeignName | undefined {
+  const found = byName.get(plainName(name))
+  if (found === undefined) return undefined
+  return { ...found, here: found.here.replace(/\{(\w+)\}/g, (_, path: string) => nameOf(path)) }
+}
