@@ -1,16 +1,26 @@
 import { defineConfig } from 'vitest/config'
+import { testProjects, workersOf } from './test/support/projects.js'
+
+// biome-ignore lint/suspicious/noUndeclaredEnvVars: no task of turbo reads it
+const workers = workersOf(process.env['LIFEGUARD_TEST_URL'])
 
 export default defineConfig({
   test: {
-    // One PostgreSQL for the whole run; useDatabase() gives each file a database on it.
+    // Once for the whole run; useDatabase() gives each file a database on the server of its worker.
     globalSetup: ['packages/testing/dist/vitest/global-setup.js'],
-    include: [
-      'packages/*/test/**/*.test.ts',
-      'apps/*/test/**/*.test.ts',
-      'test/**/*.test.ts',
-      'bench/test/**/*.test.ts',
-    ],
+    provide: { lifeguardServers: workers },
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    projects: testProjects().map(({ name, include, exclude, isolate, alone }) => ({
+      extends: true as const,
+      test: {
+        name,
+        include: [...include],
+        exclude: ['**/node_modules/**', ...exclude],
+        isolate,
+        maxWorkers: alone ? 1 : workers,
+        sequence: { groupOrder: alone ? 1 : 0 },
+      },
+    })),
   },
 })

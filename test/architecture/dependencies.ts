@@ -36,8 +36,10 @@ function typesOf(name: string): string {
 /** The source files that package.json exports. */
 export function entriesOf({ folder, manifest }: Package): string[] {
   return Object.values(manifest.exports ?? {}).flatMap((target) => {
-    const path = typeof target === 'string' ? target : target['default']
-    if (path === undefined || !path.startsWith('./dist/')) return []
+    const { import: imported = target } = typeof target === 'string' ? {} : target
+    const path = typeof imported === 'string' ? imported : imported['default']
+    if (typeof path !== 'string') return []
+    if (!path.startsWith('./dist/')) return []
     return [`${folder}/src/${path.slice('./dist/'.length).replace(/\.js$/, '.ts')}`]
   })
 }

@@ -1,6 +1,6 @@
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { root } from '../support/workspace.js'
+import { libpqParameters } from '../../packages/core/src/libpq-parameters.js'
+import { optionTable } from '../../packages/core/src/option-table.js'
+import { urlNameOf } from '../../packages/core/src/read-connection-string.js'
 import { type FieldDocs, OptionDocs } from './option-docs.js'
 
 /** The page, from the root of the repository. */
@@ -13,7 +13,7 @@ const rare = [
   ...['maxUses', 'validateAfterIdleMs', 'onConnect', 'onLeak', 'environment', 'retryBudget', 'locks', 'budget'],
 ]
 
-/** What the core knows of its options beside their documentation, from its built form. */
+/** What the core knows of its options beside their documentation. */
 interface CoreTables {
   readonly optionTable: Readonly<Record<string, { readonly allowed: string; readonly isGroup?: boolean }>>
   readonly libpqParameters: Readonly<Record<string, LibpqParameter>>
@@ -27,14 +27,8 @@ interface LibpqParameter {
 }
 
 /** The page as the source has it now. @throws Error for an option that is not documented, or not in the table */
-export async function optionsPage(): Promise<string> {
-  const built = (name: string): Promise<CoreTables> =>
-    import(pathToFileURL(join(root, `packages/core/dist/${name}.js`)).href) as Promise<CoreTables>
-  const tables = {
-    ...(await built('option-table')),
-    ...(await built('libpq-parameters')),
-    ...(await built('read-connection-string')),
-  }
+export function optionsPage(): string {
+  const tables: CoreTables = { optionTable, libpqParameters, urlNameOf }
   const options = documented(OptionDocs.ofCore(), tables)
   const part = (title: string, said: string, level: string): string =>
     `## ${title}\n\n${said}\n\n${options
@@ -53,6 +47,34 @@ export async function optionsPage(): Promise<string> {
     part('Rare', 'What few need.', 'rare'),
     libpqSection(tables),
   ].join('\n\n')}\n`
+}
+
+/** The README of the core, with its table of options as the source has it now. */
+export function coreReadme(text: string): string {
+  const { begin, end } = tableMarks
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`there is no '${begin} ... ${end}'`)
+  return `${text.slice(0, from)}${begin}\n\n${optionsTable()}\n\n${text.slice(to)}`
+}
+
+const tableMarks = { begin: '<!-- options: written by `npx -y pnpm@12 docs:options` -->', end: '<!-- /options -->' }
+
+/** Every option once, with its default and the first sentence about it. */
+function optionsTable(): string {
+  const options = documented(OptionDocs.ofCore(), { optionTable, libpqParameters, urlNameOf })
+  const rows = options
+    .filter(({ path }) => !path.includes('.'))
+    .map(({ path, standard, text }) => [
+      `\`${path}\``,
+      standard?.replace(/^undefined \((.*)\)$/, '$1') ?? 'none',
+      /^.{11,}?[.;](?=\s|$)/s.exec(text)?.[0] ?? text,
+    ])
+    .map((row) => row.map((cell) => cell.replace(/[.;]$/, '').replaceAll('|', '\\|').replace(/\s+/g, ' ')))
+  const table = [['option', 'default', ''], ...rows]
+  const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)))
+  const line = (cells: readonly string[], filler: string): string =>
+    `| ${widths.map((width, column) => (cells[column] ?? '').padEnd(width, filler)).join(' | ')} |`
+  return [line(table[0] ?? [], ' '), line([], '-'), ...table.slice(1).map((row) => line(row, ' '))].join('\n')
 }
 
 interface Option extends FieldDocs {

@@ -1,9 +1,15 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { Agent, get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { basename, join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
+import { createPool } from '@pg-lifeguard/core'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { until } from '../support/until.js'
 import { files, read, root } from '../support/workspace.js'
 import { type Example, examplesOfMarkdown, examplesOfSource, moduleOf } from './examples.js'
 
@@ -49,10 +55,22 @@ beforeAll(async () => {
     JSON.stringify({ compilerOptions, include: ['*.ts', 'generated/**/*.ts'] }),
   )
   await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
+  await writeDrizzleMigrations(join(folder, 'drizzle'))
   complaints = await compile()
 })
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** What a user's `drizzle-kit generate` makes. */
+async function writeDrizzleMigrations(to: string): Promise<void> {
+  const entry = { idx: 0, version: '7', when: 1_700_000_000_000, tag: '0000_first', breakpoints: true }
+  await mkdir(join(to, 'meta'), { recursive: true })
+  await writeFile(
+    join(to, 'meta/_journal.json'),
+    JSON.stringify({ version: '7', dialect: 'postgresql', entries: [entry] }),
+  )
+  await writeFile(join(to, `${entry.tag}.sql`), 'create table migrated (id int primary key)')
+}
 
 function fileName({ path, line }: Example): string {
   return `${path.replace(/\.\w+$/, '').replaceAll('/', '_')}_${line}.ts`
@@ -98,13 +116,25 @@ test('every block of code says which language it is, so that none escapes', () =
   expect(unnamed).toEqual([])
 })
 
-/** Runs an example with `url` in the place of the addresses that it names. */
-async function runs(example: Example, url: string): Promise<{ readonly stdout: string; readonly stderr: string }> {
+/** Makes a program of an example, with `url` in the place of the addresses that it names. */
+async function programOf(example: Example, url: string): Promise<string> {
   const name = fileName(example).replace(/\.ts$/, '')
   const code = await readFile(join(folder, `${name}.js`), 'utf8')
   const file = join(folder, `${name}.run.js`)
   await writeFile(file, code.replaceAll(/postgres:\/\/(?:localhost|primary|replica)\/shop/g, url))
-  return await run(process.execPath, [file], { env: { ...process.env, DATABASE_URL: url } })
+  return file
+}
+
+async function runs(example: Example, url: string): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  const program = await programOf(example, url)
+  return await run(process.execPath, [program], { cwd: folder, env: { ...process.env, DATABASE_URL: url } })
+}
+
+/** The example of this page in which this stands. */
+function exampleWith(path: string, text: string): Example {
+  const [found, ...others] = examples.filter((example) => example.path === path && example.code.includes(text))
+  if (found === undefined || others.length > 0) throw new Error(`${path} has not one example with ${text}`)
+  return found
 }
 
 test.each(['README.md', 'packages/core/README.md'])('the first example of %s runs', async (path) => {
@@ -133,6 +163,80 @@ describe('every example in the README of an adapter runs', () => {
       expect((await runs(first, shop.url)).stdout).toContain('Ada')
     }
   })
+})
+
+test('migrations of both tools run inside of the lock, and leave their tables', async () => {
+  await runs(exampleWith('packages/drizzle/README.md', 'migrate(db'), shop.url)
+  await runs(exampleWith('packages/kysely/README.md', 'new Migrator'), shop.url)
+  await using pool = createPool({ connectionString: shop.url })
+  const { rows } = await pool.query(
+    "select to_regclass('migrated') is not null as drizzle, (select count(*)::int from kysely_migration) as kysely",
+  )
+  expect(rows).toEqual([{ drizzle: true, kysely: 2 }])
+})
+
+test('the election of the page on locks runs', async () => {
+  await using pool = createPool({ connectionString: shop.url })
+  await pool.query('create or replace function run_due_jobs() returns void language sql as $$ select pg_sleep(0.01) $$')
+  expect((await runs(exampleWith('docs/locks.md', 'onEnd:'), shop.url)).stderr).toBe('')
+})
+
+test('the service of the page on shutdown answers what is under way, closes keep-alive connections, and ends', async () => {
+  const program = await programOf(exampleWith('docs/shutdown.md', 'SIGTERM'), shop.url)
+  const env = { ...process.env, DATABASE_URL: shop.url, PORT: '0', DRAIN_MS: '0' }
+  const service = spawn(process.execPath, [program], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const ended = once(service, 'exit')
+  const agent = new Agent({ keepAlive: true })
+  let said = ''
+  const listens = new Promise<number>((resolve, reject) => {
+    service.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+      const port = /port: (\d+)/.exec(said)?.[1]
+      if (port !== undefined) resolve(Number(port))
+    })
+    service.stderr.setEncoding('utf8').on('data', (text: string) => reject(new Error(text)))
+  })
+  const ask = async (port: number, path: string) => {
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      get({ port, path, agent, host: '127.0.0.1' }, resolve).on('error', reject)
+    })
+    return { status: answer.statusCode, connection: answer.headers.connection, body: await text(answer) }
+  }
+  const isRefused = async (port: number): Promise<boolean> => {
+    const socket = connect(port, '127.0.0.1')
+    try {
+      await once(socket, 'connect')
+      return false
+    } catch {
+      return true
+    } finally {
+      socket.destroy()
+    }
+  }
+  try {
+    const port = await listens
+    // Two, so that one connection is idle at the end and one is in use.
+    for (const ready of await Promise.all([ask(port, '/ready'), ask(port, '/ready')]))
+      expect(ready).toMatchObject({ status: 200, connection: 'keep-alive' })
+    await using pool = createPool({ connectionString: shop.url })
+    let underWay: ReturnType<typeof ask> | undefined
+    await pool.withTransaction(async (tx) => {
+      await tx.query('lock table item')
+      underWay = ask(port, '/')
+      await until('its query waits', async () => {
+        const { rows } = await tx.query("select 1 from pg_locks where relation = 'item'::regclass and not granted")
+        return rows.length === 1
+      })
+      service.kill('SIGTERM')
+      await until('the service takes no more requests', () => isRefused(port))
+    })
+    expect(await underWay).toMatchObject({ status: 200, connection: 'close', body: expect.stringContaining('lamp') })
+    expect(await ended).toEqual([0, null])
+    expect(said).toMatch(/ended\n$/)
+  } finally {
+    agent.destroy()
+    service.kill('SIGKILL')
+  }
 })
 
 describe('examples are found', () => {

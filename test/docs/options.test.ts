@@ -1,7 +1,13 @@
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { optionsPage, page } from '../docs-options/options-page.js'
-import { read } from '../support/workspace.js'
+import { coreReadme, optionsPage, page } from '../docs-options/options-page.js'
+import { read, root } from '../support/workspace.js'
 
 test('docs/options.md is what `npx -y pnpm@12 docs:options` writes', async () => {
-  expect(read(page)).toBe(await optionsPage())
+  await expect(optionsPage()).toMatchFileSnapshot(join(root, page))
+})
+
+test('the table of options in the README of the core is what `npx -y pnpm@12 docs:options` writes', async () => {
+  const readme = 'packages/core/README.md'
+  await expect(coreReadme(read(readme))).toMatchFileSnapshot(join(root, readme))
 })

@@ -32,8 +32,29 @@ test('every link to a file leads to one', () => {
   expect(broken).toEqual([])
 })
 
+const published = packages().filter(({ manifest }) => manifest.private !== true)
+/** Where the repository is, and the form of a link to a file of it. */
+const repository = 'https://github.com/pg-lifeguard/pg-lifeguard'
+const linkToFile = new RegExp(`\\]\\(${repository}/(?:blob|tree)/main/([^)#]+)`, 'g')
+
+test('every link to the repository leads to a file of it', () => {
+  const linked = files('*.md', 'docs/**/*.md', 'packages/*/*.md').flatMap((path) =>
+    [...read(path).matchAll(linkToFile)].map(([, target = '']) => ({ path, target })),
+  )
+  expect(linked).not.toEqual([])
+  expect(linked.filter(({ target }) => !existsSync(join(root, target)))).toEqual([])
+})
+
+test.each(published)('what npm shows of $folder leads out of npm', ({ folder, manifest }) => {
+  // A relative link is looked for on npm's own site.
+  expect([...read(`${folder}/README.md`).matchAll(/\]\((?!https:|#)[^)]+\)/g)].map(String)).toEqual([])
+  expect(manifest.repository).toEqual({ type: 'git', url: `git+${repository}.git`, directory: folder })
+  expect(manifest.homepage).toBe(`${repository}/tree/main/${folder}#readme`)
+  expect(manifest.bugs).toBe(`${repository}/issues`)
+})
+
 test('every public package has a README that begins with its name', () => {
-  for (const { folder, manifest } of packages().filter(({ manifest }) => manifest.private !== true)) {
+  for (const { folder, manifest } of published) {
     expect(read(`${folder}/README.md`).split('\n')[0]).toBe(`# ${manifest.name}`)
   }
 })

@@ -82,7 +82,7 @@ describe.each(published)('the tarball of $name', ({ name, folder: source }) => {
   test('has no file of dist whose source is gone', () => {
     const { files } = of(name)
     const orphans = files.filter((file) => {
-      const match = /^dist\/(.*?)(\.d\.ts|\.js)(\.map)?$/.exec(file)
+      const match = /^dist\/(?:cjs\/)?(.*?)(\.d\.ts|\.js)(\.map)?$/.exec(file)
       return match !== null && !files.includes(`src/${match[1]}.ts`)
     })
     expect(orphans, `delete ${source}/dist and build again`).toEqual([])
@@ -121,7 +121,9 @@ describe.each(published)('the tarball of $name', ({ name, folder: source }) => {
   test('has types that every way to resolve modules finds', async () => {
     const attw = join(root, 'test/node_modules/.bin/attw')
     // Ends with an exit code when there is a problem.
-    await output(attw, ['--profile', 'esm-only', '--no-emoji', tarballs.get(name) ?? ''], work)
+    // CommonJS gets the module itself: every supported Node can `require` it.
+    const rules = ['--ignore-rules', 'cjs-resolves-to-esm']
+    await output(attw, ['--profile', 'strict', '--no-emoji', tarballs.get(name) ?? '', ...rules], work)
   })
 })
 

@@ -11,10 +11,18 @@ export const root = existsSync(join(above, 'pnpm-workspace.yaml')) ? above : joi
 export interface Manifest {
   readonly name: string
   readonly private?: boolean
-  readonly exports?: Readonly<Record<string, string | Readonly<Record<string, string>>>>
+  readonly homepage?: string
+  readonly bugs?: string
+  readonly repository?: Readonly<Record<string, string>>
+  readonly exports?: Readonly<Record<string, string | ExportConditions>>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
   readonly devDependencies?: Readonly<Record<string, string>>
+}
+
+/** Where an entry of a package is, under conditions such as `import` and `types`. */
+export interface ExportConditions {
+  readonly [condition: string]: string | ExportConditions
 }
 
 /** One package of the workspace. */

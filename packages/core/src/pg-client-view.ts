@@ -3,6 +3,7 @@ import { type Limit, tighter } from './base/limit.js'
 import { inNoContext } from './base/no-context.js'
 import { emitToUsers } from './base/user-callback.js'
 import { ConnectionReleasedError } from './errors/pool-errors.js'
+import { inWordsOfPg } from './in-words-of-pg.js'
 import type { Ambient } from './session/ambient.js'
 import { type PgSession, standing } from './session/pg-session.js'
 import { withCallersStack } from './session/queryable.js'
@@ -38,6 +39,7 @@ export class PgClientView extends PgClientBase {
   readonly #standing: PgSession
   readonly #ambient: Ambient
   readonly #off: (() => void)[]
+  readonly #offLost: () => void
   /** While somebody has it. */
   #session: PgSession | undefined
   /** That of an owner who has given it back without knowing it: what he does yet is answered there. */
@@ -62,7 +64,7 @@ export class PgClientView extends PgClientBase {
       return () => client.off(name, listener)
     })
     Object.defineProperty(this, '_ending', { get: () => (client as unknown as PgClientFields)._ending })
-    this.#off.push(connection.onLost((cause) => void emitToUsers(this, 'error', cause)))
+    this.#offLost = connection.onLost((cause) => void emitToUsers(this, 'error', cause))
   }
 
   /** Whether somebody has it. */
@@ -101,8 +103,14 @@ export class PgClientView extends PgClientBase {
     preparing.run(this.#connection, tell)
   }
 
+  /** Its connection is being ended, for a reason that is known already: that it has ended is no error. */
+  ending(): void {
+    this.#offLost()
+  }
+
   /** It stands for the connection no more: nothing that happens there is its affair. */
   detach(): void {
+    this.#offLost()
     for (const off of this.#off.splice(0)) off()
   }
 
@@ -136,8 +144,9 @@ export class PgClientView extends PgClientBase {
     return undefined
   }
 
-  /** Closes the connection under it; inside an open transaction, whose connection that is, it does nothing. */
+  /** Closes the connection under it, and breaks off what runs; inside an open transaction, whose connection that is, it does nothing. */
   end(callback?: PgCallback): Promise<void> | undefined {
+    this.ending()
     const closed = (this.#session ?? this.#ended ?? this.#standing).close()
     if (callback === undefined) return closed
     callBack(closed, callback, undefined)
@@ -165,7 +174,7 @@ export class PgClientView extends PgClientBase {
       await session.submit(submittable, limit)
       return await result
     } catch (error) {
-      throw withCallersStack(error)
+      throw withCallersStack(inWordsOfPg(error, call.timeoutMs))
     }
   }
 

@@ -4,6 +4,7 @@ import { emitToUsers } from './base/user-callback.js'
 import { beginRefused } from './errors/begin-refused.js'
 import { ownedBy } from './errors/origin.js'
 import { PoolClosedError } from './errors/pool-errors.js'
+import { inWordsOfPg } from './in-words-of-pg.js'
 import { limitOf, PgClientView, type Release } from './pg-client-view.js'
 import { JoinedSession, refusal } from './session/joined-session.js'
 import { OwnSession } from './session/pg-session.js'
@@ -36,6 +37,8 @@ export class PgPoolFacade extends PgPoolBase {
   readonly #environment: SessionEnvironment
   /** The one client of each connection, over all the times that it is handed out. */
   readonly #clients = new WeakMap<Connection, PgClientView>()
+  /** Those that are open, oldest first. */
+  readonly #open = new Set<Connection>()
   /** How often a connection was reported as acquired, and not as released. */
   readonly #acquired = new WeakMap<Connection, number>()
   /** Whether it was this view that was asked to end the pool; `cancelEnd` of the pool undoes it. */
@@ -52,8 +55,9 @@ export class PgPoolFacade extends PgPoolBase {
     }
     // It can be resized.
     Object.defineProperty(this.options, 'max', { get: () => host.pool.max, enumerable: true, configurable: true })
-    // The constructor of pg.Pool has made plain fields of these two.
+    // The constructor of pg.Pool has made plain fields of these.
     Object.defineProperties(this, {
+      _clients: { get: () => Array.from(this.#open, (connection) => this.#clientOf(connection)), configurable: true },
       ending: { get: () => host.pool.isEnding, configurable: true },
       ended: { get: () => host.pool.isEnding && host.pool.total === 0, configurable: true },
     })
@@ -150,7 +154,7 @@ export class PgPoolFacade extends PgPoolBase {
       }
       return await this.#pool.execute(call.config, limitOf(call.timeoutMs, ambient))
     } catch (error) {
-      throw withCallersStack(error)
+      throw withCallersStack(inWordsOfPg(error, call.timeoutMs))
     }
   }
 
@@ -198,7 +202,7 @@ export class PgPoolFacade extends PgPoolBase {
       })
       return client
     } catch (error) {
-      throw withCallersStack(error)
+      throw withCallersStack(inWordsOfPg(error))
     }
   }
 
@@ -216,16 +220,19 @@ export class PgPoolFacade extends PgPoolBase {
 
   #released(connection: Connection, error: Error | boolean | undefined): void {
     const times = this.#acquired.get(connection) ?? 0
-    if (times <= 1) this.#acquired.delete(connection)
-    else this.#acquired.set(connection, times - 1)
+    // That it was lost while somebody had it is for that one, and is reported after this.
+    if (times <= 1 && connection.isAlive) this.#acquired.delete(connection)
+    else this.#acquired.set(connection, Math.max(0, times - 1))
     if (times > 0 && this.listenerCount('release') > 0) emitToUsers(this, 'release', error, this.#clientOf(connection))
   }
 
   #opened(connection: Connection): void {
     const client = this.#clientOf(connection)
-    connection.client.once('end', () =>
-      inNoContext(() => emitToUsers(this, 'remove', this.#clients.get(connection) ?? client)),
-    )
+    this.#open.add(connection)
+    connection.client.once('end', () => {
+      this.#open.delete(connection)
+      inNoContext(() => emitToUsers(this, 'remove', this.#clients.get(connection) ?? client))
+    })
     inNoContext(() => client.whileNew(() => emitToUsers(this, 'connect', client)))
   }
 
@@ -234,12 +241,13 @@ export class PgPoolFacade extends PgPoolBase {
     if (known !== undefined) return known
     const client = new PgClientView(connection, this.#environment.ambient)
     this.#clients.set(connection, client)
-    // Of one that is idle the pool tells; who has checked it out is told by the client. An error that somebody else finds
+    // Of one that is idle the pool tells; who has checked it out is told by the client, or by his statement. An error that somebody else finds
     // fit to report on the client ends its connection, as with pg.
     let isOver = false
     client.on('error', (cause: object) => {
-      if (isOver || client.isLent) return
+      if (isOver || client.isLent || this.#acquired.has(connection)) return
       isOver = true
+      client.ending()
       // Not for everybody who prints the error.
       if (Object.isExtensible(cause)) Object.defineProperty(cause, 'client', { value: client, configurable: true })
       if (connection.isAlive) connection.destroy()

@@ -18,19 +18,26 @@ export interface Link {
   adopt(transaction: CoreTransaction, fn: (tx: never) => Promise<unknown>): Promise<unknown>
 }
 
-/** By what Drizzle runs its statements on: the facade of a pool, or what stands for an open transaction of it. */
-const links = new WeakMap<object, Link>()
+/**
+ * Where the link is, on what Drizzle runs its statements on: the facade of a pool, or what stands for an open transaction
+ * of it. Known to every copy of this package: a program may load the one for ES modules and the one for CommonJS.
+ */
+const linked = Symbol.for('@pg-lifeguard/drizzle:link')
 
 /** Remembers which pool is behind a client of Drizzle's. */
 export function remember(client: object, link: Link): void {
-  links.set(client, link)
+  Object.defineProperty(client, linked, { value: link, configurable: true })
+}
+
+function linkBehind(client: object | undefined): Link | undefined {
+  return (client as { readonly [linked]?: Link } | undefined)?.[linked]
 }
 
 /** @throws InvalidOptionError for a database that does not come from this package */
 export function linkOf(db: AnyDatabase): Link {
   // The session is a public field of Drizzle's, its client is not; both majors call it so.
   const { client } = (db as { readonly _?: { readonly session?: { readonly client?: object } } })._?.session ?? {}
-  const link = client === undefined ? undefined : links.get(client)
+  const link = linkBehind(client)
   if (link !== undefined) return link
   throw new InvalidOptionError(
     'db',
@@ -52,7 +59,7 @@ export function poolOf(db: AnyDatabase): Pool {
 export function isOfAnother(pool: Pool, query: unknown): boolean {
   // As with a database, its session is in view, and the client of that is not; both majors call them so.
   const { client } = (query as { readonly session?: { readonly client?: object } }).session ?? {}
-  return client !== undefined && links.get(client)?.pool !== pool
+  return client !== undefined && linkBehind(client)?.pool !== pool
 }
 
 /** What is a method of the pool, as functions of a database. */

@@ -307,6 +307,37 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
       expect(await names()).toEqual(['a;b', 'c', 'd', 'e', 'f'])
     })
 
+    test('nested, undoes a text of several statements with its own level alone', async () => {
+      const two = (id: number, end = '') =>
+        sql.raw(
+          `/* ; */ insert into item (id, name) values (${id}, 'a;b'); insert into item (id, name) values (${id + 1}, 'c') ${end}`,
+        )
+      const undo = new Error('undo')
+      await withTransaction(db, async (tx) => {
+        await tx.execute(two(1, ';'))
+        const levels = [
+          withTransaction(db, async (inner) => {
+            await inner.execute(two(11, '-- ; commit'))
+            throw undo
+          }),
+          withTransaction(tx, async () => {
+            // The outer object runs in the innermost level, as everything does.
+            await tx.execute(two(21))
+            throw undo
+          }),
+        ]
+        for (const level of levels) expect(await rejection(level)).toBe(undo)
+        const own = tx.transaction(async (inner) => {
+          await inner.execute(two(31))
+          throw undo
+        })
+        expect(await rejection(own)).toBe(undo)
+        await tx.transaction((inner) => inner.execute(two(41, '/* begin */;')))
+      })
+      const { rows } = await pool.query<{ id: number }>('select id from item order by id')
+      expect(rows.map(({ id }) => id)).toEqual([1, 2, 41, 42])
+    })
+
     test('cannot be used when it is over, nor from a transaction that is not its own', async () => {
       const kept: Adapter.TransactionOf<Database>[] = []
       await withTransaction(db, async (tx) => {

@@ -1,12 +1,21 @@
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
 /** Frames of this package and of Node that are looked through for those of the program. */
 const mostFrames = 100
 /** Frames that are shown. */
 const shownFrames = 10
-/** Where the code of this package is. */
-const own = dirname(dirname(fileURLToPath(import.meta.url)))
+
+/**
+ * The folders with the code of this package, from the URL of a module of it: frames name the built form or, with source
+ * maps, the source. None where a bundler has put the module into a file of the program, as nothing tells its frames from
+ * those of the program there. Such a bundler may leave out the URL.
+ */
+export function ownFolders(url: string | undefined): readonly string[] {
+  const path = ownFile.exec(url ?? '')?.[1]
+  if (path === undefined) return []
+  // A frame has a URL, or a path that is not encoded.
+  return [...new Set([path, decodeURI(path)])].flatMap((folder) => [`${folder}src/`, `${folder}dist/`])
+}
+
+const ownFile = /^file:\/\/(\/.*\/(?:@pg-lifeguard|packages)\/core\/)(?:src\/base\/callers-stack\.ts|dist\/index\.js)/
 
 /**
  * The stack of the code that called into this package, without the frames of the package itself and of Node: they would use
@@ -28,4 +37,4 @@ export function callersStack(above: (...args: never[]) => unknown): string | und
   return shown.length === 0 ? undefined : shown.slice(0, shownFrames).join('\n')
 }
 
-const passedOver: readonly string[] = [own, '/@pg-lifeguard/', 'node:', '<anonymous>)']
+const passedOver: readonly string[] = [...ownFolders(import.meta.url), '/@pg-lifeguard/', 'node:', '<anonymous>)']

@@ -1,5 +1,7 @@
 import type { Emitter } from '../base/emitter.js'
+import type { HistogramSnapshot } from '../base/histogram.js'
 import type { BreakerStats } from '../host/host-breaker.js'
+import type { QueryCounts } from '../host/host-counts.js'
 
 /**
  * Why a statement went where it went.
@@ -102,4 +104,8 @@ export interface HostStats {
   /** Connections for reads: open, in use. Those of the primary are the pool's own. */
   readonly total: number
   readonly active: number
+  /** What was run on it as a replica, and how long that took; what is run on the primary is in the pool's own figures. */
+  readonly queries: QueryCounts
+  readonly acquireMs: HistogramSnapshot
+  readonly queryMs: HistogramSnapshot
 }

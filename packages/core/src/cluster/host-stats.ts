@@ -21,6 +21,7 @@ export function hostStats(
     const { sighting, lastError, reader } = member
     const role = roleOf(member, topology)
     const replays = role === 'replica' ? sighting?.lsn : undefined
+    const { queries, acquireMs, queryMs } = reader.watch.tally.snapshot()
     const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
     const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
     return {
@@ -38,6 +39,9 @@ export function hostStats(
       lastError: lastError instanceof Error ? lastError.message : undefined,
       total: reader.pool.total,
       active: reader.pool.active,
+      queries,
+      acquireMs,
+      queryMs,
     }
   })
 }

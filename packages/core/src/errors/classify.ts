@@ -129,6 +129,22 @@ export function classifyOwn(error: unknown, owner: object): ErrorClass {
   return own === undefined ? 'user' : classify(own)
 }
 
+/**
+ * The error that {@link classifyOwn} judges by: what a server or a connection of the pool has said, out of all that a
+ * callback, an ORM or a helper of ours has put around it; the error itself where there is none.
+ */
+export function ownCause(error: unknown, owner: object): unknown {
+  let found: unknown = ownPart(error, owner, isOursUnnoted)
+  while (LifeguardError.isInstance(found) && wrappers.has(found.code) && found.cause !== undefined) found = found.cause
+  return found ?? error
+}
+
+/** Of our own errors, those that say what followed from something else. */
+const wrappers: ReadonlySet<LifeguardErrorCode> = new Set([
+  'LIFEGUARD_TRANSACTION_ROLLED_BACK',
+  'LIFEGUARD_TRANSACTION_CLOSED',
+])
+
 /** Of our own errors that nobody notes, the ones that say what they mean whatever caused them. */
 function isOursUnnoted(one: object): boolean {
   if (!LifeguardError.isInstance(one)) return false

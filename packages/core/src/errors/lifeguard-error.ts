@@ -29,6 +29,7 @@ export type LifeguardErrorCode =
   | 'LIFEGUARD_BATCH_FAILED'
   | 'LIFEGUARD_PROTOCOL_VIOLATION'
   | 'LIFEGUARD_UNREADABLE_RESULT'
+  | 'LIFEGUARD_UNSUPPORTED_RUNTIME'
 
 /**
  * What every error of Lifeguard's own has in common. What the server says is never wrapped in one: it stays `pg`'s

@@ -29,8 +29,8 @@ export interface QueryCounts {
   readonly ok: number
   /** Of all of them, those that took longer than `slowQueryMs`. */
   readonly slow: number
-  /** Failed, by what the error asks for. */
-  readonly failed: Readonly<Partial<Record<ErrorClass, number>>>
+  /** Failed, by what the error asks for; each class is there from the start, with 0. */
+  readonly failed: Readonly<Record<ErrorClass, number>>
 }
 
 /** What has happened on one host, in numbers. */
@@ -60,6 +60,24 @@ export function refusalKind(error: unknown): keyof RefusalCounts {
   return (LifeguardError.isInstance(error) ? refusalOf[error.code] : undefined) ?? 'other'
 }
 
+/** Each class of error, so that a series begins before its first failure. */
+const none: Readonly<Record<ErrorClass, number>> = {
+  conflict: 0,
+  'version-conflict': 0,
+  deadlock: 0,
+  'stale-plan': 0,
+  connection: 0,
+  unavailable: 0,
+  topology: 0,
+  overload: 0,
+  contended: 0,
+  'outcome-unknown': 0,
+  configuration: 0,
+  cancelled: 0,
+  host: 0,
+  user: 0,
+}
+
 /** Keeps the numbers of one host. */
 export class HostTally {
   readonly #acquireMs = new Histogram()
@@ -75,7 +93,7 @@ export class HostTally {
     givenUp: 0,
     other: 0,
   }
-  readonly #failed: Partial<Record<ErrorClass, number>> = {}
+  readonly #failed: Record<ErrorClass, number> = { ...none }
   #ok = 0
   #slow = 0
 
@@ -94,8 +112,7 @@ export class HostTally {
       this.#ok += 1
       return
     }
-    const kind = classify(error)
-    this.#failed[kind] = (this.#failed[kind] ?? 0) + 1
+    this.#failed[classify(error)] += 1
   }
 
   snapshot(): HostCounts {

@@ -50,15 +50,25 @@ export interface CloseEvent extends HostEvent {
   readonly uses: number
 }
 
-/** A statement was answered, or given up. Its parameters are never told. */
+/** A statement was answered, or given up: also a batch, a COPY, a stream, each of which is one. Values are never reported. */
 export interface QueryEvent extends HostEvent {
   readonly pid: number
-  /** The text as it was sent: with `$1` where values go. */
+  /**
+   * The text as it was sent: with `$1` where values go. Of a batch its different texts, joined by `; `, up to 4096
+   * characters.
+   */
   readonly text: string
   /** The name of a prepared statement. */
   readonly name: string | undefined
-  /** From the time it was written to the socket, in milliseconds; `0` when it never was. */
+  /** How many statements a batch has; undefined for what is no batch. */
+  readonly batchSize: number | undefined
+  /**
+   * From the time it was written to the socket, in milliseconds; `0` when it never was. Of a stream or a cursor the time
+   * of its fetches, without the time in which its reader asked for nothing.
+   */
   readonly durationMs: number
+  /** Until its first rows were here, in milliseconds: of a stream, a cursor, a COPY TO; undefined when none came. */
+  readonly firstRowMs: number | undefined
   /** The command as the server names it: `SELECT`. */
   readonly command: string | undefined
   readonly rowCount: number | null | undefined

@@ -3,7 +3,7 @@ import { classify, isForWantOfAPlace } from '../errors/classify.js'
 import { OperationAbortedError } from '../errors/operation-errors.js'
 import type { PoolFigures } from '../errors/pool-errors.js'
 import type { Connection } from '../wire/connection.js'
-import { Statement } from '../wire/statement.js'
+import { signOfLife } from '../wire/sign-of-life.js'
 import type { Host } from './host.js'
 import type { BreakerStats } from './host-breaker.js'
 import type { HostRole } from './host-events.js'
@@ -111,7 +111,7 @@ function seenOn(host: Host, { where, reports }: Connection): Answer {
 }
 
 async function askOn(connection: Connection, limit: Limit): Promise<Answer> {
-  const { rows } = await connection.run(new Statement({ text }), limit)
+  const { rows } = await connection.run(signOfLife({ text }), limit)
   const [row] = rows as { readonly standby: boolean }[]
   return { where: connection.where, role: row?.standby === true ? 'replica' : 'primary' }
 }

@@ -13,11 +13,12 @@ import type { LeakReport } from '../pool/resource-factory.js'
 import type { Slot } from '../pool/slot.js'
 import type { Connection } from '../wire/connection.js'
 import type { Operation } from '../wire/operation.js'
+import type { Reported } from '../wire/reported.js'
 import type { StatementObserver } from '../wire/statement-observer.js'
 import { HostBreaker } from './host-breaker.js'
 import { HostTally, refusalKind } from './host-counts.js'
 import type { HostEvents, HostRole, QueryEvent } from './host-events.js'
-import { outcomeOf, QueryTraces } from './query-trace.js'
+import { QueryTraces } from './query-trace.js'
 
 /** What is to be watched for, and who is told. */
 export interface HostWatchOptions {
@@ -93,7 +94,8 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     this.tally.acquired(waitMs)
     this.whenAcquired?.(slot.resource)
     if (this.#acquire.isHeard) {
-      this.#acquire.tell({ ...this.#at(slot.resource), waitMs, waiting: this.waiting() })
+      const event = { ...this.#at(slot.resource), waitMs, waiting: this.waiting() }
+      inNoContext(() => this.#acquire.tell(event))
     }
   }
 
@@ -107,7 +109,8 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     this.whenReleased?.(slot.resource)
     if (this.#release.isHeard) {
       const heldMs = this.#environment.clock.now() - slot.busySince
-      this.#release.tell({ ...this.#at(slot.resource), heldMs })
+      const event = { ...this.#at(slot.resource), heldMs }
+      inNoContext(() => this.#release.tell(event))
     }
   }
 
@@ -163,10 +166,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   // What the connections tell
 
   asked(statement: Operation, connection: Connection): number {
-    if (this.#traces.isHeard && statement.text !== '') {
-      const { text, name } = statement
-      this.#traces.start(statement, { pool: this.#options.pool, ...this.#at(connection), text, name })
-    }
+    if (statement.caller !== undefined) this.#trace(statement, connection)
     return this.breaker === undefined ? 0 : this.breaker.epoch
   }
 
@@ -177,18 +177,10 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     error: unknown,
     durationMs: number | undefined,
   ): void {
-    if (durationMs !== undefined) this.breaker?.answered(connection, mark, error, durationMs)
+    // How long a guest takes is up to whoever reads it.
+    if (durationMs !== undefined && !statement.isGuest) this.breaker?.answered(connection, mark, error, durationMs)
     if (error !== undefined) this.#lookForReadOnly(connection, error)
-    this.#traces.settle(statement, error)
-    // A sign of life that was asked for is nobody's statement; nor does one count that had no connection left to be
-    // sent on: it goes to another one.
-    if (statement.text === '' || (durationMs === undefined && error instanceof ConnectionLostError)) return
-    const isSlow = durationMs !== undefined && durationMs > this.#options.slowQueryMs
-    this.tally.answered(error, durationMs, isSlow)
-    if (!this.#query.isHeard && !(isSlow && this.#slowQuery.isHeard)) return
-    const event = this.#queryEvent(statement, connection, error, durationMs)
-    this.#query.tell(event)
-    if (isSlow) this.#slowQuery.tell(event)
+    this.#answered(statement, connection, error, durationMs)
   }
 
   /** A write that was refused: by the server, or only by a transaction that its caller has made read-only. */
@@ -202,18 +194,60 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     this.breaker?.signOfLife()
   }
 
-  #queryEvent(
-    statement: Operation,
-    connection: Connection,
-    error: unknown,
-    durationMs: number | undefined,
-  ): QueryEvent {
-    const { command, rowCount } = error === undefined ? outcomeOf(statement) : failed
+  /** For connections beside the pool, which serve the library's own statements: the breaker is about the pool's. */
+  readonly beside: StatementObserver<Connection> = {
+    asked: (statement, connection) => {
+      if (statement.caller !== undefined) this.#trace(statement, connection)
+      return 0
+    },
+    answered: (statement, connection, _mark, error, durationMs) =>
+      this.#answered(statement, connection, error, durationMs),
+    answeredLate: () => undefined,
+  }
+
+  #trace(operation: Operation, connection: Connection): void {
+    const statement = operation.whole ?? operation
+    const { reportedText: text, name, batchSize, caller } = statement
+    if (caller === undefined || (statement === operation && !operation.isReported)) return
+    this.#traces.start(statement, caller, { pool: this.#options.pool, ...this.#at(connection), text, name, batchSize })
+  }
+
+  #answered(operation: Operation, connection: Connection, error: unknown, durationMs: number | undefined): void {
+    if (operation.isReported) {
+      this.#report(operation, connection, error, durationMs)
+      return
+    }
+    // A sign of life that was asked for is nobody's statement.
+    const { whole } = operation
+    if (whole === undefined) return
+    whole.report ??= (why, ranMs) => this.#report(whole, connection, why, ranMs)
+    whole.fetched(operation.result, durationMs)
+  }
+
+  #report(statement: Reported, connection: Connection, error: unknown, durationMs: number | undefined): void {
+    this.#traces.settle(statement, error)
+    // One does not count that had no connection left to be sent on: it goes to another one.
+    if (durationMs === undefined && error instanceof ConnectionLostError) return
+    const isSlow = durationMs !== undefined && durationMs > this.#options.slowQueryMs
+    this.tally.answered(error, durationMs, isSlow)
+    if (!this.#query.isHeard && !(isSlow && this.#slowQuery.isHeard)) return
+    const event = this.#queryEvent(statement, connection, error, durationMs)
+    // Nobody's: it is answered in the context of whoever gave it up, or of the socket.
+    inNoContext(() => {
+      this.#query.tell(event)
+      if (isSlow) this.#slowQuery.tell(event)
+    })
+  }
+
+  #queryEvent(statement: Reported, connection: Connection, error: unknown, durationMs: number | undefined): QueryEvent {
+    const { command, rowCount } = error === undefined ? statement.reportedOutcome : failed
     return {
       ...this.#at(connection),
-      text: statement.text,
+      text: statement.reportedText,
       name: statement.name,
+      batchSize: statement.batchSize,
       durationMs: durationMs ?? 0,
+      firstRowMs: statement.firstRowMs,
       command,
       rowCount,
       why: statement.why ?? this.#options.why,

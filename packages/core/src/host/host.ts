@@ -14,7 +14,8 @@ import type { Holder } from '../pool/waiter.js'
 import type { Connection } from '../wire/connection.js'
 import type { Destination } from '../wire/destination.js'
 import type { QueryResult } from '../wire/query-result.js'
-import { Statement, type StatementConfig } from '../wire/statement.js'
+import { signOfLife } from '../wire/sign-of-life.js'
+import type { StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
 import { Beside, type BesideUse } from './beside.js'
 import { useOf } from './connection-use.js'
@@ -29,6 +30,8 @@ import { watchForReturn } from './return-watch.js'
 const checkBoundMs = 1_000
 /** In which time every connection may be replaced, where the server goes on refusing writes. */
 const turnoverMs = 5_000
+/** How often it is looked at least whether the address of a server that refuses writes leads elsewhere by now. */
+const lookMs = 500
 /** The pause before a caller who goes on waiting for a server asks again. */
 const turnMs = 20
 
@@ -55,6 +58,8 @@ export class Host {
   /** What is known of the texts that run here. */
   readonly #texts: StatementTexts
   readonly #onlyReads: ((text: string) => boolean) | undefined
+  /** Whether the session that was opened last said of itself that it takes writes. */
+  #leadsToWriter = false
 
   constructor(
     destination: Destination,
@@ -100,10 +105,12 @@ export class Host {
     this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements)
     watch.waiting = () => this.pool.waiting
     if (destination.mayWrite) {
-      const refusals = new RateLimit(limits.max, limits.max / turnoverMs)
+      const refusals = new RateLimit(limits.max, Math.max(limits.max / turnoverMs, 1 / lookMs))
       watch.whenWriteRefused = (connection) => {
-        // Where every session refuses them, dialing anew for each write that fails would be a storm.
-        if (connection.refusesWrites || !refusals.tryTake(environment.clock.now())) return false
+        if (connection.refusesWrites) return false
+        // Where every session refuses them, dialing anew for each write that fails would be a storm. When the newest one
+        // takes them, the address leads elsewhere by now, and those that are left lead to where it did before.
+        if (!this.#leadsToWriter && !refusals.tryTake(environment.clock.now())) return false
         connection.refusesWrites = true
         return true
       }
@@ -249,13 +256,21 @@ export class Host {
   /**
    * Runs `fn` on a connection of its own, beside the pool, as a cancel request is: for a question that cannot wait for a
    * pool in which everybody waits for its answer. So many at a time as `mostBeside` has.
+   *
+   * @param isReported whether what is run there is reported as the statements of the pool are
    */
-  async aside<T>(use: BesideUse, fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
+  async aside<T>(
+    use: BesideUse,
+    fn: (connection: Connection) => Promise<T>,
+    limit: Limit,
+    isReported = false,
+  ): Promise<T> {
     await this.beside.enter(use, limit, this.environment)
     const attempt = new AbortController()
     const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
         connection.belongsTo = this.environment
+        if (isReported) connection.observer = this.watch.beside
         // Who comes in beside the pool shows that the pool may: it need not wait for its next look.
         this.watch.breaker?.hostAnswers()
         this.pool.hurry()
@@ -292,7 +307,8 @@ export class Host {
     const connection = slot.resource
     if (!connection.isAlive) this.pool.discard(slot)
     else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
-    else void this.#tidy(slot)
+    // The pool's own work, whosever connection it was.
+    else void inNoContext(() => this.#tidy(slot))
   }
 
   async #open(signal: AbortSignal): Promise<Connection> {
@@ -303,6 +319,7 @@ export class Host {
       connection.belongsTo = this.environment
       connection.remember(this.#texts)
       if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
+      this.#leadsToWriter = connection.reports.isReadWrite === true
       if (this.#prepare !== undefined) {
         await prepareNew(connection, this.#prepare, this.#destination.limit(signal), clock)
       }
@@ -335,7 +352,7 @@ export class Host {
     const { clock } = this.environment
     const limit: Limit = { deadlineAt: clock.now() + checkBoundMs, timeoutMs: checkBoundMs, signal: undefined }
     try {
-      await connection.run(new Statement({ text: '' }), limit)
+      await connection.run(signOfLife({ text: '' }), limit)
       return connection.isQuiet && connection.isAlive
     } catch {
       // Whatever was wrong, the answer is: not usable. The pool tears it down and tries the next one.

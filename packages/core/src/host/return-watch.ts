@@ -4,7 +4,7 @@ import type { ResourcePool } from '../pool/resource-pool.js'
 import type { Slot } from '../pool/slot.js'
 import { urgent } from '../pool/waiter.js'
 import type { Connection } from '../wire/connection.js'
-import { Statement } from '../wire/statement.js'
+import { signOfLife } from '../wire/sign-of-life.js'
 import type { HostBreaker } from './host-breaker.js'
 
 /** The host, as far as it matters here. */
@@ -47,7 +47,7 @@ async function answers({ clock, pool, release }: Returning): Promise<boolean> {
   try {
     const slot = await pool.acquire(limit, urgent)
     try {
-      await slot.resource.run(new Statement({ text: '' }), limit)
+      await slot.resource.run(signOfLife({ text: '' }), limit)
       return true
     } finally {
       release(slot)

@@ -20,5 +20,6 @@ export async function terminateSession(host: Host, pid: number): Promise<void> {
       )
     },
     limit,
+    true,
   )
 }

@@ -3,7 +3,7 @@ import { Emitter } from '../base/emitter.js'
 import type { OperationOptions } from '../base/limit.js'
 import { watchLimit } from '../base/limit.js'
 import { type Random, systemRandom } from '../base/random.js'
-import { warnOf } from '../base/user-callback.js'
+import { callUser, warnOf } from '../base/user-callback.js'
 import { BreakerOpenError } from '../errors/breaker-open-error.js'
 import { type BreakerVerdict, breakerVerdict } from '../errors/breaker-verdict.js'
 import { within } from '../errors/given-up.js'
@@ -93,7 +93,14 @@ class OwnBreaker implements Breaker {
     this.#slowAfterMs = resolved.slowAfterMs
     this.#verdict = (error) => {
       try {
-        return verdict(error)
+        const given: unknown = verdict(error)
+        // An async one has said nothing yet.
+        if (typeof given !== 'string')
+          callUser(
+            () => given,
+            (thrown) => warnOf(thrown, 'LifeguardBreakerWarning'),
+          )
+        return typeof given === 'string' ? (given as BreakerVerdict) : breakerVerdict(error)
       } catch (thrown) {
         // The call has ended, and its own outcome is what its caller gets; a probe that is never settled would block all.
         warnOf(thrown, 'LifeguardBreakerWarning')

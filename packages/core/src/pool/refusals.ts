@@ -88,7 +88,7 @@ export class Refusals<R> {
     // Not one connection is open, and the server has refused one or has not answered yet: the pool is not what is busy.
     if (isWaitingForServer && active + idle.length + checking === 0) {
       return new ServerUnavailableError(this.#factory.where, waited, failuresInARow, this.figures(), {
-        cause: lastError ?? new Error('no answer yet'),
+        cause: lastError ?? new Error('timeout, no answer yet'),
       })
     }
     const heldByCaller = heldAround(holder)

@@ -103,7 +103,7 @@ export async function batchTogether<const Tasks extends BatchTasks>(
     await within(settled, bound, clock).catch(() => undefined)
     throw withCallersStack(error)
   }
-  return (await Promise.all(works)) as BatchTaskResults<Tasks>
+  return (await within(Promise.all(works), limit, clock, 'unknown', host.environment)) as BatchTaskResults<Tasks>
 }
 
 /** A piece of work that ends without a statement: with its own error, or with the complaint that there was none. */

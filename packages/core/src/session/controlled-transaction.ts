@@ -41,16 +41,23 @@ export async function beginTransaction(
 export function beginAlone(
   environment: SessionEnvironment,
   options?: ControlledTransactionOptions,
+  isForOne = false,
 ): ControlledTransaction & Executor {
   const { ambient, cluster, host } = environment
-  return beginOn(fromPool(host, { held: 0, parent: ambient.current?.holder }, cluster), environment, options)
+  const source = fromPool(host, { held: 0, parent: ambient.current?.holder }, cluster)
+  return beginOn(source, environment, options, isForOne)
 }
 
-/** Begins, with the first statement, on a connection of this source. */
+/**
+ * Begins, with the first statement, on a connection of this source.
+ *
+ * @param isForOne whether it is there for the sake of one statement, so that its own COMMIT or ROLLBACK is not reported
+ */
 export function beginOn(
   source: ConnectionSource,
   environment: SessionEnvironment,
   options: ControlledTransactionOptions = {},
+  isForOne = false,
 ): ControlledTransaction & Executor {
   assertTransactionOptions(options, controlledNames)
   const { ambient: bounds, host } = environment
@@ -59,6 +66,7 @@ export function beginOn(
   const preludes = beginPreludes(options, proof)
   const follower = commitFollower(environment, options)
   const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options), undefined, follower)
+  server.reportsItsEnd = !isForOne
   return new TransactionByHand(bounds, {
     execute: (config, limit) => server.query(config, limit),
     commit: async () => {

@@ -1,4 +1,6 @@
 import type { OperationOptions } from '../base/limit.js'
+import { callUser, warnOf } from '../base/user-callback.js'
+import { within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { type Deadline, withLimit } from './ambient-deadline.js'
@@ -34,6 +36,7 @@ export async function forEachConcurrent<Item, T>(
   if (!(concurrency === Number.POSITIVE_INFINITY || (Number.isInteger(concurrency) && concurrency >= 1))) {
     throw new InvalidOptionError('concurrency', String(concurrency), 'a whole number, 1 or more')
   }
+  const { host } = environment
   const failed = new AbortController()
   const own = environment.ambient.limitFor(options)
   const signal = own.signal === undefined ? failed.signal : AbortSignal.any([own.signal, failed.signal])
@@ -42,17 +45,24 @@ export async function forEachConcurrent<Item, T>(
   const results: T[] = []
   let first: { readonly error: unknown } | undefined
   let reading: Promise<unknown> = Promise.resolve()
+  let isReading = false
   let index = 0
   // An async iterator is asked for one item at a time, whoever asks.
   const read = (): Promise<IteratorResult<Item>> => {
-    const next = reading.then(() => source.next())
-    reading = next.catch(() => undefined)
+    const next = reading.then(() => {
+      isReading = true
+      return source.next()
+    })
+    const ended = (): void => {
+      isReading = false
+    }
+    reading = next.then(ended, ended)
     return next
   }
   const worker = async (): Promise<void> => {
     while (first === undefined) {
       try {
-        const { done, value } = await read()
+        const { done, value } = await within(read(), limit, host.environment.clock, 'unknown', host.environment)
         if (done === true || first !== undefined) return
         const at = index++
         results[at] = await withLimit(environment, limit, (deadline) => fn(value, at, deadline))
@@ -64,6 +74,12 @@ export async function forEachConcurrent<Item, T>(
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, max) }, worker))
   if (first === undefined) return results
-  await source.return?.()
+  // One that is still asked for an item ends when it has given that, which nobody waits for any more.
+  if (isReading)
+    callUser(
+      () => source.return?.(),
+      (error) => warnOf(error, 'LifeguardSourceWarning'),
+    )
+  else await source.return?.()
   throw (first as { readonly error: unknown }).error
 }

@@ -3,6 +3,7 @@ import type { Limit, OperationOptions } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { CopyResult } from '../wire/copy-in.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
+import { FetchedStatement } from '../wire/fetched-statement.js'
 import type { QueryResult } from '../wire/query-result.js'
 import { assertName } from '../wire/runtime-settings.js'
 import type { AheadConfig, PortalConfig, StatementConfig } from '../wire/statement.js'
@@ -93,7 +94,7 @@ export abstract class Operations implements Operable, Executor {
     config: StatementConfig,
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
-    return batchesIn<Row>(this, this.#bounds.fromHere(), config, options)
+    return batchesIn<Row>(this, this.#bounds.fromHere(), config, new FetchedStatement(config), options)
   }
 
   batch<const Statements extends readonly StatementConfig[]>(

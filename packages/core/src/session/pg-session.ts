@@ -75,7 +75,7 @@ export class OwnSession implements PgSession {
   }
 
   close(): Promise<void> {
-    return this.connection.close()
+    return closeAtOnce(this.connection)
   }
 
   end(discard: boolean): void {
@@ -105,9 +105,16 @@ export function standing(connection: Connection): PgSession {
     connection,
     run: (config, limit) => connection.run(new Statement(config), limit),
     submit: (submittable, limit) => connection.submit(new ForeignStatement(submittable), limit),
-    close: () => connection.close(),
+    close: () => closeAtOnce(connection),
     end: () => undefined,
   }
+}
+
+/** As with `pg`: what runs is broken off, as it might never end. */
+function closeAtOnce(connection: Connection): Promise<void> {
+  if (connection.isQuiet) return connection.close()
+  connection.destroy()
+  return connection.gone()
 }
 
 /** What the server would have answered. */

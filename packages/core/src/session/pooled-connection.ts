@@ -4,6 +4,7 @@ import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
 import { type ExchangeConfig, statementFrom } from '../wire/exchange.js'
+import { FetchedStatement } from '../wire/fetched-statement.js'
 import type { QueryResult } from '../wire/query-result.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { onHeld } from './connection-source.js'
@@ -74,19 +75,22 @@ export class AcquiredConnection extends Operations implements PooledConnection {
     config: StatementConfig,
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
-    return this.#streamBatches<Row>(config, this.#environment.ambient.fromHere(), options)
+    return this.#streamBatches<Row>(config, this.#environment.ambient.fromHere(), new FetchedStatement(config), options)
   }
 
   async *#streamBatches<Row>(
     config: StatementConfig,
     bounds: Bounds,
+    whole: FetchedStatement,
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
     const { resource } = this.#held()
     // What was asked for before may begin one, or end it.
     await resource.whenQuiet()
-    if (resource.status === 'I') yield* batchesInOwn<Row>(this.beginTransaction(), bounds, config, options)
-    else yield* batchesIn<Row>(this, bounds, config, options)
+    if (resource.status === 'I') {
+      const own = beginOn(onHeld(this.#held()), this.#environment, {}, true)
+      yield* batchesInOwn<Row>(own, bounds, config, whole, options)
+    } else yield* batchesIn<Row>(this, bounds, config, whole, options)
   }
 
   beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction & Executor {

@@ -1,6 +1,7 @@
 import { type OperationOptions, unlimited } from '../base/limit.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import type { FetchedStatement } from '../wire/fetched-statement.js'
 import type { PortalRequest } from '../wire/portal-request.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { type Bounds, type Executor, type StatementArguments, withCallersStack } from './queryable.js'
@@ -53,12 +54,19 @@ export function assertStreamOptions(options: StreamOptions | undefined): void {
   assertKnownOptions(options, names)
 }
 
-/** Batches of rows inside an open transaction, in which other statements may run between two of them. */
+/**
+ * Batches of rows inside an open transaction, in which other statements may run between two of them.
+ *
+ * @param whole what all of it is reported as, made when it was asked for
+ * @param isAll whether it is over with the last batch, so that it is reported then
+ */
 export async function* batchesIn<Row>(
   executor: Executor,
   bounds: Bounds,
   config: StatementConfig,
+  whole: FetchedStatement,
   options: StreamOptions = {},
+  isAll = true,
 ): AsyncGenerator<Row[], void, undefined> {
   assertStreamOptions(options)
   const { batchSize = defaultBatchSize } = options
@@ -67,7 +75,7 @@ export async function* batchesIn<Row>(
   }
   const limit = bounds.limitFor(options)
   const name = `lifeguard_${++portals}`
-  let portal: PortalRequest = { name, rows: batchSize, fields: undefined, hasMore: false, isOpen: false }
+  let portal: PortalRequest = { name, whole, rows: batchSize, fields: undefined, hasMore: false, isOpen: false }
   let isOpen = false
   let isFailed = false
   try {
@@ -77,19 +85,25 @@ export async function* batchesIn<Row>(
       isOpen = true
       if (rows.length > 0) yield rows as Row[]
       if (!portal.hasMore) return
-      portal = { name, rows: batchSize, fields, hasMore: false, isOpen: false }
+      portal = { name, whole, rows: batchSize, fields, hasMore: false, isOpen: false }
     }
   } catch (error) {
     // Where the server said that a batch failed, the transaction has failed with it, and the portal is gone. Where a parser
     // of values threw, both are still there.
     isOpen ||= portal.isOpen
     isFailed = true
+    whole.failed(error)
     throw withCallersStack(error)
   } finally {
-    if (isOpen) {
-      const closing = executor.execute({ text: `close ${name}` }, unlimited)
-      // The first error is the one that is reported. With the transaction the portal ends in any case.
-      await (isFailed ? closing.catch(nothing) : closing)
+    try {
+      if (isOpen) {
+        const close: PortalRequest = { name, whole, rows: 0, fields: undefined, hasMore: false, isOpen: false }
+        const closing = whole.orFails(executor.execute({ text: `close ${name}`, portal: close }, unlimited))
+        // The first error is the one that is reported. With the transaction the portal ends in any case.
+        await (isFailed ? closing.catch(nothing) : closing)
+      }
+    } finally {
+      if (isAll) whole.over()
     }
   }
 }

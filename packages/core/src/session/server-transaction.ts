@@ -1,3 +1,4 @@
+import { type CallerContext, callerContext } from '../base/caller-context.js'
 import type { Clock } from '../base/clock.js'
 import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '../base/limit.js'
 import type { CommitFollower } from '../cluster/commit-follower.js'
@@ -53,6 +54,10 @@ export class ServerTransaction {
   readonly #whenGivenUp: (error: Error) => void
   readonly #follower: CommitFollower | undefined
   readonly #line: StatementLine
+  /** Whose transaction it is, while somebody traces: its limit may end it, in the context of whoever aborts. */
+  readonly #caller: CallerContext | undefined = callerContext()
+  /** Whether its COMMIT or ROLLBACK is reported as a statement. */
+  reportsItsEnd = true
   #state: State = { kind: 'unopened' }
   #firstFailure: unknown
   /** Whether BEGIN was sent. */
@@ -215,8 +220,12 @@ export class ServerTransaction {
     const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
     try {
       await connection.whenQuiet()
-      if (connection.isAlive && connection.status !== 'I')
-        await connection.run(new Statement({ text: 'rollback' }), unlimited)
+      if (connection.isAlive && connection.status !== 'I') {
+        const rollback = new Statement({ text: 'rollback' })
+        rollback.caller = this.#caller ?? rollback.caller
+        rollback.isReported = this.reportsItsEnd
+        await connection.run(rollback, unlimited)
+      }
     } catch {
       // Nothing was committed, whatever ROLLBACK said; a connection that cannot roll back must not be used again.
       connection.destroy()
@@ -344,7 +353,7 @@ export class ServerTransaction {
       connection.sever()
     })
     try {
-      return await commitOn(connection, this.#follower)
+      return await commitOn(connection, this.#follower, this.reportsItsEnd)
     } catch (error) {
       throw late === undefined ? error : givenUp(late, 'unknown', error)
     } finally {

@@ -7,6 +7,7 @@ export interface RetryEvent {
   readonly attempt: number
   /** Why it is made again. */
   readonly reason: ErrorClass
+  /** What the server or the connection has said, whatever the callback has thrown because of it. */
   readonly error: unknown
   /** The pause before the next attempt, in milliseconds. */
   readonly delayMs: number

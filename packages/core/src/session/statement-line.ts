@@ -1,3 +1,4 @@
+import { type CallerContext, callerContext } from '../base/caller-context.js'
 import type { Clock } from '../base/clock.js'
 import { type Limit, limitReached, watchLimit } from '../base/limit.js'
 import { givenUp } from '../errors/given-up.js'
@@ -11,6 +12,8 @@ interface Asked {
   readonly limit: Limit
   readonly resolve: (result: QueryResult) => void
   readonly reject: (error: unknown) => void
+  /** Where it was asked for, while somebody traces. */
+  readonly caller: CallerContext | undefined
   stopWatching: () => void
 }
 
@@ -60,7 +63,8 @@ export class StatementLine {
         reject(givenUp(reached, 'not-sent'))
         return
       }
-      const asked: Asked = { kind: 'statement', config, limit, resolve, reject, stopWatching: nothing }
+      const caller = callerContext()
+      const asked: Asked = { kind: 'statement', config, limit, resolve, reject, caller, stopWatching: nothing }
       this.#line.push(asked)
       this.#next()
       // Only what has to wait is watched here; what is on its way is watched by its connection.
@@ -104,7 +108,10 @@ export class StatementLine {
       limit: asked.limit,
       sent: false,
     }
-    this.#send(sending).then(
+    // Its turn comes in the context of whoever asked for the one before it.
+    const { caller } = asked
+    const sent = caller === undefined ? this.#send(sending) : caller(() => this.#send(sending))
+    sent.then(
       (result) => {
         this.#isBusy = false
         asked.resolve(result)

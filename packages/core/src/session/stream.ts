@@ -1,8 +1,10 @@
+import { type CallerContext, callerContext } from '../base/caller-context.js'
 import { limitReached } from '../base/limit.js'
 import type { Asking } from '../cluster/cluster-parts.js'
 import { beginRefused } from '../errors/begin-refused.js'
 import { TransactionClosedError } from '../errors/transaction-errors.js'
 import { textEffects } from '../sql/text-effects.js'
+import { FetchedStatement } from '../wire/fetched-statement.js'
 import type { StatementConfig } from '../wire/statement.js'
 import type { Ambient, OpenTransaction } from './ambient.js'
 import { askingOf } from './asking.js'
@@ -33,8 +35,10 @@ export function streamBatches<Row>(
   const open = around?.transaction
   // The deadline around the call holds, and that around whoever reads.
   const bounds = ambient.fromHere()
-  if (open !== undefined) return batchesJoined<Row>(ambient, open, bounds, config, options)
-  return batchesOutside<Row>(environment, askingOf(around), bounds, config, options)
+  if (open !== undefined) {
+    return batchesJoined<Row>(ambient, open, bounds, config, new FetchedStatement(config), options)
+  }
+  return batchesOutside<Row>(environment, askingOf(around), bounds, config, callerContext(), options)
 }
 
 /** In the transaction that the stream was made in. */
@@ -43,11 +47,12 @@ async function* batchesJoined<Row>(
   open: OpenTransaction,
   bounds: Bounds,
   config: StatementConfig,
+  whole: FetchedStatement,
   options: StreamOptions | undefined,
 ): AsyncGenerator<Row[], void, undefined> {
   // The first read alone is looked at: later ones may come from a socket that wants more.
   assertWithin(ambient, open)
-  yield* batchesIn<Row>(open, bounds, config, options)
+  yield* batchesIn<Row>(open, bounds, config, whole, options)
 }
 
 /** What is read of a transaction is read inside of it. */
@@ -82,6 +87,7 @@ async function* batchesOutside<Row>(
   asking: Asking,
   atCall: Bounds,
   config: StatementConfig,
+  caller: CallerContext | undefined,
   options: StreamOptions | undefined,
 ): AsyncGenerator<Row[], void, undefined> {
   const { ambient, cluster, host } = environment
@@ -96,8 +102,10 @@ async function* batchesOutside<Row>(
   for (;;) {
     // Asked anew: what a replica has refused is a mere read no more.
     const isRead = reads !== undefined && cluster?.allows(config.text) === true
-    const transaction = isRead ? beginOn(reads, environment, { readOnly: true }) : beginAlone(environment)
-    const batches = batchesInOwn<Row>(transaction, bounds, config, options)
+    const transaction = isRead
+      ? beginOn(reads, environment, { readOnly: true }, true)
+      : beginAlone(environment, {}, true)
+    const batches = batchesInOwn<Row>(transaction, bounds, config, new FetchedStatement(config, caller), options)
     let first: IteratorResult<Row[], void>
     try {
       first = await batches.next()
@@ -117,22 +125,27 @@ async function* batchesOutside<Row>(
   }
 }
 
-/** In a transaction that is there for the stream alone, and ends with it. */
+/** In a transaction that is there for the stream alone, and ends with it; what ends it is no statement to be reported. */
 export async function* batchesInOwn<Row>(
   transaction: ControlledTransaction & Executor,
   bounds: Bounds,
   config: StatementConfig,
+  whole: FetchedStatement,
   options?: StreamOptions,
 ): AsyncGenerator<Row[], void, undefined> {
   let rolledBack = false
   try {
-    yield* batchesIn<Row>(transaction, bounds, config, options)
+    yield* batchesIn<Row>(transaction, bounds, config, whole, options, false)
   } catch (error) {
     rolledBack = true
     await transaction.rollback()
     throw error
   } finally {
-    // Also reached when the consumer breaks off, which is no failure.
-    if (!rolledBack) await transaction.commit()
+    try {
+      // Also reached when the consumer breaks off, which is no failure.
+      if (!rolledBack) await whole.orFails(transaction.commit())
+    } finally {
+      whole.over()
+    }
   }
 }

@@ -1,6 +1,6 @@
 import type { OperationOptions } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
-import { classifyOwn } from '../errors/classify.js'
+import { classifyOwn, ownCause } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
@@ -60,7 +60,7 @@ export async function withOptimisticRetry<T>(
       if (!again || attempt >= attempts) throw error
       const delayMs = fullJitter(attempt, backoff, random)
       counts.retries += 1
-      events.emit('retry', () => ({ attempt, reason: kind, error, delayMs }))
+      events.emit('retry', () => ({ attempt, reason: kind, error: ownCause(error, host.environment), delayMs }))
       const reached = await sleep(delayMs, clock, limit)
       if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), host.environment)
     }

@@ -2,7 +2,7 @@ import { isInstance } from '../base/is-instance.js'
 import { type Limit, limitReached } from '../base/limit.js'
 import { sleep } from '../base/sleep.js'
 import { warnOf } from '../base/user-callback.js'
-import { classifyOwn, type ErrorClass, isRetryableByDefault } from '../errors/classify.js'
+import { classifyOwn, type ErrorClass, isRetryableByDefault, ownCause } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { ownedBy } from '../errors/origin.js'
@@ -91,13 +91,13 @@ export async function withTransaction<T>(
       isAllowed(outcome.reason, retries, retry.attempts) &&
       (await isWorthRetrying(outcome.reason, call))
     ) {
-      const { reason } = outcome
+      const { reason, cause } = outcome
       const delayMs = fullJitter(attempt, retry.backoff, random)
       environment.counts.retries += 1
-      environment.events.emit('retry', () => ({ attempt, reason, error, delayMs }))
+      environment.events.emit('retry', () => ({ attempt, reason, error: cause, delayMs }))
       const reached = await sleep(delayMs, clock, limit)
       if (reached === undefined) {
-        retries.push({ attempt, reason, error })
+        retries.push({ attempt, reason, error: cause })
         continue
       }
       await runHooks(environment, hooks, 'afterRollback')
@@ -119,13 +119,14 @@ interface Call<T> {
 }
 
 /**
- * - `undone`: nothing of it was committed, and another attempt may make sense, depending on `reason`.
+ * - `undone`: nothing of it was committed, and another attempt may make sense, depending on `reason`. That is the class of
+ *   `cause`; what was thrown, `error`, may be something that the callback has made of it.
  * - `late`: nothing of it was committed, and its time is over.
  * - `ended`: a statement of the callback ended it, and the callback failed after that: never run again.
  */
 type Outcome<T> = { readonly hooks: Hooks } & (
   | { readonly kind: 'committed'; readonly value: T }
-  | { readonly kind: 'undone'; readonly error: unknown; readonly reason: ErrorClass }
+  | { readonly kind: 'undone'; readonly error: unknown; readonly reason: ErrorClass; readonly cause: unknown }
   | { readonly kind: 'late'; readonly error: unknown }
   | { readonly kind: 'unknown'; readonly error: unknown }
   | { readonly kind: 'ended'; readonly fate: EndByHand; readonly error: unknown }
@@ -170,7 +171,8 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     if (late !== undefined) return { kind: 'late', error: ownedBy(late, host.environment), hooks }
     const failure = server.lastingFailure
     await server.rollback(error)
-    return { kind: 'undone', error, reason: reasonOf(error, failure, host.environment), hooks }
+    const reason = reasonOf(error, failure, host.environment)
+    return { kind: 'undone', error, reason, cause: causeOf(error, failure, reason, host.environment), hooks }
   } finally {
     server.leave()
   }
@@ -209,6 +211,11 @@ function reasonOf(error: unknown, failure: unknown, owner: object): ErrorClass {
   if (thrown !== 'user' || failure === undefined) return thrown
   const first = classifyOwn(failure, owner)
   return isRetryableByDefault(first) || first === 'topology' ? first : thrown
+}
+
+/** What the reason is the class of: the word of the server or the connection, rather than what came of it. */
+function causeOf(error: unknown, failure: unknown, reason: ErrorClass, owner: object): unknown {
+  return failure !== undefined && classifyOwn(failure, owner) === reason ? failure : ownCause(error, owner)
 }
 
 /** Whether there is an attempt left after one that failed for this reason, and these before it. */

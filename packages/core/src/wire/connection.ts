@@ -314,7 +314,9 @@ export class Connection {
     const tearDown = (): void => this.destroy()
     // Known from here on, also once the socket is gone: a cancel goes there.
     addressOf(this.#internals)
-    pipeline.open({ outbox, cache, types: this.#internals._types, protocol, client: this.client, tearDown }, status)
+    const now = (): number => this.#clock.now()
+    const { client } = this
+    pipeline.open({ outbox, cache, types: this.#internals._types, protocol, client, now, tearDown }, status)
     takeOver(protocol, pipeline)
   }
 

@@ -1,8 +1,10 @@
 import type { Duplex } from 'node:stream'
 import { nextTurn } from '../base/next-turn.js'
+import { thrownError } from '../errors/thrown.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
 import { once } from './once.js'
 import type { CommandCompleteMessage } from './pg-internals.js'
+import type { ReportedOutcome } from './reported.js'
 import type { Prelude } from './statement.js'
 
 /** Where the bytes of a COPY come from. */
@@ -46,8 +48,13 @@ export class CopyIn extends Exchange<CopyResult> {
   constructor(command: string, preludes: readonly Prelude[], source: CopySource, onBytes: (bytes: number) => void) {
     super(preludes)
     this.#command = command
+    this.label = command
     this.#source = source
     this.#onBytes = onBytes
+  }
+
+  override get reportedOutcome(): ReportedOutcome {
+    return { command: 'COPY', rowCount: this.#rowCount }
   }
 
   override get outcome(): CopyResult {
@@ -107,7 +114,7 @@ export class CopyIn extends Exchange<CopyResult> {
       messages.flush()
     } catch (error) {
       if (this.#isOver) return
-      this.failure ??= error instanceof Error ? error : new Error(String(error), { cause: error })
+      this.failure ??= thrownError(error)
       this.#end()
       this.#refuse(messages)
     } finally {

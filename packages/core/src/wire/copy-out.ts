@@ -3,8 +3,10 @@ import { inNoContext } from '../base/no-context.js'
 import { CopyFrames } from './copy-frames.js'
 import type { CopyResult } from './copy-in.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
+import type { Wire } from './operation.js'
 import type { CommandCompleteMessage } from './pg-internals.js'
 import { prepared } from './prepared-values.js'
+import type { ReportedOutcome } from './reported.js'
 import type { Prelude } from './statement.js'
 
 /** Where the bytes of a COPY go. */
@@ -37,16 +39,31 @@ export class CopyOut extends Exchange<CopyResult> {
   /** Nobody wants the rest any more: it is read and dropped. */
   #isDropping = false
   #isStopped = false
+  /** Those of what is checked, as they are sent. */
+  #values: readonly unknown[] = []
+  /** When the first of the data came. */
+  #firstAt: number | undefined
+  #now: () => number = never
 
   /**
+   * @param label the command as it is reported: without values
    * @param checked the query inside of the COPY with its placeholders and values: it is parsed and bound ahead, but not
    * run, so that the server refuses a placeholder that is none, such as one inside of quotes
    */
-  constructor(command: string, preludes: readonly Prelude[], sink: CopySink, checked?: CopiedQuery) {
+  constructor(command: string, label: string, preludes: readonly Prelude[], sink: CopySink, checked?: CopiedQuery) {
     super(preludes)
     this.#command = command
+    this.label = label
     this.#sink = sink
-    this.#checked = checked === undefined ? undefined : { text: checked.text, values: prepared(checked.values) }
+    this.#checked = checked
+  }
+
+  override get reportedOutcome(): ReportedOutcome {
+    return { command: 'COPY', rowCount: this.#rowCount }
+  }
+
+  override get firstRowMs(): number | undefined {
+    return this.#firstAt === undefined ? undefined : this.#firstAt - this.sentAt
   }
 
   override get outcome(): CopyResult {
@@ -57,8 +74,15 @@ export class CopyOut extends Exchange<CopyResult> {
     return this.#command
   }
 
+  /** @throws what a value throws that cannot be sent; nothing has been sent then */
+  override write(wire: Wire): void {
+    if (this.#checked !== undefined) this.#values = prepared(this.#checked.values)
+    super.write(wire)
+  }
+
   protected override begin(messages: Messages): void {
     this.#stream = messages.stream
+    this.#now = messages.now
     this.#frames = new CopyFrames(
       messages.stream,
       (chunk) => this.#take(chunk),
@@ -68,7 +92,7 @@ export class CopyOut extends Exchange<CopyResult> {
     )
     if (this.#checked !== undefined) {
       messages.parse(this.#checked.text)
-      messages.bind(this.#checked.values)
+      messages.bind(this.#values)
     }
     messages.parse(this.#command)
     messages.bind([])
@@ -114,6 +138,7 @@ export class CopyOut extends Exchange<CopyResult> {
   }
 
   #take(chunk: Buffer): void {
+    this.#firstAt ??= this.#now()
     if (this.#isDropping) return
     this.#bytes += chunk.length
     this.#sink.progress(this.#bytes, this.#rows)
@@ -121,4 +146,8 @@ export class CopyOut extends Exchange<CopyResult> {
     this.#isStopped = true
     this.#stream?.pause()
   }
+}
+
+function never(): never {
+  throw new Error('bug: data of a COPY that has not begun')
 }

@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream'
+import { thrownError } from '../errors/thrown.js'
 import { Operation, refuseCopy, type Wire } from './operation.js'
 import type { CommandCompleteMessage, Field, RowDescriptionMessage, TypeParsers } from './pg-internals.js'
 import type { QueryResult } from './query-result.js'
-import { type Prelude, Statement, type StatementConfig } from './statement.js'
+import { type AheadConfig, type Prelude, Statement, type StatementConfig } from './statement.js'
 
 /**
  * Something that talks to the server in a way of its own, in place of one statement: a batch, a COPY. It needs a
@@ -18,7 +19,10 @@ export function statementFrom(
   config: StatementConfig | ExchangeConfig,
   preludes: readonly Prelude[],
 ): Statement | Exchange<unknown> {
-  return 'exchange' in config ? config.exchange(preludes) : new Statement(config, preludes)
+  if ('exchange' in config) return config.exchange(preludes)
+  const statement = new Statement(config, preludes)
+  if ('label' in config) statement.label = (config as AheadConfig).label
+  return statement
 }
 
 /** An exchange answers with an object of its own in the place of one result. */
@@ -31,6 +35,8 @@ export interface Messages {
   readonly stream: Duplex
   /** Bytes that have been written and have not left this process. */
   readonly unsentBytes: number
+  /** Reads the clock of the connection. */
+  readonly now: () => number
   /** Parsers of values, as the pool has them. */
   readonly types: TypeParsers
   parse(text: string): void
@@ -65,6 +71,7 @@ export abstract class Exchange<Outcome> extends Operation {
 
   constructor(preludes: readonly Prelude[]) {
     super()
+    this.isReported = true
     this.#preludes = preludes
     this.#ahead = preludes.length
   }
@@ -198,11 +205,12 @@ export abstract class Exchange<Outcome> extends Operation {
     this.onInterrupt()
   }
 
-  #messagesTo({ outbox, protocol, types, tearDown }: Wire): Messages {
+  #messagesTo({ outbox, protocol, types, now, tearDown }: Wire): Messages {
     const { stream } = protocol
     return {
       stream,
       types,
+      now,
       get unsentBytes() {
         return stream.writableLength + outbox.length
       },
@@ -227,7 +235,7 @@ export abstract class Exchange<Outcome> extends Operation {
       },
       flush: () => outbox.write(),
       breakOff: (error) => {
-        this.failure ??= error as Error
+        this.failure ??= thrownError(error)
         tearDown()
       },
     }

@@ -1,9 +1,11 @@
 import type pg from 'pg'
 import { givenUp } from '../errors/given-up.js'
+import { tagOf } from './command-tag.js'
 import { GuestEar, type Submittable, tell } from './guest-ear.js'
 import { Operation, type Wire } from './operation.js'
 import type { WireConnection } from './pg-internals.js'
 import type { QueryResult } from './query-result.js'
+import type { ReportedOutcome } from './reported.js'
 import type { StatementConfig } from './statement.js'
 
 export type { Submittable }
@@ -27,8 +29,9 @@ export class ForeignStatement extends Operation {
   reject: (error: unknown) => void = nothing
 
   constructor(inner: Submittable) {
-    super(typeof inner.text === 'string' ? inner.text : '')
+    super(textOf(inner))
     this.isGuest = true
+    this.isReported = true
     this.#inner = inner
     this.#ear = new GuestEar(inner, {
       failed: (error, wasSent) => {
@@ -52,6 +55,33 @@ export class ForeignStatement extends Operation {
     return this.#ear.sent
   }
 
+  override get name(): string | undefined {
+    const { name } = this.#inner
+    return typeof name === 'string' && name !== '' ? name : undefined
+  }
+
+  override get reportedText(): string {
+    return this.text === '' ? (this.#ear.sentText ?? '') : this.text
+  }
+
+  override get firstRowMs(): number | undefined {
+    const { firstRowAt } = this.#ear
+    return firstRowAt === undefined ? undefined : firstRowAt - this.sentAt
+  }
+
+  override get reportedOutcome(): ReportedOutcome {
+    const { tag, rows } = this.#ear
+    // Of a cursor that is not read to its end the server does not say what it has done.
+    const said = tag === undefined ? undefined : tagOf(tag)
+    // The server counts the rows of the last piece alone.
+    return { command: said?.command ?? undefined, rowCount: rows > 0 ? rows : (said?.rowCount ?? 0) }
+  }
+
+  /** Without the time in which a reader asks for nothing, where it asks for rows piece by piece. */
+  override ranMs(now: number): number {
+    return this.#ear.ranMs ?? super.ranMs(now)
+  }
+
   override get result(): QueryResult {
     // Who made the Submittable has it from there.
     return { rows: [], rowCount: null, fields: [], command: '' }
@@ -65,8 +95,9 @@ export class ForeignStatement extends Operation {
     }
   }
 
-  override write({ outbox, cache, client, protocol }: Wire): void {
-    cache.guestText = this.#inner.text
+  override write({ outbox, cache, client, protocol, now }: Wire): void {
+    cache.guestText = this.text === '' ? undefined : this.text
+    this.#ear.now = now
     // What is in the outbox goes first.
     outbox.write()
     this.#connection = protocol
@@ -106,6 +137,12 @@ export class ForeignStatement extends Operation {
       process.nextTick(() => connection.emit('readyForQuery', { status: 'I' }))
     }
   }
+}
+
+/** A stream of pg-query-stream has its text in its cursor. */
+function textOf({ text, cursor }: Submittable): string {
+  const found: unknown = text ?? cursor?.text
+  return typeof found === 'string' ? found : ''
 }
 
 const nothing = (): void => undefined

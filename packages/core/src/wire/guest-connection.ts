@@ -24,14 +24,21 @@ const ending: ReadonlySet<PropertyKey> = new Set(['query', 'sync'])
 export class GuestConnection {
   /** What the guest is given. */
   readonly face: WireConnection
+  /** The first text that it has sent. */
+  sentText: string | undefined
   readonly #connection: WireConnection
+  readonly #now: () => number
+  #busySince = 0
+  #ranMs: number | undefined
   #isClosed = false
   #isReady = false
   #hasEnd = false
   #isBusy = false
 
-  constructor(connection: WireConnection) {
+  /** @param now reads the clock of the connection */
+  constructor(connection: WireConnection, now: () => number) {
     this.#connection = connection
+    this.#now = now
     const bound = new Map<PropertyKey, unknown>()
     this.face = new Proxy(connection, {
       get: (target, key) => {
@@ -55,8 +62,14 @@ export class GuestConnection {
     return this.#isBusy
   }
 
+  /** How long the server was asked for rows, in milliseconds; undefined where it was asked in another way. */
+  get ranMs(): number | undefined {
+    return this.#isBusy ? (this.#ranMs ?? 0) + this.#now() - this.#busySince : this.#ranMs
+  }
+
   /** The rows have come, or will not. */
   answered(): void {
+    this.#ranMs = this.ranMs
     this.#isBusy = false
   }
 
@@ -87,7 +100,11 @@ export class GuestConnection {
       return (...args) => {
         if (this.#isClosed) return undefined
         if (ending.has(key)) this.#hasEnd = true
-        if (key === 'execute') this.#isBusy = true
+        if (key === 'execute') {
+          if (!this.#isBusy) this.#busySince = this.#now()
+          this.#isBusy = true
+        }
+        if (key === 'parse' || key === 'query') this.sentText ??= textOf(args[0])
         return method.apply(connection, args)
       }
     }
@@ -101,6 +118,12 @@ export class GuestConnection {
     }
     return method.bind(connection)
   }
+}
+
+/** Of a Parse or of a simple query. */
+function textOf(argument: unknown): string | undefined {
+  const text = typeof argument === 'object' && argument !== null ? (argument as { text?: unknown }).text : argument
+  return typeof text === 'string' ? text : undefined
 }
 
 type Method = (...args: unknown[]) => unknown

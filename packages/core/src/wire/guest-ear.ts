@@ -1,5 +1,5 @@
 import { GuestConnection } from './guest-connection.js'
-import type { WireConnection } from './pg-internals.js'
+import type { CommandCompleteMessage, WireConnection } from './pg-internals.js'
 
 /**
  * Something of somebody else's that speaks the protocol by itself, as `pg` lets it: a cursor of pg-cursor, a stream of
@@ -10,6 +10,8 @@ export interface Submittable {
   callback?: unknown
   readonly name?: string | undefined
   readonly text?: string | undefined
+  /** Of a stream of pg-query-stream. */
+  readonly cursor?: { readonly text?: string | undefined } | undefined
   readonly _result?: { _types?: unknown } | undefined
   /** Of a `pg.Query`: what a parser of values threw, until it passes that on at the end of the answer. */
   readonly _canceledDueToError?: unknown
@@ -34,6 +36,13 @@ export class GuestEar {
   isDropping = false
   sent = false
   callback: unknown = nothing
+  /** Rows that have come, and when the first of them did. */
+  rows = 0
+  firstRowAt: number | undefined
+  /** The word of the server on what it has done. */
+  tag: string | undefined
+  /** Reads the clock of the connection; set with it. */
+  now: () => number = never
 
   constructor(inner: Submittable, news: GuestNews) {
     this.#inner = inner
@@ -59,9 +68,18 @@ export class GuestEar {
     return this.#connection?.isBusy === true
   }
 
+  /** The first text that it has sent. */
+  get sentText(): string | undefined {
+    return this.#connection?.sentText
+  }
+  /** How long the server was asked for rows, in milliseconds; undefined where it was asked in another way. */
+  get ranMs(): number | undefined {
+    return this.#connection?.ranMs
+  }
+
   submit(connection: WireConnection): unknown {
     this.sent = true
-    const lent = new GuestConnection(connection)
+    const lent = new GuestConnection(connection, this.now)
     this.#connection = lent
     const refused = this.#inner.submit(lent.face as never)
     if (refused instanceof Error) {
@@ -96,6 +114,8 @@ export class GuestEar {
     this.#tell('handleRowDescription', message)
   }
   handleDataRow(message: unknown): void {
+    if (this.rows === 0) this.firstRowAt = this.now()
+    this.rows += 1
     if (!this.isDropping) this.#tell('handleDataRow', message)
   }
   handlePortalSuspended(): void {
@@ -105,8 +125,9 @@ export class GuestEar {
   handleEmptyQuery(): void {
     this.#tell('handleEmptyQuery', this.#connection?.face)
   }
-  handleCommandComplete(message: unknown): void {
+  handleCommandComplete(message: CommandCompleteMessage): void {
     this.#connection?.answered()
+    this.tag = message.text
     this.#tell('handleCommandComplete', message, this.#connection?.face)
   }
   handleCopyInResponse(): void {
@@ -144,3 +165,7 @@ export function tell(inner: Submittable, handler: string, ...args: unknown[]): v
 }
 
 const nothing = (): void => undefined
+
+function never(): never {
+  throw new Error('bug: a guest has been given no clock')
+}

@@ -1,10 +1,14 @@
 import type pg from 'pg'
+import { type CallerContext, callerContext } from '../base/caller-context.js'
 import type { Timer } from '../base/clock.js'
 import type { LimitReason } from '../base/limit.js'
+import { thrownError } from '../errors/thrown.js'
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
+import type { FetchedStatement } from './fetched-statement.js'
 import type { Outbox } from './outbox.js'
 import type { CommandCompleteMessage, RowDescriptionMessage, TypeParsers, WireConnection } from './pg-internals.js'
 import type { QueryResult } from './query-result.js'
+import type { Reported, ReportedOutcome } from './reported.js'
 import type { StatementCache } from './statement-cache.js'
 
 /** What an operation needs of the connection that runs it. */
@@ -14,6 +18,8 @@ export interface Wire {
   readonly types: TypeParsers
   readonly protocol: WireConnection
   readonly client: pg.Client
+  /** Reads the clock of the connection. */
+  now(): number
   /** Ends the session: for what has left in part and cannot be sent to its end. */
   tearDown(): void
 }
@@ -30,9 +36,15 @@ export interface Unreadable {
  * Something that a connection does for somebody: one message exchange, up to the ReadyForQuery that ends it. One object
  * for the question, its caller and its answer, as there is one for each statement that anybody runs.
  */
-export abstract class Operation {
-  /** SQL, for events; empty for what is no single statement. */
+export abstract class Operation implements Reported {
+  /** SQL; empty for what is no single statement. */
   readonly text: string
+  /** Whether it is reported to whoever watches: not what is a sign of life, or a part of what is reported as one. */
+  isReported: boolean
+  /** What is reported in the place of its text. */
+  label: string | undefined
+  /** Where it was asked for, while somebody traces: it may be sent and answered anywhere. */
+  caller: CallerContext | undefined
   /** Why the host that serves it was chosen, where there was a choice; for events. */
   why: string | undefined
   /** What the observer of the connection wants to know again with the answer. */
@@ -71,6 +83,32 @@ export abstract class Operation {
 
   constructor(text = '') {
     this.text = text
+    this.isReported = text !== ''
+    this.caller = callerContext()
+  }
+
+  get reportedText(): string {
+    return this.label ?? this.text
+  }
+  get batchSize(): number | undefined {
+    return undefined
+  }
+  get firstRowMs(): number | undefined {
+    return undefined
+  }
+  /** Once it has succeeded. */
+  get reportedOutcome(): ReportedOutcome {
+    const { result } = this
+    const last = Array.isArray(result) ? (result as (typeof result)[]).at(-1) : result
+    return { command: last?.command, rowCount: last?.rowCount }
+  }
+  /** What is reported in its place, when that is over. */
+  get whole(): FetchedStatement | undefined {
+    return undefined
+  }
+  /** How long it has kept the server busy, in milliseconds, as far as that can be told. */
+  ranMs(now: number): number {
+    return now - this.sentAt
   }
 
   /** What came of it, once it has succeeded. */
@@ -141,8 +179,7 @@ export abstract class Operation {
 
   /** The rows cannot be read: they are dropped from here on, and the caller gets the error when the server is done. */
   protected cannotRead(error: unknown, index?: number): void {
-    // Neither is an error to those who look whether there was one.
-    this.unreadable ??= { error: error ?? new Error(`a parser of values threw ${error}`), index }
+    this.unreadable ??= { error: thrownError(error), index }
   }
 
   handleParseComplete(_wire: Wire): void {

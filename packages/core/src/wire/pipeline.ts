@@ -7,6 +7,7 @@ import { markOwn, markSurvived } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { markStalePlan } from '../errors/stale-plan.js'
+import { thrownError } from '../errors/thrown.js'
 import { UnreadableResultError } from '../errors/unreadable-result-error.js'
 import { Canceller } from './canceller.js'
 import { Flight } from './flight.js'
@@ -133,7 +134,7 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   /** Runs an operation, and calls its `answer`. One that shares does not wait for others that do. */
   start(operation: Operation, limit: Limit): void {
-    if (this.observer !== undefined && !operation.isGuest) operation.mark = this.observer.asked(operation, this.#owner)
+    if (this.observer !== undefined) operation.mark = this.observer.asked(operation, this.#owner)
     if (limit !== unlimited) {
       const reached = limitReached(limit, this.#clock)
       if (reached !== undefined) {
@@ -269,7 +270,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     try {
       operation.write(wire)
     } catch (error) {
-      refused = { error }
+      refused = { error: thrownError(error) }
     }
     this.#writing = undefined
     // A guest writes to the socket itself.
@@ -288,7 +289,7 @@ export class Pipeline<Owner> implements AnswerDesk {
         // Its beginning has left: no end of it could undo that. Without a Sync the server does nothing of it.
         operation.sent = true
         operation.postedAt = -1
-        operation.failure ??= error as Error
+        operation.failure ??= thrownError(error)
         this.#flight.add(operation)
         wire.tearDown()
       }
@@ -381,8 +382,8 @@ export class Pipeline<Owner> implements AnswerDesk {
     if (error instanceof LifeguardError) markOwn(error, this.belongsTo, this.server)
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
-    if (this.observer !== undefined && !operation.isGuest) {
-      const durationMs = operation.sent ? this.#clock.now() - operation.sentAt : undefined
+    if (this.observer !== undefined) {
+      const durationMs = operation.sent ? operation.ranMs(this.#clock.now()) : undefined
       this.observer.answered(operation, this.#owner, operation.mark, error, durationMs)
     }
     operation.answer(error)

@@ -1,3 +1,4 @@
+import type { FetchedStatement } from './fetched-statement.js'
 import type { Field } from './pg-internals.js'
 
 /**
@@ -6,7 +7,9 @@ import type { Field } from './pg-internals.js'
  */
 export interface PortalRequest {
   readonly name: string
-  /** Rows to fetch now, 1 or more. */
+  /** What all requests for its rows are reported as, this one being a part of it. */
+  readonly whole: FetchedStatement
+  /** Rows to fetch now, 1 or more; 0 where the statement is CLOSE. */
   readonly rows: number
   /** The columns, once the first batch has told them; without them the portal is opened. */
   readonly fields: readonly Field[] | undefined

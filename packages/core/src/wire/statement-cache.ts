@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.js'
+import { deallocatedNames } from '../sql/deallocated-names.js'
 import { type Effect, effectOf, effectOfFailed, stronger } from '../sql/meaning.js'
 import { zeroEnded } from './outbox.js'
 import type { WireConnection } from './pg-internals.js'
@@ -17,6 +18,8 @@ export class PreparedStatement {
   shape: RowShape | undefined
   /** Whether the message that prepares it has been put on its way. */
   isSent = false
+  /** Whether the server has said that it has it. */
+  isParsed = false
   lastUse = 0
   /** When it was prepared, and in which epoch of the schema. */
   since = 0
@@ -72,6 +75,8 @@ export class StatementCache {
   /** The text of what somebody else runs through `pg` itself. */
   guestText: string | undefined
   readonly #named = new Map<string, PreparedStatement>()
+  /** Of the text that is being answered: the names that it frees and has not freed yet. */
+  #freeing: string[] | undefined
   #closing: string[] = []
   #uses = 0
   #renewals = 0
@@ -142,17 +147,28 @@ export class StatementCache {
     if (taken !== undefined && text !== '' && taken !== text) {
       throw new Error(`Prepared statements must be unique - '${name}' was used for a different statement`)
     }
-    if (found !== undefined) return found
+    if (found !== undefined) {
+      // Programs that free it themselves strike it from the list of `pg`.
+      if (found.isParsed && elsewhere === undefined) renew(found)
+      return found
+    }
     assertName('the name of the statement', name)
     const prepared = new PreparedStatement(name, zeroEnded(name), taken ?? text, true)
     prepared.isSent = elsewhere !== undefined
+    if (taken === undefined && text === '') {
+      // Nothing to prepare: the server has it from somebody's PREPARE, or says that it does not exist.
+      prepared.isSent = true
+      return prepared
+    }
     this.#named.set(name, prepared)
     return prepared
   }
 
   /** The server has parsed it. */
   parsed(prepared: PreparedStatement): void {
-    if (prepared.isNamedByCaller) this.#wire.parsedStatements[prepared.name] = prepared.text
+    if (!prepared.isNamedByCaller) return
+    prepared.isParsed = true
+    this.#wire.parsedStatements[prepared.name] = prepared.text
   }
 
   /** The server does not have it, or is told to drop it with the next message. */
@@ -182,6 +198,38 @@ export class StatementCache {
     this.#automatic = new Map()
     this.#size = 0
     this.#closing = []
+  }
+
+  /** The server has dropped this one, whoever had prepared it. */
+  #freed(name: string): void {
+    const { parsedStatements, submittedNamedStatements } = this.#wire
+    delete parsedStatements[name]
+    delete submittedNamedStatements[name]
+    this.#named.delete(name)
+    for (const state of [...this.#states.values()]) {
+      for (const one of [...state.values()]) if (one.name === name) this.forget(one, false)
+    }
+  }
+
+  /** The server may have dropped any of them: what others have named is prepared anew as well. To close one that is not there is no error. */
+  #mayHaveFreed(): void {
+    const { parsedStatements, submittedNamedStatements } = this.#wire
+    const names = new Set([...Object.keys(parsedStatements), ...Object.keys(submittedNamedStatements)])
+    for (const name of names) {
+      delete parsedStatements[name]
+      delete submittedNamedStatements[name]
+      this.#closing.push(name)
+    }
+    for (const one of this.#named.values()) renew(one)
+    this.renewAll()
+  }
+
+  /** One DEALLOCATE of a text is done; there may be more in it. */
+  #deallocated(text: string | undefined): void {
+    this.#freeing ??= text === undefined ? [] : [...(deallocatedNames(text) ?? [])]
+    const name = this.#freeing.shift()
+    if (name === undefined) this.#mayHaveFreed()
+    else this.#freed(name)
   }
 
   /** Everything of this session is prepared anew when it is needed: names may mean something else now. */
@@ -224,6 +272,9 @@ export class StatementCache {
       return
     }
     if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.forgetAll()
+    else if (tag === 'DEALLOCATE') this.#deallocated(text)
+    // Code of the database may have done so, too.
+    else if (tag === 'DO' || tag === 'CALL') this.#mayHaveFreed()
     // ROLLBACK is the word for ROLLBACK TO SAVEPOINT too, and either may begin the next transaction at once.
     else if (tag === 'ROLLBACK' || tag === 'COMMIT') {
       if (text !== undefined && this.#known(text).effects.chains) this.#ended()
@@ -250,6 +301,7 @@ export class StatementCache {
 
   /** An answer is complete. */
   ready(isInTransaction: boolean): void {
+    this.#freeing = undefined
     if (isInTransaction || (this.#pending === 'none' && this.#settings === '')) return
     this.#ended()
   }
@@ -287,6 +339,14 @@ export class StatementCache {
     }
     if (oldest !== undefined) this.forget(oldest, true)
   }
+}
+
+/** It is closed, should it be there, and prepared with its next use. */
+function renew(prepared: PreparedStatement): void {
+  prepared.isRenewal = true
+  prepared.isSent = false
+  prepared.isParsed = false
+  prepared.shape = undefined
 }
 
 /** Settings that the server reports, and that decide what a text means. PostgreSQL reports search_path since 18. */

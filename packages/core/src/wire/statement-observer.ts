@@ -3,7 +3,7 @@ import type { Operation } from './operation.js'
 /** Told what becomes of the statements of a connection. */
 export interface StatementObserver<Connection> {
   /**
-   * A statement is asked for, in the context of whoever asks.
+   * A statement is asked for, in the context of whoever asks, or of whoever has made room for it: see `Operation.caller`.
    *
    * @returns a mark, handed back with the answer
    */

@@ -2,6 +2,7 @@ import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/stale-plan.js'
 import type { TextEffects } from '../sql/text-effects.js'
 import { tagOf } from './command-tag.js'
+import type { FetchedStatement } from './fetched-statement.js'
 import { Operation, refuseCopy, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
@@ -38,6 +39,8 @@ export interface PortalConfig extends StatementConfig {
 /** A statement that brings more ahead of itself, in the same round trip, than its transaction has for it. */
 export interface AheadConfig extends StatementConfig {
   readonly ahead: readonly Prelude[]
+  /** What is reported in the place of its text: what goes ahead is what it is about. */
+  readonly label?: string | undefined
 }
 
 /** A command that travels ahead of a statement in the same round trip: BEGIN, SAVEPOINT, set_config. */
@@ -98,12 +101,17 @@ export class Statement extends Operation {
     this.#rowMode = config.rowMode
     this.#types = config.types
     this.#portal = 'portal' in config ? config.portal : undefined
+    if (this.#portal !== undefined) this.isReported = false
     this.#preludes = preludes
     this.#ahead = preludes.length
   }
 
   override get name(): string | undefined {
     return this.#name
+  }
+
+  override get whole(): FetchedStatement | undefined {
+    return this.#portal?.whole
   }
 
   override get effects(): TextEffects {
@@ -153,7 +161,7 @@ export class Statement extends Operation {
       outbox.bind('', undefined, prelude.values)
       outbox.execute('', 0)
     }
-    if (this.#portal !== undefined) this.#fetch(wire, this.#portal)
+    if (this.#portal !== undefined && this.#portal.rows > 0) this.#fetch(wire, this.#portal)
     else this.#execute(wire)
     outbox.sync()
   }

@@ -1,5 +1,15 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { tracingChannel } from 'node:diagnostics_channel'
 import { expect, test } from 'vitest'
-import { classify, type Pool, type RouteEvent, sqlStateOf } from '../../src/index.js'
+import {
+  classify,
+  type Pool,
+  type PoolStats,
+  type QueryEvent,
+  type QueryTrace,
+  type RouteEvent,
+  sqlStateOf,
+} from '../../src/index.js'
 import { onServer, useCluster } from '../support/test-cluster.js'
 import { eventually, rejection } from '../support/test-pool.js'
 
@@ -199,4 +209,53 @@ test('a recovery conflict after the first row is told as what it is, and the con
   expect(error.stack).toContain('streams.test.ts')
   await eventually('nothing is held', () => pool.stats().hosts.every(({ inFlight, active }) => inFlight + active === 0))
   expect(await pool.read(() => idsOf(pool, 'select id from item where id = 1'))).toEqual([1])
+})
+
+test('a stream of a replica is one statement of that replica, with a histogram of its own', async () => {
+  const someItems = 'select id from item where id <= 1000 order by id'
+  const pool = bench().pool()
+  await pool.read(() => pool.query('select 1'))
+  const events: QueryEvent[] = []
+  pool.on('query', (event) => events.push(event))
+  const before = pool.stats()
+  expect(await pool.read(() => idsOf(pool, someItems))).toEqual(numbers(1_000))
+  expect(events).toMatchObject([{ text: someItems, role: 'replica', rowCount: 1_000, error: undefined }])
+  expect(events[0]?.firstRowMs).toBeGreaterThan(0)
+  const after = pool.stats()
+  const at = after.hosts.findIndex(({ host }) => host === events[0]?.host)
+  const host = (stats: PoolStats) => stats.hosts[at] as PoolStats['hosts'][number]
+  expect(host(after)).toMatchObject({ role: 'replica', queries: { ok: host(before).queries.ok + 1 } })
+  expect(host(after).queryMs.count - host(before).queryMs.count).toBe(1)
+  expect(host(after).acquireMs.count).toBeGreaterThan(host(before).acquireMs.count)
+  expect(after.queries.ok).toBe(before.queries.ok)
+})
+
+test('statements for replicas and for the primary are traced in the context of their caller', async () => {
+  const pool = bench().pool({ max: 1 })
+  await pool.read(() => pool.query('select 1'))
+  const requests = new AsyncLocalStorage<number>()
+  const seen: [string, number | undefined][] = []
+  const see = ({ text }: QueryTrace): void => void seen.push([text, requests.getStore()])
+  const tracer = { start: see, end: see, asyncStart: see, asyncEnd: see, error: see }
+  const channels = tracingChannel<unknown, QueryTrace>('pg-lifeguard:query')
+  channels.subscribe(tracer)
+  await Promise.all(
+    numbers(12).map((id) =>
+      requests.run(id, () =>
+        pool.read(async () => {
+          const text = `select ${id} as request_${id}_`
+          await pool.query(text)
+          await idsOf(pool, text)
+          await pool.withTransaction((tx) => tx.query(text))
+          await pool.query(text)
+        }),
+      ),
+    ),
+  )
+  channels.unsubscribe(tracer)
+  const named = seen.filter(([text]) => text.includes('request_'))
+  expect(named).toHaveLength(12 * 4 * 4)
+  expect(named.filter(([text, store]) => !text.includes(`request_${store}_`))).toEqual([])
+  const commits = seen.filter(([text]) => text.startsWith('commit'))
+  expect(new Set(commits.map(([, store]) => store))).toEqual(new Set(numbers(12)))
 })

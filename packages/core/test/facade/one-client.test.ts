@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { killSessions } from '../support/kill-sessions.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
@@ -173,4 +174,64 @@ describe('a listener that throws', () => {
     await eventually('it is a warning', () => warnings.length > 0)
     expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
+})
+
+test('an error that is reported on an idle client is reported once, as it is', async () => {
+  const pgPool = testPool(database.url, { max: 1 }).asPgPool()
+  const client = await pgPool.connect()
+  client.release()
+  const seen: string[] = []
+  client.on('error', ({ message }) => seen.push(`client: ${message}`))
+  pgPool.on('error', ({ message }) => seen.push(`pool: ${message}`))
+  const removed = new Promise((resolve) => pgPool.once('remove', resolve))
+  client.emit('error', new Error('on purpose'))
+  await removed
+  expect(seen.sort()).toEqual(['client: on purpose', 'pool: on purpose'])
+})
+
+/** No read, which would be run again elsewhere. */
+const sleeps = 'do $$ begin perform pg_sleep(60); end $$'
+
+test('end() of a client breaks off what runs, and is no error; the pool goes on', async () => {
+  const pool = testPool(database.url, { max: 1 })
+  const pgPool = pool.asPgPool()
+  const errors: unknown[] = []
+  pgPool.on('error', (error) => errors.push(error))
+  const open = (): { end(): Promise<void> }[] =>
+    (pgPool as unknown as { readonly _clients: { end(): Promise<void> }[] })._clients
+  expect(open()).toEqual([])
+
+  const running = rejection(pgPool.query(sleeps))
+  await eventually('it runs', () => pool.stats().active === 1 && open().length === 1)
+  await open()[0]?.end()
+  expect((await running).code).toBe('LIFEGUARD_CONNECTION_LOST')
+
+  const client = await pgPool.connect()
+  expect(open()).toEqual([client])
+  client.on('error', (error) => errors.push(error))
+  const lost = rejection(client.query('select pg_sleep(60)'))
+  await (client as unknown as { end(): Promise<void> }).end()
+  expect((await lost).code).toBe('LIFEGUARD_CONNECTION_LOST')
+  client.release()
+  await eventually('it is gone', () => open().length === 0)
+  expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  expect(errors).toEqual([])
+})
+
+test("a statement that loses its connection has the error for itself: 'error' of the pool is for idle ones", async () => {
+  const pool = testPool(database.url, { max: 1 })
+  const pgPool = pool.asPgPool()
+  const errors: unknown[] = []
+  pgPool.on('error', (error) => errors.push(error))
+  const removed = new Promise((resolve) => pgPool.once('remove', resolve))
+  const running = rejection(pgPool.query(sleeps))
+  await eventually('it runs', () => pool.stats().active === 1)
+  await killSessions(database.url, pool)
+  expect((await running).code).toBe('57P01')
+  await removed
+  expect(errors).toEqual([])
+  // Of an idle one it is the pool's.
+  await pgPool.query('select 1')
+  await killSessions(database.url, pool)
+  await eventually('it is reported', () => errors.length === 1)
 })

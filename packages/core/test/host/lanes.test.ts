@@ -11,6 +11,9 @@ const database = useDatabase({
 
 const select = 'select id, note from item where id = $1'
 
+/** However busy this machine is: what these tests ask for is quick. */
+const quick = { slowAfterMs: 2_000 }
+
 /** Runs the text often enough to be known as a fast one. */
 async function warm(pool: Pool, text = select, values: readonly unknown[] = [1]): Promise<void> {
   await eventually('the text is known to be fast', async () => {
@@ -21,7 +24,7 @@ async function warm(pool: Pool, text = select, values: readonly unknown[] = [1])
 }
 
 test('a saturated pool sends statements on connections that are in use, and each gets its own answer', async () => {
-  const pool = testPool(database.url, { max: 2 })
+  const pool = testPool(database.url, { max: 2, lanes: quick })
   await warm(pool)
   const before = pool.stats()
   const rows = await Promise.all(
@@ -146,7 +149,7 @@ test('a statement that is given up on a lane is the only one that notices', asyn
 })
 
 test('ten thousand callers at once are served, and no more than the bound is under way on a connection', async () => {
-  const pool = testPool(database.url, { max: 2, acquireTimeoutMs: 60_000, overload: false })
+  const pool = testPool(database.url, { max: 2, lanes: quick, acquireTimeoutMs: 60_000, overload: false })
   await warm(pool)
   const asked = Array.from({ length: 10_000 }, (_, n) => pool.query(select, [(n % 100) + 1]))
   expect(pool.stats().waiting).toBeGreaterThan(9_000)
@@ -166,7 +169,7 @@ test('large values among small ones arrive whole', async () => {
 
 test('a cut connection: who was under way hears so, who was not is served by another', async () => {
   await using proxy = await startFaultProxy({ target: database.url, roundTripMs: 20 })
-  const pool = testPool(proxy.url, { max: 2 })
+  const pool = testPool(proxy.url, { max: 2, lanes: quick })
   const insert = 'insert into written values ($1)'
   await warm(pool, insert, [-1])
   for (let round = 0; round < 5; round++) {

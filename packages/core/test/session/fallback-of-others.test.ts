@@ -40,6 +40,8 @@ const ways: Readonly<Record<string, (pool: Pool) => Promise<unknown>>> = {
   'a deadline': (pool) => pool.withDeadline(50, never),
   fanOut: (pool) => pool.fanOut({ a: never }, soon),
   forEachConcurrent: (pool) => pool.forEachConcurrent([1], never, soon),
+  'forEachConcurrent, of a source that gives nothing': (pool) =>
+    pool.forEachConcurrent({ [Symbol.asyncIterator]: () => ({ next: never }) }, never, soon),
   withOptimisticRetry: (pool) => pool.withOptimisticRetry(never, soon),
   'another withFallback': (pool) => pool.withFallback('other', never, { cache: new Map(), ...soon }),
   'a transaction': (pool) => pool.withTransaction((tx) => tx.query('select pg_sleep(30)'), soon),
@@ -56,6 +58,8 @@ const ways: Readonly<Record<string, (pool: Pool) => Promise<unknown>>> = {
     await tx.query('select pg_sleep(30)')
   },
   'a batch': (pool) => pool.batch([{ text: 'select pg_sleep(30)' }], soon),
+  'batchTogether, of work that does not end after its statement': (pool) =>
+    pool.batchTogether([() => pool.query('select 1').then(never)], { timeoutMs: 500 }),
   batchTogether: (pool) => pool.batchTogether([never], soon),
   'a stream': (pool) => drain(pool.stream('select pg_sleep(30)', [], soon)),
   copyTo: (pool) => drain(pool.copyTo({ text: 'select pg_sleep(30)' }, soon)),

@@ -67,21 +67,21 @@ const firsts: Readonly<Record<string, (pool: Pool) => Promise<unknown>>> = {
 
 describe('nothing that goes on keeps the context of who began it', () => {
   test.each(Object.entries(firsts))('%s', async (name, first) => {
-    const pool = testPool(database.url, { max: 3, min: 1, locks: { heartbeatMs: 50 } })
+    const pool = testPool(database.url, { max: 3, min: 1, locks: { heartbeatMs: 1_000 } })
     const ref = await asRequest(() => first(pool))
     await untilCollected(name, ref)
     await pool.query('select 1')
   })
 
   test.each(Object.entries(firsts))('with replicas: %s', async (name, first) => {
-    const pool = testPool(database.url, { replicas: [database.url], max: 3, locks: { heartbeatMs: 50 } })
+    const pool = testPool(database.url, { replicas: [database.url], max: 3, locks: { heartbeatMs: 1_000 } })
     const ref = await asRequest(() => first(pool))
     await untilCollected(name, ref)
     await pool.query('select 1')
   })
 
   test('the session of a lock that others have come to share', async () => {
-    const pool = testPool(database.url, { max: 2, locks: { heartbeatMs: 50 } })
+    const pool = testPool(database.url, { max: 2, locks: { heartbeatMs: 1_000 } })
     let others: AsyncDisposable | undefined
     const ref = await asRequest(() =>
       pool.withLock('first', async () => {
@@ -93,7 +93,7 @@ describe('nothing that goes on keeps the context of who began it', () => {
   })
 
   test('the session that listens, once others listen too', async () => {
-    const pool = testPool(database.url, { listen: { heartbeatMs: 50 } })
+    const pool = testPool(database.url, { listen: { heartbeatMs: 1_000 } })
     let first: Subscription | undefined
     const ref = await asRequest(async () => {
       first = await pool.listen('first', () => undefined)

@@ -121,7 +121,7 @@ describe('of what has committed', () => {
     }
     expect(await rejection(pool.query({ text: insert(1), types }))).toMatchObject({ outcome: 'committed' })
     await expect(pool.query({ text: 'select 1', types })).rejects.toSatisfy(
-      (error) => error === what || ((what ?? undefined) === undefined && error instanceof Error),
+      (error) => error instanceof Error && error.cause === what,
     )
     expect(await items()).toEqual([1])
     await isSound()

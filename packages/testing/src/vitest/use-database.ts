@@ -6,6 +6,7 @@ import { LeftoverSessionsError } from '../cluster/errors.js'
 import { type ServerSession, sessionsOf } from '../cluster/sessions-of.js'
 import { newDatabase, type TestDatabase } from '../cluster/test-database.js'
 import { waitUntil } from '../cluster/wait-until.js'
+import { serverOfWorker } from './provided-server.js'
 import { templateFor } from './template.js'
 
 /** What the database of a test file starts with, and how it ends. */
@@ -54,12 +55,13 @@ export function useDatabase(options: UseDatabaseOptions = {}): UsedDatabase {
   }
 
   beforeAll(async () => {
-    const server = inject('lifeguard')
-    if (server === undefined) {
+    const provided = inject('lifeguard')
+    if (provided === undefined) {
       throw new Error(
         "useDatabase() needs globalSetup: ['@pg-lifeguard/testing/vitest-global-setup'] in the vitest configuration",
       )
     }
+    const server = serverOfWorker(provided)
     const template = typeof setup === 'string' ? await templateFor(server, setup) : undefined
     database = await newDatabase({
       adminUrl: server.url,

@@ -26,12 +26,19 @@ const tableNames: OptionNames = new Set(['table', 'columns'])
 /** The body of every `copyTo`. The bytes are asked for when the stream is first read. */
 export function copyTo(executor: Executor, bounds: Bounds, origin: CopyOrigin, options: CopyToOptions = {}): Readable {
   assertKnownOptions(options, names)
-  const { command, checked } = commandFor(origin, options)
+  const copied = commandFor(origin, options)
   const execute = AsyncLocalStorage.bind((config: ExchangeConfig, limit: Limit) => executor.execute(config, limit))
-  return new CopyStream(execute, bounds.limitFor(options), command, checked, options)
+  return new CopyStream(execute, bounds.limitFor(options), copied, options)
 }
 
-function commandFor(origin: CopyOrigin, options: CopyToOptions): { command: string; checked?: CopiedQuery } {
+/** What is sent, what is reported of it, and what is checked before. */
+interface Copied {
+  readonly command: string
+  readonly label: string
+  readonly checked?: CopiedQuery
+}
+
+function commandFor(origin: CopyOrigin, options: CopyToOptions): Copied {
   const end = ` to stdout${formatClause(options)}`
   if (typeof origin !== 'object' || origin === null) {
     throw new InvalidOptionError('what to copy', `of type ${typeof origin}`, "sql`select ...`, or { table: 'name' }")
@@ -39,25 +46,26 @@ function commandFor(origin: CopyOrigin, options: CopyToOptions): { command: stri
   if ('table' in origin) {
     assertKnownOptions(origin, tableNames)
     const list = origin.columns === undefined ? '' : ` (${origin.columns.map(quoteIdentifier).join(', ')})`
-    return { command: `copy ${quoteName(origin.table)}${list}${end}` }
+    const command = `copy ${quoteName(origin.table)}${list}${end}`
+    return { command, label: command }
   }
   const { text, values = [] } = origin
   if (typeof text !== 'string') {
     throw new InvalidOptionError('what to copy', 'without a text', "sql`select ...`, or { table: 'name' }")
   }
-  if (values.length === 0) return { command: `copy (${text}\n)${end}` }
+  const label = `copy (${text}\n)${end}`
+  if (values.length === 0) return { command: label, label }
   if (!(origin instanceof Sql)) {
     throw new InvalidOptionError('the query', 'a text with values', 'sql`select ...`: COPY itself takes no parameters')
   }
-  return { command: `copy (${withLiterals(origin)}\n)${end}`, checked: { text, values } }
+  return { command: `copy (${withLiterals(origin)}\n)${end}`, label, checked: { text, values } }
 }
 
 /** The bytes of a COPY, as they come; destroying it cancels on the server. */
 class CopyStream extends Readable {
   readonly #execute: (config: ExchangeConfig, limit: Limit) => Promise<unknown>
   readonly #limit: Limit
-  readonly #command: string
-  readonly #checked: CopiedQuery | undefined
+  readonly #copied: Copied
   readonly #options: CopyToOptions
   readonly #gone = new AbortController()
   #exchange: CopyOut | undefined
@@ -67,15 +75,13 @@ class CopyStream extends Readable {
   constructor(
     execute: (config: ExchangeConfig, limit: Limit) => Promise<unknown>,
     limit: Limit,
-    command: string,
-    checked: CopiedQuery | undefined,
+    copied: Copied,
     options: CopyToOptions,
   ) {
     super({ highWaterMark: 65_536 })
     this.#execute = execute
     this.#limit = limit
-    this.#command = command
-    this.#checked = checked
+    this.#copied = copied
     this.#options = options
     this.#report = progressReport(options)
   }
@@ -100,7 +106,8 @@ class CopyStream extends Readable {
     const config: ExchangeConfig = {
       text: '',
       exchange: (preludes) => {
-        this.#exchange = new CopyOut(this.#command, preludes, sink, this.#checked)
+        const { command, label, checked } = this.#copied
+        this.#exchange = new CopyOut(command, label, preludes, sink, checked)
         return this.#exchange
       },
     }

@@ -1,3 +1,4 @@
+import { type CallerContext, callerContext } from '../../base/caller-context.js'
 import type { Limit } from '../../base/limit.js'
 import { limitReached, tighter } from '../../base/limit.js'
 import { inNoContext } from '../../base/no-context.js'
@@ -42,6 +43,8 @@ interface Entry {
   /** Runs something in the context of the caller, but outside of all that pools have open around it. */
   readonly detached: (fn: () => void) => void
   readonly live: PromiseWithResolvers<void>
+  /** Where it was asked for, while somebody traces. */
+  readonly caller: CallerContext | undefined
   /** Whether it was ever listening: what it misses from then on is a gap. */
   isLive: boolean
   /** Whether its caller has been given the subscription, and is told through it of what comes. */
@@ -159,6 +162,7 @@ export class Listeners {
       options,
       detached: this.#ambient.detached(),
       live,
+      caller: callerContext(),
       isLive: false,
       isGiven: false,
       endedBy: undefined,
@@ -225,6 +229,7 @@ export class Listeners {
           'listen',
           (connection) => this.#hold(connection, signal, () => (failures = 0)),
           unbounded,
+          true,
         )
       } catch (error) {
         if (signal.aborted) break
@@ -276,7 +281,10 @@ export class Listeners {
       .map(([channel, isWanted]) => `${isWanted ? 'listen' : 'unlisten'} ${quoteIdentifier(channel)}`)
       .join('; ')
     const limit: Limit = { deadlineAt: clock.now() + heartbeatMs, timeoutMs: heartbeatMs, signal }
-    await connection.run(new Statement({ text }), limit)
+    const statement = new Statement({ text })
+    // One statement for all who wait for it: it is traced as that of the first.
+    statement.caller = starting[0]?.caller ?? statement.caller
+    await connection.run(statement, limit)
     for (const [channel, isHeard] of changed) {
       if (isHeard) this.#heard.add(channel)
       else this.#heard.delete(channel)

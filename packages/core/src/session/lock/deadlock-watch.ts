@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock, Timer } from '../../base/clock.js'
 import { limitOf } from '../../base/limit.js'
+import { Statement } from '../../wire/statement.js'
 import type { Ask } from './ask.js'
 import type { LockBoard } from './lock-board.js'
 import { circleOf, type LockWait, LockWaits } from './lock-waits.js'
@@ -103,7 +104,7 @@ export class DeadlockWatch {
 
   /** Of the waits in a circle the one with the greatest id gives way; each of them finds that out by itself. */
   async #mustGiveWay(id: string): Promise<boolean> {
-    const rows = await this.#ask(waitsSql, [], limitOf({ timeoutMs: lookMs }, this.#clock))
+    const rows = await this.#ask(new Statement({ text: waitsSql }), limitOf({ timeoutMs: lookMs }, this.#clock))
     const elsewhere = remoteWaits(rows)
     const inside = this.#inside.all
     // The server knows for which of its keys a call waits, and whether it still does; the process, what else it holds up.

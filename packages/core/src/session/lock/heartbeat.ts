@@ -3,7 +3,7 @@ import type { Limit } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
 import { OperationTimeoutError } from '../../errors/operation-errors.js'
 import type { Connection } from '../../wire/connection.js'
-import { Statement } from '../../wire/statement.js'
+import { signOfLife } from '../../wire/sign-of-life.js'
 import type { Ask } from './ask.js'
 import { countOwnLocks } from './lock-sql.js'
 
@@ -90,11 +90,14 @@ export class Heartbeat {
     }
     if (connection.isQuiet) {
       // Between two statements of a transaction. An empty statement changes nothing in it, not even in a failed one.
-      await connection.run(new Statement({ text: '' }), limit)
+      await connection.run(signOfLife({ text: '' }), limit)
       return true
     }
     // Behind a statement that runs, no answer would come: another session is asked about this one.
-    const [row] = (await this.#ask(besideSql, [connection.pid], limit)) as { locks: number; there: boolean }[]
+    const [row] = (await this.#ask(signOfLife({ text: besideSql, values: [connection.pid] }), limit)) as {
+      locks: number
+      there: boolean
+    }[]
     return row === undefined || row.there
   }
 }

@@ -9,18 +9,28 @@ export const longestName = 1_000
 export class LockNames {
   readonly #names = new Map<string, string>()
   #characters = 0
+  /**
+   * Where to go on with forgetting: a new iterator would first pass all that was deleted since the table was last made
+   * anew. It is dropped when names move to the end, as it holds on to every table that it has not passed yet.
+   */
+  #oldest: MapIterator<[string, string]> | undefined
 
   remember(id: string, name: string): void {
     if (name.length > longestName) return
     const known = this.#names.get(id)
     if (known === undefined) this.#characters += name.length
-    else this.#names.delete(id)
+    else {
+      this.#names.delete(id)
+      this.#oldest = undefined
+    }
     this.#names.set(id, known ?? copyOf(name))
-    if (this.#names.size <= most && this.#characters <= mostCharacters) return
-    for (const [oldest, { length }] of this.#names) {
+    while (this.#names.size > most || this.#characters > mostCharacters) {
+      this.#oldest ??= this.#names.entries()
+      const { value } = this.#oldest.next()
+      if (value === undefined) throw new Error('bug: more is counted than is remembered')
+      const [oldest, { length }] = value
       this.#names.delete(oldest)
       this.#characters -= length
-      if (this.#names.size <= most && this.#characters <= mostCharacters) break
     }
   }
 

@@ -2,7 +2,7 @@ import { type Limit, unlimited } from '../../base/limit.js'
 import { within } from '../../errors/given-up.js'
 import type { Host } from '../../host/host.js'
 import type { Holder } from '../../pool/waiter.js'
-import { Statement } from '../../wire/statement.js'
+import type { Statement } from '../../wire/statement.js'
 import type { HeartbeatTimes } from './heartbeat.js'
 import { LockSession } from './lock-session.js'
 
@@ -64,11 +64,11 @@ export class LockSessions {
    * Runs a query of the library's own: on a connection that is free, between two uses of a session with locks, or beside
    * the pool, so that one which is full of waiting sessions can still find out what they wait for.
    */
-  readonly ask = async (text: string, values: readonly unknown[], limit: Limit): Promise<readonly unknown[]> => {
+  readonly ask = async (statement: Statement, limit: Limit): Promise<readonly unknown[]> => {
     const slot = this.#host.pool.tryAcquire()
     if (slot !== undefined) {
       try {
-        return (await slot.resource.run(new Statement({ text, values }), limit)).rows
+        return (await slot.resource.run(statement, limit)).rows
       } finally {
         this.#host.release(slot)
       }
@@ -76,10 +76,10 @@ export class LockSessions {
     const quiet = [...this.#all].find((session) => session.isUsable && session.load === 0)
     const { rows } =
       quiet === undefined
-        ? await this.#host.aside('locks', (connection) => connection.run(new Statement({ text, values }), limit), limit)
+        ? await this.#host.aside('locks', (connection) => connection.run(statement, limit), limit, true)
         : // Without the limit: a statement that is cancelled may take the session, and the locks with it, down.
           await within(
-            quiet.use((connection) => connection.run(new Statement({ text, values }), unlimited), limit),
+            quiet.use((connection) => connection.run(statement, unlimited), limit),
             limit,
             this.#host.environment.clock,
           )

@@ -1,14 +1,16 @@
 import { type Limit, unlimited } from '../../base/limit.js'
 import { timelineSql } from '../../cluster/sighting.js'
 import type { Connection } from '../../wire/connection.js'
-import { type Prelude, Statement } from '../../wire/statement.js'
+import { joinedTexts } from '../../wire/reported.js'
+import { signOfLife } from '../../wire/sign-of-life.js'
+import { type AheadConfig, type Prelude, Statement } from '../../wire/statement.js'
 import type { FencingToken, LockMode } from './granted.js'
 import type { ServerKey } from './lock-key.js'
 
 const tokenColumns = `pg_catalog.pg_current_xact_id()::pg_catalog.text as xid, ${timelineSql} as timeline`
 
 /** The statement that draws a fencing token inside a transaction. */
-export const fencingTokenSql = `select ${tokenColumns}`
+const fencingTokenSql = `select ${tokenColumns}`
 
 /**
  * The server ends a session that idles for longer than this setting says, and takes its locks. It is kept for whoever has
@@ -54,7 +56,7 @@ export async function tryLockSession(
   const granted: ServerKey[] = []
   const preludes = keys.map(
     (key): Prelude => ({
-      text: `select ${name}(${casts(key.args, 0)})`,
+      text: callOf(name, key.args),
       values: key.args,
       onRow: ([answer]) => {
         if (answer === 't') granted.push(key)
@@ -62,7 +64,9 @@ export async function tryLockSession(
     }),
   )
   try {
-    const { rows } = await connection.run(new Statement({ text: sessionTokenSql }, preludes), unlimited)
+    const statement = new Statement({ text: sessionTokenSql }, preludes)
+    statement.label = callsOf(name, keys)
+    const { rows } = await connection.run(statement, unlimited)
     const answer = answerOf(rows)
     if (granted.length === keys.length) return answer
     if (granted.length > 0) await unlockSession(connection, granted, mode)
@@ -88,8 +92,19 @@ export async function lockSession(
 ): Promise<GrantedAnswer> {
   const name = mode === 'shared' ? 'pg_catalog.pg_advisory_lock_shared' : 'pg_catalog.pg_advisory_lock'
   const preludes = [{ text: `select ${unbounded}` }, ...lockTheseWithin(keys, waitMs, `${note}select ${name}`)]
-  const { rows } = await connection.run(new Statement({ text: sessionTokenSql }, preludes), limit)
+  const statement = new Statement({ text: sessionTokenSql }, preludes)
+  statement.label = callsOf(name, keys)
+  const { rows } = await connection.run(statement, limit)
   return answerOf(rows)
+}
+
+/** What is reported of a statement that takes locks: the calls that take them, and not what goes with them. */
+function callsOf(name: string, keys: readonly ServerKey[]): string {
+  return joinedTexts(keys.map(({ args }) => callOf(name, args)))
+}
+
+function callOf(name: string, args: readonly string[]): string {
+  return `select ${name}(${casts(args, 0)})`
 }
 
 /**
@@ -135,8 +150,22 @@ export const countTransactionTime: Prelude = {
  * transaction had set for its own statements is as before behind it.
  */
 export function transactionLocks(keys: readonly ServerKey[], mode: LockMode, waitMs: number, note: string): Prelude[] {
-  const name = mode === 'shared' ? 'pg_catalog.pg_advisory_xact_lock_shared' : 'pg_catalog.pg_advisory_xact_lock'
-  return [keepTimeouts, ...lockTheseWithin(keys, waitMs, `${note}select ${name}`), restoreTimeouts]
+  return [keepTimeouts, ...lockTheseWithin(keys, waitMs, `${note}select ${transactionLock(mode)}`), restoreTimeouts]
+}
+
+/** The same with the statement that draws the fencing token. */
+export function lockInTransaction(
+  keys: readonly ServerKey[],
+  mode: LockMode,
+  waitMs: number,
+  note: string,
+): AheadConfig {
+  const ahead = transactionLocks(keys, mode, waitMs, note)
+  return { text: fencingTokenSql, ahead, label: callsOf(transactionLock(mode), keys) }
+}
+
+function transactionLock(mode: LockMode): string {
+  return mode === 'shared' ? 'pg_catalog.pg_advisory_xact_lock_shared' : 'pg_catalog.pg_advisory_xact_lock'
 }
 
 /** One statement for each key, and between them what bounds the wait for all of them together. */
@@ -201,7 +230,7 @@ export async function allowIdle(connection: Connection, idleBefore: string, limi
 export async function countOwnLocks(connection: Connection, limit: Limit): Promise<number> {
   const text =
     "select pg_catalog.count(*)::pg_catalog.int4 as n from pg_catalog.pg_locks where locktype OPERATOR(pg_catalog.=) 'advisory' and granted and pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
-  const { rows } = await connection.run(new Statement({ text }), limit)
+  const { rows } = await connection.run(signOfLife({ text }), limit)
   return (rows as { readonly n: number }[])[0]?.n ?? 0
 }
 

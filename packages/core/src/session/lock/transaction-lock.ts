@@ -10,7 +10,7 @@ import type { DeadlockWatch } from './deadlock-watch.js'
 import type { HeldLock, LockHandle } from './held-lock.js'
 import { labelOf, type ServerKey } from './lock-key.js'
 import type { CheckedLockOptions, LockOptions } from './lock-options.js'
-import { countTransactionTime, fencingTokenSql, tokenOf, transactionLocks } from './lock-sql.js'
+import { countTransactionTime, lockInTransaction, tokenOf } from './lock-sql.js'
 
 /**
  * A lock of a transaction: the one that is open around the call, or one that is opened for it. It is given back by the
@@ -89,8 +89,7 @@ async function lockIn(
     const token = await tx.withTransaction(async () => {
       const inner = ambient.current?.transaction
       if (inner === undefined) throw new Error('bug: a nested transaction is not ambient')
-      const ahead = transactionLocks(keys, mode, waitMs, watched.note)
-      const { rows } = await inner.execute({ text: fencingTokenSql, ahead }, bounds)
+      const { rows } = await inner.execute(lockInTransaction(keys, mode, waitMs, watched.note), bounds)
       return tokenOf(rows)
     })
     return {

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import { callersStack, ownFolders } from '../../src/base/callers-stack.js'
+
+test('the stack begins at the code that called into the package', () => {
+  const stack = callersStack(callersStack)
+  expect(stack?.split('\n')[0]).toContain('callers-stack.test.ts')
+  expect(stack).not.toContain('core/src/')
+})
+
+test.each([
+  ['the source', 'file:///lifeguard/packages/core/src/base/callers-stack.ts', '/lifeguard/packages/core/'],
+  ['the built form', 'file:///lifeguard/packages/core/dist/index.js', '/lifeguard/packages/core/'],
+  [
+    'an installed package',
+    'file:///app/node_modules/@pg-lifeguard/core/dist/index.js',
+    '/app/node_modules/@pg-lifeguard/core/',
+  ],
+])('frames of %s are its own', (_, url, folder) => {
+  expect(ownFolders(url)).toEqual([`${folder}src/`, `${folder}dist/`])
+})
+
+test('frames are its own with the characters of a URL and with those of a path', () => {
+  expect(ownFolders('file:///my%20app/@pg-lifeguard/core/dist/index.js')).toEqual([
+    '/my%20app/@pg-lifeguard/core/src/',
+    '/my%20app/@pg-lifeguard/core/dist/',
+    '/my app/@pg-lifeguard/core/src/',
+    '/my app/@pg-lifeguard/core/dist/',
+  ])
+})
+
+test.each([
+  'file:///app/dist/server.js',
+  'file:///app/packages/core/dist/server.js',
+  'file:///home/core/src/main.ts',
+  undefined,
+])('the file of a program that a bundler has put together is not its own: %s', (url) => {
+  expect(ownFolders(url)).toEqual([])
+})
