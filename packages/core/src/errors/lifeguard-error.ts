@@ -57,6 +57,8 @@ export abstract class LifeguardError extends Error {
   declare readonly pool?: string
   /** The server that it is about, `127.0.0.1:5432`; absent where it is about none, or that is not known. */
   declare readonly server?: string
+  /** What was asked of an ORM, `prisma.item.findMany()`; absent where that is not known. */
+  declare readonly operation?: string
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)

@@ -41,8 +41,9 @@ export class OperationAbortedError extends LifeguardError {
   readonly retryable = false
   readonly outcome: GivenUpOutcome
 
-  constructor(outcome: GivenUpOutcome, options: { readonly cause: unknown }) {
-    super(`aborted by the caller; ${outcomes[outcome]}`, options)
+  /** @param options `by` says who has ended it, where that was not the caller; for adapters */
+  constructor(outcome: GivenUpOutcome, options: { readonly cause: unknown; readonly by?: string }) {
+    super(`${options.by ?? 'aborted by the caller'}; ${outcomes[outcome]}`, { cause: options.cause })
     Object.defineProperty(this, 'name', { value: 'AbortError', configurable: true, writable: true })
     this.outcome = outcome
   }

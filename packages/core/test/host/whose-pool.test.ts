@@ -99,6 +99,18 @@ describe('an error says which pool and which server it is about', () => {
     })
   })
 
+  test('a batch, and a connection that was given back, say their pool', async () => {
+    const pool = shop()
+    const connection = await pool.acquire()
+    connection.release()
+    expect(await failure(connection.query('select 1'))).toMatchObject({
+      code: 'LIFEGUARD_CONNECTION_RELEASED',
+      pool: 'shop',
+    })
+    const batch = pool.batch([{ text: 'select 1' }, { text: 'nonsense' }])
+    expect(await failure(batch)).toMatchObject({ code: 'LIFEGUARD_BATCH_FAILED', pool: 'shop' })
+  })
+
   test('a transaction that is over says its pool', async () => {
     const tx = await shop().beginTransaction()
     await tx.commit()
