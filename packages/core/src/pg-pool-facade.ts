@@ -2,6 +2,7 @@ import type { Limit } from './base/limit.js'
 import { inNoContext } from './base/no-context.js'
 import { emitToUsers } from './base/user-callback.js'
 import { beginRefused } from './errors/begin-refused.js'
+import { ownedBy } from './errors/origin.js'
 import { PoolClosedError } from './errors/pool-errors.js'
 import { inWordsOfPg } from './in-words-of-pg.js'
 import { limitOf, PgClientView, type Release } from './pg-client-view.js'
@@ -258,7 +259,7 @@ export class PgPoolFacade extends PgPoolBase {
   #assertOpen(): void {
     if (!this.#environment.host.pool.isEnding) return
     // The message is pg's, the cause says it to those who look for the pool's own.
-    const cause = new PoolClosedError('no connection is given out')
+    const cause = ownedBy(new PoolClosedError('no connection is given out'), this.#environment.host.environment)
     throw new Error('Cannot use a pool after calling end on the pool', { cause })
   }
 }
