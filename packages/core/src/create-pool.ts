@@ -50,6 +50,7 @@ export function createPool(given: PoolOptions = {}): Pool {
   const environment: PoolEnvironment = {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
+    poolName: name,
   }
   const events = new Emitter<PoolEvents>({ prefix: 'pg-lifeguard', stamp: { pool: name }, describe: summaryOf })
   const { resetOnRelease: resetMode = defaultResetMode } = options

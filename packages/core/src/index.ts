@@ -44,6 +44,7 @@ export {
   AcquireTimeoutError,
   ConnectionLostError,
   ConnectionReleasedError,
+  type HolderFigures,
   OverloadedError,
   PoolClosedError,
   type PoolFigures,
@@ -57,6 +58,7 @@ export { CommitUnknownError, TransactionClosedError, TransactionRolledBackError 
 export { UnreadableResultError } from './errors/unreadable-result-error.js'
 export { UnsupportedRuntimeError } from './errors/unsupported-runtime-error.js'
 export { VersionConflictError } from './errors/version-conflict-error.js'
+export type { BesideStats, BesideUse } from './host/beside.js'
 export type { BreakerStats } from './host/host-breaker.js'
 export type { HostCounts, QueryCounts, RefusalCounts } from './host/host-counts.js'
 export type {

@@ -4,6 +4,7 @@ import { inNoContext } from './base/no-context.js'
 import { nextTick } from './base/own-timers.js'
 import { emitToUsers } from './base/user-callback.js'
 import { ConnectionReleasedError } from './errors/pool-errors.js'
+import { inWordsOfPg } from './in-words-of-pg.js'
 import type { Ambient } from './session/ambient.js'
 import { type PgSession, standing } from './session/pg-session.js'
 import { withCallersStack } from './session/queryable.js'
@@ -174,7 +175,7 @@ export class PgClientView extends PgClientBase {
       await session.submit(submittable, limit)
       return await result
     } catch (error) {
-      throw withCallersStack(error)
+      throw withCallersStack(inWordsOfPg(error, call.timeoutMs))
     }
   }
 
