@@ -3,6 +3,7 @@ import { type Limit, tighter } from './base/limit.js'
 import { inNoContext } from './base/no-context.js'
 import { emitToUsers } from './base/user-callback.js'
 import { ConnectionReleasedError } from './errors/pool-errors.js'
+import { inWordsOfPg } from './in-words-of-pg.js'
 import type { Ambient } from './session/ambient.js'
 import { type PgSession, standing } from './session/pg-session.js'
 import { withCallersStack } from './session/queryable.js'
@@ -173,7 +174,7 @@ export class PgClientView extends PgClientBase {
       await session.submit(submittable, limit)
       return await result
     } catch (error) {
-      throw withCallersStack(error)
+      throw withCallersStack(inWordsOfPg(error, call.timeoutMs))
     }
   }
 

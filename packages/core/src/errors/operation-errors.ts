@@ -17,6 +17,7 @@ const outcomes: Record<GivenUpOutcome, string> = {
 
 /** The operation's `timeoutMs`, or a deadline around it, ran out. */
 export class OperationTimeoutError extends LifeguardError {
+  static override readonly name: string = 'OperationTimeoutError'
   readonly code = 'LIFEGUARD_TIMEOUT'
   readonly retryable: boolean
   readonly timeoutMs: number
@@ -35,6 +36,7 @@ export class OperationTimeoutError extends LifeguardError {
  * the platform.
  */
 export class OperationAbortedError extends LifeguardError {
+  static override readonly name: string = 'OperationAbortedError'
   readonly code = 'LIFEGUARD_ABORTED'
   readonly retryable = false
   readonly outcome: GivenUpOutcome

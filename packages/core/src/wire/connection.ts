@@ -121,6 +121,7 @@ export class Connection {
   /** Set by whoever opened it: whose errors are those that it makes; see `errors/origin.ts`. */
   set belongsTo(owner: object | undefined) {
     this.#pipeline.belongsTo = owner
+    this.#pipeline.server = this.where
   }
   get belongsTo(): object | undefined {
     return this.#pipeline.belongsTo

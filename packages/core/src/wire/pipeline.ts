@@ -42,6 +42,8 @@ export class Pipeline<Owner> implements AnswerDesk {
   keeper: LaneKeeper | undefined
   /** Whose errors are those that come from here; see `errors/origin.ts`. */
   belongsTo: object | undefined
+  /** Which server they are about. */
+  server: string | undefined
   /** Whether a text only reads, so that nothing of it can be committed. */
   onlyReads: (text: string) => boolean = no
   readonly #owner: Owner
@@ -185,7 +187,7 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   /** The server has said that something failed. */
   said(error: Error): void {
-    markOwn(error, this.belongsTo)
+    markOwn(error, this.belongsTo, this.server)
   }
 
   /** An answer is complete. */
@@ -209,8 +211,8 @@ export class Pipeline<Owner> implements AnswerDesk {
     const failure = head?.failure
     const said = failure !== undefined && endsSession(failure) ? failure : undefined
     this.#lostWith = said ?? cause
-    markOwn(this.#lostWith, this.belongsTo)
-    markOwn(cause, this.belongsTo)
+    markOwn(this.#lostWith, this.belongsTo, this.server)
+    markOwn(cause, this.belongsTo, this.server)
     this.#canceller.stop()
     this.#wire?.cache.lost(this.#flight.all().map((operation) => operation.text))
     this.outbox?.discard()
@@ -377,7 +379,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     if (operation.isAnswered) return
     operation.isAnswered = true
     // Made here; what the server says is noted when it comes, and what the code of a caller throws is the caller's.
-    if (error instanceof LifeguardError) markOwn(error, this.belongsTo)
+    if (error instanceof LifeguardError) markOwn(error, this.belongsTo, this.server)
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
     if (this.observer !== undefined) {

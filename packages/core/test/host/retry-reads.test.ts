@@ -28,11 +28,19 @@ async function asAdmin<T>(fn: (admin: pg.Client) => Promise<T>): Promise<T> {
 const of = (pool: Pool, condition: string): string =>
   `select pid from pg_stat_activity where application_name = '${pool.name}' and ${condition}`
 
-/** Ends these sessions; returns how many there were. */
+/** Ends these sessions, all at once, and waits until they are gone; returns how many there were. */
 async function kill(pool: Pool, condition = 'true'): Promise<number> {
   return await asAdmin(async (admin) => {
-    const { rowCount } = await admin.query(`select pg_terminate_backend(pid, 10000) from (${of(pool, condition)})`)
-    return rowCount ?? 0
+    // One after the other, on a busy machine, a read could be sent again on one that is still to be ended.
+    const { rows } = await admin.query<{ pid: number }>(
+      `select pid, pg_terminate_backend(pid) from (${of(pool, condition)})`,
+    )
+    const pids = rows.map(({ pid }) => pid)
+    await eventually('they are gone', async () => {
+      const { rowCount } = await admin.query('select from pg_stat_activity where pid = any ($1)', [pids])
+      return rowCount === 0
+    })
+    return pids.length
   })
 }
 

@@ -1,0 +1,50 @@
+import { availableParallelism } from 'node:os'
+import { files, read } from './workspace.js'
+
+/** The tests of one project of vitest.config.ts. */
+export interface TestProject {
+  readonly name: string
+  /** Patterns, so that a file that is new is found while vitest watches. */
+  readonly include: readonly string[]
+  readonly exclude: readonly string[]
+  /** `false`: its files share a process, and what they import. */
+  readonly isolate: boolean
+  /** Nothing of another project runs at the same time, and one file after the other. */
+  readonly alone: boolean
+}
+
+/**
+ * How many files run at a time. Most wait for a server most of the time, so one more than there are processors. They look
+ * at the whole of their server, and end what is on it: each worker has its own, and one that is given has one worker.
+ */
+export function workersOf(givenServer: string | undefined): number {
+  return (givenServer ?? '') === '' ? Math.min(8, availableParallelism() + 1) : 1
+}
+
+/** What they compare is time or memory. */
+const measured = [
+  'packages/core/test/host/lanes.test.ts',
+  'packages/core/test/host/watch-cost.test.ts',
+  'packages/core/test/session/lock-names.test.ts',
+  'test/memory/memory.test.ts',
+]
+
+/** What makes a file more than a test with fakes: a server, a process of its own, or modules put in the place of others. */
+const needsMore = /@pg-lifeguard\/testing|support\/test-|node:child_process|vi\.mock|process\.on\(|useFakeTimers/
+
+const ofPackages = ['packages/*/test/**/*.test.ts']
+
+/** Every test file, each in one project; in the order in which they run: the longest first, before the many short ones. */
+export function testProjects(): TestProject[] {
+  const fakes = files(...ofPackages).filter((path) => {
+    return path.startsWith('packages/core/') && !measured.includes(path) && !needsMore.test(read(path))
+  })
+  const programs = ['apps/*/test/**/*.test.ts', 'bench/test/**/*.test.ts', 'test/**/*.test.ts']
+  return [
+    // Whole programs, in processes of their own.
+    { name: '1 programs', include: programs, exclude: measured, isolate: true, alone: false },
+    { name: '2 servers', include: ofPackages, exclude: [...fakes, ...measured], isolate: true, alone: false },
+    { name: '3 fakes', include: fakes, exclude: [], isolate: false, alone: false },
+    { name: '4 measured', include: measured, exclude: [], isolate: true, alone: true },
+  ]
+}
