@@ -25,6 +25,9 @@ function propertyTests(): string[] {
   return files('packages/*/test/**/*.test.ts').filter((path) => read(path).includes('support/seeded.js'))
 }
 
+/** How many times as many runs a property has as in the tests. */
+const times = process.env['FC_TIMES'] ?? '20'
+
 /** Every program of the lab, in the order of `pnpm lab all`. */
 export const labs: readonly Lab[] = [
   {
@@ -52,10 +55,12 @@ export const labs: readonly Lab[] = [
     title: 'the properties of the tests with twenty times the runs; FC_TIMES=100 for more',
     get program() {
       const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-      return [vitest, 'run', '--root', root, ...propertyTests()]
+      // What a test may take by itself, as often; the longer ones say it with `longEnough`.
+      const timeoutMs = String(30_000 * Number(times))
+      return [vitest, 'run', '--root', root, '--testTimeout', timeoutMs, ...propertyTests()]
     },
     needsAll: true,
-    env: { FC_TIMES: process.env['FC_TIMES'] ?? '20' },
+    env: { FC_TIMES: times },
   },
   {
     name: 'bench',

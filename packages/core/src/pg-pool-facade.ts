@@ -1,5 +1,6 @@
 import type { Limit } from './base/limit.js'
 import { inNoContext } from './base/no-context.js'
+import { nextTick } from './base/own-timers.js'
 import { emitToUsers } from './base/user-callback.js'
 import { beginRefused } from './errors/begin-refused.js'
 import { ownedBy } from './errors/origin.js'
@@ -96,8 +97,8 @@ export class PgPoolFacade extends PgPoolBase {
     const connecting = this.#checkOut()
     if (callback === undefined) return connecting
     connecting.then(
-      (client) => process.nextTick(callback, undefined, client, client.release),
-      (error: unknown) => process.nextTick(callback, error, undefined, nothing),
+      (client) => nextTick(callback, undefined, client, client.release),
+      (error: unknown) => nextTick(callback, error, undefined, nothing),
     )
     return undefined
   }

@@ -90,3 +90,22 @@ async function databases(): Promise<string[]> {
     await client.end()
   }
 }
+
+test('each worker keeps to a server of its own, where the configuration asks for several', () => {
+  const { urls } = inject('lifeguard')
+  expect(new Set(urls.map((url) => new URL(url).host)).size).toBe(urls.length)
+  expect(urls).toHaveLength(process.env['LIFEGUARD_TEST_URL'] ? 1 : (inject('lifeguardServers') ?? 1))
+  const own = urls[(Number(process.env['VITEST_POOL_ID']) - 1) % urls.length] ?? ''
+  expect(new URL(database.url).host).toBe(new URL(own).host)
+})
+
+test('several servers are all gone afterwards, and a number that is none is refused', async () => {
+  using temp = openFolder()
+  const run = (servers: string) => runLeakingProject({ temp: temp.path, env: { LEAK_SERVERS: servers } })
+  const [two, refused] = await Promise.all([run('2'), run('1.5')])
+  expect(two.output).toMatch(/Tests\s+1 passed/)
+  expect(two.code).toBe(1)
+  expect(readdirSync(temp.path).filter((name) => name.startsWith('lifeguard-'))).toEqual([])
+  expect(refused.output).toContain('provide.lifeguardServers must be an integer from 1 to 64, not 1.5')
+  expect(refused.code).toBe(1)
+}, 60_000)

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { type Limit, type LimitReason, limitReached, unlimited, watchLimit } from '../base/limit.js'
+import { nextTick } from '../base/own-timers.js'
 import { classify, endsSession } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { LifeguardError } from '../errors/lifeguard-error.js'
@@ -242,7 +243,7 @@ export class Pipeline<Owner> implements AnswerDesk {
       } else if (this.#flight.isEmpty ? !this.#canceller.isBusy : operation.isSharing && this.#maySendSharing()) {
         if (operation instanceof ForeignStatement && ForeignStatement.isAnyWriting) {
           // One value of a guest asks for another guest, and `pg` builds the messages of all in one place.
-          process.nextTick(() => this.next())
+          nextTick(() => this.next())
           return
         }
         this.#queue.shift()

@@ -7,9 +7,9 @@ import { eventually, rejection, testPool } from '../support/test-pool.js'
 const database = useDatabase()
 
 test('a server out of reach is waited for, and its error is the cause', async () => {
-  const pgPool = testPool('postgres://me@127.0.0.1:1/db', { acquireTimeoutMs: 300 }).asPgPool()
-  for (const asked of [() => pgPool.connect(), () => pgPool.query('select 1')]) {
-    const error = await rejection(asked())
+  const pgPool = testPool('postgres://me@127.0.0.1:1/db', { acquireTimeoutMs: 1_500 }).asPgPool()
+  const errors = await Promise.all([rejection(pgPool.connect()), rejection(pgPool.query('select 1'))])
+  for (const error of errors) {
     expect(error.code).toBe('LIFEGUARD_SERVER_UNAVAILABLE')
     expect(error.cause).toMatchObject({ code: 'ECONNREFUSED' })
   }

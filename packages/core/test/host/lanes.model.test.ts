@@ -1,7 +1,7 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { seeded } from '../support/seeded.js'
+import { longEnough, seeded } from '../support/seeded.js'
 import { eventually, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table written (mark int, round int)' })
@@ -53,64 +53,68 @@ function allowed(outcome: PromiseSettledResult<unknown>): readonly number[] {
   throw new Error(`an outcome that nobody expects: ${String(outcome.reason)} ${code} ${said}`)
 }
 
-test('whatever happens on lanes, everybody gets one answer, his own, and it is true', async () => {
-  const admin = testPool(database.url, { max: 1, name: 'admin' })
-  let round = 0
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(deed, { minLength: 1, maxLength: 80 }),
-      fc.integer({ min: 1, max: 3 }),
-      async (deeds, max) => {
-        round += 1
-        const mine = round
-        const name = `lanes-${mine}`
-        const pool = testPool(database.url, { max, name, lanes: { slowAfterMs: 200 }, acquireTimeoutMs: 30_000 })
-        for (let n = 0; n < 3; n++) await pool.query(write, [-1, mine, 0])
-        const run = async (what: Deed, mark: number): Promise<unknown> => {
-          switch (what.kind) {
-            case 'write':
-              return (await pool.query(write, [mark, mine, what.sleepMs / 1_000])).rows[0]?.['mark']
-            case 'fail':
-              return await pool.query(fail, [mark, mine])
-            case 'timeout':
-              return (await pool.query(write, [mark, mine, what.sleepMs / 1_000], { timeoutMs: what.timeoutMs }))
-                .rows[0]?.['mark']
-            case 'abort': {
-              const controller = new AbortController()
-              const timer = setTimeout(() => controller.abort(), what.afterMs)
-              const options = { signal: controller.signal }
-              const asked = pool.query(write, [mark, mine, what.sleepMs / 1_000], options)
-              return (await asked.finally(() => clearTimeout(timer))).rows[0]?.['mark']
+test(
+  'whatever happens on lanes, everybody gets one answer, his own, and it is true',
+  async () => {
+    const admin = testPool(database.url, { max: 1, name: 'admin' })
+    let round = 0
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(deed, { minLength: 1, maxLength: 80 }),
+        fc.integer({ min: 1, max: 3 }),
+        async (deeds, max) => {
+          round += 1
+          const mine = round
+          const name = `lanes-${mine}`
+          const pool = testPool(database.url, { max, name, lanes: { slowAfterMs: 200 }, acquireTimeoutMs: 30_000 })
+          for (let n = 0; n < 3; n++) await pool.query(write, [-1, mine, 0])
+          const run = async (what: Deed, mark: number): Promise<unknown> => {
+            switch (what.kind) {
+              case 'write':
+                return (await pool.query(write, [mark, mine, what.sleepMs / 1_000])).rows[0]?.['mark']
+              case 'fail':
+                return await pool.query(fail, [mark, mine])
+              case 'timeout':
+                return (await pool.query(write, [mark, mine, what.sleepMs / 1_000], { timeoutMs: what.timeoutMs }))
+                  .rows[0]?.['mark']
+              case 'abort': {
+                const controller = new AbortController()
+                const timer = setTimeout(() => controller.abort(), what.afterMs)
+                const options = { signal: controller.signal }
+                const asked = pool.query(write, [mark, mine, what.sleepMs / 1_000], options)
+                return (await asked.finally(() => clearTimeout(timer))).rows[0]?.['mark']
+              }
+              case 'transaction':
+                return await pool.withTransaction(
+                  async (tx) => (await tx.query(write, [mark, mine, 0])).rows[0]?.['mark'],
+                )
+              case 'kill':
+                await admin.query(
+                  'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 limit 1',
+                  [name],
+                )
+                return (await pool.query(write, [mark, mine, 0])).rows[0]?.['mark']
             }
-            case 'transaction':
-              return await pool.withTransaction(
-                async (tx) => (await tx.query(write, [mark, mine, 0])).rows[0]?.['mark'],
-              )
-            case 'kill':
-              await admin.query(
-                'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 limit 1',
-                [name],
-              )
-              return (await pool.query(write, [mark, mine, 0])).rows[0]?.['mark']
           }
-        }
-        const outcomes = await Promise.allSettled(deeds.map(run))
-        await eventually('everything has come to rest', () => pool.stats().active === 0)
-        const { rows } = await admin.query<{ mark: number; n: number }>(
-          'select mark, count(*)::int as n from written where round = $1 group by mark',
-          [mine],
-        )
-        const times = new Map(rows.map(({ mark, n }) => [mark, n]))
-        for (const [mark, outcome] of outcomes.entries()) {
-          if (outcome.status === 'fulfilled') expect(outcome.value).toBe(mark)
-          expect(allowed(outcome), `${JSON.stringify(deeds[mark])} ${JSON.stringify(outcome)}`).toContain(
-            times.get(mark) ?? 0,
+          const outcomes = await Promise.allSettled(deeds.map(run))
+          await eventually('everything has come to rest', () => pool.stats().active === 0)
+          const { rows } = await admin.query<{ mark: number; n: number }>(
+            'select mark, count(*)::int as n from written where round = $1 group by mark',
+            [mine],
           )
-        }
-        expect(pool.stats()).toMatchObject({ waiting: 0, lanes: 0 })
-        await pool.end()
-      },
-    ),
-    seeded(25),
-  )
-}, 120_000)
+          const times = new Map(rows.map(({ mark, n }) => [mark, n]))
+          for (const [mark, outcome] of outcomes.entries()) {
+            if (outcome.status === 'fulfilled') expect(outcome.value).toBe(mark)
+            expect(allowed(outcome), `${JSON.stringify(deeds[mark])} ${JSON.stringify(outcome)}`).toContain(
+              times.get(mark) ?? 0,
+            )
+          }
+          expect(pool.stats()).toMatchObject({ waiting: 0, lanes: 0 })
+          await pool.end()
+        },
+      ),
+      seeded(25),
+    )
+  },
+  longEnough(120_000),
+)

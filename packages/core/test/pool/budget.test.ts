@@ -4,7 +4,7 @@ import { Budget, type BudgetOptions } from '../../src/pool/budget.js'
 import type { ResolvedPoolLimits } from '../../src/pool/pool-limits.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { type Caller, held, PoolBench } from '../support/new-pool.js'
-import { seeded } from '../support/seeded.js'
+import { longEnough, seeded } from '../support/seeded.js'
 
 interface PoolConfig {
   readonly limits: Partial<ResolvedPoolLimits>
@@ -233,7 +233,7 @@ test('pools whose min are more than the budget are refused', () => {
 })
 
 test('whatever pools do, they keep within the budget, and everybody is served in the end', {
-  timeout: 60_000,
+  timeout: longEnough(60_000),
 }, async () => {
   const step = fc.record({
     pool: fc.nat({ max: 3 }),

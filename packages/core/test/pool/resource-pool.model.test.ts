@@ -6,7 +6,7 @@ import type { ResolvedPoolLimits } from '../../src/pool/pool-limits.js'
 import type { Holder } from '../../src/pool/waiter.js'
 import { HopelessError } from '../support/fake-factory.js'
 import { type Caller, type FakeSlot, PoolBench } from '../support/new-pool.js'
-import { randomFrom, seeded } from '../support/seeded.js'
+import { longEnough, randomFrom, seeded } from '../support/seeded.js'
 
 /** What may happen to a pool. `pick` chooses among whatever there is to choose from at that moment. */
 type Step =
@@ -370,7 +370,7 @@ class Model {
 }
 
 test('whatever happens to a pool, its promises hold after every step and it can be ended', {
-  timeout: 60_000,
+  timeout: longEnough(60_000),
 }, async () => {
   await fc.assert(
     fc.asyncProperty(

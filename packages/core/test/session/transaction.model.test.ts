@@ -11,7 +11,7 @@ import {
 } from '../../src/index.js'
 import { type Program, programs, type Step } from '../support/program.js'
 import { predict, type Seen } from '../support/program-model.js'
-import { seeded } from '../support/seeded.js'
+import { longEnough, seeded } from '../support/seeded.js'
 import { eventually, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table entry (run int not null, place text not null)' })
@@ -116,21 +116,25 @@ class Runner {
   }
 }
 
-test('random programs of nested transactions do what a model without any server says', async () => {
-  // Warm: connecting is no part of the time that a statement is given.
-  const pool = testPool(database.url, { max: 8, min: 8 })
-  await eventually('all connections are open', () => pool.stats().idle === 8)
-  const settings = { seed: Math.floor(Math.random() * 2 ** 31), ...seeded(300) }
-  console.info(`seed ${settings.seed}; FC_SEED=${settings.seed} runs the same programs again`)
-  let runs = 0
-  await fc.assert(
-    // Several at the same time, so that a leak from one context into another would be seen.
-    fc.asyncProperty(fc.array(programs, { minLength: 1, maxLength: 3 }), async (some) => {
-      const seen = await Promise.all(some.map((program) => new Runner(pool, ++runs).see(program)))
-      expect(seen).toEqual(some.map(predict))
-      expect(pool.stats()).toMatchObject({ active: 0, waiting: 0, closed: 0 })
-    }),
-    settings,
-  )
-  expect(runs).toBeGreaterThan(300)
-}, 60_000)
+test(
+  'random programs of nested transactions do what a model without any server says',
+  async () => {
+    // Warm: connecting is no part of the time that a statement is given.
+    const pool = testPool(database.url, { max: 8, min: 8 })
+    await eventually('all connections are open', () => pool.stats().idle === 8)
+    const settings = { seed: Math.floor(Math.random() * 2 ** 31), ...seeded(300) }
+    console.info(`seed ${settings.seed}; FC_SEED=${settings.seed} runs the same programs again`)
+    let runs = 0
+    await fc.assert(
+      // Several at the same time, so that a leak from one context into another would be seen.
+      fc.asyncProperty(fc.array(programs, { minLength: 1, maxLength: 3 }), async (some) => {
+        const seen = await Promise.all(some.map((program) => new Runner(pool, ++runs).see(program)))
+        expect(seen).toEqual(some.map(predict))
+        expect(pool.stats()).toMatchObject({ active: 0, waiting: 0, closed: 0 })
+      }),
+      settings,
+    )
+    expect(runs).toBeGreaterThan(300)
+  },
+  longEnough(60_000),
+)

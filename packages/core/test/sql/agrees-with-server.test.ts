@@ -8,7 +8,7 @@ import { mayHoldMoment } from '../../src/sql/moments.js'
 import { firstWords, statementHeads } from '../../src/sql/statement-heads.js'
 import { textEffects } from '../../src/sql/text-effects.js'
 import { transactionControl } from '../../src/wire/transaction-control.js'
-import { randomFrom, seeded } from '../support/seeded.js'
+import { longEnough, randomFrom, seeded } from '../support/seeded.js'
 
 const database = useDatabase({
   setup: 'create table t (a int, "insert" int, "begin" int, "end" int); create table u (a int); create schema other',
@@ -370,7 +370,7 @@ async function agree(text: string): Promise<void> {
 }
 
 describe('what is read in a text agrees with what the server does', () => {
-  test('of statements, transactions, COPY, reads and meanings', { timeout: 120_000 }, async () => {
+  test('of statements, transactions, COPY, reads and meanings', { timeout: longEnough(120_000) }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer(), async (seed) => {
         const text = aText(choosing(seed))
@@ -406,7 +406,7 @@ describe('what is read in a text agrees with what the server does', () => {
     }
   }
 
-  test('of literals that depend on when they are read', { timeout: 60_000 }, async () => {
+  test('of literals that depend on when they are read', { timeout: longEnough(60_000) }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer(), async (seed) => {
         const one = choosing(seed)

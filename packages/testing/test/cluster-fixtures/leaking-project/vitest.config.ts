@@ -5,5 +5,8 @@ export default defineConfig({
   test: {
     globalSetup: process.env['LEAK_SETUP'] === 'none' ? [] : ['@pg-lifeguard/testing/vitest-global-setup'],
     include: ['*.fixture.ts'],
+    ...(process.env['LEAK_SERVERS'] === undefined
+      ? {}
+      : { provide: { lifeguardServers: Number(process.env['LEAK_SERVERS']) } }),
   },
 })
