@@ -2,6 +2,7 @@ import { LifeguardError } from './lifeguard-error.js'
 
 /** Thrown by `createPool` on a runtime that is too old, or whose own functions were taken away. */
 export class UnsupportedRuntimeError extends LifeguardError {
+  static override readonly name: string = 'UnsupportedRuntimeError'
   readonly code = 'LIFEGUARD_UNSUPPORTED_RUNTIME'
   readonly retryable = false
 

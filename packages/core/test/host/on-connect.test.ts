@@ -145,18 +145,22 @@ describe('onConnect that fails', () => {
 
   test('refuses one connection, and not those who wait for others', async () => {
     const error = new Error('not this one')
+    const refused = Promise.withResolvers<void>()
     let calls = 0
     const pool = pooled(
       'one-of-many',
       () => {
         calls += 1
         if (calls === 1) throw error
+        // The others are there when somebody has been told.
+        return refused.promise
       },
       { max: 3 },
     )
-    const settled = await Promise.allSettled([1, 2, 3, 4, 5].map(() => pool.query('select 1')))
-    const reasons = settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
-    expect(reasons).toEqual([error])
+    const asked = [1, 2, 3, 4, 5].map(() => pool.query('select 1'))
+    for (const one of asked) one.catch(() => refused.resolve())
+    const settled = await Promise.allSettled(asked)
+    expect(settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))).toEqual([error])
   })
 
   test('never makes more sessions than max, and lets the pool end', async () => {
