@@ -74,3 +74,15 @@ test.each([
     `LIFEGUARD_UNSUPPORTED_RUNTIME UnsupportedRuntimeError: @pg-lifeguard/core needs Node.js 22 or newer, Bun or Deno; this is Node.js ${process.versions.node}, without Promise.withResolvers\n`,
   )
 })
+
+test('the program that is tried on other runtimes does what it should', async () => {
+  expect(JSON.parse(await run([`${here}programs/runtime.mjs`]))).toEqual({
+    query: [{ n: 1 }],
+    transaction: [{ n: 2 }],
+    lock: 'held',
+    stream: [1, 2, 3],
+    timeout: true,
+    listen: 'hello',
+    health: 'up',
+  })
+})
