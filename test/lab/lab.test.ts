@@ -11,6 +11,7 @@ const script = (name: string, code: string): Lab => ({ name, title: name, progra
 test('every program of test/ with a command of its own is in the lab', () => {
   const folders = files('test/*/main.ts').map((path) => path.split('/')[1])
   const known = new Set(labs.map(({ name }) => name.replace(':', '-')))
+  // lab runs the others.
   expect(folders.filter((folder) => !known.has(folder ?? ''))).toEqual(['lab'])
 })
 

@@ -44,6 +44,11 @@ export const labs: readonly Lab[] = [
   },
   { name: 'stress', title: 'random operations on a pool, from a seed', program: ofTests('stress') },
   { name: 'outages', title: 'what callers see while something goes wrong', program: ofTests('outages') },
+  {
+    name: 'incidents',
+    title: 'seven incidents, as callers, events, stats() and health() show them',
+    program: ofTests('incidents'),
+  },
   { name: 'memory', title: 'peak memory of streams and COPY', program: ofTests('memory') },
   {
     name: 'properties',

@@ -103,3 +103,14 @@ export async function withLag<T>(work: () => Promise<T>): Promise<{ readonly val
     clearInterval(timer)
   }
 }
+
+/** The most of these times, in milliseconds, that lie within one second. */
+export function busiestSecond(times: readonly number[]): number {
+  let most = 0
+  let from = 0
+  for (const [at, time] of times.entries()) {
+    while (time - (times[from] ?? time) >= 1_000) from += 1
+    most = Math.max(most, at - from + 1)
+  }
+  return most
+}

@@ -3,7 +3,7 @@ import type { Scenario } from './scenario.js'
 
 /** What each pool did in one scenario. */
 export interface ScenarioResult {
-  readonly scenario: Scenario
+  readonly scenario: Pick<Scenario, 'name' | 'title'>
   readonly outcomes: Readonly<Record<string, Outcome>>
 }
 

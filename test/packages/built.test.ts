@@ -61,3 +61,16 @@ test('source maps lead from a stack to the source', async () => {
   expect(stack).toContain(`${root}packages/core/src/create-pool.ts:`)
   expect(stack).toContain('asksForNothing')
 })
+
+/** What Node 20 does not have is taken away before the program begins. */
+const node20 = ['--import', 'data:text/javascript,delete Promise.withResolvers']
+
+test.each([
+  ['createPool', 'createPool({})'],
+  ['createPools', 'createPools({ main: {} }, { budget: { max: 3 } })'],
+])('%s says in one line that Node 20 is too old', async (name, call) => {
+  const program = `import { ${name} } from '@pg-lifeguard/core'; try { ${call} } catch (error) { console.log(error.code, String(error)) }`
+  expect(await run([...node20, '--input-type=module', '--eval', program])).toBe(
+    `LIFEGUARD_UNSUPPORTED_RUNTIME UnsupportedRuntimeError: @pg-lifeguard/core needs Node.js 22 or newer, Bun or Deno; this is Node.js ${process.versions.node}, without Promise.withResolvers\n`,
+  )
+})

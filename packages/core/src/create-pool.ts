@@ -3,6 +3,7 @@ import { Emitter } from './base/emitter.js'
 import { systemRandom } from './base/random.js'
 import { createCluster, type PlaceSettings } from './cluster/create-cluster.js'
 import { summaryOf } from './errors/error-summary.js'
+import { assertRuntime } from './errors/unsupported-runtime-error.js'
 import { Host } from './host/host.js'
 import { HostWatch } from './host/host-watch.js'
 import { defaultResetMode } from './host/hygiene.js'
@@ -32,6 +33,7 @@ import { endpointText } from './wire/endpoint.js'
  * parts of Lifeguard are put together.
  *
  * @throws InvalidOptionError at once, naming the option, the value and what is allowed
+ * @throws UnsupportedRuntimeError on Node.js before 22
  * @example
  * ```ts
  * import { createPool } from '@pg-lifeguard/core'
@@ -42,11 +44,13 @@ import { endpointText } from './wire/endpoint.js'
  * ```
  */
 export function createPool(given: PoolOptions = {}): Pool {
+  assertRuntime()
   const { options, limits, connect, statements, replicas, cluster: clusterOptions } = resolveOptions(given)
   const name = options.name ?? 'lifeguard'
   const environment: PoolEnvironment = {
     clock: options.environment?.clock ?? systemClock,
     random: options.environment?.random ?? systemRandom,
+    poolName: name,
   }
   const events = new Emitter<PoolEvents>({ prefix: 'pg-lifeguard', stamp: { pool: name }, describe: summaryOf })
   const { resetOnRelease: resetMode = defaultResetMode } = options

@@ -3,6 +3,7 @@ import { createBudget } from './create-budget.js'
 import { createPool } from './create-pool.js'
 import { InvalidOptionError } from './errors/invalid-option-error.js'
 import { assertKnownOptions, fieldsOf, isFields, optionNames } from './errors/known-options.js'
+import { assertRuntime } from './errors/unsupported-runtime-error.js'
 import type { Budget, BudgetOptions } from './pool/budget.js'
 import type { FlushMode } from './pool/flush-mode.js'
 import type { Pool } from './pool.js'
@@ -80,6 +81,7 @@ export function createPools<Name extends string>(
   configs: PoolConfigs<Name>,
   options: CreatePoolsOptions = {},
 ): Pools<Name> {
+  assertRuntime()
   assertKnownOptions(options, names)
   const budget = options.budget === undefined ? undefined : createBudget(options.budget)
   const pools = new Map<Name, Pool>()

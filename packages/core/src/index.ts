@@ -44,6 +44,7 @@ export {
   AcquireTimeoutError,
   ConnectionLostError,
   ConnectionReleasedError,
+  type HolderFigures,
   OverloadedError,
   PoolClosedError,
   type PoolFigures,
@@ -55,7 +56,9 @@ export { ProtocolViolationError } from './errors/protocol-violation-error.js'
 export { sqlStateOf } from './errors/sqlstate.js'
 export { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from './errors/transaction-errors.js'
 export { UnreadableResultError } from './errors/unreadable-result-error.js'
+export { UnsupportedRuntimeError } from './errors/unsupported-runtime-error.js'
 export { VersionConflictError } from './errors/version-conflict-error.js'
+export type { BesideStats, BesideUse } from './host/beside.js'
 export type { BreakerStats } from './host/host-breaker.js'
 export type { HostCounts, QueryCounts, RefusalCounts } from './host/host-counts.js'
 export type {

@@ -137,7 +137,9 @@ export class LifeguardPool extends Operations implements Pool {
   }
 
   async beginTransaction(options?: ControlledTransactionOptions): Promise<ControlledTransaction> {
-    if (this.#environment.host.pool.isEnding) throw new PoolClosedError('cannot begin a transaction')
+    if (this.#environment.host.pool.isEnding) {
+      throw ownedBy(new PoolClosedError('cannot begin a transaction'), this.#environment.host.environment)
+    }
     return await beginTransaction(this.#environment, options)
   }
 

@@ -1,8 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Limit, tighter } from './base/limit.js'
 import { inNoContext } from './base/no-context.js'
+import { nextTick } from './base/own-timers.js'
 import { emitToUsers } from './base/user-callback.js'
 import { ConnectionReleasedError } from './errors/pool-errors.js'
+import { inWordsOfPg } from './in-words-of-pg.js'
 import type { Ambient } from './session/ambient.js'
 import { type PgSession, standing } from './session/pg-session.js'
 import { withCallersStack } from './session/queryable.js'
@@ -131,7 +133,7 @@ export class PgClientView extends PgClientBase {
     const session = this.#current()
     if (session !== undefined) return this.#counted(session.submit(submittable, this.#ambient.limitFor(undefined)))
     const error = new ConnectionReleasedError()
-    process.nextTick(() => (submittable as { handleError?(error: Error): void }).handleError?.(error))
+    nextTick(() => (submittable as { handleError?(error: Error): void }).handleError?.(error))
     return Promise.reject(error)
   }
 
@@ -173,7 +175,7 @@ export class PgClientView extends PgClientBase {
       await session.submit(submittable, limit)
       return await result
     } catch (error) {
-      throw withCallersStack(error)
+      throw withCallersStack(inWordsOfPg(error, call.timeoutMs))
     }
   }
 
@@ -191,7 +193,7 @@ export class PgClientView extends PgClientBase {
     } finally {
       this.#running -= 1
       if (this.#running === 0) {
-        process.nextTick(() => {
+        nextTick(() => {
           if (this.#running === 0) emitToUsers(this, 'drain')
         })
       }

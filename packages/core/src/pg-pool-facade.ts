@@ -1,8 +1,11 @@
 import type { Limit } from './base/limit.js'
 import { inNoContext } from './base/no-context.js'
+import { nextTick } from './base/own-timers.js'
 import { emitToUsers } from './base/user-callback.js'
 import { beginRefused } from './errors/begin-refused.js'
+import { ownedBy } from './errors/origin.js'
 import { PoolClosedError } from './errors/pool-errors.js'
+import { inWordsOfPg } from './in-words-of-pg.js'
 import { limitOf, PgClientView, type Release } from './pg-client-view.js'
 import { JoinedSession, refusal } from './session/joined-session.js'
 import { OwnSession } from './session/pg-session.js'
@@ -94,8 +97,8 @@ export class PgPoolFacade extends PgPoolBase {
     const connecting = this.#checkOut()
     if (callback === undefined) return connecting
     connecting.then(
-      (client) => process.nextTick(callback, undefined, client, client.release),
-      (error: unknown) => process.nextTick(callback, error, undefined, nothing),
+      (client) => nextTick(callback, undefined, client, client.release),
+      (error: unknown) => nextTick(callback, error, undefined, nothing),
     )
     return undefined
   }
@@ -152,7 +155,7 @@ export class PgPoolFacade extends PgPoolBase {
       }
       return await this.#pool.execute(call.config, limitOf(call.timeoutMs, ambient))
     } catch (error) {
-      throw withCallersStack(error)
+      throw withCallersStack(inWordsOfPg(error, call.timeoutMs))
     }
   }
 
@@ -200,7 +203,7 @@ export class PgPoolFacade extends PgPoolBase {
       })
       return client
     } catch (error) {
-      throw withCallersStack(error)
+      throw withCallersStack(inWordsOfPg(error))
     }
   }
 
@@ -257,7 +260,7 @@ export class PgPoolFacade extends PgPoolBase {
   #assertOpen(): void {
     if (!this.#environment.host.pool.isEnding) return
     // The message is pg's, the cause says it to those who look for the pool's own.
-    const cause = new PoolClosedError('no connection is given out')
+    const cause = ownedBy(new PoolClosedError('no connection is given out'), this.#environment.host.environment)
     throw new Error('Cannot use a pool after calling end on the pool', { cause })
   }
 }

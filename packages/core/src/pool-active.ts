@@ -1,3 +1,4 @@
+import { transactionStates } from './host/connection-use.js'
 import type { Host } from './host/host.js'
 import type { HostRole } from './host/host-events.js'
 
@@ -24,8 +25,6 @@ export interface ActiveConnection {
   readonly acquireStack: string | undefined
 }
 
-const transactions = { I: 'none', T: 'open', E: 'failed' } as const
-
 /** Those that are in use, the one that has been so for longest first. */
 export function activeConnections(hosts: readonly Host[]): ActiveConnection[] {
   const found = hosts.flatMap((host) =>
@@ -40,7 +39,7 @@ export function activeConnections(hosts: readonly Host[]): ActiveConnection[] {
         text: connection.runningText,
         runningMs: connection.headRanMs,
         statements: connection.load,
-        transaction: transactions[connection.status],
+        transaction: transactionStates[connection.status],
         acquireStack,
       }
     }),

@@ -1,4 +1,5 @@
 import type { HostStats } from './cluster/cluster-events.js'
+import { type BesideStats, besideStats } from './host/beside.js'
 import type { BreakerStats } from './host/host-breaker.js'
 import type { HostCounts } from './host/host-counts.js'
 import type { PoolCounts } from './pool/pool-counts.js'
@@ -40,6 +41,11 @@ export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
    * above are the primary's.
    */
   readonly hosts: readonly HostStats[]
+  /**
+   * Sessions beside the pool, of all its hosts: they do not count for `max`, and there is a bound for each use of them.
+   * Cancel requests are not among them: they are connections, but no sessions.
+   */
+  readonly beside: BesideStats
   /** The circuit breaker of the server; undefined when it is off. */
   readonly breaker: BreakerStats | undefined
 }
@@ -65,6 +71,10 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
     retries: counts.retries,
     retryBudget: retryBudget.available,
     hosts: cluster?.stats() ?? [],
+    beside: besideStats(
+      [host, ...(cluster?.readers ?? [])].map(({ beside }) => beside),
+      cluster?.watching ?? 0,
+    ),
     breaker: host.watch.breaker?.stats(),
     ...host.watch.tally.snapshot(),
     ...pool.counts,

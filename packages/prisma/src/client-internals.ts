@@ -16,7 +16,13 @@ interface ClientInternals {
 export interface RequestHandler {
   readonly dataloader: Loader
   /** Logs the error of a request and throws what the caller gets. */
-  handleAndLogRequestError(request: object): void
+  handleAndLogRequestError(request: FailedRequest): void
+}
+
+/** A request that has failed: what was asked for, and where, as far as Prisma has noted it. */
+export interface FailedRequest {
+  readonly clientMethod?: unknown
+  readonly callsite?: { readonly _error?: { readonly stack?: string } }
 }
 
 /** What collects the requests of one tick and sends them together. */

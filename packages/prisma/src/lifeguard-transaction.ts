@@ -1,7 +1,9 @@
-import type { ControlledTransaction, Queryable } from '@pg-lifeguard/core'
+import { type ControlledTransaction, inheritOrigin, OperationAbortedError, type Queryable } from '@pg-lifeguard/core'
 import type { SqlQuery, SqlResultSet, Transaction, TransactionOptions } from '@prisma/driver-adapter-utils'
-import { withDriverErrors } from './driver-error.js'
+import { asDriverError, withDriverErrors } from './driver-error.js'
 import { executeRaw, queryRaw } from './run-statement.js'
+
+const endedByPrisma = 'Prisma ended the transaction: its timeout, or a failure beside this statement'
 
 /**
  * A transaction as Prisma's engine uses it. The engine sends no COMMIT and no ROLLBACK of its own here, see `options`:
@@ -23,11 +25,11 @@ export class LifeguardTransaction implements Transaction {
   }
 
   queryRaw(query: SqlQuery): Promise<SqlResultSet> {
-    return queryRaw(this.#on, query, { signal: this.#ended.signal })
+    return this.#told(queryRaw(this.#on, query, { signal: this.#ended.signal }))
   }
 
   executeRaw(query: SqlQuery): Promise<number> {
-    return executeRaw(this.#on, query, { signal: this.#ended.signal })
+    return this.#told(executeRaw(this.#on, query, { signal: this.#ended.signal }))
   }
 
   async commit(): Promise<void> {
@@ -36,8 +38,21 @@ export class LifeguardTransaction implements Transaction {
 
   /** What runs is cancelled on the server first: nobody waits for it any more. */
   async rollback(): Promise<void> {
-    this.#ended.abort(new Error('Prisma ended the transaction: its timeout, or a failure beside this statement'))
+    this.#ended.abort(new Error(endedByPrisma))
     await this.#own?.rollback()
+  }
+
+  /** Whoever waits for a statement under which Prisma has ended the transaction has not aborted it himself. */
+  async #told<T>(asked: Promise<T>): Promise<T> {
+    try {
+      return await asked
+    } catch (error) {
+      const { signal } = this.#ended
+      if (!(error instanceof OperationAbortedError) || !signal.aborted || error.cause !== signal.reason) throw error
+      const told = new OperationAbortedError(error.outcome, { cause: error.cause, by: endedByPrisma })
+      inheritOrigin(told, error)
+      throw asDriverError(told)
+    }
   }
 
   async createSavepoint(name: string): Promise<void> {

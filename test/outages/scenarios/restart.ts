@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startCluster, startFaultProxy } from '@pg-lifeguard/testing'
-import { Callers, listed, percentile } from '../callers.js'
+import { busiestSecond, Callers, listed, percentile } from '../callers.js'
 import type { Scenario } from '../scenario.js'
 
 const max = 10
@@ -73,15 +73,4 @@ export const restart: Scenario = {
       await session.end()
     }
   },
-}
-
-/** The most of these times, in milliseconds, that lie within one second. */
-function busiestSecond(times: readonly number[]): number {
-  let most = 0
-  let from = 0
-  for (const [at, time] of times.entries()) {
-    while (time - (times[from] ?? time) >= 1_000) from += 1
-    most = Math.max(most, at - from + 1)
-  }
-  return most
 }

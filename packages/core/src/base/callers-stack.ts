@@ -4,18 +4,19 @@ const mostFrames = 100
 const shownFrames = 10
 
 /**
- * The folders with the code of this package, from the URL of a module of it: frames name the built form or, with source
+ * The folders with the code of this package, from a stack of a module of it: frames name the built form or, with source
  * maps, the source. None where a bundler has put the module into a file of the program, as nothing tells its frames from
- * those of the program there. Such a bundler may leave out the URL.
+ * those of the program there. A stack, as `import.meta` is not there where such a bundler, or jest, makes CommonJS of it.
  */
-export function ownFolders(url: string | undefined): readonly string[] {
-  const path = ownFile.exec(url ?? '')?.[1]
+export function ownFolders(stack: unknown): readonly string[] {
+  const [, frame = ''] = String(stack).split('\n')
+  const path = ownFile.exec(frame)?.[1]
   if (path === undefined) return []
   // A frame has a URL, or a path that is not encoded.
   return [...new Set([path, decodeURI(path)])].flatMap((folder) => [`${folder}src/`, `${folder}dist/`])
 }
 
-const ownFile = /^file:\/\/(\/.*\/(?:@pg-lifeguard|packages)\/core\/)(?:src\/base\/callers-stack\.ts|dist\/index\.js)/
+const ownFile = /(\/(?!\/)[^:]*\/(?:@pg-lifeguard|packages)\/core\/)(?:src\/base\/callers-stack\.ts|dist\/index\.js):\d/
 
 /**
  * The stack of the code that called into this package, without the frames of the package itself and of Node: they would use
@@ -37,4 +38,9 @@ export function callersStack(above: (...args: never[]) => unknown): string | und
   return shown.length === 0 ? undefined : shown.slice(0, shownFrames).join('\n')
 }
 
-const passedOver: readonly string[] = [...ownFolders(import.meta.url), '/@pg-lifeguard/', 'node:', '<anonymous>)']
+const passedOver: readonly string[] = [
+  ...ownFolders(new Error('where this package is').stack),
+  '/@pg-lifeguard/',
+  'node:',
+  '<anonymous>)',
+]

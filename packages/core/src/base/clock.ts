@@ -1,4 +1,5 @@
 import { inNoContext } from './no-context.js'
+import { ownTimers } from './own-timers.js'
 
 /** A timer that was set on a {@link Clock}. Opaque: hand it back to `clearTimer`. */
 export type Timer = NodeJS.Timeout | LongTimer | { readonly fake: number }
@@ -25,26 +26,32 @@ export interface Clock {
 /** Node cannot hold a longer delay than 2^31 - 1 ms: it would fire at once. */
 export const longestDelayMs = 2_147_483_647
 
+/** Timers of Node that a clock is made of. */
+export type Timers = Pick<typeof ownTimers, 'setTimeout' | 'clearTimeout' | 'now'>
+
 /** A timer for more than Node can hold: one piece after the other. `Infinity` never fires. */
 class LongTimer {
+  readonly #timers: Timers
   readonly #endsAt: number
   readonly #run: () => void
   readonly #background: boolean
   #piece: NodeJS.Timeout
 
-  constructor(ms: number, run: () => void, background: boolean) {
-    this.#endsAt = performance.now() + ms
+  constructor(timers: Timers, ms: number, run: () => void, background: boolean) {
+    this.#timers = timers
+    this.#endsAt = timers.now() + ms
     this.#run = run
     this.#background = background
     this.#piece = this.#wait()
   }
 
   clear(): void {
-    clearTimeout(this.#piece)
+    this.#timers.clearTimeout(this.#piece)
   }
 
   #wait(): NodeJS.Timeout {
-    const left = this.#endsAt - performance.now()
+    const { setTimeout, now } = this.#timers
+    const left = this.#endsAt - now()
     const isLast = left <= longestDelayMs
     const next = (): void => {
       if (isLast) this.#run()
@@ -56,18 +63,24 @@ class LongTimer {
   }
 }
 
-/** The real clock: `performance.now()` and Node's timers. */
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  wallNow: () => Date.now(),
-  setTimer(ms, run, background = false) {
-    if (ms > longestDelayMs) return new LongTimer(ms, run, background)
-    const timer = inNoContext(() => setTimeout(run, Math.max(0, ms)))
-    if (background) timer.unref()
-    return timer
-  },
-  clearTimer(timer) {
-    if (timer instanceof LongTimer) timer.clear()
-    else clearTimeout(timer as NodeJS.Timeout)
-  },
+/** A clock on such timers. */
+export function clockOn(timers: Timers): Clock {
+  const { setTimeout, clearTimeout, now } = timers
+  return {
+    now,
+    wallNow: () => Date.now(),
+    setTimer(ms, run, background = false) {
+      if (ms > longestDelayMs) return new LongTimer(timers, ms, run, background)
+      const timer = inNoContext(() => setTimeout(run, Math.max(0, ms)))
+      if (background) timer.unref()
+      return timer
+    },
+    clearTimer(timer) {
+      if (timer instanceof LongTimer) timer.clear()
+      else clearTimeout(timer as NodeJS.Timeout)
+    },
+  }
 }
+
+/** The real clock. */
+export const systemClock: Clock = clockOn(ownTimers)

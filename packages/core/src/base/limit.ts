@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js'
+import { nextMicrotask } from './own-timers.js'
 
 /** What every operation of Lifeguard takes to be bounded from outside. */
 export interface OperationOptions {
@@ -83,7 +84,7 @@ export function watchLimit(limit: Limit, clock: Clock, onReached: (reason: Limit
   // An event that has been is not told again. Never from inside the call, whose result the caller has not got yet.
   if (signal?.aborted === true) {
     let watching = true
-    queueMicrotask(() => {
+    nextMicrotask(() => {
       if (watching) onReached({ kind: 'aborted', reason: signal.reason })
     })
     return () => {

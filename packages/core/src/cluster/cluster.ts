@@ -141,6 +141,11 @@ export class Cluster {
     return members.filter((member) => member !== topology.writer).map(({ reader }) => reader)
   }
 
+  /** The connections that look at the servers. */
+  get watching(): number {
+    return this.#parts.members.reduce((sum, { monitor }) => sum + monitor.sessions, 0)
+  }
+
   /** What the server of this reader is to the cluster; undefined when it is none of it. */
   roleOf(reader: Host): HostStats['role'] | undefined {
     const { members, topology } = this.#parts

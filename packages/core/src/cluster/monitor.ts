@@ -33,6 +33,7 @@ export class Monitor {
   #idleTimer: Timer | undefined
   #askedAt = Number.NEGATIVE_INFINITY
   #ended = false
+  #sessions = 0
 
   constructor(
     open: (signal: AbortSignal) => Promise<Connection>,
@@ -49,6 +50,11 @@ export class Monitor {
   /** When the last look began; -Infinity before the first. */
   get askedAt(): number {
     return this.#askedAt
+  }
+
+  /** Connections that it has now, with one that is being opened or closed. */
+  get sessions(): number {
+    return this.#sessions
   }
 
   /** Whether a look is under way. */
@@ -113,7 +119,7 @@ export class Monitor {
   async #connected(limit: Limit): Promise<Scout> {
     if (this.#connection?.isAlive === true && this.#scout !== undefined) return this.#scout
     const attempt = new AbortController()
-    const opening = this.#open(attempt.signal)
+    const opening = this.#counted(this.#open(attempt.signal))
     try {
       this.#connection = await within(opening, limit, this.#clock)
       // What the server can do is found out anew: it may have been replaced by another version.
@@ -128,6 +134,15 @@ export class Monitor {
       )
       throw error
     }
+  }
+
+  #counted(opening: Promise<Connection>): Promise<Connection> {
+    const gone = (): void => {
+      this.#sessions -= 1
+    }
+    this.#sessions += 1
+    opening.then((connection) => connection.client.once('end', gone), gone)
+    return opening
   }
 
   #closeWhenIdle(): void {

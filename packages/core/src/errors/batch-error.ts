@@ -6,6 +6,7 @@ import { LifeguardError } from './lifeguard-error.js'
  * DatabaseError; `classify` and `sqlStateOf` look through to it.
  */
 export class BatchError extends LifeguardError {
+  static override readonly name: string = 'BatchError'
   readonly code = 'LIFEGUARD_BATCH_FAILED'
   /** As the cause is: when the server undid the batch for the sake of others. */
   readonly retryable: boolean

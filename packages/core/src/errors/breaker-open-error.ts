@@ -17,6 +17,7 @@ export interface BreakerOpenFigures {
  * all. `cause` is the last failure that was seen.
  */
 export class BreakerOpenError extends LifeguardError {
+  static override readonly name: string = 'BreakerOpenError'
   readonly code = 'LIFEGUARD_BREAKER_OPEN'
   readonly retryable = true
   /** When a call can be expected to be let through again, in milliseconds from now. */

@@ -13,6 +13,7 @@ export interface HostReport {
  * an old primary that was replaced. Seen as the `cause` of ServerUnavailableError.
  */
 export class NoPrimaryError extends LifeguardError {
+  static override readonly name: string = 'NoPrimaryError'
   readonly code = 'LIFEGUARD_NO_PRIMARY'
   readonly retryable = true
   readonly hosts: readonly HostReport[]
@@ -28,6 +29,7 @@ export class NoPrimaryError extends LifeguardError {
  * on the primary by itself; seen with `retry: false` only.
  */
 export class NotOnReplicaError extends LifeguardError {
+  static override readonly name: string = 'NotOnReplicaError'
   readonly code = 'LIFEGUARD_NOT_ON_REPLICA'
   readonly retryable = true
 

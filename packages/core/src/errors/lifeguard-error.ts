@@ -29,6 +29,7 @@ export type LifeguardErrorCode =
   | 'LIFEGUARD_BATCH_FAILED'
   | 'LIFEGUARD_PROTOCOL_VIOLATION'
   | 'LIFEGUARD_UNREADABLE_RESULT'
+  | 'LIFEGUARD_UNSUPPORTED_RUNTIME'
 
 /**
  * What every error of Lifeguard's own has in common. What the server says is never wrapped in one: it stays `pg`'s
@@ -52,9 +53,16 @@ export abstract class LifeguardError extends Error {
   abstract readonly code: LifeguardErrorCode
   /** Whether the same call may be made again and can be expected to succeed later, without doing anything twice. */
   abstract readonly retryable: boolean
+  /** The name of the pool that it comes from; absent where that is none, or not known. */
+  declare readonly pool?: string
+  /** The server that it is about, `127.0.0.1:5432`; absent where it is about none, or that is not known. */
+  declare readonly server?: string
+  /** What was asked of an ORM, `prisma.item.findMany()`; absent where that is not known. */
+  declare readonly operation?: string
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
+    // A property of each class: minifiers rename classes.
     Object.defineProperty(this, 'name', { value: new.target.name, configurable: true, writable: true })
     Object.defineProperty(this, marker, { value: true })
   }

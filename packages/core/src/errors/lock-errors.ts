@@ -2,6 +2,7 @@ import { LifeguardError } from './lifeguard-error.js'
 
 /** The lock was not granted within `waitMs`. */
 export class LockTimeoutError extends LifeguardError {
+  static override readonly name: string = 'LockTimeoutError'
   readonly code = 'LIFEGUARD_LOCK_TIMEOUT'
   readonly retryable = true
   readonly waitedMs: number
@@ -17,6 +18,7 @@ export class LockTimeoutError extends LifeguardError {
  * The handle's `signal` was aborted with this error as soon as it was known.
  */
 export class LockLostError extends LifeguardError {
+  static override readonly name: string = 'LockLostError'
   readonly code = 'LIFEGUARD_LOCK_LOST'
   readonly retryable = false
   /** How long the lock had been held when the loss was noticed, in milliseconds. */
@@ -32,6 +34,7 @@ export class LockLostError extends LifeguardError {
 
 /** The server broke a deadlock (SQLSTATE 40P01) by refusing this lock; `cause` is its error. */
 export class DeadlockError extends LifeguardError {
+  static override readonly name: string = 'DeadlockError'
   readonly code = 'LIFEGUARD_DEADLOCK'
   readonly retryable = true
 
@@ -49,6 +52,7 @@ export class DeadlockError extends LifeguardError {
  * directly.
  */
 export class LockUnsupportedError extends LifeguardError {
+  static override readonly name: string = 'LockUnsupportedError'
   readonly code = 'LIFEGUARD_LOCK_UNSUPPORTED'
   readonly retryable = false
 

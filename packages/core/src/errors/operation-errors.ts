@@ -17,6 +17,7 @@ const outcomes: Record<GivenUpOutcome, string> = {
 
 /** The operation's `timeoutMs`, or a deadline around it, ran out. */
 export class OperationTimeoutError extends LifeguardError {
+  static override readonly name: string = 'OperationTimeoutError'
   readonly code = 'LIFEGUARD_TIMEOUT'
   readonly retryable: boolean
   readonly timeoutMs: number
@@ -35,12 +36,14 @@ export class OperationTimeoutError extends LifeguardError {
  * the platform.
  */
 export class OperationAbortedError extends LifeguardError {
+  static override readonly name: string = 'OperationAbortedError'
   readonly code = 'LIFEGUARD_ABORTED'
   readonly retryable = false
   readonly outcome: GivenUpOutcome
 
-  constructor(outcome: GivenUpOutcome, options: { readonly cause: unknown }) {
-    super(`aborted by the caller; ${outcomes[outcome]}`, options)
+  /** @param options `by` says who has ended it, where that was not the caller; for adapters */
+  constructor(outcome: GivenUpOutcome, options: { readonly cause: unknown; readonly by?: string }) {
+    super(`${options.by ?? 'aborted by the caller'}; ${outcomes[outcome]}`, { cause: options.cause })
     Object.defineProperty(this, 'name', { value: 'AbortError', configurable: true, writable: true })
     this.outcome = outcome
   }

@@ -6,7 +6,7 @@ import { isMarkedStalePlan, markStalePlan } from './stale-plan.js'
  * Whose error it is: of the pool (by its environment, of which each pool has one) whose connection or server produced it.
  * By the identity of the object, as its `code` can be anybody's: a socket of the caller's, another database, another pool.
  */
-const owners = new WeakMap<object, object>()
+const owners = new WeakMap<object, Owner>()
 
 /** Errors of statements that their session has survived: whatever their SQLSTATE says, the server is there and answered. */
 const survived = new WeakSet<object>()
@@ -14,15 +14,30 @@ const survived = new WeakSet<object>()
 /** Errors of what was configured, which say nothing of that themselves. */
 const misconfigured = new WeakSet<object>()
 
-/** Notes which pool an error comes from, unless that is known: the first to note it is the one that produced it. */
-export function markOwn(error: unknown, owner: object | undefined): void {
-  if (owner === undefined || typeof error !== 'object' || error === null || owners.has(error)) return
-  owners.set(error, owner)
+/** The environment of a pool, as whose its errors are noted. */
+interface Owner {
+  readonly poolName?: string | undefined
+}
+
+/**
+ * Notes which pool an error comes from, unless that is known: the first to note it is the one that produced it. One of this
+ * library's own then says so: `pool`, and `server` where it is about one.
+ */
+export function markOwn(error: unknown, owner: Owner | undefined, server?: string): void {
+  if (owner === undefined || typeof error !== 'object' || error === null) return
+  if (!owners.has(error)) owners.set(error, owner)
+  if (!LifeguardError.isInstance(error) || owners.get(error) !== owner || !Object.isExtensible(error)) return
+  if (error.pool === undefined && owner.poolName !== undefined) say(error, 'pool', owner.poolName)
+  if (error.server === undefined && server !== undefined) say(error, 'server', server)
+}
+
+function say(error: LifeguardError, name: 'pool' | 'server', value: string): void {
+  Object.defineProperty(error, name, { value, enumerable: true, configurable: true, writable: true })
 }
 
 /** The same error, noted: for a `throw` or a `reject`. */
-export function ownedBy<E>(error: E, owner: object): E {
-  markOwn(error, owner)
+export function ownedBy<E>(error: E, owner: Owner, server?: string): E {
+  markOwn(error, owner, server)
   return error
 }
 
@@ -30,8 +45,8 @@ export function ownedBy<E>(error: E, owner: object): E {
  * The same for what came of asking a pool for something: if that is an error of this library's own, the pool has made it.
  * Any other may be of the values that were to be sent.
  */
-export function notedBy<E>(error: E, owner: object | undefined): E {
-  if (LifeguardError.isInstance(error)) markOwn(error, owner)
+export function notedBy<E>(error: E, owner: Owner | undefined, server?: string): E {
+  if (LifeguardError.isInstance(error)) markOwn(error, owner, server)
   return error
 }
 

@@ -18,6 +18,25 @@ export interface PoolFigures {
   readonly longestHolderStack: string | undefined
 }
 
+/** Who had a connection of a busy pool when an error was made. */
+export interface HolderFigures {
+  /** How long it has been in use, in milliseconds. */
+  readonly heldMs: number
+  /** The SQL text that the server is at work on, without its values and cut off; undefined while nothing runs. */
+  readonly text: string | undefined
+  /** For how long that has been so, in milliseconds; `0` while nothing runs. */
+  readonly runningMs: number
+  /** What the server said last of its transaction. */
+  readonly transaction: 'none' | 'open' | 'failed'
+}
+
+function describeHolder({ heldMs, text, runningMs, transaction }: HolderFigures): string {
+  const held = `held for ${Math.round(heldMs)} ms`
+  const inside = transaction === 'none' ? '' : `, in ${transaction === 'open' ? 'an open' : 'a failed'} transaction`
+  const runs = text === undefined ? ', nothing runs on it' : `, running for ${Math.round(runningMs)} ms: ${text}`
+  return held + inside + runs
+}
+
 function describe(figures: PoolFigures): string {
   const parts = [`${figures.active}/${figures.max} busy`, `${figures.waiting} waiting`]
   if (figures.idle > 0) parts.push(`${figures.idle} idle`)
@@ -29,25 +48,44 @@ function describe(figures: PoolFigures): string {
 
 /** No connection came free in time. The server may be healthy: the pool is too small, or its connections are held too long. */
 export class AcquireTimeoutError extends LifeguardError {
+  static override readonly name: string = 'AcquireTimeoutError'
   readonly code = 'LIFEGUARD_ACQUIRE_TIMEOUT'
   readonly retryable = true
   readonly waitedMs: number
   readonly figures: PoolFigures
+  /** Those who have had a connection for longest, three at most. */
+  readonly holders: readonly HolderFigures[]
 
-  constructor(waitedMs: number, figures: PoolFigures, options?: ErrorOptions & { readonly heldByCaller?: number }) {
+  constructor(
+    waitedMs: number,
+    figures: PoolFigures,
+    options?: ErrorOptions & {
+      readonly heldByCaller?: number
+      readonly poolName?: string | undefined
+      readonly holders?: readonly HolderFigures[]
+    },
+  ) {
     const held = options?.heldByCaller ?? 0
+    const holders = options?.holders ?? []
+    const pool = options?.poolName === undefined ? 'the pool' : `the pool ${options.poolName}`
     const own =
       held === 0
         ? ''
         : `; the caller itself holds ${held} connection(s) of this pool while it waits for another: run the query inside its transaction`
-    super(`no connection within ${Math.round(waitedMs)} ms: the pool is busy (${describe(figures)})${own}`, options)
+    const longest = holders.map((one) => `; ${describeHolder(one)}`).join('')
+    super(
+      `no connection within ${Math.round(waitedMs)} ms: ${pool} is busy (${describe(figures)})${own}${longest}`,
+      options,
+    )
     this.waitedMs = waitedMs
     this.figures = figures
+    this.holders = holders
   }
 }
 
 /** The bound on waiting callers (`maxWaiting`) is reached: failing at once is kinder than a wait that cannot end well. */
 export class QueueFullError extends LifeguardError {
+  static override readonly name: string = 'QueueFullError'
   readonly code = 'LIFEGUARD_QUEUE_FULL'
   readonly retryable = true
   readonly figures: PoolFigures
@@ -63,6 +101,7 @@ export class QueueFullError extends LifeguardError {
  * a queue that only grows would end with everybody too late.
  */
 export class OverloadedError extends LifeguardError {
+  static override readonly name: string = 'OverloadedError'
   readonly code = 'LIFEGUARD_OVERLOADED'
   readonly retryable = true
   readonly waitedMs: number
@@ -82,6 +121,7 @@ export class OverloadedError extends LifeguardError {
  * is a query on the pool from inside a transaction of the same pool, with the ambient context left.
  */
 export class SelfDeadlockError extends LifeguardError {
+  static override readonly name: string = 'SelfDeadlockError'
   readonly code = 'LIFEGUARD_SELF_DEADLOCK'
   readonly retryable = false
   readonly figures: PoolFigures
@@ -97,6 +137,7 @@ export class SelfDeadlockError extends LifeguardError {
 
 /** The server cannot be reached. `cause` is what the last attempt to connect said. */
 export class ServerUnavailableError extends LifeguardError {
+  static override readonly name: string = 'ServerUnavailableError'
   readonly code = 'LIFEGUARD_SERVER_UNAVAILABLE'
   readonly retryable = true
   readonly waitedMs: number
@@ -121,6 +162,7 @@ export class ServerUnavailableError extends LifeguardError {
 
 /** The pool was ended, or is ending, and takes no more work. */
 export class PoolClosedError extends LifeguardError {
+  static override readonly name: string = 'PoolClosedError'
   readonly code = 'LIFEGUARD_POOL_CLOSED'
   readonly retryable = false
 
@@ -131,6 +173,7 @@ export class PoolClosedError extends LifeguardError {
 
 /** A connection was used after it had been given back. */
 export class ConnectionReleasedError extends LifeguardError {
+  static override readonly name: string = 'ConnectionReleasedError'
   readonly code = 'LIFEGUARD_CONNECTION_RELEASED'
   readonly retryable = false
 
@@ -144,6 +187,7 @@ export class ConnectionReleasedError extends LifeguardError {
  * statement took effect is not known, unless `sent` is false.
  */
 export class ConnectionLostError extends LifeguardError {
+  static override readonly name: string = 'ConnectionLostError'
   readonly code = 'LIFEGUARD_CONNECTION_LOST'
   /** Only a statement of which no byte was sent may simply be run again. */
   readonly retryable: boolean

@@ -6,6 +6,7 @@ import { LifeguardError } from './lifeguard-error.js'
  * concerned. A statement that was under way is rejected with ConnectionLostError, whose `cause` this is.
  */
 export class ProtocolViolationError extends LifeguardError {
+  static override readonly name: string = 'ProtocolViolationError'
   readonly code = 'LIFEGUARD_PROTOCOL_VIOLATION'
   readonly retryable = false
 

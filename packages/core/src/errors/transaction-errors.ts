@@ -2,6 +2,7 @@ import { LifeguardError } from './lifeguard-error.js'
 
 /** A transaction's handle was used after it had been settled, or after its connection was lost. */
 export class TransactionClosedError extends LifeguardError {
+  static override readonly name: string = 'TransactionClosedError'
   readonly code = 'LIFEGUARD_TRANSACTION_CLOSED'
   readonly retryable = false
 
@@ -15,6 +16,7 @@ export class TransactionClosedError extends LifeguardError {
  * callback swallowed the error. `cause` is that first failure. Nothing was committed.
  */
 export class TransactionRolledBackError extends LifeguardError {
+  static override readonly name: string = 'TransactionRolledBackError'
   readonly code = 'LIFEGUARD_TRANSACTION_ROLLED_BACK'
   readonly retryable = false
 
@@ -33,6 +35,7 @@ export class TransactionRolledBackError extends LifeguardError {
  * blindly. `cause` is what ended the connection.
  */
 export class CommitUnknownError extends LifeguardError {
+  static override readonly name: string = 'CommitUnknownError'
   readonly code = 'LIFEGUARD_COMMIT_UNKNOWN'
   readonly retryable = false
 

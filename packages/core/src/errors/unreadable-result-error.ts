@@ -8,6 +8,7 @@ import { LifeguardError } from './lifeguard-error.js'
  * comes out as it is.
  */
 export class UnreadableResultError extends LifeguardError {
+  static override readonly name: string = 'UnreadableResultError'
   readonly code = 'LIFEGUARD_UNREADABLE_RESULT'
   readonly retryable = false
   /** What became of the work. */

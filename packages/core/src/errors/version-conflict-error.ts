@@ -22,6 +22,7 @@ import { LifeguardError } from './lifeguard-error.js'
  * ```
  */
 export class VersionConflictError extends LifeguardError {
+  static override readonly name: string = 'VersionConflictError'
   readonly code = 'LIFEGUARD_VERSION_CONFLICT'
   readonly retryable = true
   /** What was in conflict, in the caller's words. */

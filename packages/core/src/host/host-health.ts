@@ -92,7 +92,7 @@ async function ask(host: Host, limit: Limit): Promise<Answer> {
     if (talking !== undefined && talking.answeredAt > host.environment.clock.now() - recentMs)
       return seenOn(host, talking)
   }
-  return await host.aside((connection) => askOn(connection, limit), limit)
+  return await host.aside('health', (connection) => askOn(connection, limit), limit)
 }
 
 /** The connection in use that has heard from the server last. */

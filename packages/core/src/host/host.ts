@@ -17,6 +17,8 @@ import type { QueryResult } from '../wire/query-result.js'
 import { signOfLife } from '../wire/sign-of-life.js'
 import type { StatementConfig } from '../wire/statement.js'
 import { StatementTexts } from '../wire/statement-texts.js'
+import { Beside, type BesideUse } from './beside.js'
+import { useOf } from './connection-use.js'
 import type { HostPurpose } from './host-purpose.js'
 import type { HostWatch } from './host-watch.js'
 import { defaultResetMode, Hygiene } from './hygiene.js'
@@ -28,6 +30,8 @@ import { watchForReturn } from './return-watch.js'
 const checkBoundMs = 1_000
 /** In which time every connection may be replaced, where the server goes on refusing writes. */
 const turnoverMs = 5_000
+/** How often it is looked at least whether the address of a server that refuses writes leads elsewhere by now. */
+const lookMs = 500
 /** The pause before a caller who goes on waiting for a server asks again. */
 const turnMs = 20
 
@@ -43,6 +47,8 @@ export class Host {
   readonly #openOne: (signal?: AbortSignal) => Promise<Connection>
   readonly #unavailableTimeoutMs: number
   readonly lanes: Lanes
+  /** What there is beside the pool. */
+  readonly beside = new Beside()
   readonly #destination: Destination
   readonly #limits: ResolvedPoolLimits
   /** Called with every new connection, before anybody else has it. */
@@ -52,6 +58,8 @@ export class Host {
   /** What is known of the texts that run here. */
   readonly #texts: StatementTexts
   readonly #onlyReads: ((text: string) => boolean) | undefined
+  /** Whether the session that was opened last said of itself that it takes writes. */
+  #leadsToWriter = false
 
   constructor(
     destination: Destination,
@@ -81,6 +89,7 @@ export class Host {
           connection.destroy()
           return connection.gone()
         },
+        describe: useOf,
         isAlive: (connection) => connection.isAlive,
         suits: (connection) => !connection.refusesWrites && destination.suits(connection),
         check: (connection) => this.#check(connection),
@@ -96,10 +105,12 @@ export class Host {
     this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements)
     watch.waiting = () => this.pool.waiting
     if (destination.mayWrite) {
-      const refusals = new RateLimit(limits.max, limits.max / turnoverMs)
+      const refusals = new RateLimit(limits.max, Math.max(limits.max / turnoverMs, 1 / lookMs))
       watch.whenWriteRefused = (connection) => {
-        // Where every session refuses them, dialing anew for each write that fails would be a storm.
-        if (connection.refusesWrites || !refusals.tryTake(environment.clock.now())) return false
+        if (connection.refusesWrites) return false
+        // Where every session refuses them, dialing anew for each write that fails would be a storm. When the newest one
+        // takes them, the address leads elsewhere by now, and those that are left lead to where it did before.
+        if (!this.#leadsToWriter && !refusals.tryTake(environment.clock.now())) return false
         connection.refusesWrites = true
         return true
       }
@@ -165,7 +176,7 @@ export class Host {
           else {
             void sleep(Math.min(left, turnMs), clock, limit).then((reached) => {
               if (reached === undefined) ask()
-              else refused(ownedBy(givenUp(reached, 'not-sent', error), this.environment))
+              else refused(ownedBy(givenUp(reached, 'not-sent', error), this.environment, this.where))
             })
           }
         },
@@ -188,7 +199,7 @@ export class Host {
     const { clock } = this.environment
     const since = clock.now()
     const tell = (error: Error): void => {
-      markOwn(error, this.environment)
+      markOwn(error, this.environment, this.where)
       this.watch.refused(error, clock.now() - since)
       refused(error)
     }
@@ -244,11 +255,17 @@ export class Host {
 
   /**
    * Runs `fn` on a connection of its own, beside the pool, as a cancel request is: for a question that cannot wait for a
-   * pool in which everybody waits for its answer.
+   * pool in which everybody waits for its answer. So many at a time as `mostBeside` has.
    *
    * @param isReported whether what is run there is reported as the statements of the pool are
    */
-  async aside<T>(fn: (connection: Connection) => Promise<T>, limit: Limit, isReported = false): Promise<T> {
+  async aside<T>(
+    use: BesideUse,
+    fn: (connection: Connection) => Promise<T>,
+    limit: Limit,
+    isReported = false,
+  ): Promise<T> {
+    await this.beside.enter(use, limit, this.environment)
     const attempt = new AbortController()
     const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
@@ -260,7 +277,7 @@ export class Host {
         return connection
       },
       (error: unknown) => {
-        throw ownedBy(error, this.environment)
+        throw ownedBy(error, this.environment, this.where)
       },
     )
     try {
@@ -272,10 +289,12 @@ export class Host {
       return await fn(connection)
     } finally {
       // Also one that opens after all; a failure to open has been told to the caller, or comes too late for it.
-      opening.then(
-        (connection) => void connection.close(),
-        () => undefined,
-      )
+      void opening
+        .then(
+          (connection) => connection.close(),
+          () => undefined,
+        )
+        .then(() => this.beside.leave(use))
     }
   }
 
@@ -300,6 +319,7 @@ export class Host {
       connection.belongsTo = this.environment
       connection.remember(this.#texts)
       if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
+      this.#leadsToWriter = connection.reports.isReadWrite === true
       if (this.#prepare !== undefined) {
         await prepareNew(connection, this.#prepare, this.#destination.limit(signal), clock)
       }
@@ -316,7 +336,7 @@ export class Host {
       this.watch.connected(connection, clock.now() - since)
       return connection
     } catch (error) {
-      markOwn(error, this.environment)
+      markOwn(error, this.environment, this.where)
       // One that the end of the pool has cut short says nothing of the server.
       if (!signal.aborted) this.watch.connectFailed(error, clock.now() - since)
       throw error

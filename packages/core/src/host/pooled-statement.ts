@@ -1,4 +1,5 @@
 import type { Limit } from '../base/limit.js'
+import { nextMicrotask } from '../base/own-timers.js'
 import { classify, endsSession } from '../errors/classify.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { Holder } from '../pool/waiter.js'
@@ -30,7 +31,7 @@ export class PooledStatement extends Statement {
     if (error !== undefined && this.givenUp === undefined && this.#runsAgain(error)) {
       // The connection had died: that is the pool's affair, not the caller's. Not from in here, as the pool may be in the
       // middle of taking leave of that connection.
-      queueMicrotask(() => {
+      nextMicrotask(() => {
         this.reset()
         this.#placement.begin(this)
       })

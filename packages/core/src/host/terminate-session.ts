@@ -12,6 +12,7 @@ const boundMs = 5_000
 export async function terminateSession(host: Host, pid: number): Promise<void> {
   const limit = { deadlineAt: host.environment.clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
   await host.aside(
+    'terminate',
     async (connection) => {
       await connection.run(
         new Statement({ text: 'select pg_catalog.pg_terminate_backend($1::pg_catalog.int4)', values: [pid] }),

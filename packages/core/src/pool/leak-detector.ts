@@ -1,5 +1,6 @@
 import { callersStack } from '../base/callers-stack.js'
 import type { Clock, Timer } from '../base/clock.js'
+import { nextMicrotask } from '../base/own-timers.js'
 import type { LeakReport } from './resource-factory.js'
 import type { Slot } from './slot.js'
 
@@ -59,6 +60,6 @@ export class LeakDetector<R> {
   /** In a microtask: what a listener throws must not come between a connection and its place in the pool. */
   #tell(slot: Slot<R>, returned: boolean): void {
     const leak = { heldMs: this.#clock.now() - slot.busySince, acquireStack: slot.acquireStack, returned }
-    queueMicrotask(() => this.#report(leak))
+    nextMicrotask(() => this.#report(leak))
   }
 }

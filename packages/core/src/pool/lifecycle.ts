@@ -64,7 +64,7 @@ export class Lifecycle<R> {
   }
 
   flush(mode: FlushMode): Promise<void> {
-    const closing = this.#slots.retireIdle()
+    const closing = this.#slots.retireIdle(true)
     if (mode === 'idle') {
       this.#events.changed()
       return this.#flushes.until(() => !closing.some((slot) => this.#slots.has(slot)))

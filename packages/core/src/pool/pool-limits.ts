@@ -5,7 +5,8 @@ import { defaultOverload, type OverloadOptions, type ResolvedOverload } from '..
 export interface PoolLimits {
   /**
    * Most connections open at the same time, `1` or more. A little above the number of cores of the server is often
-   * best: https://wiki.postgresql.org/wiki/Number_Of_Database_Connections
+   * best: https://wiki.postgresql.org/wiki/Number_Of_Database_Connections Sessions beside the pool, such as that of
+   * `listen`, do not count: `stats().beside` has them.
    *
    * @default 10
    */

@@ -6,7 +6,7 @@ import type { Slot } from './slot.js'
  * - `idle`: not used for `idleTimeoutMs`.
  * - `lifetime`: older than `maxLifetimeMs`.
  * - `uses`: handed out `maxUses` times.
- * - `flushed`: opened before the pool was flushed.
+ * - `flushed`: opened before the pool was flushed, in use then or not.
  * - `shrunk`: the pool was made smaller.
  * - `unfit`: its server is not what is wanted any more: it refuses writes, or has another role.
  * - `lost`: it broke, or gave no sign of life.
@@ -37,7 +37,8 @@ export interface CloseCircumstances {
   readonly isEnding: boolean
   /** Whether there are more than there may be, now that the pool was made smaller. */
   readonly isSurplus: boolean
-  readonly generation: number
+  /** Whether the pool was flushed since it was opened. */
+  readonly isFlushed: boolean
   readonly maxUses: number
   readonly now: number
 }
@@ -45,13 +46,13 @@ export interface CloseCircumstances {
 /** Why this slot goes. */
 export function closeReason(
   slot: Slot<unknown>,
-  { isAlive, suits, isDropped, isEnding, isSurplus, generation, maxUses, now }: CloseCircumstances,
+  { isAlive, suits, isDropped, isEnding, isSurplus, isFlushed, maxUses, now }: CloseCircumstances,
 ): CloseReason {
   if (!isAlive) return 'lost'
   if (isEnding) return 'end'
+  if (isFlushed) return 'flushed'
   if (isDropped) return 'discarded'
   if (!suits) return 'unfit'
-  if (slot.generation !== generation) return 'flushed'
   if (isSurplus) return 'shrunk'
   if (maxUses > 0 && slot.uses >= maxUses) return 'uses'
   return now >= slot.expiresAt ? 'lifetime' : 'idle'

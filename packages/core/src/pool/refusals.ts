@@ -3,6 +3,7 @@ import type { LimitReason } from '../base/limit.js'
 import { givenUp } from '../errors/given-up.js'
 import {
   AcquireTimeoutError,
+  type HolderFigures,
   OverloadedError,
   type PoolFigures,
   QueueFullError,
@@ -11,13 +12,19 @@ import {
 } from '../errors/pool-errors.js'
 import type { Opener } from './opener.js'
 import type { PoolCounts } from './pool-counts.js'
+import type { PoolEnvironment } from './pool-environment.js'
+import type { ResourceFactory } from './resource-factory.js'
 import type { Slots } from './slots.js'
 import { type Holder, heldAround, type Waiter } from './waiter.js'
 import type { WaiterQueue } from './waiter-queue.js'
 
+/** How many holders an error names: the rest is in `pool.active()`. */
+const mostHolders = 3
+
 /** Why a caller gets no connection, as the error that it gets; each is counted. */
 export class Refusals<R> {
-  readonly #where: string
+  readonly #factory: ResourceFactory<R>
+  readonly #poolName: string | undefined
   readonly #clock: Clock
   readonly #slots: Slots<R>
   readonly #waiters: WaiterQueue<R>
@@ -25,14 +32,15 @@ export class Refusals<R> {
   readonly #counts: PoolCounts
 
   constructor(
-    where: string,
-    clock: Clock,
+    factory: ResourceFactory<R>,
+    { clock, poolName }: PoolEnvironment,
     slots: Slots<R>,
     waiters: WaiterQueue<R>,
     opener: Opener<R>,
     counts: PoolCounts,
   ) {
-    this.#where = where
+    this.#factory = factory
+    this.#poolName = poolName
     this.#clock = clock
     this.#slots = slots
     this.#waiters = waiters
@@ -79,14 +87,26 @@ export class Refusals<R> {
     const { active, idle, checking } = this.#slots
     // Not one connection is open, and the server has refused one or has not answered yet: the pool is not what is busy.
     if (isWaitingForServer && active + idle.length + checking === 0) {
-      return new ServerUnavailableError(this.#where, waited, failuresInARow, this.figures(), {
+      return new ServerUnavailableError(this.#factory.where, waited, failuresInARow, this.figures(), {
         cause: lastError ?? new Error('timeout, no answer yet'),
       })
     }
     const heldByCaller = heldAround(holder)
     return new AcquireTimeoutError(waited, this.figures(), {
       heldByCaller,
+      poolName: this.#poolName,
+      holders: this.#holders(),
       ...(lastError === undefined ? {} : { cause: lastError }),
+    })
+  }
+
+  /** Those who hold one for longest. */
+  #holders(): HolderFigures[] {
+    const now = this.#clock.now()
+    const busy = [...this.#slots.busy()].sort((one, other) => one.busySince - other.busySince)
+    return busy.slice(0, mostHolders).flatMap(({ resource, busySince }) => {
+      const used = this.#factory.describe?.(resource)
+      return used === undefined ? [] : [{ heldMs: now - busySince, ...used }]
     })
   }
 

@@ -1,3 +1,5 @@
+import type { HolderFigures } from '../errors/pool-errors.js'
+
 /** What the pool needs to know about the things it pools. It knows nothing else about them: no SQL, no sockets. */
 export interface ResourceFactory<R> {
   /** Where the resources come from, for messages: `127.0.0.1:5432`. */
@@ -10,6 +12,8 @@ export interface ResourceFactory<R> {
    * Tears one down at once. Settles when its other side has let go of it, or has had its time to do so; never rejects.
    */
   destroy(resource: R): Promise<void>
+  /** What it is used for now, for messages. Without it nothing is said of that. */
+  describe?(resource: R): Omit<HolderFigures, 'heldMs'>
   /** Whether it can still be used, as far as is known without asking it. */
   isAlive(resource: R): boolean
   /** Whether it is (still) what the pool wants: one that is not is not handed out again. Without it: always. */

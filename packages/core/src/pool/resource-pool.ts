@@ -61,7 +61,7 @@ export class ResourcePool<R> {
       failedCheck: changed,
       gone: () => this.#dispatcher.gone(),
     })
-    this.#refusals = new Refusals(factory.where, clock, this.#slots, waiters, this.#opener, this.counts)
+    this.#refusals = new Refusals(factory, environment, this.#slots, waiters, this.#opener, this.counts)
     this.#line = new WaitingLine(waiters, this.#refusals, clock, limits, {
       isHeldUp: (): boolean => this.#life.isPaused || this.#opener.isDown,
       changed,

@@ -231,9 +231,9 @@ export class Slots<R> {
   }
 
   /** Closes politely; the place is free when the resource is gone, so that the server never sees more than `max`. */
-  retire(slot: Slot<R>): void {
+  retire(slot: Slot<R>, isFlushed = false): void {
     slot.state = 'closing'
-    this.#tellClosing(slot, false)
+    this.#tellClosing(slot, false, isFlushed)
     this.#closing += 1
     void this.#factory.close(slot.resource).then(() => this.#gone(slot))
   }
@@ -246,10 +246,10 @@ export class Slots<R> {
     return true
   }
 
-  /** Closes all that idle. */
-  retireIdle(): readonly Slot<R>[] {
+  /** Closes all that idle, `isFlushed`: not for being old, but because somebody wants new ones. */
+  retireIdle(isFlushed = false): readonly Slot<R>[] {
     const idle = this.idle.takeAll()
-    for (const slot of idle) this.retire(slot)
+    for (const slot of idle) this.retire(slot, isFlushed)
     return idle
   }
 
@@ -261,15 +261,15 @@ export class Slots<R> {
     void this.#factory.destroy(slot.resource).then(() => this.#gone(slot))
   }
 
-  #tellClosing(slot: Slot<R>, isDropped: boolean): void {
+  #tellClosing(slot: Slot<R>, isDropped: boolean, isFlushed = false): void {
     if (this.#observer.closing === undefined) return
     const circumstances = {
       isAlive: this.#factory.isAlive(slot.resource),
       suits: this.#factory.suits?.(slot.resource) !== false,
       isDropped,
+      isFlushed: isFlushed || slot.generation !== this.#generation,
       isEnding: this.#events.isEnding(),
       isSurplus: this.#events.hasSurplus(),
-      generation: this.#generation,
       maxUses: this.#limits.maxUses,
       now: this.#clock.now(),
     }

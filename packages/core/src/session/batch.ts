@@ -3,6 +3,7 @@ import { BatchError } from '../errors/batch-error.js'
 import { endsSession } from '../errors/classify.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { assertKnownOptions, limitNames } from '../errors/known-options.js'
+import { inheritOrigin } from '../errors/origin.js'
 import { errorWithSqlState } from '../errors/sqlstate.js'
 import { firstWords } from '../sql/statement-heads.js'
 import { BatchExchange } from '../wire/batch.js'
@@ -89,7 +90,9 @@ async function run<Statements extends readonly StatementConfig[]>(
     // The server ended the session, and may have done so behind the commit.
     if (endsSession(error)) throw error
     const at = index < statements.length ? index : undefined
-    throw new BatchError(at, statements[index]?.text, statements.length, { cause: error })
+    const failed = new BatchError(at, statements[index]?.text, statements.length, { cause: error })
+    if (typeof error === 'object' && error !== null) inheritOrigin(failed, error)
+    throw failed
   }
 }
 

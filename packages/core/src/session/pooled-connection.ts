@@ -1,6 +1,7 @@
 import type { Limit } from '../base/limit.js'
 import type { Causality } from '../cluster/causality.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import { ownedBy } from '../errors/origin.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import type { ConnectionSlot } from '../host/host.js'
 import { type ExchangeConfig, statementFrom } from '../wire/exchange.js'
@@ -112,7 +113,7 @@ export class AcquiredConnection extends Operations implements PooledConnection {
   }
 
   #held(): ConnectionSlot {
-    if (this.#slot === undefined) throw new ConnectionReleasedError()
+    if (this.#slot === undefined) throw ownedBy(new ConnectionReleasedError(), this.#environment.host.environment)
     return this.#slot
   }
 }

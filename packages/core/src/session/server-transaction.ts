@@ -176,7 +176,7 @@ export class ServerTransaction {
       const failure = this.#firstFailure
       this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
       if (state.kind === 'open') this.#giveBack(state.slot)
-      if (failure !== undefined) throw new TransactionRolledBackError({ cause: failure })
+      if (failure !== undefined) throw this.#noted(new TransactionRolledBackError({ cause: failure }))
       return
     }
     if (state.kind !== 'open') throw new Error('bug: a transaction has begun without a connection')
@@ -188,7 +188,7 @@ export class ServerTransaction {
       if (command !== 'COMMIT') throw new TransactionRolledBackError({ cause: this.#firstFailure })
       this.#finish('committed')
     } catch (error) {
-      const cause = commitError(error)
+      const cause = this.#noted(commitError(error), slot)
       if (cause instanceof CommitUnknownError) this.#follower?.unknown()
       this.#finish(cause instanceof CommitUnknownError ? 'its outcome is unknown' : 'rolled back', cause)
       throw cause
@@ -297,7 +297,7 @@ export class ServerTransaction {
   /** A statement that was to commit, and whose answer was lost: nobody knows what became of the transaction. */
   #endUnknown(text: string, { sent }: Sending, error: unknown): unknown {
     if (!sent || this.#ends.length > 0 || !textEffects(text).endsTransaction) return error
-    return commitError(error)
+    return this.#noted(commitError(error))
   }
 
   /**
@@ -368,14 +368,20 @@ export class ServerTransaction {
   /** What is told to whoever asks for something of it now: that its time is over, or that it is. */
   #overError(): Error {
     const reason = this.#gaveUp
-    return reason === undefined ? this.closedError() : givenUp(reason, 'cancelled')
+    return reason === undefined ? this.closedError() : this.#noted(givenUp(reason, 'cancelled'))
   }
 
   /** That it is over, how, and through what. */
   closedError(): TransactionClosedError {
     const state = this.#state
-    if (state.kind !== 'over') return new TransactionClosedError('committing')
-    return new TransactionClosedError(state.how, state.cause === undefined ? undefined : { cause: state.cause })
+    if (state.kind !== 'over') return this.#noted(new TransactionClosedError('committing'))
+    const { how, cause } = state
+    return this.#noted(new TransactionClosedError(how, cause === undefined ? undefined : { cause }))
+  }
+
+  /** The same error, noted as of its pool, and of the server if that is still known. */
+  #noted<E>(error: E, slot = this.#state.kind === 'open' ? this.#state.slot : undefined): E {
+    return notedBy(error, this.owner, slot?.resource.where)
   }
 
   #finish(how: string, cause?: unknown): void {

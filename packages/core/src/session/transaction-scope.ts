@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.js'
 import { type Limit, type OperationOptions, tighter, unlimited } from '../base/limit.js'
 import { within } from '../errors/given-up.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import { notedBy } from '../errors/origin.js'
 import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ExchangeConfig } from '../wire/exchange.js'
 import type { QueryResult } from '../wire/query-result.js'
@@ -155,7 +156,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     } while (this.#child !== undefined)
     if (this.#manual === undefined) return
     const cause = new Error('a nested transaction begun by hand was neither committed nor rolled back')
-    throw new TransactionRolledBackError({ cause })
+    throw notedBy(new TransactionRolledBackError({ cause }), this.server.owner)
   }
 
   /**
@@ -245,7 +246,9 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const { server } = this
     await scope.settled()
     scope.#assertOpen()
-    if (server.isFailed) throw new TransactionRolledBackError({ cause: server.firstFailure })
+    if (server.isFailed) {
+      throw notedBy(new TransactionRolledBackError({ cause: server.firstFailure }), server.owner)
+    }
     scope.close('released')
     this.hooks.takeReleased(scope.hooks)
     if (!takeBack()) server.sendAhead({ text: `release savepoint ${name}` })

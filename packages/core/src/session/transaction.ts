@@ -31,6 +31,7 @@ export interface Transaction extends Operable {
 export interface RetryReason {
   readonly attempt: number
   readonly reason: ErrorClass
+  /** What the server or the connection has said, whatever the callback has thrown because of it. */
   readonly error: unknown
 }
 

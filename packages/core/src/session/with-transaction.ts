@@ -97,7 +97,7 @@ export async function withTransaction<T>(
       environment.events.emit('retry', () => ({ attempt, reason, error: cause, delayMs }))
       const reached = await sleep(delayMs, clock, limit)
       if (reached === undefined) {
-        retries.push({ attempt, reason, error })
+        retries.push({ attempt, reason, error: cause })
         continue
       }
       await runHooks(environment, hooks, 'afterRollback')

@@ -1,5 +1,6 @@
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import { Exchange, type Messages } from './exchange.js'
+import type { Wire } from './operation.js'
 import { type CommandCompleteMessage, type Field, ResultBase, type ResultInternals } from './pg-internals.js'
 import { prepared } from './prepared-values.js'
 import type { QueryResult } from './query-result.js'
@@ -12,7 +13,8 @@ const mostUnsentBytes = 65_536
 /** A statement of a batch, ready to be sent. */
 interface Item {
   readonly text: string
-  readonly values: readonly unknown[]
+  /** As they are sent, from the time on that it is. */
+  values: readonly unknown[]
   /** Whether the text is that of the statement before: parsed once, bound again. */
   readonly isAgain: boolean
   readonly result: ResultInternals
@@ -34,7 +36,6 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   /** The statement that failed; undefined while none has, and when it was what goes ahead that did. */
   failedAt: number | undefined
 
-  /** @throws what a value throws that cannot be sent; nothing has been sent then */
   constructor(configs: readonly StatementConfig[], preludes: readonly Prelude[]) {
     super(preludes)
     this.#items = configs.map((config, index) => itemOf(config, configs[index - 1]))
@@ -81,6 +82,12 @@ export class BatchExchange extends Exchange<QueryResult[]> {
 
   protected override get statement(): string {
     return this.#items[this.#answered]?.text ?? ''
+  }
+
+  /** @throws what a value throws that cannot be sent; nothing has been sent then */
+  override write(wire: Wire): void {
+    for (const item of this.#items) item.values = prepared(item.values)
+    super.write(wire)
   }
 
   protected override begin(messages: Messages): void {
@@ -177,7 +184,7 @@ export class BatchExchange extends Exchange<QueryResult[]> {
 function itemOf({ text, values, rowMode, types }: StatementConfig, before: StatementConfig | undefined): Item {
   return {
     text,
-    values: prepared(values),
+    values: values ?? [],
     isAgain: before?.text === text,
     result: new ResultBase(rowMode, types),
   }

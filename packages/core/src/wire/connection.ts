@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { Clock } from '../base/clock.js'
 import type { Limit, LimitReason } from '../base/limit.js'
 import { inNoContext } from '../base/no-context.js'
+import { nextTick } from '../base/own-timers.js'
 import { markMisconfigured } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { ProtocolViolationError } from '../errors/protocol-violation-error.js'
@@ -87,7 +88,10 @@ export class Connection {
     const connection = new Connection(client, clock)
     // Attached before anything can happen: an 'error' nobody listens to ends the process.
     client.on('error', (error: Error) => connection.#lose(error))
-    client.on('end', () => connection.#lose(new Error('the server closed the connection')))
+    // Not the client's own 'end', which comes with a `process.nextTick` that a test may have faked.
+    connection.#internals.connection.on('end', () =>
+      nextTick(() => connection.#lose(new Error('the server closed the connection'))),
+    )
     connection.#listen(new LoginOrder(connection.#internals, isBindingRequired))
     const { ssl, sslNegotiation, connection: protocol } = connection.#internals
     const answer = ssl === false ? undefined : watchTlsAnswer(protocol, sslNegotiation === 'direct')
@@ -121,6 +125,7 @@ export class Connection {
   /** Set by whoever opened it: whose errors are those that it makes; see `errors/origin.ts`. */
   set belongsTo(owner: object | undefined) {
     this.#pipeline.belongsTo = owner
+    this.#pipeline.server = this.where
   }
   get belongsTo(): object | undefined {
     return this.#pipeline.belongsTo
@@ -241,7 +246,7 @@ export class Connection {
     this.#closing = true
     if (this.lostWith !== undefined) return Promise.resolve()
     this.#pipeline.flush()
-    return sayGoodbye(this.client, this.#clock, () => this.destroy())
+    return sayGoodbye(this.client, this.#internals.connection, this.#clock, () => this.destroy())
   }
 
   /**

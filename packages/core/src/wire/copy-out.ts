@@ -3,6 +3,7 @@ import { inNoContext } from '../base/no-context.js'
 import { CopyFrames } from './copy-frames.js'
 import type { CopyResult } from './copy-in.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
+import type { Wire } from './operation.js'
 import type { CommandCompleteMessage } from './pg-internals.js'
 import { prepared } from './prepared-values.js'
 import type { ReportedOutcome } from './reported.js'
@@ -38,6 +39,8 @@ export class CopyOut extends Exchange<CopyResult> {
   /** Nobody wants the rest any more: it is read and dropped. */
   #isDropping = false
   #isStopped = false
+  /** Those of what is checked, as they are sent. */
+  #values: readonly unknown[] = []
   /** When the first of the data came. */
   #firstAt: number | undefined
   #now: () => number = never
@@ -52,7 +55,7 @@ export class CopyOut extends Exchange<CopyResult> {
     this.#command = command
     this.label = label
     this.#sink = sink
-    this.#checked = checked === undefined ? undefined : { text: checked.text, values: prepared(checked.values) }
+    this.#checked = checked
   }
 
   override get reportedOutcome(): ReportedOutcome {
@@ -71,6 +74,12 @@ export class CopyOut extends Exchange<CopyResult> {
     return this.#command
   }
 
+  /** @throws what a value throws that cannot be sent; nothing has been sent then */
+  override write(wire: Wire): void {
+    if (this.#checked !== undefined) this.#values = prepared(this.#checked.values)
+    super.write(wire)
+  }
+
   protected override begin(messages: Messages): void {
     this.#stream = messages.stream
     this.#now = messages.now
@@ -83,7 +92,7 @@ export class CopyOut extends Exchange<CopyResult> {
     )
     if (this.#checked !== undefined) {
       messages.parse(this.#checked.text)
-      messages.bind(this.#checked.values)
+      messages.bind(this.#values)
     }
     messages.parse(this.#command)
     messages.bind([])

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { nextTick } from '../base/own-timers.js'
 import { givenUp } from '../errors/given-up.js'
 import { tagOf } from './command-tag.js'
 import { GuestEar, type Submittable, tell } from './guest-ear.js'
@@ -134,7 +135,7 @@ export class ForeignStatement extends Operation {
     const connection = this.#connection
     // Cursors wait for this answer also when no answer can come any more, and streams over them do not end until then.
     if (isLost && this.#ear.sent && connection !== undefined) {
-      process.nextTick(() => connection.emit('readyForQuery', { status: 'I' }))
+      nextTick(() => connection.emit('readyForQuery', { status: 'I' }))
     }
   }
 }

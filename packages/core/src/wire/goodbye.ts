@@ -1,12 +1,13 @@
 import type pg from 'pg'
 import type { Clock } from '../base/clock.js'
+import { nextTick } from '../base/own-timers.js'
 import type { WireConnection } from './pg-internals.js'
 
 /** How long a goodbye may take. */
 const closeBoundMs = 1_000
 
 /** Ends a session in order. Settles when the server has closed its side; calls `late` and settles when it does not. */
-export function sayGoodbye(client: pg.Client, clock: Clock, late: () => void): Promise<void> {
+export function sayGoodbye(client: pg.Client, wire: WireConnection, clock: Clock, late: () => void): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clock.clearTimer(timer)
@@ -16,7 +17,8 @@ export function sayGoodbye(client: pg.Client, clock: Clock, late: () => void): P
       late()
       done()
     })
-    client.once('end', done)
+    // Not the client's own 'end', which comes with a `process.nextTick` that a test may have faked.
+    wire.once('end', () => nextTick(done))
     void client.end()
   })
 }

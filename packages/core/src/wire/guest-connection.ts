@@ -1,3 +1,4 @@
+import { nextTick } from '../base/own-timers.js'
 import type { WireConnection } from './pg-internals.js'
 
 /** What a guest writes with. */
@@ -111,7 +112,7 @@ export class GuestConnection {
     if (key === 'once') {
       return (event, listener) => {
         // Cursors wait for it when they are closed: it has come, and the next one is somebody else's.
-        if (event === 'readyForQuery' && this.#isReady) process.nextTick(listener as () => void)
+        if (event === 'readyForQuery' && this.#isReady) nextTick(listener as () => void)
         else method.call(connection, event, listener)
         return this.face
       }

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { inNoContext } from '../base/no-context.js'
+import { nextTick } from '../base/own-timers.js'
 import { prepareValue } from './pg-internals.js'
 
 const initialBytes = 2_048
@@ -137,7 +138,7 @@ export class Outbox {
     if (this.#length >= writeAtBytes) this.write()
     else if (!this.#isScheduled) {
       this.#isScheduled = true
-      process.nextTick(write, this)
+      nextTick(write, this)
     }
   }
 

@@ -1,3 +1,4 @@
+import { nextTick } from '../base/own-timers.js'
 import type { Submittable } from './foreign-statement.js'
 import { nativeQuery } from './pg-shapes.js'
 import type { QueryResult } from './query-result.js'
@@ -82,7 +83,7 @@ function defined(fields: Readonly<Record<string, unknown>>): object {
  */
 export function callBack(promise: Promise<unknown>, callback: PgCallback, noError: null | undefined): void {
   promise.then(
-    (result) => process.nextTick(callback, noError, result),
-    (error: unknown) => process.nextTick(callback, error),
+    (result) => nextTick(callback, noError, result),
+    (error: unknown) => nextTick(callback, error),
   )
 }

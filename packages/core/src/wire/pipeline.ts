@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { type Limit, type LimitReason, limitReached, unlimited, watchLimit } from '../base/limit.js'
+import { nextTick } from '../base/own-timers.js'
 import { classify, endsSession } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
 import { LifeguardError } from '../errors/lifeguard-error.js'
@@ -42,6 +43,8 @@ export class Pipeline<Owner> implements AnswerDesk {
   keeper: LaneKeeper | undefined
   /** Whose errors are those that come from here; see `errors/origin.ts`. */
   belongsTo: object | undefined
+  /** Which server they are about. */
+  server: string | undefined
   /** Whether a text only reads, so that nothing of it can be committed. */
   onlyReads: (text: string) => boolean = no
   readonly #owner: Owner
@@ -185,7 +188,7 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   /** The server has said that something failed. */
   said(error: Error): void {
-    markOwn(error, this.belongsTo)
+    markOwn(error, this.belongsTo, this.server)
   }
 
   /** An answer is complete. */
@@ -209,8 +212,8 @@ export class Pipeline<Owner> implements AnswerDesk {
     const failure = head?.failure
     const said = failure !== undefined && endsSession(failure) ? failure : undefined
     this.#lostWith = said ?? cause
-    markOwn(this.#lostWith, this.belongsTo)
-    markOwn(cause, this.belongsTo)
+    markOwn(this.#lostWith, this.belongsTo, this.server)
+    markOwn(cause, this.belongsTo, this.server)
     this.#canceller.stop()
     this.#wire?.cache.lost(this.#flight.all().map((operation) => operation.text))
     this.outbox?.discard()
@@ -240,7 +243,7 @@ export class Pipeline<Owner> implements AnswerDesk {
       } else if (this.#flight.isEmpty ? !this.#canceller.isBusy : operation.isSharing && this.#maySendSharing()) {
         if (operation instanceof ForeignStatement && ForeignStatement.isAnyWriting) {
           // One value of a guest asks for another guest, and `pg` builds the messages of all in one place.
-          process.nextTick(() => this.next())
+          nextTick(() => this.next())
           return
         }
         this.#queue.shift()
@@ -377,7 +380,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     if (operation.isAnswered) return
     operation.isAnswered = true
     // Made here; what the server says is noted when it comes, and what the code of a caller throws is the caller's.
-    if (error instanceof LifeguardError) markOwn(error, this.belongsTo)
+    if (error instanceof LifeguardError) markOwn(error, this.belongsTo, this.server)
     operation.stopWatching()
     if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
     if (this.observer !== undefined) {

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest'
 import { callersStack, ownFolders } from '../../src/base/callers-stack.js'
 
+function stackIn(file: string): string {
+  return `Error: where\n    at ${file}:12:34\n    at ModuleJob.run (node:internal/modules/esm/module_job:439:25)`
+}
+
 test('the stack begins at the code that called into the package', () => {
   const stack = callersStack(callersStack)
   expect(stack?.split('\n')[0]).toContain('callers-stack.test.ts')
@@ -8,19 +12,19 @@ test('the stack begins at the code that called into the package', () => {
 })
 
 test.each([
-  ['the source', 'file:///lifeguard/packages/core/src/base/callers-stack.ts', '/lifeguard/packages/core/'],
+  ['the source', '/lifeguard/packages/core/src/base/callers-stack.ts', '/lifeguard/packages/core/'],
   ['the built form', 'file:///lifeguard/packages/core/dist/index.js', '/lifeguard/packages/core/'],
   [
     'an installed package',
     'file:///app/node_modules/@pg-lifeguard/core/dist/index.js',
     '/app/node_modules/@pg-lifeguard/core/',
   ],
-])('frames of %s are its own', (_, url, folder) => {
-  expect(ownFolders(url)).toEqual([`${folder}src/`, `${folder}dist/`])
+])('frames of %s are its own', (_, file, folder) => {
+  expect(ownFolders(stackIn(file))).toEqual([`${folder}src/`, `${folder}dist/`])
 })
 
 test('frames are its own with the characters of a URL and with those of a path', () => {
-  expect(ownFolders('file:///my%20app/@pg-lifeguard/core/dist/index.js')).toEqual([
+  expect(ownFolders(stackIn('file:///my%20app/@pg-lifeguard/core/dist/index.js'))).toEqual([
     '/my%20app/@pg-lifeguard/core/src/',
     '/my%20app/@pg-lifeguard/core/dist/',
     '/my app/@pg-lifeguard/core/src/',
@@ -28,11 +32,13 @@ test('frames are its own with the characters of a URL and with those of a path',
   ])
 })
 
-test.each([
-  'file:///app/dist/server.js',
-  'file:///app/packages/core/dist/server.js',
-  'file:///home/core/src/main.ts',
-  undefined,
-])('the file of a program that a bundler has put together is not its own: %s', (url) => {
-  expect(ownFolders(url)).toEqual([])
+test.each(['file:///app/dist/server.js', 'file:///app/packages/core/dist/server.js', 'file:///home/core/src/main.ts'])(
+  'the file of a program that a bundler has put together is not its own: %s',
+  (file) => {
+    expect(ownFolders(stackIn(file))).toEqual([])
+  },
+)
+
+test.each([undefined, '', 'Error: without frames', []])('a stack that says nothing names no folder: %j', (stack) => {
+  expect(ownFolders(stack)).toEqual([])
 })

@@ -1,5 +1,12 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { systemClock } from '../../src/base/clock.js'
+import { type Clock, clockOn, systemClock } from '../../src/base/clock.js'
+import { nextMicrotask, nextTick, ownTimers } from '../../src/base/own-timers.js'
+
+/** On timers that only go on when they are told to. */
+function fakedClock(): Clock {
+  vi.useFakeTimers()
+  return clockOn({ setTimeout, clearTimeout, now: () => performance.now() } as unknown as typeof ownTimers)
+}
 
 describe('the system clock', () => {
   afterEach(() => {
@@ -12,18 +19,18 @@ describe('the system clock', () => {
   })
 
   test('fires after as long as was asked for, where Node cannot hold the delay', () => {
-    vi.useFakeTimers()
+    const clock = fakedClock()
     const longest = 2 ** 31 - 1
     const fired: string[] = []
-    systemClock.setTimer(2 ** 31, () => fired.push('one more'))
-    systemClock.setTimer(3 * longest, () => fired.push('three pieces'))
-    systemClock.setTimer(Number.POSITIVE_INFINITY, () => fired.push('never'))
-    const cleared = systemClock.setTimer(2 * longest, () => fired.push('cleared'))
+    clock.setTimer(2 ** 31, () => fired.push('one more'))
+    clock.setTimer(3 * longest, () => fired.push('three pieces'))
+    clock.setTimer(Number.POSITIVE_INFINITY, () => fired.push('never'))
+    const cleared = clock.setTimer(2 * longest, () => fired.push('cleared'))
     vi.advanceTimersByTime(longest)
     expect(fired).toEqual([])
     vi.advanceTimersByTime(1)
     expect(fired).toEqual(['one more'])
-    systemClock.clearTimer(cleared)
+    clock.clearTimer(cleared)
     vi.advanceTimersByTime(2 * longest - 2)
     expect(fired).toEqual(['one more'])
     vi.advanceTimersByTime(1)
@@ -34,21 +41,21 @@ describe('the system clock', () => {
   })
 
   test('takes a time that has passed for now', () => {
-    vi.useFakeTimers()
+    const clock = fakedClock()
     const run = vi.fn()
-    systemClock.setTimer(-5, run)
+    clock.setTimer(-5, run)
     vi.advanceTimersByTime(1)
     expect(run).toHaveBeenCalledTimes(1)
   })
 
   test('forgets a timer that is cleared, and does not mind one that has run', () => {
-    vi.useFakeTimers()
+    const clock = fakedClock()
     const run = vi.fn()
-    const cleared = systemClock.setTimer(10, run)
-    const ran = systemClock.setTimer(5, run)
-    systemClock.clearTimer(cleared)
+    const cleared = clock.setTimer(10, run)
+    const ran = clock.setTimer(5, run)
+    clock.clearTimer(cleared)
     vi.advanceTimersByTime(100)
-    systemClock.clearTimer(ran)
+    clock.clearTimer(ran)
     expect(run).toHaveBeenCalledTimes(1)
   })
 
@@ -56,5 +63,17 @@ describe('the system clock', () => {
     const timers = [systemClock.setTimer(1_000, () => undefined), systemClock.setTimer(1_000, () => undefined, true)]
     expect(timers.map((timer) => (timer as NodeJS.Timeout).hasRef())).toEqual([true, false])
     for (const timer of timers) systemClock.clearTimer(timer)
+  })
+
+  test('goes on while a test fakes time', async () => {
+    vi.useFakeTimers({
+      toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'queueMicrotask', 'performance'],
+    })
+    const before = systemClock.now()
+    await new Promise<void>((resolve) => systemClock.setTimer(2, resolve))
+    await new Promise<void>((resolve) => nextTick(resolve))
+    await new Promise<void>((resolve) => nextMicrotask(resolve))
+    await new Promise<void>((resolve) => ownTimers.setImmediate(resolve))
+    expect(systemClock.now()).toBeGreaterThan(before)
   })
 })

@@ -106,8 +106,29 @@ describe('query', () => {
     await pool.query('select 1')
     const error = await rejection(pool.asPgPool().query({ text: 'select pg_sleep(30)', query_timeout: 300 } as never))
     expect(error.code).toBe('LIFEGUARD_TIMEOUT')
+    expect(error.message).toMatch(/^Query read timeout: gave up after 300 ms/)
+    expect(error.stack).toContain(error.message)
     expect((await pool.asPgPool().query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
+})
+
+test('whose time is over is reported in the words of pg as well, with what holds the pool', async () => {
+  const pool = testPool(database.url, { max: 1, acquireTimeoutMs: 100 })
+  const pgPool = pool.asPgPool()
+  // The first one may take longer than that to open.
+  const client = await eventually('there is a connection', () => pgPool.connect().catch(() => undefined))
+  for (const asked of [() => pgPool.connect(), () => pgPool.query('select 1')]) {
+    const error = await rejection(asked())
+    expect(error.code).toBe('LIFEGUARD_ACQUIRE_TIMEOUT')
+    expect(error.message).toMatch(/^timeout exceeded when trying to connect: no connection within/)
+  }
+  const late = await rejection(client.query({ text: 'select pg_sleep(30)', query_timeout: 50 } as never))
+  expect(late.message).toMatch(/^Query read timeout: gave up after 50 ms/)
+  client.release()
+  // The words are those of the view alone.
+  const again = await pgPool.connect()
+  expect((await rejection(pool.query('select 1'))).message).toMatch(/^no connection within/)
+  again.release()
 })
 
 describe('a client', () => {

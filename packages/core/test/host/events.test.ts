@@ -196,6 +196,20 @@ test('why a connection was closed', async () => {
       await testPool(database.url).query('select pg_terminate_backend($1)', [rows[0]?.pid])
     }),
   ).toBe('lost')
+  for (const mode of ['idle', 'gracefully', 'all'] as const) {
+    expect(await reasonOf({}, async (pool) => use(pool).then(() => pool.flush(mode)))).toBe('flushed')
+  }
+  const inUse = async (pool: Pool, mode: 'gracefully' | 'all', discard: boolean): Promise<void> => {
+    const connection = await pool.acquire()
+    const flushed = pool.flush(mode)
+    connection.release({ discard })
+    await flushed
+  }
+  for (const mode of ['gracefully', 'all'] as const) {
+    for (const discard of [false, true]) {
+      expect(await reasonOf({}, (pool) => inUse(pool, mode, discard))).toBe('flushed')
+    }
+  }
 })
 
 test('a connection that breaks is told, with its cause; one that the pool closes itself is not', async () => {

@@ -2,7 +2,7 @@ import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { expect, test } from 'vitest'
 import type { Pool, PoolEvents, PoolOptions } from '../../src/index.js'
-import { rejection, testPool } from '../support/test-pool.js'
+import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table written (id serial)' })
 
@@ -58,6 +58,24 @@ test('where every session refuses, not every write costs a connection', async ()
   expect(opened).toBeLessThan(10)
   expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   await setReadOnly(false)
+})
+
+test('when the address leads to a server that takes writes again, each session that is left is refused one write at most', async () => {
+  await setReadOnly(true)
+  const pool = testPool(database.url, { max: 3 })
+  // More than are replaced at once: the sessions that are there now are kept.
+  for (let time = 0; time < 20; time++) expect((await rejection(pool.query(insert))).code).toBe('25006')
+  const refusedOnEach = async (): Promise<number> => {
+    const three = await Promise.all([1, 2, 3].map(() => pool.acquire()))
+    const written = await Promise.allSettled(three.map((one) => one.query(insert)))
+    for (const one of three) one.release()
+    return written.filter(({ status }) => status === 'rejected').length
+  }
+  expect(await refusedOnEach()).toBe(3)
+  await setReadOnly(false)
+  await eventually('one of them is replaced', async () => (await refusedOnEach()) < 3)
+  await refusedOnEach()
+  expect(await refusedOnEach()).toBe(0)
 })
 
 test('who has asked for a read-only transaction, session or server keeps the connection', async () => {

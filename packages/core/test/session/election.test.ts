@@ -1,3 +1,4 @@
+import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { describe, expect, test } from 'vitest'
 import { type LockHandle, PoolClosedError } from '../../src/index.js'
@@ -114,6 +115,36 @@ describe('an election ends with its pool', () => {
     await candidacy.stop()
     await ended
     expect(() => pool.elect('scheduler', untilTold)).toThrow(PoolClosedError)
+  })
+})
+
+describe('a candidate that is stopped while the server does not answer is told of nothing', () => {
+  test('as it waits', async () => {
+    await using proxy = await startFaultProxy({ target: database.url })
+    const [pool, other] = [testPool(database.url), testPool(proxy.url)]
+    const errors: unknown[] = []
+    const leader = pool.elect('silent', untilTold, { onError: (error) => errors.push(error) })
+    await eventually('it leads', () => leader.isLeader)
+    const candidate = other.elect('silent', untilTold, { onError: (error) => errors.push(error) })
+    await eventually('the other one waits', async () => (await pool.locks()).length === 2)
+    await proxy.stall()
+    await candidate.stop()
+    expect(errors).toEqual([])
+    await proxy.resume()
+    await leader.stop()
+  })
+
+  test('as it begins to stand', async () => {
+    await using proxy = await startFaultProxy({ target: database.url })
+    const pool = testPool(proxy.url, { validateAfterIdleMs: Number.POSITIVE_INFINITY })
+    await pool.withLock('any', async () => undefined)
+    const errors: unknown[] = []
+    await proxy.stall()
+    const candidate = pool.elect('new', untilTold, { onError: (error) => errors.push(error) })
+    await eventually('it asks for the lock', () => pool.active().some(({ statements }) => statements > 0))
+    await candidate.stop()
+    expect(errors).toEqual([])
+    await proxy.resume()
   })
 })
 

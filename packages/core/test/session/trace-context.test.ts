@@ -72,7 +72,7 @@ test('statements that wait in the queue of the pool, each alone on its connectio
 })
 
 test('statements that are sent on connections that others use', async () => {
-  const pool = testPool(database.url, { max: 2 })
+  const pool = testPool(database.url, { max: 2, lanes: { slowAfterMs: 10_000 } })
   for (const id of ids(30)) await pool.query(named(id))
   trace()
   await inRequests(30, async (id) => {
@@ -236,4 +236,35 @@ test('batches and COPY, of requests that wait', async () => {
   })
   expect(seen.filter(({ store }) => store === undefined)).toEqual([])
   expect(contexts.toSorted()).toEqual(ids(4))
+})
+
+test('LISTEN is traced as asked for by the first who waits for it', async () => {
+  const pool = testPool(database.url)
+  trace()
+  const [first] = await inRequests(1, () => pool.listen('first', () => undefined))
+  const second = await requests.run(5, () => pool.listen('second', () => undefined))
+  expect(contextsOf(/^listen/)).toEqual([0, 5])
+  await Promise.all([(first as AsyncDisposable)[Symbol.asyncDispose](), second.unlisten()])
+})
+
+test('over the facade, with promises and callbacks', async () => {
+  const pool = testPool(database.url, { max: 1 })
+  const facade = pool.asPgPool()
+  trace()
+  await inRequests(8, async (id) => {
+    await facade.query(named(id))
+    await new Promise<void>((resolve) => facade.query(named(id), () => resolve()))
+    const client = await facade.connect()
+    await Promise.all([client.query(named(id)), client.query(named(id))])
+    client.release()
+    await new Promise<void>((resolve) =>
+      facade.connect((_error, client, release) => {
+        client?.query(named(id), () => {
+          release()
+          resolve()
+        })
+      }),
+    )
+  })
+  expectOwn(8 * 5)
 })

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
+import type { Transaction } from '../../src/index.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
@@ -63,6 +64,40 @@ describe('a name that SQL has freed is prepared anew, in an open transaction too
     expect((await client.query(named)).rows).toEqual([{ a: 1 }])
     await client.query('commit')
     client.release()
+  })
+})
+
+test('in a batch, by the extended protocol, in a savepoint, in a read-only transaction', async () => {
+  const pool = testPool(database.url, { max: 1 })
+  const named = { name: 'n', text: 'select 1 as a' }
+  const ways: readonly ((tx: Transaction) => Promise<unknown>)[] = [
+    (tx) => tx.batch([{ text: 'select 2' }, { text: 'Deallocate "n"' }, { text: 'select 3' }]),
+    (tx) => tx.query({ text: 'deallocate n', values: [] }),
+    (tx) => tx.query({ name: 'freeing', text: 'deallocate n' }),
+    (tx) => tx.withTransaction((inner) => inner.query('deallocate n')),
+  ]
+  for (const free of ways) {
+    await pool.withTransaction(
+      async (tx) => {
+        for (let time = 0; time < 2; time++) {
+          expect((await tx.query(named)).rows).toEqual([{ a: 1 }])
+          await free(tx)
+        }
+        expect((await tx.query(named)).rows).toEqual([{ a: 1 }])
+      },
+      { readOnly: true },
+    )
+  }
+  // What a transaction has freed stays free when it is rolled back.
+  await rejection(
+    pool.withTransaction(async (tx) => {
+      await tx.query(named)
+      await tx.query('deallocate n')
+      throw new Error('no')
+    }),
+  )
+  await pool.withTransaction(async (tx) => {
+    expect((await tx.query(named)).rows).toEqual([{ a: 1 }])
   })
 })
 

@@ -1,3 +1,4 @@
+import { type CallerContext, callerContext } from '../../base/caller-context.js'
 import type { Limit } from '../../base/limit.js'
 import { limitReached, tighter } from '../../base/limit.js'
 import { inNoContext } from '../../base/no-context.js'
@@ -42,6 +43,8 @@ interface Entry {
   /** Runs something in the context of the caller, but outside of all that pools have open around it. */
   readonly detached: (fn: () => void) => void
   readonly live: PromiseWithResolvers<void>
+  /** Where it was asked for, while somebody traces. */
+  readonly caller: CallerContext | undefined
   /** Whether it was ever listening: what it misses from then on is a gap. */
   isLive: boolean
   /** Whether its caller has been given the subscription, and is told through it of what comes. */
@@ -109,9 +112,9 @@ export class Listeners {
     const start: Limit = { deadlineAt: clock.now() + startTimeoutMs, timeoutMs: startTimeoutMs, signal: undefined }
     const own = this.#ambient.limitFor(options)
     const limit = options.timeoutMs === undefined ? tighter(own, start) : own
-    if (this.#host.pool.isEnding) throw new PoolClosedError('cannot listen')
+    if (this.#host.pool.isEnding) throw ownedBy(new PoolClosedError('cannot listen'), this.#host.environment)
     const reached = limitReached(limit, clock)
-    if (reached !== undefined) throw givenUp(reached, 'not-sent')
+    if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), this.#host.environment)
     const entry = this.#add(channels, handler, options)
     try {
       await within(entry.live.promise, limit, clock, 'not-sent', this.#host.environment)
@@ -133,11 +136,11 @@ export class Listeners {
    * undone, and then there may be new ones.
    */
   async end(): Promise<void> {
-    const error = new PoolClosedError('ended the subscription')
+    const error = ownedBy(new PoolClosedError('ended the subscription'), this.#host.environment)
     const entries = [...this.#entries]
     for (const entry of entries) {
       void this.#remove(entry, error)
-      entry.live.reject(new PoolClosedError('cannot listen'))
+      entry.live.reject(ownedBy(new PoolClosedError('cannot listen'), this.#host.environment))
     }
     this.#ending.abort()
     for (const { isGiven, options, detached } of entries) {
@@ -159,6 +162,7 @@ export class Listeners {
       options,
       detached: this.#ambient.detached(),
       live,
+      caller: callerContext(),
       isLive: false,
       isGiven: false,
       endedBy: undefined,
@@ -221,7 +225,12 @@ export class Listeners {
     this.#lastError = undefined
     while (this.#entries.size > 0 && !signal.aborted) {
       try {
-        await this.#host.aside((connection) => this.#hold(connection, signal, () => (failures = 0)), unbounded, true)
+        await this.#host.aside(
+          'listen',
+          (connection) => this.#hold(connection, signal, () => (failures = 0)),
+          unbounded,
+          true,
+        )
       } catch (error) {
         if (signal.aborted) break
         this.#lastError = error
@@ -272,7 +281,10 @@ export class Listeners {
       .map(([channel, isWanted]) => `${isWanted ? 'listen' : 'unlisten'} ${quoteIdentifier(channel)}`)
       .join('; ')
     const limit: Limit = { deadlineAt: clock.now() + heartbeatMs, timeoutMs: heartbeatMs, signal }
-    await connection.run(new Statement({ text }), limit)
+    const statement = new Statement({ text })
+    // One statement for all who wait for it: it is traced as that of the first.
+    statement.caller = starting[0]?.caller ?? statement.caller
+    await connection.run(statement, limit)
     for (const [channel, isHeard] of changed) {
       if (isHeard) this.#heard.add(channel)
       else this.#heard.delete(channel)

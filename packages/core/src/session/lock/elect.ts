@@ -7,6 +7,7 @@ import { fieldOf } from '../../errors/cause-chain.js'
 import { classify, isInfrastructureError } from '../../errors/classify.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
+import { ownedBy } from '../../errors/origin.js'
 import { PoolClosedError } from '../../errors/pool-errors.js'
 import { fullJitter } from '../../policy/backoff.js'
 import type { Holder } from '../../pool/waiter.js'
@@ -62,7 +63,8 @@ export function elect(
     if (callback !== undefined && typeof callback !== 'function')
       throw new InvalidOptionError(name, `of type ${typeof callback}`, 'a function')
   }
-  if (environment.host.pool.isEnding) throw new PoolClosedError('cannot stand for leader')
+  if (environment.host.pool.isEnding)
+    throw ownedBy(new PoolClosedError('cannot stand for leader'), environment.host.environment)
   const stopped = new AbortController()
   let isPoolEnding = false
   const { clock, random } = environment.host.environment
@@ -124,7 +126,9 @@ export function elect(
       stopped.abort()
       // It would wait for its own end.
       if (isFromLeader) void leading?.lock.giveBack()
-      if (isStanding) detached(() => callUser(() => options.onEnd?.(new PoolClosedError('ended the candidacy')), warn))
+      if (!isStanding) return
+      const ended = ownedBy(new PoolClosedError('ended the candidacy'), environment.host.environment)
+      detached(() => callUser(() => options.onEnd?.(ended), warn))
     },
   }
   elections.add(candidate)

@@ -43,17 +43,21 @@ export class LockBoard {
     this.#isUp = true
     while (this.#shown.size > 0) {
       try {
-        await this.#host.aside(async (connection) => {
-          // No race of promises: each one would leave something on a promise that lives as long as the session.
-          connection.onLost(() => this.#change.resolve())
-          await connection.run(new Statement({ text: staysIdleSql }), unlimited)
-          while (this.#shown.size > 0) {
-            this.#change = Promise.withResolvers<void>()
-            await connection.run(new Statement({ text: postOf([...this.#shown]) }), unlimited)
-            if (connection.isAlive) await this.#change.promise
-            if (!connection.isAlive) throw new ConnectionLostError(true, { cause: connection.lostWith })
-          }
-        }, unlimited)
+        await this.#host.aside(
+          'locks',
+          async (connection) => {
+            // No race of promises: each one would leave something on a promise that lives as long as the session.
+            connection.onLost(() => this.#change.resolve())
+            await connection.run(new Statement({ text: staysIdleSql }), unlimited)
+            while (this.#shown.size > 0) {
+              this.#change = Promise.withResolvers<void>()
+              await connection.run(new Statement({ text: postOf([...this.#shown]) }), unlimited)
+              if (connection.isAlive) await this.#change.promise
+              if (!connection.isAlive) throw new ConnectionLostError(true, { cause: connection.lostWith })
+            }
+          },
+          unlimited,
+        )
       } catch {
         // Without a connection nothing can be shown now; those who wait are bounded as before.
         await sleep(pauseMs, this.#clock, unlimited)

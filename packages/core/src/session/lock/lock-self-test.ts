@@ -23,7 +23,7 @@ export async function testSessionLocks(host: Host, limit: Limit, around: Holder 
   try {
     const second = pool.tryAcquire()
     // It does not wait for the pool, in which somebody may wait for the end of this very test.
-    if (second === undefined) await host.aside((other) => compare(first.resource, other, limit), limit, true)
+    if (second === undefined) await host.aside('locks', (other) => compare(first.resource, other, limit), limit, true)
     else {
       try {
         await compare(first.resource, second.resource, limit)

@@ -76,7 +76,7 @@ export class LockSessions {
     const quiet = [...this.#all].find((session) => session.isUsable && session.load === 0)
     const { rows } =
       quiet === undefined
-        ? await this.#host.aside((connection) => connection.run(statement, limit), limit, true)
+        ? await this.#host.aside('locks', (connection) => connection.run(statement, limit), limit, true)
         : // Without the limit: a statement that is cancelled may take the session, and the locks with it, down.
           await within(
             quiet.use((connection) => connection.run(statement, unlimited), limit),

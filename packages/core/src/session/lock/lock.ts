@@ -2,6 +2,7 @@ import { type Limit, watchLimit } from '../../base/limit.js'
 import { givenUp } from '../../errors/given-up.js'
 import { fieldsOf } from '../../errors/known-options.js'
 import { DeadlockError, LockLostError } from '../../errors/lock-errors.js'
+import { ownedBy } from '../../errors/origin.js'
 import { ConnectionReleasedError } from '../../errors/pool-errors.js'
 import type { Holder } from '../../pool/waiter.js'
 import { onHeld } from '../connection-source.js'
@@ -138,8 +139,10 @@ export class HeldGrant implements Lock {
   #lose(why: string, cause: unknown): void {
     if (this.#lost !== undefined) return
     const { keys } = this.#grant
-    const heldMs = this.#environment.host.environment.clock.now() - this.#grantedAt
-    this.#lost = new LockLostError(labelOf(keys), heldMs, why, cause === undefined ? undefined : { cause })
+    const { host } = this.#environment
+    const heldMs = host.environment.clock.now() - this.#grantedAt
+    const lost = new LockLostError(labelOf(keys), heldMs, why, cause === undefined ? undefined : { cause })
+    this.#lost = ownedBy(lost, host.environment, host.where)
     this.#abort.abort(this.#lost)
   }
 }

@@ -133,7 +133,7 @@ async function take(
     const grant = await environment.grants.grant({ keys, ...checked, holds, limit, holder })
     return new HeldGrant(environment, grant, whileHeld)
   } catch (error) {
-    throw withCallersStack(notedBy(error, environment.host.environment))
+    throw withCallersStack(notedBy(error, environment.host.environment, environment.host.where))
   }
 }
 

@@ -78,7 +78,7 @@ async function takePlace(
       return { lock: new HeldGrant(environment, grant, unlimited), keys }
     } catch (error) {
       if (error instanceof LockTimeoutError) return undefined
-      throw withCallersStack(notedBy(error, environment.host.environment))
+      throw withCallersStack(notedBy(error, environment.host.environment, environment.host.where))
     }
   }
   for (;;) {

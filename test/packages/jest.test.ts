@@ -1,0 +1,56 @@
+import { execFile } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { useDatabase } from '@pg-lifeguard/testing/vitest'
+import { expect, test } from 'vitest'
+
+const database = useDatabase()
+const folder = fileURLToPath(new URL('jest', import.meta.url))
+const jest = createRequire(import.meta.url).resolve('jest/bin/jest')
+
+interface Report {
+  readonly success: boolean
+  readonly numPassedTests: number
+  readonly testResults: readonly { readonly message: string }[]
+}
+
+/** Runs jest with what docs/jest.md says. */
+async function run(config: object): Promise<Report> {
+  const all = { rootDir: folder, testMatch: ['**/*.test.cjs'], haste: { retainAllFiles: false }, ...config }
+  const args = [
+    jest,
+    '--config',
+    JSON.stringify(all),
+    '--json',
+    '--ci',
+    '--runInBand',
+    '--no-cache',
+    '--watchman=false',
+  ]
+  const env = { ...process.env, DATABASE: database.url, NODE_OPTIONS: '--experimental-vm-modules' }
+  const ran = promisify(execFile)(process.execPath, args, { cwd: folder, env, timeout: 90_000 })
+  const { stdout } = await ran.catch((error: { readonly stdout: string }) => error)
+  return JSON.parse(stdout) as Report
+}
+
+test.each([
+  ['its fake timers turned on in a test', {}],
+  [
+    'its fake timers everywhere, but for what a socket needs',
+    {
+      fakeTimers: {
+        enableGlobally: true,
+        doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'setTimeout', 'clearTimeout', 'performance'],
+      },
+    },
+  ],
+])(
+  'jest loads the packages and a pool works: %s',
+  async (_, config) => {
+    const report = await run(config)
+    expect(report.testResults.map(({ message }) => message).join('\n')).toBe('')
+    expect(report).toMatchObject({ success: true, numPassedTests: 2 })
+  },
+  120_000,
+)
