@@ -122,7 +122,7 @@ test(
     // Warm: connecting is no part of the time that a statement is given.
     const pool = testPool(database.url, { max: 8, min: 8 })
     await eventually('all connections are open', () => pool.stats().idle === 8)
-    const settings = { seed: Math.floor(Math.random() * 2 ** 31), ...seeded(300) }
+    const settings = { seed: Math.floor(Math.random() * 2 ** 31), ...seeded(240) }
     console.info(`seed ${settings.seed}; FC_SEED=${settings.seed} runs the same programs again`)
     let runs = 0
     await fc.assert(
