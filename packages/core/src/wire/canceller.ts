@@ -6,6 +6,8 @@ import type { ClientInternals } from './pg-internals.js'
 
 /** How long after a cancel request another one is sent, the first time; twice as long the next. */
 const cancelAgainMs = 50
+/** The longest of the pauses between requests for a backend whose connection is torn down. */
+const longestAgainMs = 400
 /** A connection whose cancelled statement does not end in this time is given up. */
 export const cancelBoundMs = 5_000
 /** How long a statement may still run that was given up before its turn came: most are done before a cancel arrives. */
@@ -72,9 +74,23 @@ export class Canceller {
     )
   }
 
-  /** Stops what runs on a backend whose connection is torn down. */
-  stopBackend(): void {
-    if (this.#asking === 0) void cancelBackend(this.#client, this.#clock, cancelBoundMs)
+  /**
+   * Stops what runs on a backend whose connection is torn down. More than once, while the server has not closed its side: a
+   * request that overtakes its statement is lost, and the statement would run to its end with nobody to hear of it.
+   */
+  stopBackend(againMs = cancelAgainMs): void {
+    const asked = this.#asking > 0 ? Promise.resolve() : cancelBackend(this.#client, this.#clock, cancelBoundMs)
+    void asked.then(() => {
+      const { stream } = this.#client.connection
+      if (againMs > longestAgainMs || stream.readableEnded) return
+      this.#clock.setTimer(
+        againMs,
+        () => {
+          if (!stream.readableEnded) this.stopBackend(againMs * 2)
+        },
+        true,
+      )
+    })
   }
 
   /** The session has ended. */

@@ -218,6 +218,20 @@ describe('end', () => {
     await eventually('nothing is left', async () => (await sessions()).length === 0)
   })
 
+  test("'fast' stops what was sent a moment ago as well: a cancel that overtakes its statement is sent again", async () => {
+    const watcher = testPool(database.url)
+    const left = 'select from pg_stat_activity where application_name = $1'
+    for (let time = 0; time < 10; time++) {
+      const pool = createPool({ connectionString: database.url, max: 1, applicationName: 'at-once' })
+      await pool.query('select 1')
+      const running = rejection(pool.query('select pg_sleep(60)'))
+      for (let turn = 0; turn <= time % 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+      await pool.end({ mode: 'fast' })
+      expect((await running).code).toBe('LIFEGUARD_CONNECTION_LOST')
+    }
+    await eventually('nothing is left', async () => (await watcher.query(left, ['at-once'])).rows.length === 0)
+  })
+
   test('settles within its bound with a held connection, a second call that is faster, and a blackholed server', async () => {
     await using proxy = await startFaultProxy({ target: database.url })
     const pool = createPool({ connectionString: proxy.url, max: 2, connectTimeoutMs: 60_000 })
