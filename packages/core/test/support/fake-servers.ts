@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import type { Limit } from '../../src/base/limit.js'
 import { formatLsn, parseLsn } from '../../src/base/lsn.js'
 import type { FailoverEvent } from '../../src/cluster/cluster-events.js'
@@ -52,16 +53,19 @@ export class FakeServer {
     if (this.refusal !== undefined) throw this.refusal
     if (!this.isUp) throw Object.assign(new Error(`connect ECONNREFUSED ${this.where}`), { code: 'ECONNREFUSED' })
     let isAlive = true
+    // Of pg's client only its end is heard of.
+    const client = new EventEmitter()
+    const end = (): void => {
+      if (isAlive) client.emit('end')
+      isAlive = false
+    }
     const connection = {
+      client,
       get isAlive() {
         return isAlive
       },
-      destroy: () => {
-        isAlive = false
-      },
-      close: async () => {
-        isAlive = false
-      },
+      destroy: end,
+      close: async () => end(),
       run: async ({ text }: Statement, limit: Limit) => {
         const rows = this.isUp && isAlive ? [await this.#answer(text, limit)] : []
         // It may have died while it was answering.
