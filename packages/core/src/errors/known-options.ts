@@ -25,6 +25,13 @@ export const limitNames: OptionNames = new Set(['signal', 'timeoutMs'])
  */
 export function assertKnownOptions(options: unknown, names: OptionNames, prefix = ''): void {
   if (options === undefined) return
+  if (options !== null && Object.getPrototypeOf(options) === Object.prototype) {
+    // What nearly every call has: an object that was written there, with nothing behind it.
+    for (const key of Reflect.ownKeys(options as object)) {
+      if (key !== Symbol.toStringTag && !names.has(key as string)) refuse(String(key), names, prefix)
+    }
+    return
+  }
   assertFields(options, prefix === '' ? 'the options' : prefix.slice(0, -1))
   for (const name of fieldNames(options)) if (!names.has(name)) refuse(name, names, prefix)
 }

@@ -98,13 +98,13 @@ export class AcquiredConnection extends Operations implements PooledConnection {
     return beginOn(onHeld(this.#held()), this.#environment, options)
   }
 
-  release(options: { readonly discard?: boolean } = {}): void {
+  release(options?: { readonly discard?: boolean }): void {
     assertKnownOptions(options, releaseNames)
     const slot = this.#slot
     if (slot === undefined) return
     this.#slot = undefined
     this.#causality?.noteUnknown()
-    if (options.discard === true) this.#environment.host.pool.discard(slot)
+    if (options?.discard === true) this.#environment.host.pool.discard(slot)
     else this.#environment.host.release(slot)
   }
 
