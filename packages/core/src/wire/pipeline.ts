@@ -224,7 +224,13 @@ export class Pipeline<Owner> implements AnswerDesk {
         operation.sent = false
       const lost = new ConnectionLostError(operation.sent, { cause: operation === head ? cause : this.#lostWith })
       const { givenUp: reason, sent, failure } = operation
-      this.#answer(operation, reason !== undefined && !sent ? givenUp(reason, 'not-sent', lost) : (failure ?? lost))
+      if (reason !== undefined && !sent) this.#answer(operation, givenUp(reason, 'not-sent', lost))
+      else if (reason !== undefined && failure !== undefined && classify(failure) === 'cancelled') {
+        // The cancel had been answered: that is what became of it, though the session ended before the answer did.
+        const { commitsByItself, endsTransaction } = operation.effects
+        const outcome = commitsByItself || endsTransaction ? 'unknown' : 'cancelled'
+        this.#answer(operation, givenUp(reason, outcome, failure))
+      } else this.#answer(operation, failure ?? lost)
     }
     this.next()
     this.keeper?.moved(undefined, 0)

@@ -165,3 +165,36 @@ test('whatever a server says, at login or after it, each caller gets an answer a
     { numRuns: 60 },
   )
 })
+
+test('a session that ends right after it has answered a cancel: the caller hears of his time, not of the cancel', async () => {
+  const cancelled = message(
+    'E',
+    text('SERROR'),
+    text('VERROR'),
+    text('C57014'),
+    text('Mcanceling statement'),
+    Buffer.from([0]),
+  )
+  const cancelRequest = 80_877_102
+  let session: net.Socket | undefined
+  const server = net.createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    socket.once('data', (first) => {
+      if (first.readInt32BE(4) !== cancelRequest) {
+        session = socket
+        socket.write(login)
+        return
+      }
+      session?.end(cancelled)
+      socket.end()
+    })
+  })
+  servers.push(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as net.AddressInfo
+  const connection = await hostile(`postgres://u:p@127.0.0.1:${port}/d?sslmode=disable`).acquire()
+  const error = await rejection(connection.query('select 1', [], { timeoutMs: 50 }))
+  expect(error).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
+  connection.release()
+})
