@@ -175,14 +175,15 @@ export class Connection {
   get bytesInFlight(): number {
     return this.#pipeline.bytesInFlight
   }
-  /** How long the operation that is being answered has been so, in milliseconds. */
   /** The text of the statement that is being answered; undefined when nothing runs. */
   get runningText(): string | undefined {
     return this.#pipeline.runningText
   }
+  /** When the last answer was complete, that to the login included, on the connection's clock. */
   get answeredAt(): number {
     return this.#pipeline.answeredAt
   }
+  /** How long the operation that is being answered has been so, in milliseconds. */
   get headRanMs(): number {
     return this.#pipeline.headRanMs
   }
