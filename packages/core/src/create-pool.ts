@@ -83,7 +83,7 @@ export function createPool(given: PoolOptions = {}): Pool {
   const isCluster = replicas.length > 0 || (connect.endpoints.length > 1 && destination.wantsWriter)
   const why = isCluster ? 'the primary' : connect.endpoints.length > 1 ? 'the first host that fits' : 'the only host'
   const watch = new HostWatch(destination.where, { ...watching, role: 'primary', why }, environment)
-  const prepare = options.onConnect && preparation(options.onConnect, clock)
+  const prepare = options.onConnect && preparation(options.onConnect, clock, (session) => pool.lendNew(session))
   const plan = {
     destination,
     limits,
@@ -125,7 +125,8 @@ export function createPool(given: PoolOptions = {}): Pool {
     heartbeatMs: options.listen?.heartbeatMs ?? defaultListen.heartbeatMs,
     startTimeoutMs: limits.acquireTimeoutMs,
   })
-  return new LifeguardPool(name, session, listeners)
+  const pool = new LifeguardPool(name, session, listeners)
+  return pool
 }
 
 function warnOfLeak(name: string): (leak: LeakReport) => void {

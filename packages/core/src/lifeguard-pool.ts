@@ -47,7 +47,9 @@ import {
 } from './session/lock/with-lock.js'
 import { type MigrationLockOptions, withMigrationLock } from './session/lock/with-migration-lock.js'
 import { type SemaphoreOptions, withSemaphore } from './session/lock/with-semaphore.js'
+import type { LendClient } from './session/new-connection.js'
 import { Operations } from './session/operations.js'
+import type { PgSession } from './session/pg-session.js'
 import { AcquiredConnection, type PooledConnection } from './session/pooled-connection.js'
 import type { StreamOptions } from './session/portal.js'
 import { withCallersStack } from './session/queryable.js'
@@ -78,7 +80,7 @@ export class LifeguardPool extends Operations implements Pool {
   readonly #environment: LockEnvironment
   readonly #fallback: Fallback
   readonly #listeners: Listeners
-  #pgPool: PgPool | undefined
+  #pgPool: PgPoolFacade | undefined
 
   constructor(name: string, environment: LockEnvironment, listeners: Listeners) {
     super(environment.ambient)
@@ -288,7 +290,16 @@ export class LifeguardPool extends Operations implements Pool {
   }
 
   asPgPool(): PgPool {
-    this.#pgPool ??= new PgPoolFacade(this, this.#environment) as unknown as PgPool
+    return this.#facade() as unknown as PgPool
+  }
+
+  /** Lends the client of a new connection to who prepares it. @internal */
+  lendNew(session: PgSession): ReturnType<LendClient> {
+    return this.#facade().lendNew(session)
+  }
+
+  #facade(): PgPoolFacade {
+    this.#pgPool ??= new PgPoolFacade(this, this.#environment)
     return this.#pgPool
   }
 

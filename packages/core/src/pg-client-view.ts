@@ -4,13 +4,12 @@ import { inNoContext } from './base/no-context.js'
 import { nextTick } from './base/own-timers.js'
 import { emitToUsers } from './base/user-callback.js'
 import { ConnectionReleasedError } from './errors/pool-errors.js'
-import { inWordsOfPg } from './in-words-of-pg.js'
+import { inWordsOfPg, toldInWordsOfPg } from './in-words-of-pg.js'
 import type { Ambient } from './session/ambient.js'
 import { type PgSession, standing } from './session/pg-session.js'
-import { withCallersStack } from './session/queryable.js'
 import type { Connection } from './wire/connection.js'
 import type { Submittable } from './wire/foreign-statement.js'
-import { callBack, type PgCallback, type PgQueryCall, pgQueryCall } from './wire/pg-query-call.js'
+import { callBack, type PgCallback, type PgQueryCall, pgQueryCall, queryTimeoutOf } from './wire/pg-query-call.js'
 import { PgClientBase, type PgClientFields, sameClient, takeIdentity } from './wire/pg-shapes.js'
 import type { QueryResult } from './wire/query-result.js'
 
@@ -39,8 +38,11 @@ export class PgClientView extends PgClientBase {
   readonly #connection: Connection
   readonly #standing: PgSession
   readonly #ambient: Ambient
+  readonly #options: { readonly query_timeout?: unknown }
   readonly #off: (() => void)[]
   readonly #offLost: () => void
+  /** Whether it has been prepared, and not yet reported as connected. */
+  #isNew = false
   /** While somebody has it. */
   #session: PgSession | undefined
   /** That of an owner who has given it back without knowing it: what he does yet is answered there. */
@@ -49,13 +51,15 @@ export class PgClientView extends PgClientBase {
   /** Gives it back. A second call of the same function throws, as with `pg`. */
   release: Release = throwOnDoubleRelease
 
-  constructor(connection: Connection, ambient: Ambient) {
+  /** @param options those of its pool; `query_timeout` counts for whatever has none of its own */
+  constructor(connection: Connection, ambient: Ambient, options: { readonly query_timeout?: unknown }) {
     const { client } = connection
     super(sameClient(client))
     takeIdentity(this, client)
     this.#connection = connection
     this.#standing = standing(connection)
     this.#ambient = ambient
+    this.#options = options
     // A lost connection is for those who listen; without anybody 'error' would end the process.
     this.on('error', nothing)
     this.#off = ['notification', 'notice', 'end'].map((name) => {
@@ -68,9 +72,18 @@ export class PgClientView extends PgClientBase {
     this.#offLost = connection.onLost((cause) => void emitToUsers(this, 'error', cause))
   }
 
-  /** Whether somebody has it. */
+  /** Whether somebody has it, or nobody knows of it yet. */
   get isLent(): boolean {
-    return this.#session !== undefined
+    return this.#session !== undefined || this.#isNew
+  }
+
+  /** Lends it to who prepares its connection; returns the end of that. */
+  lendNew(session: PgSession): () => void {
+    this.#isNew = true
+    this.#session = session
+    return () => {
+      if (this.#session === session) this.#session = undefined
+    }
   }
 
   /** Hands it out, until `release`, or until the session ends by itself. */
@@ -101,6 +114,7 @@ export class PgClientView extends PgClientBase {
 
   /** Calls those who prepare a new connection for its users: what they ask goes ahead of those, or beside them. */
   whileNew(tell: () => void): void {
+    this.#isNew = false
     preparing.run(this.#connection, tell)
   }
 
@@ -119,7 +133,7 @@ export class PgClientView extends PgClientBase {
   query(query: unknown, values?: unknown, callback?: unknown): unknown {
     const call = pgQueryCall(query, values, callback)
     if (call.kind === 'submittable') {
-      this.submit(call.submittable).catch(nothing)
+      this.submit(call.submittable, call.timeoutMs).catch(nothing)
       return call.submittable
     }
     const promise = this.#run(call)
@@ -129,9 +143,12 @@ export class PgClientView extends PgClientBase {
   }
 
   /** Runs a Submittable; settles when the server is ready again. It has been told of a failure by then. */
-  submit(submittable: Submittable): Promise<void> {
+  submit(submittable: Submittable, ownTimeoutMs: number | undefined): Promise<void> {
     const session = this.#current()
-    if (session !== undefined) return this.#counted(session.submit(submittable, this.#ambient.limitFor(undefined)))
+    if (session !== undefined) {
+      const timeoutMs = ownTimeoutMs ?? queryTimeoutOf(this.#options)
+      return this.#counted(session.submit(submittable, limitOf(timeoutMs, this.#ambient), toldInWordsOfPg(timeoutMs)))
+    }
     const error = new ConnectionReleasedError()
     nextTick(() => (submittable as { handleError?(error: Error): void }).handleError?.(error))
     return Promise.reject(error)
@@ -164,10 +181,11 @@ export class PgClientView extends PgClientBase {
   }
 
   async #start(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
+    const timeoutMs = call.timeoutMs ?? queryTimeoutOf(this.#options)
     try {
       const session = this.#current()
       if (session === undefined) throw new ConnectionReleasedError()
-      const limit = limitOf(call.timeoutMs, this.#ambient)
+      const limit = limitOf(timeoutMs, this.#ambient)
       if (call.native === undefined) return await session.run(call.config, limit)
       const { submittable, result } = call.native()
       // What the connection says of it is more exact: that its time is over, that it has committed all the same.
@@ -175,7 +193,7 @@ export class PgClientView extends PgClientBase {
       await session.submit(submittable, limit)
       return await result
     } catch (error) {
-      throw withCallersStack(inWordsOfPg(error, call.timeoutMs))
+      throw inWordsOfPg(error, timeoutMs)
     }
   }
 

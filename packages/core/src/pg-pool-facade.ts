@@ -8,14 +8,14 @@ import { PoolClosedError } from './errors/pool-errors.js'
 import { inWordsOfPg } from './in-words-of-pg.js'
 import { limitOf, PgClientView, type Release } from './pg-client-view.js'
 import { JoinedSession, refusal } from './session/joined-session.js'
-import { OwnSession } from './session/pg-session.js'
-import { withCallersStack } from './session/queryable.js'
+import type { LendClient } from './session/new-connection.js'
+import { OwnSession, type PgSession } from './session/pg-session.js'
 import type { SessionEnvironment } from './session/session-environment.js'
 import { textEffects } from './sql/text-effects.js'
 import type { Connection } from './wire/connection.js'
 import type { Submittable } from './wire/foreign-statement.js'
-import { callBack, type PgCallback, type PgQueryCall, pgQueryCall } from './wire/pg-query-call.js'
-import { PgPoolBase } from './wire/pg-shapes.js'
+import { callBack, type PgCallback, type PgQueryCall, pgQueryCall, queryTimeoutOf } from './wire/pg-query-call.js'
+import { type PgClient, PgPoolBase } from './wire/pg-shapes.js'
 import type { QueryResult } from './wire/query-result.js'
 import type { StatementConfig } from './wire/statement.js'
 import { transactionControl } from './wire/transaction-control.js'
@@ -114,7 +114,7 @@ export class PgPoolFacade extends PgPoolBase {
     }
     const call = pgQueryCall(query, values, callback)
     if (call.kind === 'submittable') {
-      void this.#submit(call.submittable)
+      void this.#submit(call.submittable, call.timeoutMs)
       return call.submittable
     }
     const promise = this.#run(call)
@@ -133,7 +133,14 @@ export class PgPoolFacade extends PgPoolBase {
     return undefined
   }
 
+  /** Lends the client of a new connection to who prepares it, before anybody else has it. */
+  lendNew(session: PgSession): ReturnType<LendClient> {
+    const client = this.#clientOf(session.connection)
+    return { client: client as unknown as PgClient, giveBack: client.lendNew(session) }
+  }
+
   async #run(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
+    const timeoutMs = call.timeoutMs ?? queryTimeoutOf(this.options)
     try {
       if (this.#environment.ambient.current?.transaction === undefined && textEffects(call.config.text).leavesOpen) {
         throw beginRefused()
@@ -141,7 +148,7 @@ export class PgPoolFacade extends PgPoolBase {
       if (call.native !== undefined) {
         const client = await this.#checkOut()
         try {
-          return (await client.query({ ...call.config, query_timeout: call.timeoutMs })) as QueryResult
+          return (await client.query({ ...call.config, query_timeout: timeoutMs })) as QueryResult
         } finally {
           client.release()
         }
@@ -153,13 +160,13 @@ export class PgPoolFacade extends PgPoolBase {
       } else {
         this.#assertOpen()
       }
-      return await this.#pool.execute(call.config, limitOf(call.timeoutMs, ambient))
+      return await this.#pool.execute(call.config, limitOf(timeoutMs, ambient))
     } catch (error) {
-      throw withCallersStack(inWordsOfPg(error, call.timeoutMs))
+      throw inWordsOfPg(error, timeoutMs)
     }
   }
 
-  async #submit(submittable: Submittable): Promise<void> {
+  async #submit(submittable: Submittable, timeoutMs: number | undefined): Promise<void> {
     let client: PgClientView
     try {
       client = await this.#checkOut()
@@ -169,7 +176,7 @@ export class PgPoolFacade extends PgPoolBase {
       return
     }
     try {
-      await client.submit(submittable)
+      await client.submit(submittable, timeoutMs)
     } catch {
       // It has been told, and tells its owner.
     }
@@ -203,14 +210,14 @@ export class PgPoolFacade extends PgPoolBase {
       })
       return client
     } catch (error) {
-      throw withCallersStack(inWordsOfPg(error))
+      throw inWordsOfPg(error)
     }
   }
 
   /** A client of its own: what it begins is a savepoint, on a connection that others use as well. */
   #joined(session: JoinedSession): PgClientView {
     const { ambient } = this.#environment
-    const client = new PgClientView(session.connection, ambient)
+    const client = new PgClientView(session.connection, ambient, this.options)
     emitToUsers(this, 'acquire', client)
     client.lend(session, {
       releasing: (error) => emitToUsers(this, 'release', error, client),
@@ -240,7 +247,7 @@ export class PgPoolFacade extends PgPoolBase {
   #clientOf(connection: Connection): PgClientView {
     const known = this.#clients.get(connection)
     if (known !== undefined) return known
-    const client = new PgClientView(connection, this.#environment.ambient)
+    const client = new PgClientView(connection, this.#environment.ambient, this.options)
     this.#clients.set(connection, client)
     // Of one that is idle the pool tells; who has checked it out is told by the client, or by his statement. An error that somebody else finds
     // fit to report on the client ends its connection, as with pg.

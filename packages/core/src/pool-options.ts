@@ -66,7 +66,8 @@ export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions,
    * Called with each new connection of the pool before anybody else has it, and awaited: what it asks there with `query`
    * goes ahead of everything. What it throws, or rejects with, refuses the connection: the first caller that waits gets
    * that error, the session is closed, and the next attempt may succeed. It may take as long as `connectTimeoutMs`. It
-   * runs in no caller's context. For settings alone, `settings` costs no round trip, and is not undone by
+   * runs in no caller's context. `connection.asPgClient()` is the connection as a `pg.Client`, for code that takes one. For
+   * settings alone, `settings` costs no round trip, and is not undone by
    * `resetOnRelease: 'full'`. Sessions beside the pool, such as that of `listen`, are not its affair.
    *
    * @default undefined (nothing)

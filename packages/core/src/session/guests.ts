@@ -6,8 +6,13 @@ import { ForeignStatement, type Submittable } from '../wire/foreign-statement.js
 export class Guests {
   readonly #here = new Set<ForeignStatement>()
 
-  async run(submittable: Submittable, run: (guest: ForeignStatement) => Promise<unknown>): Promise<void> {
-    const guest = new ForeignStatement(submittable)
+  /** @param told what is told of a failure in its place */
+  async run(
+    submittable: Submittable,
+    run: (guest: ForeignStatement) => Promise<unknown>,
+    told?: (error: unknown) => unknown,
+  ): Promise<void> {
+    const guest = new ForeignStatement(submittable, told)
     this.#here.add(guest)
     try {
       await run(guest)

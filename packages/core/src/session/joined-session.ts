@@ -54,15 +54,19 @@ export class JoinedSession implements PgSession {
     return answered('COMMIT')
   }
 
-  async submit(submittable: Submittable, limit: Limit): Promise<void> {
-    await this.#guests.run(submittable, async (foreign) => {
-      try {
-        await this.#execute({ text: '', foreign } as StatementConfig, limit)
-      } catch (error) {
-        foreign.failed(error, !this.connection.isAlive)
-        throw error
-      }
-    })
+  async submit(submittable: Submittable, limit: Limit, told?: (error: unknown) => unknown): Promise<void> {
+    await this.#guests.run(
+      submittable,
+      async (foreign) => {
+        try {
+          await this.#execute({ text: '', foreign } as StatementConfig, limit)
+        } catch (error) {
+          foreign.failed(error, !this.connection.isAlive)
+          throw error
+        }
+      },
+      told,
+    )
   }
 
   /** The connection belongs to the transaction around it. */

@@ -16,7 +16,8 @@ export interface PgSession {
   /** Set by the client: called when the session ends by itself. */
   onEnded?: (() => void) | undefined
   run(config: StatementConfig, limit: Limit): Promise<QueryResult>
-  submit(submittable: Submittable, limit: Limit): Promise<void>
+  /** @param told what the Submittable is told of a failure in its place */
+  submit(submittable: Submittable, limit: Limit, told?: (error: unknown) => unknown): Promise<void>
   /** Closes the connection under it, where it is its own. */
   close(): Promise<void>
   /** No further use. `discard`: nobody else shall use the connection either, where it is its own. */
@@ -69,9 +70,9 @@ export class OwnSession implements PgSession {
     }
   }
 
-  async submit(submittable: Submittable, limit: Limit): Promise<void> {
+  async submit(submittable: Submittable, limit: Limit, told?: (error: unknown) => unknown): Promise<void> {
     this.#isUsed = true
-    await this.#guests.run(submittable, (guest) => this.connection.submit(guest, limit))
+    await this.#guests.run(submittable, (guest) => this.connection.submit(guest, limit), told)
   }
 
   close(): Promise<void> {
@@ -104,7 +105,7 @@ export function standing(connection: Connection): PgSession {
   return {
     connection,
     run: (config, limit) => connection.run(new Statement(config), limit),
-    submit: (submittable, limit) => connection.submit(new ForeignStatement(submittable), limit),
+    submit: (submittable, limit, told) => connection.submit(new ForeignStatement(submittable, told), limit),
     close: () => closeAtOnce(connection),
     end: () => undefined,
   }

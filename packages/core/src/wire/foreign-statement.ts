@@ -20,6 +20,7 @@ export interface ForeignConfig extends StatementConfig {
 export class ForeignStatement extends Operation {
   readonly #inner: Submittable
   readonly #ear: GuestEar
+  readonly #told: (error: unknown) => unknown
   #connection: WireConnection | undefined
   /** Set by the connection: called when it failed before a byte was sent, so that no answer will come. */
   onUnsent: ((error: Error) => void) | undefined
@@ -29,12 +30,15 @@ export class ForeignStatement extends Operation {
   resolve: (result: QueryResult) => void = nothing
   reject: (error: unknown) => void = nothing
 
-  constructor(inner: Submittable) {
+  /** @param told what its owner is told of a failure in its place */
+  constructor(inner: Submittable, told: (error: unknown) => unknown = same) {
     super(textOf(inner))
     this.isGuest = true
     this.isReported = true
     this.#inner = inner
+    this.#told = told
     this.#ear = new GuestEar(inner, {
+      told,
       failed: (error, wasSent) => {
         this.failure ??= error
         if (!wasSent) this.onUnsent?.(error)
@@ -131,7 +135,7 @@ export class ForeignStatement extends Operation {
 
   /** To be called when it has failed: tells it what it would not hear otherwise, so that nobody waits for it for ever. */
   failed(error: unknown, isLost: boolean): void {
-    if (!this.sent && this.failure === undefined) tell(this.#inner, 'handleError', error)
+    if (!this.sent && this.failure === undefined) tell(this.#inner, 'handleError', this.#told(error))
     const connection = this.#connection
     // Cursors wait for this answer also when no answer can come any more, and streams over them do not end until then.
     if (isLost && this.#ear.sent && connection !== undefined) {
@@ -145,5 +149,7 @@ function textOf({ text, cursor }: Submittable): string {
   const found: unknown = text ?? cursor?.text
   return typeof found === 'string' ? found : ''
 }
+
+const same = (error: unknown): unknown => error
 
 const nothing = (): void => undefined

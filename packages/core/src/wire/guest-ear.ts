@@ -10,6 +10,8 @@ export interface Submittable {
   callback?: unknown
   readonly name?: string | undefined
   readonly text?: string | undefined
+  /** As that of a statement. */
+  readonly query_timeout?: unknown
   /** Of a stream of pg-query-stream. */
   readonly cursor?: { readonly text?: string | undefined } | undefined
   readonly _result?: { _types?: unknown } | undefined
@@ -19,6 +21,8 @@ export interface Submittable {
 
 /** What a connection needs to know of a guest. */
 export interface GuestNews {
+  /** What the guest is told of a failure in its place. */
+  told(error: unknown): unknown
   /** It has failed, by the word of the server, or before anything was sent. */
   failed(error: Error, wasSent: boolean): void
   /** Its own code has thrown while it read an answer. */
@@ -150,7 +154,7 @@ export class GuestEar {
   /** Cursors end their exchange by themselves when they hear of an error. */
   #fail(error: unknown): void {
     try {
-      tell(this.#inner, 'handleError', error, this.#connection?.face)
+      tell(this.#inner, 'handleError', this.#news.told(error), this.#connection?.face)
     } finally {
       this.#connection?.end()
     }

@@ -9,7 +9,7 @@ export type PgCallback = (error: unknown, result?: unknown) => void
 
 /** One call of `query` in the forms that `pg` takes. */
 export type PgQueryCall =
-  | { readonly kind: 'submittable'; readonly submittable: Submittable }
+  | { readonly kind: 'submittable'; readonly submittable: Submittable; readonly timeoutMs: number | undefined }
   | {
       readonly kind: 'statement'
       readonly config: StatementConfig
@@ -35,7 +35,7 @@ export function pgQueryCall(query: unknown, values: unknown, callback: unknown):
       const given = typeof values === 'function' ? values : callback
       if (given) submittable.callback = given
     }
-    return { kind: 'submittable', submittable }
+    return { kind: 'submittable', submittable, timeoutMs: queryTimeoutOf(submittable) }
   }
   const given = (typeof query === 'object' ? query : { text: query }) as Readonly<Record<string, unknown>>
   const done = typeof values === 'function' ? values : (callback ?? given['callback'])
@@ -49,14 +49,19 @@ export function pgQueryCall(query: unknown, values: unknown, callback: unknown):
     values: parameters ?? given['values'],
   } as unknown as StatementConfig
   const isNative = typeof config.text !== 'string' || nativeOnly.some((name) => Boolean(given[name]))
-  const timeout = given['query_timeout']
   return {
     kind: 'statement',
     config,
     callback: (done ?? undefined) as PgCallback | undefined,
-    timeoutMs: typeof timeout === 'number' && timeout > 0 ? timeout : undefined,
+    timeoutMs: queryTimeoutOf(given),
     native: isNative ? () => nativeCall(config) : undefined,
   }
+}
+
+/** `pg`'s option of a query, or of all queries of a pool; as with `pg`, 0 is none. */
+export function queryTimeoutOf(given: { readonly query_timeout?: unknown }): number | undefined {
+  const { query_timeout: timeout } = given
+  return typeof timeout === 'number' && timeout > 0 ? timeout : undefined
 }
 
 function nativeCall(config: StatementConfig): ReturnType<NativeCall> {

@@ -6,6 +6,9 @@ import type { ClientInternals, WireConnection } from './pg-internals.js'
 /** What takes the place of a `pg.Pool`: the type is pg's own. */
 export type PgPool = pg.Pool
 
+/** What takes the place of a `pg.Client` that is connected: the type is pg's own. */
+export type PgClient = pg.ClientBase
+
 /** The fields of a `pg.Client` that a view of one has to fill in by itself. */
 export interface PgClientFields extends EventEmitter {
   processID: number | null

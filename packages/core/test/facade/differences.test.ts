@@ -1,5 +1,8 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
-import { expect, test } from 'vitest'
+import type pg from 'pg'
+import Cursor from 'pg-cursor'
+import { describe, expect, test } from 'vitest'
+import type { NewConnection } from '../../src/index.js'
 import { killSessions } from '../support/kill-sessions.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
@@ -54,25 +57,104 @@ test('a failed statement keeps its connection, and min is kept up', async () => 
   expect([lasting.idleCount, lasting.totalCount]).toEqual([1, 1])
 })
 
-test('onConnect has a connection of its own kind, a listener of connect the client', async () => {
-  const prepared: unknown[] = []
-  const pool = testPool(database.url, {
-    max: 1,
-    onConnect: async (connection) => {
-      prepared.push(connection)
-      await connection.query("set application_name = 'by onConnect'")
-    },
+describe('onConnect', () => {
+  test('has a connection of its own kind, and by asPgClient the very client that is handed out', async () => {
+    const prepared: [NewConnection, unknown][] = []
+    const pool = testPool(database.url, {
+      max: 1,
+      onConnect: async (connection) => {
+        const client = connection.asPgClient() as PgClient
+        expect(connection.asPgClient()).toBe(client)
+        prepared.push([connection, client])
+        client.isSetUp = true
+        client.setTypeParser(20, Number)
+        await client.query("set application_name = 'by onConnect'")
+      },
+    })
+    const pgPool = pool.asPgPool()
+    const heard: unknown[] = []
+    pgPool.on('connect', (client) => heard.push(client))
+    const client = (await pgPool.connect()) as pg.PoolClient & PgClient
+    expect(prepared).toEqual([[expect.not.objectContaining({ isSetUp: true }), client]])
+    expect(prepared[0]?.[1]).toBe(client)
+    expect(heard).toEqual([client])
+    expect(client.isSetUp).toBe(true)
+    expect((await client.query("select current_setting('application_name') as name, 7::int8 as n")).rows).toEqual([
+      { name: 'by onConnect', n: 7 },
+    ])
+    client.release()
+    await killSessions(database.url, pool)
+    await pgPool.query('select 1')
+    expect(prepared).toHaveLength(2)
+    expect(prepared[1]?.[1]).not.toBe(client)
   })
-  const pgPool = pool.asPgPool()
-  const heard: unknown[] = []
-  pgPool.on('connect', (client) => heard.push(client))
-  const client = await pgPool.connect()
-  expect(heard).toEqual([client])
-  expect(prepared).toHaveLength(1)
-  expect(prepared[0]).not.toBe(client)
-  expect((await client.query('show application_name')).rows).toEqual([{ application_name: 'by onConnect' }])
-  client.release()
-  await killSessions(database.url, pool)
-  await pgPool.query('select 1')
-  expect(prepared).toHaveLength(2)
+
+  test('has that client also where nobody has asked for the view, and in the forms of pg', async () => {
+    const seen: unknown[] = []
+    const pool = testPool(database.url, {
+      max: 1,
+      // As the option verify of pg-pool is written.
+      onConnect: (connection) =>
+        new Promise<void>((resolve, reject) => {
+          const client = connection.asPgClient() as pg.Client
+          client.query('select 1 as one', (error: unknown, result: pg.QueryResult) => {
+            seen.push(error, result.rows)
+            const cursor = client.query(new Cursor('select generate_series(1, 5000000)'))
+            // Not read to its end: nobody waits for it.
+            cursor.read(1).then(() => resolve(), reject)
+          })
+        }),
+    })
+    expect((await pool.query('select 2 as two')).rows).toEqual([{ two: 2 }])
+    expect(seen).toEqual([null, [{ one: 1 }]])
+  })
+
+  test('refuses the connection with what the client is told; it is refused itself after that', async () => {
+    const clients: pg.ClientBase[] = []
+    let isWell = false
+    const pool = testPool(database.url, {
+      max: 1,
+      onConnect: async (connection) => {
+        const client = connection.asPgClient()
+        clients.push(client)
+        await client.query(isWell ? 'select 1' : 'select no_such_column')
+      },
+    })
+    const pgPool = pool.asPgPool()
+    const news: unknown[] = []
+    for (const event of ['connect', 'error', 'remove'] as const) pgPool.on(event, () => news.push(event))
+    expect((await rejection(pgPool.connect())).code).toBe('42703')
+    expect(pgPool.totalCount).toBe(0)
+    expect((await rejection(clients[0]?.query('select 1') as Promise<unknown>)).code).toBe(
+      'LIFEGUARD_CONNECTION_RELEASED',
+    )
+    isWell = true
+    await pgPool.query('select 1')
+    expect(news).toEqual(['connect'])
+    expect((await rejection(clients[1]?.query('select 1') as Promise<unknown>)).code).toBe(
+      'LIFEGUARD_CONNECTION_RELEASED',
+    )
+  })
+
+  test('whose session is lost, or whose client is ended, costs the attempt: no error of the pool', async () => {
+    let times = 0
+    const news: unknown[] = []
+    const pool = testPool(database.url, {
+      max: 1,
+      onConnect: async (connection) => {
+        times += 1
+        const client = connection.asPgClient() as pg.Client
+        client.on('error', () => news.push('client'))
+        if (times === 1) await client.query('select pg_terminate_backend(pg_backend_pid())').catch(() => undefined)
+        if (times === 2) await client.end()
+      },
+    })
+    const pgPool = pool.asPgPool()
+    for (const event of ['error', 'remove'] as const) pgPool.on(event, () => news.push(event))
+    expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    expect(times).toBe(3)
+    expect(news).toEqual(['client'])
+  })
 })
+
+type PgClient = pg.ClientBase & { isSetUp?: boolean }

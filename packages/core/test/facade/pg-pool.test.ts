@@ -1,7 +1,8 @@
-import { once } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
+import Cursor from 'pg-cursor'
 import { describe, expect, test } from 'vitest'
 import { PgPoolFacade } from '../../src/pg-pool-facade.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
@@ -106,13 +107,67 @@ describe('query', () => {
     await pool.query('select 1')
     const error = await rejection(pool.asPgPool().query({ text: 'select pg_sleep(30)', query_timeout: 300 } as never))
     expect(error.code).toBe('LIFEGUARD_TIMEOUT')
-    expect(error.message).toMatch(/^Query read timeout: gave up after 300 ms/)
-    expect(error.stack).toContain(error.message)
+    expect(error.message).toBe('Query read timeout')
+    expect(error.stack).toMatch(/Query read timeout: gave up after 300 ms.*pg-pool\.test/s)
     expect((await pool.asPgPool().query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 })
 
-test('whose time is over is reported in the words of pg as well, with what holds the pool', async () => {
+describe('query_timeout', () => {
+  const timedOut = { code: 'LIFEGUARD_TIMEOUT', message: 'Query read timeout' }
+
+  test('of all that a pool runs is in its options, that of one query counts before it', async () => {
+    const pool = testPool(database.url, { max: 1 })
+    const pgPool = pool.asPgPool()
+    await pgPool.query('select 1')
+    pgPool.options.query_timeout = 100
+    expect(await rejection(pgPool.query('select pg_sleep(30)'))).toMatchObject(timedOut)
+    expect(
+      await rejection(pgPool.query({ text: 'select pg_sleep(30)', queryMode: 'extended' } as pg.QueryConfig)),
+    ).toMatchObject(timedOut)
+    const client = await pgPool.connect()
+    expect(await rejection(client.query('select pg_sleep(30)'))).toMatchObject(timedOut)
+    const longer = { text: "select 'done' as is from pg_sleep(0.2)", query_timeout: 30_000 }
+    expect((await client.query(longer)).rows).toEqual([{ is: 'done' }])
+    client.release()
+    expect((await pgPool.query(longer)).rows).toEqual([{ is: 'done' }])
+    // It is that of the view.
+    expect((await pool.query(longer.text)).rows).toEqual([{ is: 'done' }])
+    pgPool.options.query_timeout = 0
+    expect((await pgPool.query(longer.text)).rows).toEqual([{ is: 'done' }])
+  })
+
+  test.each(['of its own', 'of the pool'])('%s ends a Submittable, which is told in the words of pg', async (whose) => {
+    const pool = testPool(database.url, { max: 1 })
+    const pgPool = pool.asPgPool()
+    const cursor = (): Cursor => {
+      const made = new Cursor('select n, pg_sleep(n) from generate_series(0, 30, 30) n')
+      return whose === 'of its own' ? Object.assign(made, { query_timeout: 200 }) : made
+    }
+    const client = await pgPool.connect()
+    if (whose === 'of the pool') pgPool.options.query_timeout = 200
+    const unread = client.query(cursor())
+    const [told] = await once(unread as unknown as EventEmitter, 'error')
+    expect(told).toMatchObject(timedOut)
+    const read = client.query(cursor())
+    expect(await read.read(1)).toHaveLength(1)
+    expect(await rejection(read.read(1))).toMatchObject(timedOut)
+    expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    client.release()
+    const left = pgPool.query(cursor())
+    expect(await rejection(left.read(2))).toMatchObject(timedOut)
+    // The server has cancelled it, and with it the transaction around.
+    const around = pool.withTransaction(async () => {
+      const joined = await pgPool.connect()
+      expect(await rejection(joined.query(cursor()).read(2))).toMatchObject(timedOut)
+      joined.release()
+    })
+    expect((await rejection(around)).code).toBe('LIFEGUARD_TRANSACTION_ROLLED_BACK')
+    expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  })
+})
+
+test('whose time is over is reported in the very words of pg; what holds the pool begins the stack', async () => {
   const pool = testPool(database.url, { max: 1, acquireTimeoutMs: 100 })
   const pgPool = pool.asPgPool()
   // The first one may take longer than that to open.
@@ -120,10 +175,12 @@ test('whose time is over is reported in the words of pg as well, with what holds
   for (const asked of [() => pgPool.connect(), () => pgPool.query('select 1')]) {
     const error = await rejection(asked())
     expect(error.code).toBe('LIFEGUARD_ACQUIRE_TIMEOUT')
-    expect(error.message).toMatch(/^timeout exceeded when trying to connect: no connection within/)
+    expect(error.message).toBe('timeout exceeded when trying to connect')
+    expect(error.stack).toMatch(/timeout exceeded when trying to connect: no connection within.*held for/)
   }
   const late = await rejection(client.query({ text: 'select pg_sleep(30)', query_timeout: 50 } as never))
-  expect(late.message).toMatch(/^Query read timeout: gave up after 50 ms/)
+  expect(late.message).toBe('Query read timeout')
+  expect(late.stack).toContain('Query read timeout: gave up after 50 ms')
   client.release()
   // The words are those of the view alone.
   const again = await pgPool.connect()
