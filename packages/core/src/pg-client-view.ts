@@ -69,7 +69,10 @@ export class PgClientView extends PgClientBase {
       return () => client.off(name, listener)
     })
     Object.defineProperty(this, '_ending', { get: () => (client as unknown as PgClientFields)._ending })
-    this.#offLost = connection.onLost((cause) => void emitToUsers(this, 'error', cause))
+    this.#offLost = connection.onLost((cause, isTornDown) => {
+      // That the pool has ended what nobody has is no error.
+      if (this.isLent || !isTornDown) emitToUsers(this, 'error', cause)
+    })
   }
 
   /** Whether somebody has it, or nobody knows of it yet. */

@@ -48,7 +48,7 @@ export class Connection {
   /** Settings that the server reported while the session was opened. */
   readonly #reported = new Map<string, string>()
   #cache: StatementCache | undefined
-  readonly #onLost = new Set<(cause: Error) => void>()
+  readonly #onLost = new Set<LostListener>()
 
   private constructor(client: pg.Client, clock: Clock) {
     this.client = client
@@ -237,7 +237,7 @@ export class Connection {
   }
 
   /** Calls back when the session ends for whatever reason but an orderly close; returns the way to stop listening. */
-  onLost(listener: (cause: Error) => void): () => void {
+  onLost(listener: LostListener): () => void {
     this.#onLost.add(listener)
     return () => this.#onLost.delete(listener)
   }
@@ -330,10 +330,15 @@ export class Connection {
     if (this.lostWith !== undefined) return
     inNoContext(() => {
       this.#pipeline.lose(cause)
-      if (this.#closing && !this.#isTorn) return
-      for (const listener of [...this.#onLost]) listener(this.lostWith ?? cause)
+      const isTorn = this.#isTorn
+      if (this.#closing && !isTorn) return
+      // What one of them does then is not why it was lost.
+      for (const listener of [...this.#onLost]) listener(this.lostWith ?? cause, isTorn)
     })
   }
 }
+
+/** Hears of the end of a session: what ended it, and whether that was this side, which tore the socket down. */
+export type LostListener = (cause: Error, isTornDown: boolean) => void
 
 const tornDown = 'the connection was torn down by the pool'

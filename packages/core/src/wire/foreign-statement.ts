@@ -22,6 +22,7 @@ export class ForeignStatement extends Operation {
   readonly #ear: GuestEar
   readonly #told: (error: unknown) => unknown
   #connection: WireConnection | undefined
+  #tearDown: () => void = nothing
   /** Set by the connection: called when it failed before a byte was sent, so that no answer will come. */
   onUnsent: ((error: Error) => void) | undefined
   /** Why nobody will ask for more of it, once that is so. */
@@ -100,12 +101,13 @@ export class ForeignStatement extends Operation {
     }
   }
 
-  override write({ outbox, cache, client, protocol, now }: Wire): void {
+  override write({ outbox, cache, client, protocol, now, tearDown }: Wire): void {
     cache.guestText = this.text === '' ? undefined : this.text
     this.#ear.now = now
     // What is in the outbox goes first.
     outbox.write()
     this.#connection = protocol
+    this.#tearDown = tearDown
     ForeignStatement.#isAnyWriting = true
     try {
       client.query(this.#ear as unknown as pg.Submittable)
@@ -114,18 +116,18 @@ export class ForeignStatement extends Operation {
     }
   }
 
-  /** Its caller has given it up. While the server waits for more of it, no cancel ends it. */
+  /** Its caller has given it up. Where it does not end by itself, no cancel ends it. */
   override interrupt(): void {
     const { givenUp: reason } = this
     if (reason !== undefined) this.leave(this.#left ?? givenUp(reason, 'unknown'))
   }
 
-  /** Ends it with this error where the server waits for more of it, now or when it begins; says whether it did now. What ends by itself goes on. */
+  /** Ends it with this error, now or when it begins; says whether it did now. What ends by itself goes on. */
   leave(error: Error): boolean {
     this.#left ??= error
-    const { isOpen } = this.#ear
-    if (isOpen) this.#ear.end(error)
-    return isOpen
+    const left = this.#ear.leave(error)
+    if (left === 'session-must-end') this.#tearDown()
+    return left === 'ended'
   }
 
   /** It has been sent. */

@@ -1,3 +1,4 @@
+import { Duplex } from 'node:stream'
 import { nextTick } from '../base/own-timers.js'
 import type { WireConnection } from './pg-internals.js'
 
@@ -43,6 +44,8 @@ export class GuestConnection {
     const bound = new Map<PropertyKey, unknown>()
     this.face = new Proxy(connection, {
       get: (target, key) => {
+        // COPY streams read and write it themselves.
+        if (key === 'stream' && this.#isClosed) return nowhere
         const value: unknown = Reflect.get(target, key, target)
         if (typeof value !== 'function') return value
         const known = bound.get(key) ?? this.#methodFor(key, value as Method)
@@ -57,6 +60,14 @@ export class GuestConnection {
   /** Whether the server waits for more of the guest: it has sent nothing that is answered by ReadyForQuery. */
   get isOpen(): boolean {
     return !this.#hasEnd && !this.#isReady
+  }
+  /** Whether its exchange is over. */
+  get isReady(): boolean {
+    return this.#isReady
+  }
+  /** Whether the guest has taken the reading of the socket from its connection, so that nothing comes when it does not read. */
+  get hasSocket(): boolean {
+    return this.#connection.stream.listenerCount('data') === 0
   }
   /** Whether the server was asked for rows that have not all come. */
   get isBusy(): boolean {
@@ -77,6 +88,16 @@ export class GuestConnection {
   /** Ends the exchange, unless the guest has done so. */
   end(): void {
     if (this.isOpen && this.#connection.stream.writable) this.face.sync()
+  }
+
+  /** Makes the server undo a COPY that waits for data; in any other state it ignores that. */
+  failCopy(why: string): void {
+    if (this.#connection.stream.writable) this.face.sendCopyFail(why)
+  }
+
+  /** Takes the socket from the guest. What is in the middle of a message is lost with that, so the session has to end. */
+  takeSocket(): void {
+    this.#connection.stream.removeAllListeners('readable')
   }
 
   /** Nothing of the guest is written any more. */
@@ -126,5 +147,11 @@ function textOf(argument: unknown): string | undefined {
   const text = typeof argument === 'object' && argument !== null ? (argument as { text?: unknown }).text : argument
   return typeof text === 'string' ? text : undefined
 }
+
+/** The socket of a guest whose exchange is over: nothing comes, and nothing leaves. */
+const nowhere = new Duplex({
+  read: () => undefined,
+  write: (_chunk, _encoding, done) => done(),
+})
 
 type Method = (...args: unknown[]) => unknown

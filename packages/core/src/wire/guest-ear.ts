@@ -1,3 +1,4 @@
+import { warnOfListener } from '../base/user-callback.js'
 import { GuestConnection } from './guest-connection.js'
 import type { CommandCompleteMessage, WireConnection } from './pg-internals.js'
 
@@ -12,6 +13,8 @@ export interface Submittable {
   readonly text?: string | undefined
   /** As that of a statement. */
   readonly query_timeout?: unknown
+  /** Of a stream that takes the data of a COPY: whether all of it was written. */
+  readonly writableEnded?: unknown
   /** Of a stream of pg-query-stream. */
   readonly cursor?: { readonly text?: string | undefined } | undefined
   readonly _result?: { _types?: unknown } | undefined
@@ -36,6 +39,8 @@ export class GuestEar {
   #connection: GuestConnection | undefined
   /** Whether its exchange is over for the guest, which hears nothing more. */
   #isOver = false
+  /** Whether the server has said so. */
+  #hasFailed = false
   /** Whether rows that still come are of no use to anybody. */
   isDropping = false
   sent = false
@@ -63,10 +68,6 @@ export class GuestEar {
   get _result(): Submittable['_result'] {
     return this.#inner._result
   }
-  /** Whether the server waits for more of the guest, so that no cancel ends the exchange. */
-  get isOpen(): boolean {
-    return this.sent && this.#connection?.isOpen === true
-  }
   /** Whether the server was asked for rows that have not all come. */
   get isBusy(): boolean {
     return this.#connection?.isBusy === true
@@ -93,6 +94,28 @@ export class GuestEar {
     return refused
   }
 
+  /**
+   * Nobody will ask for more of it, or give it more. Where it does not end by itself then, it is ended with this error.
+   *
+   * @returns whether that was so, and what is left to be done
+   */
+  leave(error: unknown): 'ends-by-itself' | 'ended' | 'session-must-end' {
+    const lent = this.#connection
+    if (!this.sent || this.#isOver || lent === undefined || lent.isReady) return 'ends-by-itself'
+    const { hasSocket, isOpen } = lent
+    const isSource = this.#inner.writableEnded === false && !this.#hasFailed
+    if (!isOpen && !hasSocket && !isSource) return 'ends-by-itself'
+    if (hasSocket) lent.takeSocket()
+    else if (!isOpen) lent.failCopy('the client was given up while it had not ended its COPY')
+    try {
+      this.end(error)
+    } catch (thrown) {
+      // A stream to which nobody listens throws what it is told: of one that was left nobody wants to know.
+      if (thrown !== error) warnOfListener(thrown)
+    }
+    return hasSocket ? 'session-must-end' : 'ended'
+  }
+
   /** Ends the exchange at once: the guest gets this error, and nothing that still comes. */
   end(error: unknown): void {
     if (this.#isOver) return
@@ -102,6 +125,7 @@ export class GuestEar {
   }
 
   handleError(error: Error): void {
+    this.#hasFailed = true
     this.#connection?.answered()
     this.#news.failed(error, this.sent)
     if (!this.#isOver) this.#fail(error)

@@ -94,11 +94,14 @@ describe('a client is one object for each connection', () => {
 
   test('what is on its way out is counted no more', async () => {
     const pgPool = testPool(database.url, { max: 2 }).asPgPool()
+    const errors: unknown[] = []
+    pgPool.on('error', (error) => errors.push(error))
     const client = await pgPool.connect()
     const removed = new Promise((resolve) => pgPool.on('remove', (gone) => resolve([gone, pgPool.totalCount])))
     client.release(true)
     expect(pgPool.totalCount).toBe(0)
     expect(await removed).toEqual([client, 0])
+    expect(errors).toEqual([])
   })
 
   test("an error that is reported on an idle client ends its connection, and is the pool's", async () => {

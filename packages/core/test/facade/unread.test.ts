@@ -1,5 +1,9 @@
+import { once } from 'node:events'
+import { Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
+import { from, to } from 'pg-copy-streams'
 import Cursor from 'pg-cursor'
 import QueryStream from 'pg-query-stream'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -131,6 +135,36 @@ describe('a client that is given back with an unread guest costs nobody anything
         stream.read()
       },
     ],
+    ['a COPY to which nothing was written', (client) => client.query(from('copy item from stdin'))],
+    [
+      'a COPY that was written to in part',
+      async (client) => {
+        const stream = client.query(from('copy item from stdin'))
+        await new Promise((resolve) => stream.write('1\n', resolve))
+      },
+    ],
+    [
+      'a COPY in a transaction that somebody writes to on and on',
+      async (client) => {
+        await client.query('begin')
+        const stream = client.query(from('copy item from stdin'))
+        stream.once('error', () => undefined)
+        await new Promise((resolve) => stream.write('1\n', resolve))
+        stream.write('2\n')
+      },
+    ],
+    ['several COPYs', (client) => [1, 2, 3].map(() => client.query(from('copy item from stdin')))],
+    [
+      'a COPY after a statement that runs',
+      (client) => {
+        void client.query('select pg_sleep(0.05)')
+        client.query(from('copy item from stdin'))
+      },
+    ],
+    [
+      'a COPY that the server refuses',
+      (client) => client.query(from('copy no_such_table from stdin')).once('error', () => undefined),
+    ],
   ]
   test.each(guests)('%s', async (_, leave) => {
     const before = process.memoryUsage().rss
@@ -140,6 +174,127 @@ describe('a client that is given back with an unread guest costs nobody anything
     // In the line of the same connection, and in less time than it would take to read all of it.
     expect((await pool.query({ text: 'select 1 as n' }, { timeoutMs: 4_000 })).rows).toEqual([{ n: 1 }])
     expect(process.memoryUsage().rss - before).toBeLessThan(200_000_000)
+    await isSound()
+  })
+
+  const copied = `copy (${endless}) to stdout`
+  const silent = new Writable({ write: () => undefined })
+  // COPY streams read the socket themselves, so that nobody else can tell where in it they are.
+  test.each<readonly [string, (client: pg.PoolClient) => unknown]>([
+    ['a COPY of which nothing was read', (client) => client.query(to(copied))],
+    ['a COPY of which nothing was read, and its reader waits', (client) => client.query(to(copied)).pipe(silent)],
+    [
+      'a COPY of which a part was read',
+      async (client) => {
+        const stream = client.query(to(copied))
+        await once(stream, 'readable')
+        stream.read(100)
+      },
+    ],
+    [
+      'a COPY that is being read',
+      async (client) => {
+        const stream = client.query(to(copied))
+        await once(stream, 'data')
+      },
+    ],
+    [
+      'a COPY in a transaction, after another one',
+      async (client) => {
+        await client.query('begin')
+        await client.query('insert into item values (1)')
+        client.query(to(copied))
+        client.query(to(copied))
+      },
+    ],
+    [
+      'a COPY after a statement that runs',
+      (client) => {
+        void client.query('select pg_sleep(0.05)')
+        client.query(to(copied))
+      },
+    ],
+  ])('%s ends its session at once', async (_, leave) => {
+    const pgPool = pool.asPgPool()
+    const errors: unknown[] = []
+    pgPool.on('error', (error) => errors.push(error))
+    const client = await pgPool.connect()
+    const { processID } = client as unknown as { processID: number }
+    await leave(client as unknown as pg.PoolClient)
+    client.release()
+    expect((await pool.query({ text: 'select count(*)::int as n from item' }, { timeoutMs: 4_000 })).rows).toEqual([
+      { n: 0 },
+    ])
+    expect(errors).toEqual([])
+    await eventually('the server is done with it', async () => {
+      const { rows } = await pool.query('select 1 from pg_stat_activity where pid = $1', [processID])
+      return rows.length === 0
+    })
+    expect(pool.stats()).toMatchObject({ opened: 2, closed: 1, waiting: 0, active: 0 })
+  })
+
+  test('a COPY is told why, whichever way it goes', async () => {
+    const client = await pool.asPgPool().connect()
+    const into = client.query(from('copy item from stdin'))
+    into.write('1\n')
+    const failed = once(into, 'error')
+    await eventually('it runs', () => pool.active().some(({ text }) => text?.startsWith('copy item')))
+    client.release()
+    expect((await failed)[0]).toMatchObject({ code: 'LIFEGUARD_CONNECTION_RELEASED' })
+    await isSound()
+    expect((await pool.query('select id from item')).rows).toEqual([])
+
+    const again = await pool.asPgPool().connect()
+    const out = again.query(to(copied))
+    const read = rejection(finished(out.resume()))
+    await once(out, 'data')
+    again.release()
+    expect(await read).toMatchObject({ code: 'LIFEGUARD_CONNECTION_RELEASED' })
+    expect((await pool.query('select 7 as n')).rows).toEqual([{ n: 7 }])
+  })
+
+  test.each([
+    ['in', () => from('copy item from stdin'), 'LIFEGUARD_TRANSACTION_ROLLED_BACK'],
+    ['out', () => to(copied), 'LIFEGUARD_TRANSACTION_CLOSED'],
+  ] as const)('a COPY %s of a transaction around undoes that, and nobody waits', async (_, made, code) => {
+    const around = pool.withTransaction(
+      async (tx) => {
+        await tx.query('insert into item values (1)')
+        const client = await pool.asPgPool().connect()
+        client.query(made() as ReturnType<typeof from>)
+        client.release()
+      },
+      { timeoutMs: 4_000 },
+    )
+    expect((await rejection(around)).code).toBe(code)
+    expect((await pool.query('select count(*)::int as n from item')).rows).toEqual([{ n: 0 }])
+  })
+
+  test('a COPY whose time is over ends at once, and frees its connection or its place', async () => {
+    for (const [made, closed] of [
+      [() => from('copy item from stdin'), 0],
+      [() => to(copied), 1],
+    ] as const) {
+      const client = await pool.asPgPool().connect()
+      const stream = await pool.withDeadline(500, async () => client.query(made() as ReturnType<typeof from>))
+      const [error] = await once(stream, 'error')
+      expect(error).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
+      client.release()
+      expect((await pool.query({ text: 'select 7 as n' }, { timeoutMs: 4_000 })).rows).toEqual([{ n: 7 }])
+      expect(pool.stats()).toMatchObject({ closed })
+    }
+  })
+
+  test('a listener of what is told that throws keeps no connection', async () => {
+    const warned = once(process, 'warning')
+    const client = await pool.asPgPool().connect()
+    const stream = client.query(from('copy item from stdin'))
+    stream.on('error', () => {
+      throw new Error('a bug of a listener')
+    })
+    await eventually('it runs', () => pool.active().some(({ text }) => text?.startsWith('copy item')))
+    client.release()
+    expect(String((await warned)[0])).toContain('a bug of a listener')
     await isSound()
   })
 
@@ -186,10 +341,14 @@ describe('a client that is given back with an unread guest costs nobody anything
         error ? reject(error) : resolve(result.rows),
       ),
     )
+    const copy = client.query(from('copy item from stdin'))
+    copy.write('4\n')
+    copy.end('5\n')
     client.release()
     await done
     expect(await promise).toEqual([{ id: 3 }])
-    expect((await pool.query('select count(*)::int as n from item')).rows).toEqual([{ n: 3 }])
+    await once(copy, 'finish')
+    expect((await pool.query('select count(*)::int as n from item')).rows).toEqual([{ n: 5 }])
     await isSound()
   })
 })
