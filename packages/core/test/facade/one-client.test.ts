@@ -166,15 +166,49 @@ describe('a listener that throws', () => {
     },
   )
 
+  test('of a client costs neither its session nor its work, whether it throws or rejects', async () => {
+    const pool = testPool(database.url, { max: 1 })
+    const pgPool = pool.asPgPool()
+    const client = await pgPool.connect()
+    const { processID } = client as unknown as { processID: number }
+    const heard = new Set<string>()
+    const names = ['notification', 'notice', 'drain', 'error', 'end']
+    for (const name of names) {
+      client.on(name as 'notice', () => {
+        heard.add(name)
+        throw new Error(`a bug in ${name}`)
+      })
+      client.on(name as 'notice', async () => {
+        throw new Error(`another bug in ${name}`)
+      })
+    }
+    await client.query('listen news')
+    await client.query("do $$ begin raise notice 'a notice'; perform pg_notify('news', ''); end $$")
+    await eventually('it has heard', () => heard.size === 3)
+    expect((await client.query('select pg_backend_pid() as pid')).rows).toEqual([{ pid: processID }])
+    await killSessions(database.url, pool)
+    await eventually('it is over', () => heard.size === names.length)
+    client.release()
+    expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    const said = (): string => warnings.map(String).join()
+    for (const name of names) {
+      await eventually(`both of ${name} are warnings`, () => said().includes(`another bug in ${name}`))
+      expect(said()).toContain(`: a bug in ${name}`)
+    }
+  })
+
   test("of 'error' neither", async () => {
     await using proxy = await startFaultProxy({ target: database.url })
     const pgPool = testPool(proxy.url, { max: 1 }).asPgPool()
     pgPool.on('error', () => {
       throw new Error('a bug in error')
     })
+    pgPool.on('error', async () => {
+      throw new Error('another bug in error')
+    })
     await pgPool.query('select 1')
     await proxy.cut()
-    await eventually('it is a warning', () => warnings.length > 0)
+    await eventually('both are warnings', () => warnings.length > 1)
     expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 })
