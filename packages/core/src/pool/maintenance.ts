@@ -28,13 +28,22 @@ export class Maintenance<R> {
   schedule(): void {
     if (this.#timer !== undefined || this.#slots.idle.length === 0) return
     this.#timer = this.#clock.setTimer(
-      Math.min(mostMs, Math.max(1, this.#idleTimeoutMs)),
+      this.#pauseMs(),
       () => {
         this.#timer = undefined
         this.#maintain()
       },
       true,
     )
+  }
+
+  /** Until the one that has idled for longest has done so for too long: those after it are younger. */
+  #pauseMs(): number {
+    const pauseMs = Math.min(mostMs, Math.max(1, this.#idleTimeoutMs))
+    const { oldest } = this.#slots.idle
+    const leftMs = oldest === undefined ? 0 : oldest.idleSince + this.#idleTimeoutMs - this.#clock.now()
+    // What is kept for `min` is past its time, and waits for nothing.
+    return leftMs > 0 ? Math.min(pauseMs, Math.max(1, Math.ceil(leftMs))) : pauseMs
   }
 
   /** There is nothing to look after any more. */

@@ -248,6 +248,22 @@ describe('an idle connection', () => {
     expect(bench.pool.counts).toMatchObject({ opened: 5, closed: 3 })
   })
 
+  test.each([10, 900, 10_000])('is closed when its time of %i ms is over, whenever it began', async (idleTimeoutMs) => {
+    const bench = new PoolBench({ max: 5, idleTimeoutMs })
+    const began: number[] = []
+    for (const slot of await bench.takeAll(5)) {
+      bench.pool.release(slot)
+      began.push(bench.clock.now())
+      await bench.clock.advance(idleTimeoutMs * 0.19)
+    }
+    for (const [index, since] of began.entries()) {
+      await bench.clock.advance(since + idleTimeoutMs - 0.5 - bench.clock.now())
+      expect(bench.pool.idle).toBe(5 - index)
+      await bench.clock.advance(1.5)
+      expect(bench.pool.idle).toBe(4 - index)
+    }
+  })
+
   test('is the one used longest ago that is closed', async () => {
     const bench = new PoolBench({ max: 3, idleTimeoutMs: 5_000 })
     for (const slot of await bench.takeAll(3)) bench.pool.release(slot)
