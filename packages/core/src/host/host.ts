@@ -145,6 +145,11 @@ export class Host {
     return breaker === undefined || breaker.isClosed || holder?.isUrgent === true ? this.pool.tryAcquire() : undefined
   }
 
+  /** One more has this connection, of the pool of which it asked nothing. */
+  shared(connection: Connection): void {
+    this.watch.whenAcquired?.(connection)
+  }
+
   /** A connection, now or when one comes free; see `request`. */
   take(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
     return new Promise((resolve, reject) => this.request(resolve, reject, limit, holder))

@@ -37,6 +37,8 @@ export interface LaneHost {
   /** Whether statements may be sent on connections that others use: not to a host that fails. */
   readonly mayShare: boolean
   tryTake(holder: Holder | undefined): Slot<Connection> | undefined
+  /** One more has this connection, without having waited for it in the queue of the pool. */
+  shared(connection: Connection): void
   request(
     served: (slot: Slot<Connection>) => void,
     refused: (error: Error) => void,
@@ -113,8 +115,10 @@ export class Lanes {
     if (slot !== undefined) this.#enter(slot, statement)
     else {
       const lane = statement.isSharing && this.#pool.isSaturated && this.#host.mayShare ? this.#leastBusy() : undefined
-      if (lane !== undefined) this.#join(lane, statement)
-      else {
+      if (lane !== undefined) {
+        this.#host.shared(lane.connection)
+        this.#join(lane, statement)
+      } else {
         const served = (given: Slot<Connection>): void => this.#enter(given, statement)
         this.#host.request(served, statement.reject, statement.limit, statement.holder, statement.isSharing)
       }

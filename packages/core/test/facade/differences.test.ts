@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
+import { text } from 'node:stream/consumers'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
-import type pg from 'pg'
+import pg from 'pg'
 import Cursor from 'pg-cursor'
 import { describe, expect, test } from 'vitest'
 import type { NewConnection } from '../../src/index.js'
@@ -55,6 +57,69 @@ test('a failed statement keeps its connection, and min is kept up', async () => 
   const lasting = testPool(database.url, { max: 1 }).asPgPool()
   await rejection(lasting.query('no sql'))
   expect([lasting.idleCount, lasting.totalCount]).toEqual([1, 1])
+})
+
+test('statements that share a connection are one checkout each, and are released when it goes back', async () => {
+  const pool = testPool(database.url, { max: 1, lanes: { slowAfterMs: 2_000 } })
+  const pgPool = pool.asPgPool()
+  const seen: string[] = []
+  pgPool.on('acquire', () => seen.push('acquire'))
+  pgPool.on('release', () => seen.push('release'))
+  await eventually('some share', async () => {
+    seen.length = 0
+    const { pipelined } = pool.stats()
+    await Promise.all(Array.from({ length: 8 }, () => pgPool.query('select 1 as one')))
+    return pool.stats().pipelined > pipelined
+  })
+  await eventually('each is released', () => seen.length === 16)
+  expect(seen.slice(0, 2)).toEqual(['acquire', 'acquire'])
+  expect(seen.filter((event) => event === 'release')).toHaveLength(8)
+})
+
+test('each client of an open transaction is one of its own, on the one connection', async () => {
+  const pool = testPool(database.url, { max: 1 })
+  const pgPool = pool.asPgPool()
+  await pool.withTransaction(async () => {
+    const [one, two] = await Promise.all([pgPool.connect(), pgPool.connect()])
+    expect(one).not.toBe(two)
+    const pids = await Promise.all([one, two].map((client) => client.query('select pg_backend_pid() as pid')))
+    expect(pids[0]?.rows).toEqual(pids[1]?.rows)
+    one.release()
+    expect((await two.query('select 2 as two')).rows).toEqual([{ two: 2 }])
+    two.release()
+  })
+})
+
+test('a program that never ends its pool lives until its connections have idled for long enough', async () => {
+  const program = `
+    const { createPool } = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)})
+    const pgPool = createPool({ connectionString: process.env.DATABASE, idleTimeoutMs: 300 }).asPgPool()
+    pgPool.on('remove', () => process.stdout.write('removed'))
+    await pgPool.query('select 1')
+    process.stdout.write('done ')`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    env: { ...process.env, DATABASE: database.url },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const over = new Promise((resolve) => child.once('close', resolve))
+  expect(await text(child.stdout)).toBe('done removed')
+  expect(await over).toBe(0)
+})
+
+test('connections are made with the class of pg, whose connect gives a promise', async () => {
+  const { prototype } = pg.Client
+  const { connect } = prototype
+  let times = 0
+  prototype.connect = function (this: pg.Client, ...given: []) {
+    times += 1
+    return Reflect.apply(connect, this, given)
+  }
+  try {
+    await testPool(database.url, { max: 1 }).asPgPool().query('select 1')
+  } finally {
+    prototype.connect = connect
+  }
+  expect(times).toBe(1)
 })
 
 describe('onConnect', () => {
