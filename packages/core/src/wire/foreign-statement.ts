@@ -1,6 +1,8 @@
 import type pg from 'pg'
 import { nextTick } from '../base/own-timers.js'
+import { classify } from '../errors/classify.js'
 import { givenUp } from '../errors/given-up.js'
+import { LifeguardError } from '../errors/lifeguard-error.js'
 import { tagOf } from './command-tag.js'
 import { GuestEar, type Submittable, tell } from './guest-ear.js'
 import { Operation, type Wire } from './operation.js'
@@ -39,7 +41,7 @@ export class ForeignStatement extends Operation {
     this.#inner = inner
     this.#told = told
     this.#ear = new GuestEar(inner, {
-      told,
+      told: (error) => told(this.#whyCancelled(error)),
       failed: (error, wasSent) => {
         this.failure ??= error
         if (!wasSent) this.onUnsent?.(error)
@@ -114,6 +116,14 @@ export class ForeignStatement extends Operation {
     } finally {
       ForeignStatement.#isAnyWriting = false
     }
+  }
+
+  /** What its owner is told where the server has cancelled it, as its caller had given it up. */
+  #whyCancelled(error: unknown): unknown {
+    const { givenUp: reason } = this
+    if (reason === undefined || error instanceof LifeguardError || classify(error) !== 'cancelled') return error
+    const { commitsByItself, endsTransaction } = this.effects
+    return givenUp(reason, commitsByItself || endsTransaction ? 'unknown' : 'cancelled', error)
   }
 
   /** Its caller has given it up. Where it does not end by itself, no cancel ends it. */

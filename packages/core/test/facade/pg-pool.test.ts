@@ -156,6 +156,13 @@ describe('query_timeout', () => {
     client.release()
     const left = pgPool.query(cursor())
     expect(await rejection(left.read(2))).toMatchObject(timedOut)
+    const sleeps = 'select pg_sleep(30)'
+    for (const query of [sleeps, { text: sleeps, values: [], queryMode: 'extended' }]) {
+      const { promise, resolve } = Promise.withResolvers<unknown>()
+      const made = new pg.Query(query as pg.QueryConfig, resolve as never)
+      pgPool.query(whose === 'of its own' ? Object.assign(made, { query_timeout: 200 }) : made)
+      expect(await promise).toMatchObject({ ...timedOut, outcome: 'cancelled', cause: { code: '57014' } })
+    }
     // The server has cancelled it, and with it the transaction around.
     const around = pool.withTransaction(async () => {
       const joined = await pgPool.connect()
