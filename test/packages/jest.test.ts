@@ -16,7 +16,7 @@ interface Report {
 }
 
 /** Runs jest with what docs/jest.md says. */
-async function run(config: object): Promise<Report> {
+async function run(config: object, nodeOptions: string): Promise<Report> {
   const all = { rootDir: folder, testMatch: ['**/*.test.cjs'], haste: { retainAllFiles: false }, ...config }
   const args = [
     jest,
@@ -28,16 +28,19 @@ async function run(config: object): Promise<Report> {
     '--no-cache',
     '--watchman=false',
   ]
-  const env = { ...process.env, DATABASE: database.url, NODE_OPTIONS: '--experimental-vm-modules' }
+  const env = { ...process.env, DATABASE: database.url, NODE_OPTIONS: nodeOptions }
   const ran = promisify(execFile)(process.execPath, args, { cwd: folder, env, timeout: 90_000 })
   const { stdout } = await ran.catch((error: { readonly stdout: string }) => error)
   return JSON.parse(stdout) as Report
 }
 
 test.each([
-  ['its fake timers turned on in a test', {}],
+  ['its fake timers turned on in a test', '--experimental-vm-modules', {}],
+  ['the preset, where jest loads ES modules', '--experimental-vm-modules', { preset: '@pg-lifeguard/core' }],
+  ['the preset, where jest loads CommonJS only', '', { preset: '@pg-lifeguard/core' }],
   [
     'its fake timers everywhere, but for what a socket needs',
+    '--experimental-vm-modules',
     {
       fakeTimers: {
         enableGlobally: true,
@@ -47,8 +50,8 @@ test.each([
   ],
 ])(
   'jest loads the packages and a pool works: %s',
-  async (_, config) => {
-    const report = await run(config)
+  async (_, nodeOptions, config) => {
+    const report = await run(config, nodeOptions)
     expect(report.testResults.map(({ message }) => message).join('\n')).toBe('')
     expect(report).toMatchObject({ success: true, numPassedTests: 2 })
   },
