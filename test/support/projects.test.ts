@@ -13,13 +13,14 @@ test('every test file belongs to one project', () => {
   expect(projects.flatMap((project) => project.files).toSorted()).toEqual(all)
 })
 
-test('those that share a process use no server, the others have one to themselves', () => {
-  expect(filesOf('fakes')).toContain('packages/core/test/pool/resource-pool.test.ts')
-  expect(filesOf('fakes')).toContain('packages/core/test/policy/codel.test.ts')
-  expect(filesOf('servers')).toContain('packages/core/test/session/lock.test.ts')
-  expect(filesOf('servers')).toContain('packages/kysely/test/oldest.test.ts')
+test('those that change what is global have a process to themselves, the others share it', () => {
+  expect(filesOf('shared')).toContain('packages/core/test/pool/resource-pool.test.ts')
+  expect(filesOf('shared')).toContain('packages/core/test/session/lock.test.ts')
+  expect(filesOf('apart')).toContain('packages/kysely/test/oldest.test.ts')
+  expect(filesOf('apart')).toContain('packages/core/test/facade/typeorm.test.ts')
+  expect(filesOf('apart')).toContain('packages/testing/test/cluster-lifetime.test.ts')
   expect(filesOf('programs')).toContain('test/proof/proof.test.ts')
-  expect(projects.filter(({ isolate }) => !isolate).map(({ name }) => name)).toEqual(['3 fakes'])
+  expect(projects.filter(({ isolate }) => !isolate).map(({ name }) => name)).toEqual(['3 shared'])
   expect(projects.filter(({ alone }) => alone).map(({ name }) => name)).toEqual(['4 measured'])
 })
 

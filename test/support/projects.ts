@@ -29,22 +29,26 @@ const measured = [
   'test/memory/memory.test.ts',
 ]
 
-/** What makes a file more than a test with fakes: a server, a process of its own, or modules put in the place of others. */
-const needsMore = /@pg-lifeguard\/testing|support\/test-|node:child_process|vi\.mock|process\.on\(|useFakeTimers/
+/** What reaches beyond its file: modules put in the place of others, a faked global, what the whole process has. */
+const needsItsOwnProcess = /vi\.mock|useFakeTimers|process\.(on|memoryUsage)\(/
+
+/** These start clusters and end them, or load packages of others, which change what is global. */
+const apart = ['packages/testing/test/', 'packages/core/test/facade/']
 
 const ofPackages = ['packages/*/test/**/*.test.ts']
 
 /** Every test file, each in one project; in the order in which they run: the longest first, before the many short ones. */
 export function testProjects(): TestProject[] {
-  const fakes = files(...ofPackages).filter((path) => {
-    return path.startsWith('packages/core/') && !measured.includes(path) && !needsMore.test(read(path))
+  const shared = files(...ofPackages).filter((path) => {
+    const alone = measured.includes(path) || apart.some((folder) => path.startsWith(folder))
+    return !alone && !needsItsOwnProcess.test(read(path))
   })
   const programs = ['apps/*/test/**/*.test.ts', 'bench/test/**/*.test.ts', 'test/**/*.test.ts']
   return [
     // Whole programs, in processes of their own.
     { name: '1 programs', include: programs, exclude: measured, isolate: true, alone: false },
-    { name: '2 servers', include: ofPackages, exclude: [...fakes, ...measured], isolate: true, alone: false },
-    { name: '3 fakes', include: fakes, exclude: [], isolate: false, alone: false },
+    { name: '2 apart', include: ofPackages, exclude: [...shared, ...measured], isolate: true, alone: false },
+    { name: '3 shared', include: shared, exclude: [], isolate: false, alone: false },
     { name: '4 measured', include: measured, exclude: [], isolate: true, alone: true },
   ]
 }

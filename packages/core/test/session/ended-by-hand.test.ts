@@ -1,7 +1,7 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { describe, expect, test } from 'vitest'
 import { CommitUnknownError, createPool, type Pool, type Transaction, TransactionClosedError } from '../../src/index.js'
-import { rejection } from '../support/test-pool.js'
+import { answeredInTime, rejection } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table entry (id int)' })
 
@@ -221,11 +221,10 @@ describe('cancelled', () => {
     await using pool = createPool({ connectionString: database.url, max: 1 })
     await pool.query(`truncate entry; create or replace procedure waits() language plpgsql as
       $$ begin insert into entry values (1); perform pg_sleep(30); end $$`)
-    const work = pool.withTransaction((tx) => tx.query('call waits()', [], { timeoutMs: 200 }))
-    expect(await rejection(work)).toMatchObject({ outcome: 'cancelled' })
-    expect(
-      await rejection(pool.query('insert into entry select 2 from pg_sleep(30)', [], { timeoutMs: 200 })),
-    ).toMatchObject({ outcome: 'cancelled' })
+    const work = () => pool.withTransaction((tx) => tx.query('call waits()', [], { timeoutMs: 200 }))
+    expect(await answeredInTime(work)).toMatchObject({ outcome: 'cancelled' })
+    const statement = () => pool.query('insert into entry select 2 from pg_sleep(30)', [], { timeoutMs: 200 })
+    expect(await answeredInTime(statement)).toMatchObject({ outcome: 'cancelled' })
     expect(await ids(pool)).toEqual([])
   })
 })

@@ -1,7 +1,14 @@
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { describe, expect, test } from 'vitest'
-import { ConnectionReleasedError, DeadlockError, type Lock, LockLostError, type LockOptions } from '../../src/index.js'
+import {
+  ConnectionReleasedError,
+  DeadlockError,
+  type Lock,
+  LockLostError,
+  type LockOptions,
+  LockTimeoutError,
+} from '../../src/index.js'
 import { watchLocks } from '../support/lock-watch.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
@@ -26,6 +33,18 @@ describe('sharing', () => {
   test('a pool of two holds two locks, and works under both', async () => {
     const pool = testPool(database.url, { max: 2 })
     await Promise.all(['a', 'b'].map((key) => pool.withLock(key, () => pool.query('select 1'))))
+  })
+
+  test('a pool of one waits for a lock with its connection, and no longer than waitMs', async () => {
+    const other = await testPool(database.url).acquireLock('a')
+    const pool = testPool(database.url, { max: 1 })
+    const late = await rejection(pool.withLock('a', async () => undefined, { waitMs: 20 }))
+    expect(late).toBeInstanceOf(LockTimeoutError)
+    const entered = pool.withLock('a', async () => 'entered')
+    await eventually('it waits on the server', async () => (await watcher.waiting()) === 1)
+    await other.release()
+    expect(await entered).toBe('entered')
+    await eventually('the connection is back', () => pool.stats().active === 0)
   })
 
   test('half of the pool is left to other work, also when it has been resized', async () => {

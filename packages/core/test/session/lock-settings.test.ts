@@ -25,16 +25,16 @@ const asRole = (): string => Object.assign(new URL(database.url), { username: ro
 const set = Object.entries(short).map(([name, value]) => `${name} = '${value}'`)
 
 /** Where the settings come from. */
-const sources: readonly (readonly [string, () => Pool])[] = [
-  ['with settings of the pool', () => testPool(database.url, { settings: short })],
+const sources: readonly (readonly [string, (max?: number) => Pool])[] = [
+  ['with settings of the pool', (max = 5) => testPool(database.url, { max, settings: short })],
   [
     'with options in the URL',
-    () => {
+    (max = 5) => {
       const switches = Object.entries(short).map(([name, value]) => `-c ${name}=${value}`)
-      return testPool(`${database.url}?options=${encodeURIComponent(switches.join(' '))}`)
+      return testPool(`${database.url}?options=${encodeURIComponent(switches.join(' '))}`, { max })
     },
   ],
-  ['with settings of role and database', () => testPool(asRole())],
+  ['with settings of role and database', (max = 5) => testPool(asRole(), { max })],
 ]
 
 beforeAll(async () => {
@@ -48,48 +48,51 @@ afterAll(async () => {
   await onServer(database.url, `drop role ${role}`)
 })
 
-type Waiting = (pool: Pool, fn: (lock: LockHandle) => Promise<string>) => Promise<string>
+type Waiting = (pool: Pool, key: string, fn: (lock: LockHandle) => Promise<string>) => Promise<string>
 
 const ways: readonly [string, Waiting][] = [
-  ['a session', (pool, fn) => pool.withLock('k', fn)],
-  ['a session, shared', (pool, fn) => pool.withLock('k', fn, { mode: 'shared' })],
-  ['a session, with a bound', (pool, fn) => pool.withLock('k', fn, { waitMs: 60_000, timeoutMs: 60_000 })],
-  ['a session, several keys', (pool, fn) => pool.withLock(['k', 'l', 'm'], fn)],
-  ['a session, several keys with a bound', (pool, fn) => pool.withLock(['k', 'l', 'm'], fn, { waitMs: 60_000 })],
-  ['a transaction', (pool, fn) => pool.withLock('k', fn, { scope: 'transaction' })],
-  ['a transaction, shared', (pool, fn) => pool.withLock('k', fn, { scope: 'transaction', mode: 'shared' })],
+  ['a session', (pool, key, fn) => pool.withLock(key, fn)],
+  ['a session, shared', (pool, key, fn) => pool.withLock(key, fn, { mode: 'shared' })],
+  ['a session, with a bound', (pool, key, fn) => pool.withLock(key, fn, { waitMs: 60_000, timeoutMs: 60_000 })],
+  ['a session, several keys', (pool, key, fn) => pool.withLock([key, `${key} 2`, `${key} 3`], fn)],
+  [
+    'a session, several keys with a bound',
+    (pool, key, fn) => pool.withLock([key, `${key} 2`, `${key} 3`], fn, { waitMs: 60_000 }),
+  ],
+  ['a transaction', (pool, key, fn) => pool.withLock(key, fn, { scope: 'transaction' })],
+  ['a transaction, shared', (pool, key, fn) => pool.withLock(key, fn, { scope: 'transaction', mode: 'shared' })],
   [
     'a transaction, several keys with a bound',
-    (pool, fn) => pool.withLock(['k', 'l'], fn, { scope: 'transaction', waitMs: 60_000 }),
+    (pool, key, fn) => pool.withLock([key, `${key} 2`], fn, { scope: 'transaction', waitMs: 60_000 }),
   ],
   [
     'a transaction that is open',
-    (pool, fn) => pool.withTransaction(async () => await pool.withLock('k', fn, { scope: 'transaction' })),
+    (pool, key, fn) => pool.withTransaction(async () => await pool.withLock(key, fn, { scope: 'transaction' })),
   ],
   [
     'the locks of a transaction',
-    (pool, fn) =>
+    (pool, key, fn) =>
       pool.withTransaction(
         async (tx) => {
           await tx.query('select 1')
           return await fn(undefined as never)
         },
-        { locks: 'k' },
+        { locks: key },
       ),
   ],
   [
     'a lock by hand',
-    async (pool, fn) => {
-      await using lock = await pool.acquireLock('k')
+    async (pool, key, fn) => {
+      await using lock = await pool.acquireLock(key)
       return await fn(lock)
     },
   ],
-  ['migrations', (pool, fn) => pool.withMigrationLock(fn, { name: 'k' })],
+  ['migrations', (pool, key, fn) => pool.withMigrationLock(fn, { name: key })],
   [
     'a leader',
-    async (pool, fn) => {
+    async (pool, key, fn) => {
       const led = Promise.withResolvers<string>()
-      await using _ = pool.elect('k', async (term) => led.resolve(await fn(term)), { onError: led.reject })
+      await using _ = pool.elect(key, async (term) => led.resolve(await fn(term)), { onError: led.reject })
       return await led.promise
     },
   ],
@@ -97,14 +100,17 @@ const ways: readonly [string, Waiting][] = [
 
 describe('a wait is cut short by its own bounds alone', () => {
   describe.each(sources)('%s', (_source, poolOf) => {
-    test.each(ways)('%s', async (_, waiting) => {
-      const lock = await testPool(database.url).acquireLock('k')
-      const pool = poolOf()
-      const entered = waiting(pool, async () => 'entered')
-      entered.catch(() => undefined)
+    test('every way to wait for a lock', async () => {
+      const holder = testPool(database.url)
+      const locks = await Promise.all(ways.map(([way]) => holder.acquireLock(way)))
+      const pool = poolOf(ways.length)
+      const all = Promise.allSettled(ways.map(([way, waiting]) => waiting(pool, way, async () => `entered: ${way}`)))
+      await eventually('each has a connection', () => pool.stats().active === ways.length)
       await past()
-      await lock.release()
-      expect(await entered).toBe('entered')
+      await Promise.all(locks.map((lock) => lock.release()))
+      expect((await all).map((one) => (one.status === 'fulfilled' ? one.value : one.reason))).toEqual(
+        ways.map(([way]) => `entered: ${way}`),
+      )
     })
 
     test('nested in other locks and in a transaction, of which each waits', async () => {

@@ -12,7 +12,7 @@ import {
   TransactionRolledBackError,
 } from '../../src/index.js'
 import { roundTrips } from '../support/round-trips.js'
-import { eventually, rejection, testPool } from '../support/test-pool.js'
+import { answeredInTime, eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({
   setup: `
@@ -498,7 +498,7 @@ describe('a retry', () => {
 describe('a deadline', () => {
   test('ends the transaction on the server and answers the caller, whatever the callback does', async () => {
     const never = Promise.withResolvers<void>()
-    const error = await rejection(
+    const error = await answeredInTime(() =>
       pool.withTransaction(
         async (tx) => {
           await tx.query('update counter set n = 1')

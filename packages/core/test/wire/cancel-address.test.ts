@@ -1,7 +1,7 @@
 import dns from 'node:dns'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterEach, expect, test, vi } from 'vitest'
-import { eventually, rejection, testPool } from '../support/test-pool.js'
+import { answeredInTime, eventually, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
 
@@ -26,7 +26,7 @@ test('a cancel goes to the address of its connection, wherever the name leads by
   await pool.query('select 1')
   // Nobody listens there.
   answer = '127.0.0.9'
-  expect(await rejection(pool.query('select pg_sleep(30)', [], { timeoutMs: 200 }))).toMatchObject({
+  expect(await answeredInTime(() => pool.query('select pg_sleep(30)', [], { timeoutMs: 200 }))).toMatchObject({
     code: 'LIFEGUARD_TIMEOUT',
     outcome: 'cancelled',
   })

@@ -177,6 +177,9 @@ export class LockGrants {
       const granted = await this.#tryOn(shared, request)
       if (granted !== undefined) return granted
       if (waitMs === 0) throw new LockTimeoutError(labelOf(keys), 0)
+      // Before a second one is asked for: in a pool of one, its connection is the one to wait with.
+      used.pop()
+      shared.letGo()
     }
     const own = await this.#sessions.open(limit, holder)
     used.push(own)
