@@ -1,6 +1,6 @@
 import { millisecondsOf } from './base/duration.js'
 import { isFields } from './errors/known-options.js'
-import { dbNameAllowed, isDbName } from './wire/runtime-settings.js'
+import { dbNameAllowed, isDbName } from './sql/quote-name.js'
 
 /** What one option may be, and how it is read from a URL or the environment. */
 export interface OptionKind {

@@ -6,8 +6,8 @@ import { classify, isInfrastructureError } from '../errors/classify.js'
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import type { Host } from '../host/host.js'
 import { urgent } from '../pool/waiter.js'
+import { quoteName } from '../sql/quote-name.js'
 import type { Prelude } from '../wire/statement.js'
-import { quoteName } from './quote-name.js'
 
 /** How the outcome of a COMMIT is found out when its answer is lost. */
 export interface CommitProofOptions {

@@ -1,7 +1,7 @@
 import type { OperationOptions } from '../base/limit.js'
 import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
+import { quoteIdentifier, quoteName } from '../sql/quote-name.js'
 import type { Queryable } from './queryable.js'
-import { quoteIdentifier, quoteName } from './quote-name.js'
 import { type UpdatingPool, versionedUpdate } from './versioned-update.js'
 
 /** How a versioned update finds its version. */

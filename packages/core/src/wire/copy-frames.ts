@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 
 type OnData = (chunk: Buffer) => void
 
-const codeOfCopyData = 0x64
+export const codeOfCopyData = 0x64
 const codeOfReady = 0x5a
 const headerBytes = 5
 

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { nextTurn } from '../base/next-turn.js'
 import { thrownError } from '../errors/thrown.js'
+import { codeOfCopyData } from './copy-frames.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
 import { once } from './once.js'
 import type { CommandCompleteMessage } from './pg-internals.js'
@@ -26,7 +27,6 @@ export interface CopyResult {
 const mostBytes = 1_048_576
 /** After so many bytes the event loop gets its turn, however fast the socket takes them. */
 const bytesInTurn = 262_144
-const codeOfCopyData = 0x64
 const why = 'given up by the client'
 
 /**

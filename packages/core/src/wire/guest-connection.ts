@@ -126,7 +126,7 @@ export class GuestConnection {
           if (!this.#isBusy) this.#busySince = this.#now()
           this.#isBusy = true
         }
-        if (key === 'parse' || key === 'query') this.sentText ??= textOf(args[0])
+        if (key === 'parse' || key === 'query') this.sentText ??= textSent(args[0])
         return method.apply(connection, args)
       }
     }
@@ -143,7 +143,7 @@ export class GuestConnection {
 }
 
 /** Of a Parse or of a simple query. */
-function textOf(argument: unknown): string | undefined {
+function textSent(argument: unknown): string | undefined {
   const text = typeof argument === 'object' && argument !== null ? (argument as { text?: unknown }).text : argument
   return typeof text === 'string' ? text : undefined
 }

@@ -1,30 +1,10 @@
 import { InvalidOptionError } from '../errors/invalid-option-error.js'
 import { fieldNames } from '../errors/known-options.js'
+import { isDbName, longestName } from '../sql/quote-name.js'
 import type { RuntimeSettings } from './startup-options.js'
 
-/** PostgreSQL cuts names off after so many bytes; what is said of a longer one would be about another. */
-const longestName = 63
 /** The server counts milliseconds in 32 bits. */
 export const longestServerMs = 2_147_483_647
-
-/** Whether this arrives at the server as the name that it is. */
-export function isDbName(name: unknown): name is string {
-  const isName = typeof name === 'string' && name !== '' && !name.includes('\0') && name.isWellFormed()
-  return isName && Buffer.byteLength(name) <= longestName
-}
-
-/** What such a name may be, for messages. */
-export const dbNameAllowed = `a name of 1 to ${longestName} bytes, without a zero byte or half a surrogate pair`
-
-/**
- * Anything that the server knows by a name.
- *
- * @throws InvalidOptionError for a name that would arrive as another one
- */
-export function assertName(what: string, name: unknown): asserts name is string {
-  if (isDbName(name)) return
-  throw new InvalidOptionError(what, JSON.stringify(name)?.slice(0, 200) ?? `of type ${typeof name}`, dbNameAllowed)
-}
 
 /**
  * The name of a role that somebody is to become.

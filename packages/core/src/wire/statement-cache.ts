@@ -1,10 +1,10 @@
 import type { Clock } from '../base/clock.js'
 import { deallocatedNames } from '../sql/deallocated-names.js'
 import { type Effect, effectOf, effectOfFailed, stronger } from '../sql/meaning.js'
+import { assertName } from '../sql/quote-name.js'
 import { zeroEnded } from './outbox.js'
 import type { WireConnection } from './pg-internals.js'
 import type { RowShape } from './row-shape.js'
-import { assertName } from './runtime-settings.js'
 import { nameOf, type StatementText, type StatementTexts } from './statement-texts.js'
 
 /** A statement that the server has, or will have once it has read what was sent. */

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events'
+import type { ParameterStatus } from './server-role.js'
 
 /**
  * In which form the server writes text, dates and intervals: it says so at connect and whenever that changes. A database or a
@@ -23,9 +24,4 @@ export class ValueStyles {
       this.areRead = this.#dates && this.#intervals
     })
   }
-}
-
-interface ParameterStatus {
-  readonly parameterName: string
-  readonly parameterValue: string
 }

@@ -2,10 +2,10 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { callUser } from '../../base/user-callback.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, optionNames } from '../../errors/known-options.js'
+import { quoteIdentifier, quoteName } from '../../sql/quote-name.js'
 import { CopyIn, type CopyResult, type CopySource } from '../../wire/copy-in.js'
 import { type ExchangeConfig, outcomeOf } from '../../wire/exchange.js'
 import { type Bounds, type Executor, withCallersStack } from '../queryable.js'
-import { quoteIdentifier, quoteName } from '../quote-name.js'
 import { type CopyFormat, formatClause, formatNames } from './copy-format.js'
 import type { CopyOptions } from './copy-options.js'
 import { bytesOf, type CopyInput } from './copy-rows.js'
@@ -22,7 +22,7 @@ export interface CopyTarget extends CopyFormat {
 /** What `copyFrom` takes: rows, or bytes in the format of the target; a stream, or anything that can be iterated. */
 export type CopyRows = Iterable<CopyInput> | AsyncIterable<CopyInput>
 
-const names = optionNames<CopyOptions>({ signal: true, timeoutMs: true, onProgress: true })
+const copyFromNames = optionNames<CopyOptions>({ signal: true, timeoutMs: true, onProgress: true })
 const targetNames = optionNames<CopyTarget>({ ...formatNames, table: true, columns: true })
 
 /** The body of every `copyFrom`. */
@@ -33,8 +33,8 @@ export async function copyFrom(
   rows: CopyRows,
   options: CopyOptions = {},
 ): Promise<CopyResult> {
-  assertKnownOptions(options, names)
-  const text = commandFor(target)
+  assertKnownOptions(options, copyFromNames)
+  const text = copyFromCommand(target)
   const limit = bounds.limitFor(options)
   const report = progressReport(options)
   const progress = { rows: 0 }
@@ -53,7 +53,7 @@ export async function copyFrom(
   }
 }
 
-function commandFor(target: CopyTarget): string {
+function copyFromCommand(target: CopyTarget): string {
   if (typeof target !== 'object' || target === null || typeof target.table !== 'string') {
     throw new InvalidOptionError('the target', `of type ${typeof target}`, "{ table: 'name', columns: ['a', 'b'] }")
   }

@@ -3,11 +3,11 @@ import { Readable } from 'node:stream'
 import { type Limit, tighter } from '../../base/limit.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { assertKnownOptions, type OptionNames, optionNames } from '../../errors/known-options.js'
+import { quoteIdentifier, quoteName } from '../../sql/quote-name.js'
 import { type CopiedQuery, CopyOut } from '../../wire/copy-out.js'
 import type { ExchangeConfig } from '../../wire/exchange.js'
 import type { StatementConfig } from '../../wire/statement.js'
 import { type Bounds, type Executor, withCallersStack } from '../queryable.js'
-import { quoteIdentifier, quoteName } from '../quote-name.js'
 import { Sql } from '../sql/sql-statement.js'
 import { type CopyFormat, formatClause, formatNames } from './copy-format.js'
 import type { CopyOptions } from './copy-options.js'
@@ -20,13 +20,13 @@ export type CopyOrigin = StatementConfig | { readonly table: string; readonly co
 /** In which form data comes out, and how far. */
 export interface CopyToOptions extends CopyFormat, CopyOptions {}
 
-const names = optionNames<CopyToOptions>({ ...formatNames, signal: true, timeoutMs: true, onProgress: true })
+const copyToNames = optionNames<CopyToOptions>({ ...formatNames, signal: true, timeoutMs: true, onProgress: true })
 const tableNames: OptionNames = new Set(['table', 'columns'])
 
 /** The body of every `copyTo`. The bytes are asked for when the stream is first read. */
 export function copyTo(executor: Executor, bounds: Bounds, origin: CopyOrigin, options: CopyToOptions = {}): Readable {
-  assertKnownOptions(options, names)
-  const copied = commandFor(origin, options)
+  assertKnownOptions(options, copyToNames)
+  const copied = copyToCommand(origin, options)
   const execute = AsyncLocalStorage.bind((config: ExchangeConfig, limit: Limit) => executor.execute(config, limit))
   return new CopyStream(execute, bounds.limitFor(options), copied, options)
 }
@@ -38,7 +38,7 @@ interface Copied {
   readonly checked?: CopiedQuery
 }
 
-function commandFor(origin: CopyOrigin, options: CopyToOptions): Copied {
+function copyToCommand(origin: CopyOrigin, options: CopyToOptions): Copied {
   const end = ` to stdout${formatClause(options)}`
   if (typeof origin !== 'object' || origin === null) {
     throw new InvalidOptionError('what to copy', `of type ${typeof origin}`, "sql`select ...`, or { table: 'name' }")

@@ -13,11 +13,11 @@ import { ownedBy } from '../../errors/origin.js'
 import { ConnectionLostError, PoolClosedError } from '../../errors/pool-errors.js'
 import type { Host } from '../../host/host.js'
 import { fullJitter } from '../../policy/backoff.js'
+import { quoteIdentifier } from '../../sql/quote-name.js'
 import type { Connection } from '../../wire/connection.js'
 import { type NotificationMessage, onNotification } from '../../wire/notifications.js'
 import { Statement } from '../../wire/statement.js'
 import type { Ambient } from '../ambient.js'
-import { quoteIdentifier } from '../quote-name.js'
 import { Channels } from './channels.js'
 import {
   channelsOf,

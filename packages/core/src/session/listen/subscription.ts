@@ -2,7 +2,7 @@ import type { OperationOptions } from '../../base/limit.js'
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
 import { optionNames } from '../../errors/known-options.js'
 import type { PoolClosedError } from '../../errors/pool-errors.js'
-import { assertName } from '../../wire/runtime-settings.js'
+import { assertName } from '../../sql/quote-name.js'
 
 /** Where a notification comes from. */
 export interface NotificationOrigin {

@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../../errors/invalid-option-error.js'
-import { quoteIdentifier } from '../quote-name.js'
+import { quoteIdentifier } from '../../sql/quote-name.js'
 import { append, asValue, fromTemplate, Sql } from './sql-statement.js'
 
 /** The template tag `sql`, with the ways to make pieces of SQL that are no values. */
