@@ -46,6 +46,8 @@ export class PgClientView extends PgClientBase {
   /** That of an owner who has given it back without knowing it: what he does yet is answered there. */
   #ended: PgSession | undefined
   #running = 0
+  /** Set by the pool, which hears of each 'error' after its listeners: a listener of its own would be counted by programs. */
+  onError: ((cause: object) => void) | undefined
   /** Gives it back. A second call of the same function throws, as with `pg`. */
   release: Release = throwOnDoubleRelease
 
@@ -56,8 +58,6 @@ export class PgClientView extends PgClientBase {
     this.#connection = connection
     this.#standing = standing(connection)
     this.#ambient = ambient
-    // A lost connection is for those who listen; without anybody 'error' would end the process.
-    this.on('error', nothing)
     this.#off = ['notification', 'notice', 'end'].map((name) => {
       // In no context: it is about the session, and called while messages of the server are read.
       const listener = (message: unknown): boolean => inNoContext(() => emitToUsers(this, name, message))
@@ -65,7 +65,15 @@ export class PgClientView extends PgClientBase {
       return () => client.off(name, listener)
     })
     Object.defineProperty(this, '_ending', { get: () => (client as unknown as PgClientFields)._ending })
-    this.#offLost = connection.onLost((cause) => void emitToUsers(this, 'error', cause))
+    this.#offLost = connection.onLost((cause) => void this.emit('error', cause))
+  }
+
+  /** A lost connection is for those who listen; without anybody 'error' would end the process. */
+  override emit(name: string | symbol, ...news: readonly unknown[]): boolean {
+    if (name !== 'error') return super.emit(name, ...news)
+    const isHeard = emitToUsers(this, name, ...news)
+    this.onError?.(Object(news[0]))
+    return isHeard
   }
 
   /** Whether somebody has it. */

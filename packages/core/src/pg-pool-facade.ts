@@ -245,7 +245,7 @@ export class PgPoolFacade extends PgPoolBase {
     // Of one that is idle the pool tells; who has checked it out is told by the client, or by his statement. An error that somebody else finds
     // fit to report on the client ends its connection, as with pg.
     let isOver = false
-    client.on('error', (cause: object) => {
+    client.onError = (cause) => {
       if (isOver || client.isLent || this.#acquired.has(connection)) return
       isOver = true
       client.ending()
@@ -253,7 +253,7 @@ export class PgPoolFacade extends PgPoolBase {
       if (Object.isExtensible(cause)) Object.defineProperty(cause, 'client', { value: client, configurable: true })
       if (connection.isAlive) connection.destroy()
       emitToUsers(this, 'error', cause, client)
-    })
+    }
     return client
   }
 

@@ -76,3 +76,11 @@ test('onConnect has a connection of its own kind, a listener of connect the clie
   await pgPool.query('select 1')
   expect(prepared).toHaveLength(2)
 })
+
+test('a session has the name of its pool where no application_name is set', async () => {
+  const nameOf = async (pool: ReturnType<typeof testPool>): Promise<unknown> =>
+    (await pool.asPgPool().query('show application_name')).rows[0]?.application_name
+  expect(await nameOf(testPool(database.url, { max: 1 }))).toBe('lifeguard')
+  expect(await nameOf(testPool(database.url, { max: 1, name: 'shop' }))).toBe('shop')
+  expect(await nameOf(testPool(database.url, { max: 1, name: 'shop', applicationName: 'till' }))).toBe('till')
+})
