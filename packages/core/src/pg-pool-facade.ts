@@ -64,7 +64,7 @@ export class PgPoolFacade extends PgPoolBase {
     })
     // A lost connection is for those who listen; without anybody 'error' would end the process.
     this.on('error', nothing)
-    // Every client has its listener, too: programs that look whether somebody has seen to it find that it was.
+    // Nor does that of a client: programs that look whether somebody has seen to it, as graphile-worker does, find that it was.
     this.on('connect', nothing)
     host.onOpened = (connection) => this.#opened(connection)
     host.watch.whenAcquired = (connection) => {

@@ -192,6 +192,8 @@ test('an error that is reported on an idle client is reported once, as it is', a
 test('a client has no listeners but those of its users; a loss that nobody listens to ends no process', async () => {
   const pool = testPool(database.url, { max: 1 })
   const pgPool = pool.asPgPool()
+  // Programs that look whether a pool has these warn of one without.
+  expect([pgPool.listenerCount('error'), pgPool.listenerCount('connect')]).toEqual([1, 1])
   const client = await pgPool.connect()
   expect(client.listenerCount('error')).toBe(0)
   const lost = new Promise((resolve) => client.once('error', resolve))
