@@ -262,7 +262,7 @@ test("a statement that loses its connection has the error for itself: 'error' of
   // Nor of a client that is given back as soon as it has its error: by then its session has ended.
   const client = await pgPool.connect()
   const seen: unknown[] = []
-  client.on('error', ({ code }: { readonly code?: string }) => seen.push(code))
+  client.on('error', (error: Error & { readonly code?: string }) => seen.push(error.code))
   client.on('end', () => seen.push('end'))
   const asked = rejection(client.query(sleeps)).finally(() => client.release())
   await eventually('it runs', () => pool.stats().active === 1)
