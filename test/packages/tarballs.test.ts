@@ -123,7 +123,8 @@ describe.each(published)('the tarball of $name', ({ name, folder: source }) => {
     const attw = join(root, 'test/node_modules/.bin/attw')
     // Ends with an exit code when there is a problem.
     // CommonJS gets the module itself: every supported Node can `require` it.
-    const rules = ['--ignore-rules', 'cjs-resolves-to-esm']
+    // jest alone reads its preset.
+    const rules = ['--ignore-rules', 'cjs-resolves-to-esm', '--exclude-entrypoints', './jest-preset']
     await output(attw, ['--profile', 'strict', '--no-emoji', tarballs.get(name) ?? '', ...rules], work)
   })
 })

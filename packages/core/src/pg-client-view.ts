@@ -48,6 +48,8 @@ export class PgClientView extends PgClientBase {
   /** That of an owner who has given it back without knowing it: what he does yet is answered there. */
   #ended: PgSession | undefined
   #running = 0
+  /** Set by the pool, which hears of each 'error' after its listeners: a listener of its own would be counted by programs. */
+  onError: ((cause: object) => void) | undefined
   /** Gives it back. A second call of the same function throws, as with `pg`. */
   release: Release = throwOnDoubleRelease
 
@@ -60,8 +62,6 @@ export class PgClientView extends PgClientBase {
     this.#standing = standing(connection)
     this.#ambient = ambient
     this.#options = options
-    // A lost connection is for those who listen; without anybody 'error' would end the process.
-    this.on('error', nothing)
     this.#off = ['notification', 'notice', 'end'].map((name) => {
       // In no context: it is about the session, and called while messages of the server are read.
       const listener = (message: unknown): boolean => inNoContext(() => emitToUsers(this, name, message))
@@ -71,8 +71,16 @@ export class PgClientView extends PgClientBase {
     Object.defineProperty(this, '_ending', { get: () => (client as unknown as PgClientFields)._ending })
     this.#offLost = connection.onLost((cause, isTornDown) => {
       // That the pool has ended what nobody has is no error.
-      if (this.isLent || !isTornDown) emitToUsers(this, 'error', cause)
+      if (this.isLent || !isTornDown) this.emit('error', cause)
     })
+  }
+
+  /** A lost connection is for those who listen; without anybody 'error' would end the process. */
+  override emit(name: string | symbol, ...news: readonly unknown[]): boolean {
+    if (name !== 'error') return super.emit(name, ...news)
+    const isHeard = emitToUsers(this, name, ...news)
+    this.onError?.(Object(news[0]))
+    return isHeard
   }
 
   /** Whether somebody has it, or nobody knows of it yet. */

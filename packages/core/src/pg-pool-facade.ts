@@ -64,7 +64,7 @@ export class PgPoolFacade extends PgPoolBase {
     })
     // A lost connection is for those who listen; without anybody 'error' would end the process.
     this.on('error', nothing)
-    // Every client has its listener, too: programs that look whether somebody has seen to it find that it was.
+    // Nor does that of a client: programs that look whether somebody has seen to it, as graphile-worker does, find that it was.
     this.on('connect', nothing)
     host.onOpened = (connection) => this.#opened(connection)
     host.watch.whenAcquired = (connection) => {
@@ -252,7 +252,7 @@ export class PgPoolFacade extends PgPoolBase {
     // Of one that is idle the pool tells; who has checked it out is told by the client, or by his statement. An error that somebody else finds
     // fit to report on the client ends its connection, as with pg.
     let isOver = false
-    client.on('error', (cause: object) => {
+    client.onError = (cause) => {
       if (isOver || client.isLent || this.#acquired.has(connection)) return
       isOver = true
       client.ending()
@@ -260,7 +260,7 @@ export class PgPoolFacade extends PgPoolBase {
       if (Object.isExtensible(cause)) Object.defineProperty(cause, 'client', { value: client, configurable: true })
       if (connection.isAlive) connection.destroy()
       emitToUsers(this, 'error', cause, client)
-    })
+    }
     return client
   }
 

@@ -3,7 +3,7 @@ import type { UsedDatabase } from '@pg-lifeguard/testing/vitest'
 import { sql } from 'drizzle-orm'
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import pg from 'pg'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type * as Adapter from '../src/index.js'
 
 export const setup =
@@ -50,8 +50,8 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
     await pool.query('truncate item, part')
   })
   afterEach(async () => {
-    // Nothing is left in use by any test.
-    for (const one of open) expect(one.stats()).toMatchObject({ active: 0, waiting: 0 })
+    // Nothing is left in use by any test. Who has run out of time may be told so while his connection is being cleaned.
+    for (const one of open) await vi.waitFor(() => expect(one.stats()).toMatchObject({ active: 0, waiting: 0 }), 5_000)
     await Promise.all(open.splice(0).map((one) => one.end()))
   })
 

@@ -94,7 +94,8 @@ export class HostBreaker<Key extends object> {
 
   /** Whether it is open because the host was out of reach: then it is worth looking whether it is back. */
   get isOpenForReach(): boolean {
-    if (this.#breaker.state !== 'open') return false
+    // A host that is slow was never out of reach, whatever had failed before.
+    if (this.#breaker.state !== 'open' || this.#lastReason === 'slow-rate') return false
     const kind = classify(this.#lastFailure, 'connect')
     return kind === 'connection' || kind === 'unavailable' || isTimeout(this.#lastFailure)
   }

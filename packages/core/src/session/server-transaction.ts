@@ -1,6 +1,6 @@
 import { type CallerContext, callerContext } from '../base/caller-context.js'
 import type { Clock } from '../base/clock.js'
-import { type Limit, type LimitReason, tighter, unlimited, watchLimit } from '../base/limit.js'
+import { type Limit, type LimitReason, limitReached, tighter, unlimited, watchLimit } from '../base/limit.js'
 import type { CommitFollower } from '../cluster/commit-follower.js'
 import { NotOnReplicaError } from '../errors/cluster-errors.js'
 import { givenUp } from '../errors/given-up.js'
@@ -144,6 +144,9 @@ export class ServerTransaction {
       return result
     } catch (error) {
       this.#firstFailure ??= error
+      // A statement may find it out before the timer of the transaction fires, on a busy machine.
+      const reached = limitReached(this.#limit, this.#clock)
+      if (reached !== undefined) this.#giveUp(reached)
       throw notedBy(error, this.owner)
     }
   }

@@ -223,3 +223,10 @@ describe('onConnect', () => {
 })
 
 type PgClient = pg.ClientBase & { isSetUp?: boolean }
+test('a session has the name of its pool where no application_name is set', async () => {
+  const nameOf = async (pool: ReturnType<typeof testPool>): Promise<unknown> =>
+    (await pool.asPgPool().query('show application_name')).rows[0]?.application_name
+  expect(await nameOf(testPool(database.url, { max: 1 }))).toBe('lifeguard')
+  expect(await nameOf(testPool(database.url, { max: 1, name: 'shop' }))).toBe('shop')
+  expect(await nameOf(testPool(database.url, { max: 1, name: 'shop', applicationName: 'till' }))).toBe('till')
+})

@@ -226,6 +226,35 @@ test('an error that is reported on an idle client is reported once, as it is', a
   expect(seen.sort()).toEqual(['client: on purpose', 'pool: on purpose'])
 })
 
+test('a client has no listeners but those of its users; a loss that nobody listens to ends no process', async () => {
+  const pool = testPool(database.url, { max: 1 })
+  const pgPool = pool.asPgPool()
+  // Programs that look whether a pool has these warn of one without.
+  expect([pgPool.listenerCount('error'), pgPool.listenerCount('connect')]).toEqual([1, 1])
+  const client = await pgPool.connect()
+  expect(client.listenerCount('error')).toBe(0)
+  const lost = new Promise((resolve) => client.once('error', resolve))
+  expect(client.listenerCount('error')).toBe(1)
+  await killSessions(database.url, pool)
+  expect(await lost).toMatchObject({ code: '57P01' })
+  client.release()
+
+  // Of what opens again, the pool hears whatever listeners a program has taken off.
+  const next = await pgPool.connect()
+  next.removeAllListeners()
+  next.release()
+  const told = new Promise((resolve) => pgPool.once('error', (_, whose) => resolve(whose)))
+  await killSessions(database.url, pool)
+  expect(await told).toBe(next)
+
+  await pool.withTransaction(async () => {
+    const joined = await pgPool.connect()
+    expect(joined.listenerCount('error')).toBe(0)
+    expect(joined.emit('error', new Error('on purpose'))).toBe(false)
+    joined.release()
+  })
+})
+
 /** No read, which would be run again elsewhere. */
 const sleeps = 'do $$ begin perform pg_sleep(60); end $$'
 
@@ -266,6 +295,18 @@ test("a statement that loses its connection has the error for itself: 'error' of
   await killSessions(database.url, pool)
   expect((await running).code).toBe('57P01')
   await removed
+  expect(errors).toEqual([])
+  // Nor of a client that is given back as soon as it has its error: by then its session has ended.
+  const client = await pgPool.connect()
+  const seen: unknown[] = []
+  client.on('error', (error: Error & { readonly code?: string }) => seen.push(error.code))
+  client.on('end', () => seen.push('end'))
+  const asked = rejection(client.query(sleeps)).finally(() => client.release())
+  await eventually('it runs', () => pool.stats().active === 1)
+  await killSessions(database.url, pool)
+  expect((await asked).code).toBe('57P01')
+  expect(seen).toEqual(['57P01', 'end'])
+  expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   expect(errors).toEqual([])
   // Of an idle one it is the pool's.
   await pgPool.query('select 1')
