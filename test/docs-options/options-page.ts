@@ -1,6 +1,5 @@
-import { libpqParameters } from '../../packages/core/src/libpq-parameters.js'
-import { optionTable } from '../../packages/core/src/option-table.js'
-import { urlNameOf } from '../../packages/core/src/read-connection-string.js'
+import { libpqParameters, urlNameOf } from '../../packages/core/src/options/connection-string.js'
+import { optionTable } from '../../packages/core/src/options/option-schema.js'
 import { type FieldDocs, OptionDocs } from './option-docs.js'
 
 /** The page, from the root of the repository. */

@@ -1,15 +1,13 @@
-import type { OperationOptions } from './base/limit.js'
-import { createBudget } from './create-budget.js'
 import { createPool } from './create-pool.js'
-import { InvalidOptionError } from './errors/invalid-option-error.js'
+import type { OperationOptions } from './deadline/deadline.js'
 import { assertKnownOptions, fieldsOf, isFields, optionNames } from './errors/known-options.js'
-import { assertRuntime } from './errors/unsupported-runtime-error.js'
-import type { Budget, BudgetOptions } from './pool/budget.js'
-import type { FlushMode } from './pool/flush-mode.js'
-import type { Pool } from './pool.js'
-import type { EndOptions } from './pool-end.js'
-import type { PoolOptions } from './pool-options.js'
-import type { PoolStats } from './pool-stats.js'
+import { assertRuntime, InvalidOptionError } from './errors/lifeguard-error.js'
+import type { PoolOptions } from './options/pool-options.js'
+import type { EndOptions } from './pool/control.js'
+import type { Pool } from './pool/pool.js'
+import type { PoolStats } from './pool/stats.js'
+import { type Budget, type BudgetOptions, createBudget } from './resource-pool/budget.js'
+import type { FlushMode } from './resource-pool/lifecycle.js'
 
 /** What can be done to several pools at once. */
 export interface PoolGroup<Name extends string = string> extends AsyncDisposable {

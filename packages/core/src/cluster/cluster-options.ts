@@ -1,7 +1,7 @@
-import type { Duration, InMs } from '../base/duration.js'
-import { InvalidOptionError } from '../errors/invalid-option-error.js'
+import type { Duration, InMs } from '../deadline/duration.js'
 import { fieldNames, isFields } from '../errors/known-options.js'
-import type { ReadRuleOptions } from './read-rule.js'
+import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import type { ReadRuleOptions } from '../sql/read-only.js'
 
 /** A server that follows the primary. */
 export interface ReplicaOptions {

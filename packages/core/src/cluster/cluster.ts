@@ -1,20 +1,72 @@
-import type { Clock } from '../base/clock.js'
-import { type Limit, limitReached } from '../base/limit.js'
-import { sleep } from '../base/sleep.js'
+import type { QueryResult } from '../connection/result.js'
+import type { StatementConfig } from '../connection/statement.js'
+import type { Clock } from '../deadline/clock.js'
+import { givenUp, type Limit, limitReached, sleep } from '../deadline/deadline.js'
 import { classify, isReadAgain } from '../errors/classify.js'
-import { givenUp } from '../errors/given-up.js'
 import { ownedBy } from '../errors/origin.js'
-import type { ConnectionSlot, Host } from '../host/host.js'
-import type { FlushMode } from '../pool/flush-mode.js'
-import type { Holder } from '../pool/waiter.js'
-import type { QueryResult } from '../wire/query-result.js'
-import type { StatementConfig } from '../wire/statement.js'
-import type { CausalWrites } from './causal-writes.js'
-import type { HostStats, RouteReason } from './cluster-events.js'
-import type { Asking, ClusterParts } from './cluster-parts.js'
-import { hostStats, roleOf } from './host-stats.js'
+import type { BreakerStats } from '../resilience/server-breaker.js'
+import type { FlushMode } from '../resource-pool/lifecycle.js'
+import type { Holder } from '../resource-pool/wait-queue.js'
+import type { ConnectionSlot, Host } from '../server/server.js'
+import type { HostStats, RouteReason } from './events.js'
 import type { Member } from './member.js'
-import type { ReadContext, ReadScope } from './read-scope.js'
+import type { PrimaryTrail } from './replica-lag.js'
+import type { ReadContext, ReadScope } from './router.js'
+import type { Asking, ClusterParts } from './servers.js'
+import type { Topology } from './topology.js'
+import type { CausalWrites } from './write-positions.js'
+
+/**
+ * Each host of a cluster in numbers, as it stands at `now`.
+ *
+ * @param breaker that of the pool to the primary, which follows it
+ */
+export function hostStats(
+  members: readonly Member[],
+  topology: Topology,
+  trail: PrimaryTrail,
+  now: number,
+  breaker: BreakerStats | undefined,
+): HostStats[] {
+  const all = members.reduce((sum, { reads }) => sum + reads, 0)
+  return members.map((member) => {
+    const { sighting, lastError, reader } = member
+    const role = roleOf(member, topology)
+    const replays = role === 'replica' ? sighting?.lsn : undefined
+    const { queries, acquireMs, queryMs } = reader.watch.tally.snapshot()
+    const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
+    const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
+    return {
+      host: member.where,
+      role,
+      timeline: sighting?.timeline,
+      lagMs: lagMs === Number.POSITIVE_INFINITY ? undefined : lagMs,
+      lagBytes: lagBytes === undefined ? undefined : Number(lagBytes),
+      latencyMs: member.latencyMs,
+      inFlight: member.inFlight,
+      reads: member.reads,
+      share: all === 0 ? 0 : member.reads / all,
+      ejected: member.isEjected,
+      breaker: member === topology.writer ? breaker : reader.watch.breaker?.stats(),
+      lastError: lastError instanceof Error ? lastError.message : undefined,
+      total: reader.pool.total,
+      active: reader.pool.active,
+      queries,
+      acquireMs,
+      queryMs,
+    }
+  })
+}
+
+/** What a member is to its cluster, as far as it was seen. */
+export function roleOf(member: Member, topology: Topology): HostStats['role'] {
+  if (member === topology.writer && !topology.isLost && topology.isKnown) return 'primary'
+  const { sighting } = member
+  if (sighting === undefined) return 'unknown'
+  if (topology.isForeign(sighting)) return 'foreign'
+  if (sighting.standby) return 'replica'
+  return topology.isKnown ? 'replaced' : 'unknown'
+}
 
 /** Between two attempts of a statement that the server refused for its role, while a primary is looked for. */
 const againMs = 50

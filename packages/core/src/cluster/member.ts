@@ -1,11 +1,9 @@
-import type { Clock } from '../base/clock.js'
-import type { Host } from '../host/host.js'
-import type { Candidate } from '../policy/balancer.js'
-import { OutlierEjection } from '../policy/outlier-ejection.js'
-import { PeakEwma } from '../policy/peak-ewma.js'
-import type { Connection } from '../wire/connection.js'
+import type { Connection } from '../connection/connection.js'
+import type { Clock } from '../deadline/clock.js'
+import type { Host } from '../server/server.js'
+import { type Candidate, OutlierEjection, PeakEwma } from './load-balancer.js'
 import { Monitor } from './monitor.js'
-import type { Sighting } from './sighting.js'
+import type { Sighting } from './probe.js'
 
 /**
  * Half of a latency is forgotten after this time without a measurement. A host that was slower than the others by a factor

@@ -1,11 +1,9 @@
-import type { Clock, Timer } from '../base/clock.js'
-import type { Limit } from '../base/limit.js'
-import type { Lsn } from '../base/lsn.js'
-import { inNoContext } from '../base/no-context.js'
-import { within } from '../errors/given-up.js'
-import type { Connection } from '../wire/connection.js'
-import { Scout } from './scout.js'
-import type { Sighting } from './sighting.js'
+import type { Connection } from '../connection/connection.js'
+import type { Clock, Timer } from '../deadline/clock.js'
+import { type Limit, within } from '../deadline/deadline.js'
+import { inNoContext } from '../observe/context.js'
+import { Scout, type Sighting } from './probe.js'
+import type { Lsn } from './replica-lag.js'
 
 /** How long a look may take, connecting included; a server that takes longer is as good as lost. */
 const boundMs = 1_000

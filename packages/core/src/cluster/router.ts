@@ -1,18 +1,22 @@
-import type { Clock } from '../base/clock.js'
-import { type Limit, limitOf, limitReached, tighter } from '../base/limit.js'
-import type { Random } from '../base/random.js'
-import { sleep } from '../base/sleep.js'
-import { givenUp, within } from '../errors/given-up.js'
+import type { Clock, Random } from '../deadline/clock.js'
+import { givenUp, type Limit, limitOf, limitReached, sleep, tighter, within } from '../deadline/deadline.js'
 import { ownedBy } from '../errors/origin.js'
-import { pickOfTwo } from '../policy/balancer.js'
-import { inUse } from '../policy/outlier-ejection.js'
-import { isFreshEnough, type PrimaryTrail } from '../policy/primary-trail.js'
-import { type CausalToken, shows } from './causal-token.js'
-import type { Causality } from './causality.js'
-import type { RouteReason } from './cluster-events.js'
+import { type Causality, type CausalToken, shows } from './causality.js'
+import type { RouteReason } from './events.js'
+import { inUse, pickOfTwo } from './load-balancer.js'
 import type { Member } from './member.js'
-import type { ReadContext, ReadScope } from './read-scope.js'
+import { type FreshnessBound, isFreshEnough, type PrimaryTrail } from './replica-lag.js'
 import type { Topology } from './topology.js'
+
+/** What `pool.read()` asks for. */
+export type ReadScope = FreshnessBound
+
+/** Where a line of work stands when it asks for a read. */
+export interface ReadContext {
+  readonly scope: ReadScope
+  /** What its reads must show. */
+  readonly causality: Causality | undefined
+}
 
 /** How old what is known of a host may become while there are reads, at most and at least, in milliseconds. */
 const slowestLookMs = 100

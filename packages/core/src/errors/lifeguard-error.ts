@@ -1,4 +1,14 @@
-import { isInstance } from '../base/is-instance.js'
+/**
+ * `instanceof` for what a callback has thrown, which may be anything: of a Proxy that is revoked, the question itself
+ * throws.
+ */
+export function isInstance<T>(value: unknown, of: abstract new (...args: never[]) => T): value is T {
+  try {
+    return value instanceof of
+  } catch {
+    return false
+  }
+}
 
 const marker = Symbol.for('pg-lifeguard.error')
 
@@ -71,4 +81,54 @@ export abstract class LifeguardError extends Error {
   static isInstance(value: unknown): value is LifeguardError {
     return isInstance(value, Error) && (value as unknown as Record<symbol, unknown>)[marker] === true
   }
+}
+
+/** Thrown at once when an option is not what it may be: names the option, the value and what is allowed. */
+export class InvalidOptionError extends LifeguardError {
+  static override readonly name: string = 'InvalidOptionError'
+  readonly code = 'LIFEGUARD_INVALID_OPTION'
+  readonly retryable = false
+  /** The name of the option as the caller wrote it. */
+  readonly option: string
+
+  constructor(option: string, given: string, allowed: string, options?: ErrorOptions) {
+    super(`${option} is ${given}; allowed: ${allowed}`, options)
+    this.option = option
+  }
+}
+
+/** Thrown by `createPool` on a runtime that is too old, or whose own functions were taken away. */
+export class UnsupportedRuntimeError extends LifeguardError {
+  static override readonly name: string = 'UnsupportedRuntimeError'
+  readonly code = 'LIFEGUARD_UNSUPPORTED_RUNTIME'
+  readonly retryable = false
+
+  constructor(missing: string) {
+    super(`@pg-lifeguard/core needs Node.js 22 or newer, Bun or Deno; this is ${runtime()}, without ${missing}`)
+  }
+}
+
+/**
+ * Whether this runtime has what the core is built on. Runs itself on what came before.
+ *
+ * @throws UnsupportedRuntimeError when it has not
+ */
+export function assertRuntime(): void {
+  const { withResolvers } = Promise as { readonly withResolvers?: unknown }
+  if (typeof withResolvers !== 'function') throw new UnsupportedRuntimeError('Promise.withResolvers')
+}
+
+function runtime(): string {
+  const { bun, deno, node } = process.versions
+  if (bun !== undefined) return `Bun ${bun}`
+  return deno === undefined ? `Node.js ${node}` : `Deno ${deno}`
+}
+
+/**
+ * What code of a user's threw, as an error: it may have thrown null, or a text, which are no errors to whoever looks for
+ * one. What is an object stays what it is.
+ */
+export function thrownError(thrown: unknown): Error {
+  if ((typeof thrown === 'object' && thrown !== null) || typeof thrown === 'function') return thrown as Error
+  return new Error(`what was thrown is no error: ${String(thrown)}`, { cause: thrown })
 }

@@ -1,5 +1,81 @@
 import { LifeguardError } from './lifeguard-error.js'
 
+/** What the breaker had seen when it refused a call. */
+export interface BreakerOpenFigures {
+  /** Calls that it judged by. */
+  readonly calls: number
+  /** Of them, failed. */
+  readonly failures: number
+  /** Of them, slow. */
+  readonly slow: number
+  /** How often it opened without having closed in between. */
+  readonly opensInARow: number
+}
+
+/**
+ * The circuit breaker in front of a host is open: too many of the last calls failed, so that this one was not made at
+ * all. `cause` is the last failure that was seen.
+ */
+export class BreakerOpenError extends LifeguardError {
+  static override readonly name: string = 'BreakerOpenError'
+  readonly code = 'LIFEGUARD_BREAKER_OPEN'
+  readonly retryable = true
+  /** When a call can be expected to be let through again, in milliseconds from now. */
+  readonly retryAfterMs: number
+  readonly figures: BreakerOpenFigures
+
+  constructor(what: string, retryAfterMs: number, figures: BreakerOpenFigures, options?: ErrorOptions) {
+    const cause = options?.cause
+    const said = cause === undefined ? '' : `; last failure: ${cause instanceof Error ? cause.message : String(cause)}`
+    const { calls, failures, slow } = figures
+    super(
+      `the circuit breaker of ${what} is open: ${failures} of ${calls} calls failed, ${slow} were slow; ` +
+        `again in ${Math.ceil(retryAfterMs)} ms${said}`,
+      options,
+    )
+    this.retryAfterMs = retryAfterMs
+    this.figures = figures
+  }
+}
+
+/** What is known of one host when no primary was found. */
+export interface HostReport {
+  /** `127.0.0.1:5432` */
+  readonly host: string
+  /** Why it is not the one. */
+  readonly why: string
+}
+
+/**
+ * None of the hosts takes writes: they are down, or all of them follow another server, or the one that would take writes is
+ * an old primary that was replaced. Seen as the `cause` of ServerUnavailableError.
+ */
+export class NoPrimaryError extends LifeguardError {
+  static override readonly name: string = 'NoPrimaryError'
+  readonly code = 'LIFEGUARD_NO_PRIMARY'
+  readonly retryable = true
+  readonly hosts: readonly HostReport[]
+
+  constructor(hosts: readonly HostReport[], options?: ErrorOptions) {
+    super(`no host takes writes (${hosts.map(({ host, why }) => `${host}: ${why}`).join('; ')})`, options)
+    this.hosts = hosts
+  }
+}
+
+/**
+ * A read-only transaction on a replica met a statement that does not only read, or that is not known to. It is run again
+ * on the primary by itself; seen with `retry: false` only.
+ */
+export class NotOnReplicaError extends LifeguardError {
+  static override readonly name: string = 'NotOnReplicaError'
+  readonly code = 'LIFEGUARD_NOT_ON_REPLICA'
+  readonly retryable = true
+
+  constructor() {
+    super('a statement of this transaction is not known to be a mere read: it belongs to the primary')
+  }
+}
+
 /** How full the pool was when an error was made. */
 export interface PoolFigures {
   /** Connections in use. */

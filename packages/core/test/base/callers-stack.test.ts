@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { callersStack, ownFolders } from '../../src/base/callers-stack.js'
+import { callersStack, ownFolders } from '../../src/resource-pool/slots.js'
 
 function stackIn(file: string): string {
   return `Error: where\n    at ${file}:12:34\n    at ModuleJob.run (node:internal/modules/esm/module_job:439:25)`

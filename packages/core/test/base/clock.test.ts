@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { type Clock, clockOn, systemClock } from '../../src/base/clock.js'
-import { nextMicrotask, nextTick, ownTimers } from '../../src/base/own-timers.js'
+import { type Clock, clockOn, nextMicrotask, nextTick, ownTimers, systemClock } from '../../src/deadline/clock.js'
 
 /** On timers that only go on when they are told to. */
 function fakedClock(): Clock {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { millisecondsOf } from '../../src/base/duration.js'
-import { nearestName } from '../../src/base/nearest-name.js'
+import { millisecondsOf } from '../../src/deadline/duration.js'
+import { nearestName } from '../../src/errors/known-options.js'
 
 test.each<[string, number | undefined]>([
   ['500ms', 500],

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { expect, test } from 'vitest'
-import { Emitter } from '../../src/base/emitter.js'
+import { Emitter } from '../../src/observe/emitter.js'
 
 interface Events {
   full: { readonly waiting: number }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Histogram, histogramBoundsMs } from '../../src/base/histogram.js'
+import { Histogram, histogramBoundsMs } from '../../src/observe/histogram.js'
 import { seeded } from '../support/seeded.js'
 
 test('bounds are powers of two, from a sixteenth of a millisecond to a minute', () => {

@@ -8,7 +8,7 @@ import {
   tighter,
   unlimited,
   watchLimit,
-} from '../../src/base/limit.js'
+} from '../../src/deadline/deadline.js'
 import { EarlyClock, FakeClock } from '../support/fake-clock.js'
 import { seeded } from '../support/seeded.js'
 

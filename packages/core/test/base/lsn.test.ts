@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { endOfLastRecord, formatLsn, parseLsn } from '../../src/base/lsn.js'
+import { endOfLastRecord, formatLsn, parseLsn } from '../../src/cluster/replica-lag.js'
 import { seeded } from '../support/seeded.js'
 
 describe('a place in the log', () => {

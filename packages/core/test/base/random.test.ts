@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { jitter } from '../../src/base/random.js'
+import { jitter } from '../../src/deadline/clock.js'
 import { seeded } from '../support/seeded.js'
 
 test('jitter stays within its share on both sides', () => {

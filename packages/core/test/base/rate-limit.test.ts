@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RateLimit } from '../../src/base/rate-limit.js'
+import { RateLimit } from '../../src/server/server.js'
 
 test('so many at once, then as fast as they come back, and never more', () => {
   const limit = new RateLimit(3, 3 / 5_000)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { endOfPart, replaceInParts } from '../../src/base/replace-in-parts.js'
+import { endOfPart, replaceInParts } from '../../src/sql/tokens.js'
 
 describe('replaceInParts', () => {
   test.each([0, 1, 65_535, 65_536, 65_537, 200_001])(

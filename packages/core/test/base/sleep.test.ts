@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import { limitOf, unlimited } from '../../src/base/limit.js'
-import { sleep } from '../../src/base/sleep.js'
+import { limitOf, sleep, unlimited } from '../../src/deadline/deadline.js'
 import { FakeClock } from '../support/fake-clock.js'
 
 test('sleeps for its time when nothing comes in between', async () => {

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { Emitter } from '../../src/base/emitter.js'
-import { callUser, warnOf } from '../../src/base/user-callback.js'
+import { Emitter } from '../../src/observe/emitter.js'
+import { callUser, warnOf } from '../../src/observe/user-callback.js'
 
 afterEach(() => {
   vi.restoreAllMocks()

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type CausalToken, formatToken, laterToken, parseToken, shows } from '../../src/cluster/causal-token.js'
-import { Causality } from '../../src/cluster/causality.js'
+import { Causality, type CausalToken, formatToken, laterToken, parseToken, shows } from '../../src/cluster/causality.js'
 import { InvalidOptionError } from '../../src/index.js'
 import { seeded } from '../support/seeded.js'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createPool, InvalidOptionError, type PoolOptions } from '../../src/index.js'
-import { resolveOptions } from '../../src/pool-options.js'
+import { resolveOptions } from '../../src/options/pool-options.js'
 
 const primary = 'postgres://app:secret@primary:5433/shop'
 

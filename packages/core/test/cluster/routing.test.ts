@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { readFunctionNames } from '../../src/cluster/read-functions.js'
 import { isReadOnlyText, type Pool, type RouteEvent } from '../../src/index.js'
+import { readFunctionNames } from '../../src/sql/read-only.js'
 import { onServer, useCluster } from '../support/test-cluster.js'
 import { eventually } from '../support/test-pool.js'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { breakerVerdict } from '../../src/errors/breaker-verdict.js'
+import { breakerVerdict } from '../../src/errors/classify.js'
 import { OperationAbortedError, OperationTimeoutError } from '../../src/errors/operation-errors.js'
 import {
   AcquireTimeoutError,
@@ -8,8 +8,7 @@ import {
   QueueFullError,
   ServerUnavailableError,
 } from '../../src/errors/pool-errors.js'
-import { CommitUnknownError } from '../../src/errors/transaction-errors.js'
-import { VersionConflictError } from '../../src/errors/version-conflict-error.js'
+import { CommitUnknownError, VersionConflictError } from '../../src/errors/transaction-errors.js'
 import { driverAdapterError, drizzleError, prismaError, serverError, socketError } from '../support/server-error.js'
 
 const figures = {

@@ -7,7 +7,6 @@ import {
   type Phase,
   provesAbort,
 } from '../../src/errors/classify.js'
-import { DeadlockError, LockTimeoutError } from '../../src/errors/lock-errors.js'
 import { OperationAbortedError, OperationTimeoutError } from '../../src/errors/operation-errors.js'
 import {
   AcquireTimeoutError,
@@ -19,10 +18,12 @@ import {
 } from '../../src/errors/pool-errors.js'
 import {
   CommitUnknownError,
+  DeadlockError,
+  LockTimeoutError,
   TransactionClosedError,
   TransactionRolledBackError,
+  VersionConflictError,
 } from '../../src/errors/transaction-errors.js'
-import { VersionConflictError } from '../../src/errors/version-conflict-error.js'
 import { driverAdapterError, drizzleError, prismaError, serverError, socketError } from '../support/server-error.js'
 
 const figures = {

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { limitOf, unlimited } from '../../src/base/limit.js'
-import { givenUp, within } from '../../src/errors/given-up.js'
+import { givenUp, limitOf, unlimited, within } from '../../src/deadline/deadline.js'
 import { OperationAbortedError, OperationTimeoutError } from '../../src/errors/operation-errors.js'
 import { FakeClock } from '../support/fake-clock.js'
 

@@ -1,8 +1,10 @@
 import { describe, expect, test, vi } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
-import { LifeguardError, type LifeguardErrorCode } from '../../src/errors/lifeguard-error.js'
-import { DeadlockError, LockLostError, LockTimeoutError } from '../../src/errors/lock-errors.js'
-import { OperationAbortedError, OperationTimeoutError } from '../../src/errors/operation-errors.js'
+import { InvalidOptionError, LifeguardError, type LifeguardErrorCode } from '../../src/errors/lifeguard-error.js'
+import {
+  OperationAbortedError,
+  OperationTimeoutError,
+  UnreadableResultError,
+} from '../../src/errors/operation-errors.js'
 import {
   AcquireTimeoutError,
   ConnectionLostError,
@@ -16,11 +18,13 @@ import {
 } from '../../src/errors/pool-errors.js'
 import {
   CommitUnknownError,
+  DeadlockError,
+  LockLostError,
+  LockTimeoutError,
   TransactionClosedError,
   TransactionRolledBackError,
+  VersionConflictError,
 } from '../../src/errors/transaction-errors.js'
-import { UnreadableResultError } from '../../src/errors/unreadable-result-error.js'
-import { VersionConflictError } from '../../src/errors/version-conflict-error.js'
 
 const figures: PoolFigures = {
   active: 9,
@@ -260,7 +264,7 @@ describe('isInstance', () => {
 
   test('lets classify understand them too', async () => {
     vi.resetModules()
-    const copy = await import('../../src/errors/version-conflict-error.js')
+    const copy = await import('../../src/errors/transaction-errors.js')
     const { classify } = await import('../../src/errors/classify.js')
     expect(classify(new copy.VersionConflictError('item 7'))).toBe('version-conflict')
     expect(classify(new VersionConflictError('item 7'))).toBe('version-conflict')

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import { classify } from '../../src/errors/classify.js'
-import { inheritOrigin } from '../../src/errors/origin.js'
-import { markStalePlan } from '../../src/errors/stale-plan.js'
+import { inheritOrigin, markStalePlan } from '../../src/errors/origin.js'
 
 test('what an adapter makes of the error of a stale plan asks for the same retry', () => {
   const error = Object.assign(new Error('cached plan must not change result type'), {

@@ -4,7 +4,7 @@ import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import Cursor from 'pg-cursor'
 import { describe, expect, test } from 'vitest'
-import { PgPoolFacade } from '../../src/pg-pool-facade.js'
+import { PgPoolFacade } from '../../src/pg-compat/pg-pool.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table item (id int primary key, name text)' })

@@ -1,8 +1,8 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { unlimited } from '../../src/base/limit.js'
-import { Beside, mostBeside } from '../../src/host/beside.js'
+import { unlimited } from '../../src/deadline/deadline.js'
+import { Beside, mostBeside } from '../../src/server/beside.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 

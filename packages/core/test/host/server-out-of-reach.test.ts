@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { OperationTimeoutError } from '../../src/errors/operation-errors.js'
-import { HostBreaker } from '../../src/host/host-breaker.js'
-import { defaultBreakerOptions } from '../../src/policy/breaker-options.js'
+import { defaultBreakerOptions } from '../../src/resilience/breaker-options.js'
+import { HostBreaker } from '../../src/resilience/server-breaker.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { socketError } from '../support/server-error.js'
 

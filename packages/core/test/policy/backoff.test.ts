@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { fullJitter } from '../../src/policy/backoff.js'
+import { fullJitter } from '../../src/resilience/retry.js'
 import { seeded } from '../support/seeded.js'
 
 test('a pause is never below 0 nor above the smaller of cap and base * 2^(failures - 1)', () => {

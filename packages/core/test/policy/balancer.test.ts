@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Candidate, pickOfTwo } from '../../src/policy/balancer.js'
-import { PeakEwma } from '../../src/policy/peak-ewma.js'
+import { type Candidate, PeakEwma, pickOfTwo } from '../../src/cluster/load-balancer.js'
 import { randomFrom, seeded } from '../support/seeded.js'
 
 interface Named extends Candidate {

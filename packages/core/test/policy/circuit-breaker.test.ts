@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type BreakerOptions, resolveBreakerOptions } from '../../src/policy/breaker-options.js'
-import { type BreakerTransition, CircuitBreaker, type Permit, type Verdict } from '../../src/policy/circuit-breaker.js'
+import { type BreakerOptions, resolveBreakerOptions } from '../../src/resilience/breaker-options.js'
+import {
+  type BreakerTransition,
+  CircuitBreaker,
+  type Permit,
+  type Verdict,
+} from '../../src/resilience/circuit-breaker.js'
 import { randomFrom, seeded } from '../support/seeded.js'
 
 const half = (): number => 0.5

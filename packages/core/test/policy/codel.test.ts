@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Codel, type ResolvedOverload } from '../../src/policy/codel.js'
+import { Codel, type ResolvedOverload } from '../../src/resilience/codel.js'
 import { seeded } from '../support/seeded.js'
 
 interface Call {

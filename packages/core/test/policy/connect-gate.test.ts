@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ConnectGate } from '../../src/policy/connect-gate.js'
+import { ConnectGate } from '../../src/resilience/connect-gate.js'
 import { randomFrom, seeded } from '../support/seeded.js'
 
 const half = (): number => 0.5

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { inUse, OutlierEjection } from '../../src/policy/outlier-ejection.js'
+import { inUse, OutlierEjection } from '../../src/cluster/load-balancer.js'
 import { seeded } from '../support/seeded.js'
 
 describe('a host that fails', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isFreshEnough, PrimaryTrail } from '../../src/policy/primary-trail.js'
+import { isFreshEnough, PrimaryTrail } from '../../src/cluster/replica-lag.js'
 import { seeded } from '../support/seeded.js'
 
 describe('how old a replica is', () => {

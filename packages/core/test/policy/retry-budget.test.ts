@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { RetryBudget } from '../../src/policy/retry-budget.js'
+import { RetryBudget } from '../../src/resilience/retry.js'
 import { seeded } from '../support/seeded.js'
 
 describe('the retry budget', () => {

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
-import { optionTable } from '../../src/option-table.js'
-import { type PoolOptions, type ResolvedPoolOptions, resolveOptions } from '../../src/pool-options.js'
-import { urlNameOf } from '../../src/read-connection-string.js'
+import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { urlNameOf } from '../../src/options/connection-string.js'
+import { optionTable } from '../../src/options/option-schema.js'
+import { type PoolOptions, type ResolvedPoolOptions, resolveOptions } from '../../src/options/pool-options.js'
 import { seeded } from '../support/seeded.js'
 
 const nobody = { PGUSER: 'nobody' }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
-import { optionTable } from '../../src/option-table.js'
-import { type PoolOptions, resolveOptions } from '../../src/pool-options.js'
-import { urlNameOf } from '../../src/read-connection-string.js'
+import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { urlNameOf } from '../../src/options/connection-string.js'
+import { optionTable } from '../../src/options/option-schema.js'
+import { type PoolOptions, resolveOptions } from '../../src/options/pool-options.js'
 
 const nobody = { PGUSER: 'nobody' }
 

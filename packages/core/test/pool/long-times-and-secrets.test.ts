@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
-import { type PoolOptions, resolveOptions } from '../../src/pool-options.js'
-import { clientConfig } from '../../src/wire/client-config.js'
+import { clientConfig } from '../../src/connection/connect/connector.js'
+import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { type PoolOptions, resolveOptions } from '../../src/options/pool-options.js'
 
 function refusal(options: PoolOptions, environment: NodeJS.ProcessEnv = {}): InvalidOptionError {
   try {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { createPool } from '../../src/create-pool.js'
-import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
-import { defaultPoolLimits } from '../../src/pool/pool-limits.js'
-import { type PoolOptions, resolveOptions } from '../../src/pool-options.js'
+import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { type PoolOptions, resolveOptions } from '../../src/options/pool-options.js'
+import { defaultPoolLimits } from '../../src/resource-pool/limits.js'
 
 const limitsOf = (options: PoolOptions): unknown => resolveOptions(options).limits
 

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Holder, Waiter } from '../../src/pool/waiter.js'
-import { WaiterQueue } from '../../src/pool/waiter-queue.js'
+import { type Holder, type Waiter, WaiterQueue } from '../../src/resource-pool/wait-queue.js'
 
 function waiter(holder?: Holder): Waiter<string> {
   const nothing = (): void => undefined

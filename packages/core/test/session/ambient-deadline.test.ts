@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { limitOf } from '../../src/base/limit.js'
+import { limitOf } from '../../src/deadline/deadline.js'
 import { OperationTimeoutError } from '../../src/index.js'
-import { Ambient } from '../../src/session/ambient.js'
-import { withLimit } from '../../src/session/ambient-deadline.js'
+import { withLimit } from '../../src/transaction/ambient-deadline.js'
+import { Ambient } from '../../src/transaction/context.js'
 import { EarlyClock, FakeClock } from '../support/fake-clock.js'
 import { rejection } from '../support/test-pool.js'
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
-import { advisoryLockKey, type LockKey, serverKeys } from '../../src/session/lock/lock-key.js'
+import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { advisoryLockKey, type LockKey, serverKeys } from '../../src/sql/lock-key.js'
 import { seeded } from '../support/seeded.js'
 
 /**

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { serverKeys } from '../../src/session/lock/lock-key.js'
-import { LockNames, longestName } from '../../src/session/lock/lock-names.js'
+import { LockNames, longestName } from '../../src/lock/grants.js'
+import { serverKeys } from '../../src/sql/lock-key.js'
 
 test('remembers the names that were used last, and gives them back as they were', () => {
   const names = new LockNames()

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { limitOf, unlimited } from '../../src/base/limit.js'
-import { LockQueue } from '../../src/session/lock/lock-queue.js'
+import { limitOf, unlimited } from '../../src/deadline/deadline.js'
+import { LockQueue } from '../../src/lock/local-queue.js'
 import { FakeClock } from '../support/fake-clock.js'
 
 /** A line of callers on one queue, and who of them is in. */

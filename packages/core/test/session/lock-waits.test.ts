@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { circleOf, type LockWait, LockWaits } from '../../src/session/lock/lock-waits.js'
+import { circleOf, type LockWait, LockWaits } from '../../src/lock/deadlock-detector.js'
 
 function wait(waitsFor: string, ...holds: string[]): LockWait {
   return { waitsFor, holds: new Set(holds), id: '' }

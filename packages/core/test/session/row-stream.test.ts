@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { RowStream } from '../../src/session/row-stream.js'
+import { RowStream } from '../../src/query/stream.js'
 import { seeded } from '../support/seeded.js'
 
 /** Batches of these sizes, numbered through; says in `log` how it ended. */

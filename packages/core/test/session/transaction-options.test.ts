@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
-import { beginPreludes, type IsolationLevel, milliseconds } from '../../src/session/transaction-options.js'
+import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { beginPreludes, type IsolationLevel, milliseconds } from '../../src/transaction/options.js'
 import { seeded } from '../support/seeded.js'
 
 const setLocal = (name: string, value: string): unknown => ({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { deallocatedNames } from '../../src/sql/deallocated-names.js'
+import { deallocatedNames } from '../../src/sql/prepared-statements.js'
 
 test.each([
   ['deallocate a', ['a']],

@@ -1,12 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { ReadRule } from '../../src/cluster/read-rule.js'
-import { BatchError } from '../../src/errors/batch-error.js'
+import { StatementCache, StatementText, StatementTexts } from '../../src/connection/statement-cache.js'
+import { BatchError } from '../../src/errors/transaction-errors.js'
 import { effectOfFailed, mayHoldSeveral, meaningOf } from '../../src/sql/meaning.js'
-import { firstWords } from '../../src/sql/statement-heads.js'
-import { firstEnd, textEffects } from '../../src/sql/text-effects.js'
-import { StatementCache } from '../../src/wire/statement-cache.js'
-import { StatementText, StatementTexts } from '../../src/wire/statement-texts.js'
-import { transactionControl } from '../../src/wire/transaction-control.js'
+import { ReadRule } from '../../src/sql/read-only.js'
+import { firstEnd, firstWords, textEffects } from '../../src/sql/text-effects.js'
+import { transactionControl } from '../../src/sql/transaction-control.js'
 
 /** So long that time in proportion to the square of it would be minutes for each text. */
 const characters = 400_000

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { StatementTexts } from '../../src/connection/statement-cache.js'
 import { effectOf, effectOfFailed, meaningOf } from '../../src/sql/meaning.js'
-import { StatementTexts } from '../../src/wire/statement-texts.js'
 
 describe('is one statement about rows', () => {
   test.each([

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { statementHeads } from '../../src/sql/statement-heads.js'
-import { firstEnd, textEffects } from '../../src/sql/text-effects.js'
+import { firstEnd, statementHeads, textEffects } from '../../src/sql/text-effects.js'
 
 describe('leaves a transaction open', () => {
   test.each([

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers'
-import type { Clock, Timer } from '../../src/base/clock.js'
+import type { Clock, Timer } from '../../src/deadline/clock.js'
 
 interface Pending {
   readonly at: number

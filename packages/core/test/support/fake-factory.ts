@@ -1,4 +1,4 @@
-import type { LeakReport, ResourceFactory } from '../../src/pool/resource-factory.js'
+import type { LeakReport, ResourceFactory } from '../../src/resource-pool/resource.js'
 
 /** What the fake factory opens. */
 export interface FakeResource {

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
-import { ConnectionBase } from '../../src/wire/pg-internals.js'
+import { ConnectionBase } from '../../src/connection/pg-internals.js'
 
 /** What src/wire/pg-internals.ts says of `pg`, held against the version that is installed. Nothing here connects. */
 const withPrivates = (object: object): Record<string, unknown> => object as Record<string, unknown>

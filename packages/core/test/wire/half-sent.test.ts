@@ -1,10 +1,10 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { expect, test } from 'vitest'
-import { systemClock } from '../../src/base/clock.js'
-import { unlimited } from '../../src/base/limit.js'
-import { Connection } from '../../src/wire/connection.js'
-import { Exchange, type Messages } from '../../src/wire/exchange.js'
-import { Statement } from '../../src/wire/statement.js'
+import { Connection } from '../../src/connection/connection.js'
+import { Exchange, type Messages } from '../../src/connection/exchange.js'
+import { Statement } from '../../src/connection/statement.js'
+import { systemClock } from '../../src/deadline/clock.js'
+import { unlimited } from '../../src/deadline/deadline.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table item (id int primary key)' })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Endpoint } from '../../src/wire/endpoint.js'
-import { openFirst } from '../../src/wire/open-first.js'
+import type { Endpoint } from '../../src/connection/connect/endpoint.js'
+import { openFirst } from '../../src/connection/connect/multi-host.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { seeded } from '../support/seeded.js'
 

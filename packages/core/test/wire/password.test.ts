@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/invalid-option-error.js'
-import { passwordFromFile } from '../../src/wire/password-file.js'
+import { passwordFromFile } from '../../src/connection/connect/password-file.js'
+import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()

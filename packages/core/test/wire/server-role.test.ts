@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events'
 import { expect, test } from 'vitest'
-import type { TargetSessionAttrs } from '../../src/wire/connect-settings.js'
-import { RoleReports } from '../../src/wire/server-role.js'
-import { misfit } from '../../src/wire/session-fit.js'
+import { misfit } from '../../src/connection/connect/multi-host.js'
+import type { TargetSessionAttrs } from '../../src/connection/connect/settings.js'
+import { RoleReports } from '../../src/connection/server-role.js'
 
 function reporting(inHotStandby?: string, readOnly?: string) {
   const wire = new EventEmitter()

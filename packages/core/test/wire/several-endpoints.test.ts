@@ -1,8 +1,7 @@
 import { createServer, type Server } from 'node:net'
 import { type Cluster, startCluster } from '@pg-lifeguard/testing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { NoPrimaryError } from '../../src/errors/cluster-errors.js'
-import { ServerUnavailableError } from '../../src/errors/pool-errors.js'
+import { NoPrimaryError, ServerUnavailableError } from '../../src/errors/pool-errors.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 let cluster: Cluster

@@ -1,13 +1,12 @@
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { describe, expect, test } from 'vitest'
-import { systemClock } from '../../src/base/clock.js'
-import { unlimited } from '../../src/base/limit.js'
+import { Connection } from '../../src/connection/connection.js'
+import { Statement } from '../../src/connection/statement.js'
+import { StatementCache, StatementTexts } from '../../src/connection/statement-cache.js'
+import { systemClock } from '../../src/deadline/clock.js'
+import { unlimited } from '../../src/deadline/deadline.js'
 import type { Pool } from '../../src/index.js'
-import { Connection } from '../../src/wire/connection.js'
-import { Statement } from '../../src/wire/statement.js'
-import { StatementCache } from '../../src/wire/statement-cache.js'
-import { StatementTexts } from '../../src/wire/statement-texts.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table thing (a int, b text); insert into thing values (1, $$one$$)' })

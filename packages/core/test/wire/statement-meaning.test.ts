@@ -2,8 +2,8 @@ import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { StatementTexts } from '../../src/connection/statement-cache.js'
 import type { Pool, PoolOptions } from '../../src/index.js'
-import { StatementTexts } from '../../src/wire/statement-texts.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
 const role = `meaning_${process.pid}`

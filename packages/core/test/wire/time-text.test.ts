@@ -1,7 +1,7 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isoDate, isoTimestamp, isoTimestampInUtc, momentText, timeInUtc } from '../../src/wire/time-text.js'
+import { isoDate, isoTimestamp, isoTimestampInUtc, momentText, timeInUtc } from '../../src/connection/text-formats.js'
 import { seeded } from '../support/seeded.js'
 import { testPool } from '../support/test-pool.js'
 

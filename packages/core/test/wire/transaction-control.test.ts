@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { transactionControl } from '../../src/wire/transaction-control.js'
+import { transactionControl } from '../../src/sql/transaction-control.js'
 
 const plain = { kind: 'begin', isValid: true, isolation: undefined, readOnly: undefined, deferrable: undefined }
 

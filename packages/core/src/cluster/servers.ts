@@ -1,0 +1,80 @@
+import type { Clock, Random } from '../deadline/clock.js'
+import type { Holder } from '../resource-pool/wait-queue.js'
+import type { Host } from '../server/server.js'
+import type { ReadRule } from '../sql/read-only.js'
+import type { Causality } from './causality.js'
+import type { ClusterVoice } from './events.js'
+import { Member, type Place } from './member.js'
+import { PrimaryTrail } from './replica-lag.js'
+import { type ReadScope, Router } from './router.js'
+import { Topology, type TopologyNews } from './topology.js'
+import type { CausalWrites } from './write-positions.js'
+
+/** The servers of a cluster as they are seen from here. */
+export interface ServersInSight {
+  readonly members: readonly Member[]
+  readonly topology: Topology
+  readonly trail: PrimaryTrail
+  readonly router: Router
+}
+
+/**
+ * Puts together what sees the servers: whatever a monitor learns goes to the topology, and the primary's place to the trail
+ * that lags are measured by.
+ *
+ * @param places those that may be the primary first, and the most likely one foremost
+ */
+export function watchServers(
+  places: readonly Place[],
+  environment: { readonly clock: Clock; readonly random: Random },
+  causalityWaitMs: number,
+  news: TopologyNews,
+): ServersInSight {
+  const { clock, random } = environment
+  const trail = new PrimaryTrail()
+  const note = ({ sighting }: Member): void => {
+    if (sighting?.standby === false && sighting.lsn !== undefined) trail.add(sighting.askedAt, sighting.lsn)
+  }
+  const members = places.map(
+    (place) =>
+      new Member(place, clock, {
+        seen: (member, sighting) => {
+          topology.seen(member, sighting)
+          if (member === topology.writer && !topology.isLost) note(member)
+        },
+        failed: (member, error) => topology.failed(member, error),
+      }),
+  )
+  const topology = new Topology(members, clock, random, {
+    found: (member, from, timeline) => {
+      if (member !== from) trail.restart()
+      note(member)
+      news.found(member, from, timeline)
+    },
+    lost: (member, error) => {
+      trail.freeze()
+      news.lost(member, error)
+    },
+  })
+  return { members, topology, trail, router: new Router(members, topology, trail, environment, causalityWaitMs) }
+}
+
+/** What a cluster is made of; create-pool.ts puts it together. */
+export interface ClusterParts extends ServersInSight {
+  readonly primary: Host
+  readonly rule: ReadRule
+  readonly writes: CausalWrites
+  readonly events: ClusterVoice
+  readonly failoverTimeoutMs: number
+  /** The bounds of a read that says nothing of its own. */
+  readonly scope: ReadScope
+}
+
+/** The rights and duties of the line of work that asks. */
+export interface Asking {
+  readonly reading: ReadScope | undefined
+  readonly causality: Causality | undefined
+  /** Whether it holds an advisory lock. */
+  readonly isUnderLock: boolean
+  readonly holder: Holder | undefined
+}

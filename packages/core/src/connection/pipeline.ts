@@ -1,0 +1,501 @@
+import { type Clock, nextTick } from '../deadline/clock.js'
+import { givenUp, type Limit, type LimitReason, limitReached, unlimited, watchLimit } from '../deadline/deadline.js'
+import { classify, endsSession } from '../errors/classify.js'
+import { LifeguardError, thrownError } from '../errors/lifeguard-error.js'
+import { ProtocolViolationError, UnreadableResultError } from '../errors/operation-errors.js'
+import { markOwn, markStalePlan, markSurvived } from '../errors/origin.js'
+import { ConnectionLostError } from '../errors/pool-errors.js'
+import { Canceller } from './cancel.js'
+import { Flight } from './in-flight.js'
+import type { Outbox } from './message-writer.js'
+import type { Operation, StatementObserver, Wire } from './operation.js'
+import type {
+  ClientInternals,
+  CommandCompleteMessage,
+  DataRowMessage,
+  RowDescriptionMessage,
+  WireConnection,
+} from './pg-internals.js'
+import { ForeignStatement } from './submittable.js'
+
+/** The transaction status that the server reports with every answer: idle, in a transaction, in a failed one. */
+export type TransactionStatus = 'I' | 'T' | 'E'
+
+/** Who gets the answers of the server. */
+export interface AnswerDesk {
+  /** The operation that is being answered; undefined for none, or while a guest has the connection. */
+  readonly head: Operation | undefined
+  readonly wire: Wire
+  /** The server has said that something failed, whoever it was for. */
+  said(error: Error): void
+  ready(status: TransactionStatus): void
+  /** A command was done, in the words of the server. */
+  done(tag: string): void
+}
+
+/** A piece of a COPY, a view into the parser's buffer. */
+interface CopyDataMessage {
+  readonly chunk: Buffer
+}
+
+type Listener = (message: never) => void
+
+/**
+ * Puts the operations of a connection in the place of `pg`'s queue of queries: their answers go straight to them. While
+ * there is none, `pg` gets the messages as before: its own queries, cursors and COPY streams work on the same client,
+ * and what the server says of its own accord is heard.
+ */
+export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
+  const { wire } = desk
+  const { cache } = wire
+  // Among those of `pg`, for what guests do.
+  protocol.on('commandComplete', ({ text }: CommandCompleteMessage) => {
+    cache.done(text, cache.guestText)
+    desk.done(text)
+  })
+  protocol.on('errorMessage', () => cache.failed(cache.guestText))
+  const take = <M>(event: string, handle: (head: Operation, message: M) => void): void => {
+    const theirs = protocol.listeners(event) as Listener[]
+    protocol.removeAllListeners(event)
+    protocol.on(event, (message: M) => {
+      const { head } = desk
+      if (head !== undefined) handle(head, message)
+      else for (const listener of theirs) listener(message as never)
+    })
+  }
+  take('parseComplete', (head) => head.handleParseComplete(wire))
+  take('bindComplete', (head) => head.handleBindComplete())
+  take<RowDescriptionMessage>('rowDescription', (head, message) => head.handleRowDescription(message))
+  take('noData', (head) => head.handleNoData())
+  take<DataRowMessage>('dataRow', (head, { fields }) => head.handleDataRow(fields))
+  take<CommandCompleteMessage>('commandComplete', (head, message) => {
+    cache.done(message.text, head.answering)
+    desk.done(message.text)
+    head.handleCommandComplete(message, wire)
+  })
+  take('emptyQuery', (head) => head.handleEmptyQuery(wire))
+  take('portalSuspended', (head) => {
+    // It may never be read to its end.
+    cache.done('SELECT', head.answering)
+    head.handlePortalSuspended()
+  })
+  take('copyInResponse', (head) => head.handleCopyInResponse(wire))
+  take<CopyDataMessage>('copyData', (head, { chunk }) => head.handleCopyData(chunk))
+  take<Error>('errorMessage', (head, error) => {
+    cache.failed(head.answering)
+    head.handleError(error, wire)
+  })
+  // Before anybody else sees it.
+  protocol.prependListener('errorMessage', (error: Error) => desk.said(error))
+  const theirs = protocol.listeners('readyForQuery') as Listener[]
+  protocol.removeAllListeners('readyForQuery')
+  protocol.on('readyForQuery', (message: { readonly status: TransactionStatus }) => {
+    // A guest's answer ends at `pg` first, which can then take the next query of the guest.
+    if (desk.head === undefined) for (const listener of theirs) listener(message as never)
+    cache.ready(message.status !== 'I')
+    desk.ready(message.status)
+  })
+}
+
+/**
+ * How long a caller whose time is up waits for the word of the server, so that it learns whether its statement was
+ * stopped or had already taken effect. On a healthy network the word comes in a round trip or two.
+ */
+const cancelGraceMs = 40
+/** How often a statement is run again that the server has undone for no fault of its own. */
+const mostReruns = 3
+
+/** Hears of what happens on a connection that it may be sharing out. */
+export interface LaneKeeper {
+  /** An operation has ended after so long, or, undefined, was not sent at all; there may be room for others now. */
+  moved(operation: Operation | undefined, ranMs: number): void
+}
+
+/**
+ * The operations of one session: which wait, which are under way, and what each caller is told. They are answered in the
+ * order in which they are sent. One that shares is sent while others are still under way; any other has the session to
+ * itself: it starts when all before it are answered. Nothing new is sent while a cancel is under way, which could hit it.
+ */
+export class Pipeline<Owner> implements AnswerDesk {
+  observer: StatementObserver<Owner> | undefined
+  keeper: LaneKeeper | undefined
+  /** Whose errors are those that come from here; see `errors/origin.ts`. */
+  belongsTo: object | undefined
+  /** Which server they are about. */
+  server: string | undefined
+  /** Whether a text only reads, so that nothing of it can be committed. */
+  onlyReads: (text: string) => boolean = no
+  readonly #owner: Owner
+  readonly #clock: Clock
+  readonly #queue: Operation[] = []
+  readonly #flight: Flight
+  readonly #canceller: Canceller
+  #wire: Wire | undefined
+  #status: TransactionStatus = 'I'
+  #lostWith: Error | undefined
+  readonly #onQuiet: (() => void)[] = []
+  /** While somebody wants to know: the words of the server that end transactions, or go back in them. */
+  endings: string[] | undefined
+  /**
+   * The operation whose messages are being written now. The values of its caller are asked for their text meanwhile, and
+   * their code may do anything: ask this very pool, abort, end the connection. Nothing else is written until it is done.
+   */
+  #writing: Operation | undefined
+
+  /** @param hopeless what runs goes on in spite of its cancel */
+  constructor(owner: Owner, client: ClientInternals, clock: Clock, hopeless: () => void) {
+    this.#owner = owner
+    this.#clock = clock
+    this.#flight = new Flight(clock)
+    this.#canceller = new Canceller(client, clock, this.#flight, { settled: () => this.next(), hopeless })
+  }
+
+  /** The session is there, and says so of its transaction. */
+  open(wire: Wire, status: TransactionStatus): void {
+    this.#wire = wire
+    this.#status = status
+    this.#flight.answeredAt = this.#clock.now()
+  }
+
+  get wire(): Wire {
+    if (this.#wire === undefined) throw new Error('bug: a connection was used before it was open')
+    return this.#wire
+  }
+  /** Undefined until the session is open. */
+  get outbox(): Outbox | undefined {
+    return this.#wire?.outbox
+  }
+  /** What the server said of its transaction at the last answer. */
+  get status(): TransactionStatus {
+    return this.#status
+  }
+  /** What ended the session, once it has ended. */
+  get lostWith(): Error | undefined {
+    return this.#lostWith
+  }
+  /** Nothing runs, waits or is being cancelled: what is asked now starts now. */
+  get isQuiet(): boolean {
+    return this.#flight.isEmpty && this.#queue.length === 0 && !this.#canceller.isBusy && this.#writing === undefined
+  }
+  /** Operations that are under way or wait here. */
+  get load(): number {
+    return this.#flight.length + this.#queue.length + (this.#writing === undefined ? 0 : 1)
+  }
+  /** Bytes of what is under way. */
+  get bytesInFlight(): number {
+    return this.#flight.bytes
+  }
+  /** How long the operation that is being answered has been so, in milliseconds. */
+  get headRanMs(): number {
+    return this.#flight.headRanMs
+  }
+  /** When the last answer was complete, that to the login included, on the connection's clock. */
+  get answeredAt(): number {
+    return this.#flight.answeredAt
+  }
+  /** Whether one more that shares would be sent now. */
+  get takesSharing(): boolean {
+    return this.#queue.length === 0 && this.#writing === undefined && this.#maySendSharing()
+  }
+  /** Whether nothing was asked that is not answered: no answer may come. */
+  get isSilent(): boolean {
+    return this.#flight.isEmpty && this.#lostWith === undefined
+  }
+  /** The text of the statement that is being answered; undefined when nothing runs. */
+  get runningText(): string | undefined {
+    return this.#flight.head?.text
+  }
+  /** The operation whose answer comes in now. A guest's answers are `pg`'s. */
+  get head(): Operation | undefined {
+    const { head } = this.#flight
+    return head?.isGuest === true ? undefined : head
+  }
+
+  /** Runs an operation, and calls its `answer`. One that shares does not wait for others that do. */
+  start(operation: Operation, limit: Limit): void {
+    if (this.observer !== undefined) operation.mark = this.observer.asked(operation, this.#owner)
+    if (limit !== unlimited) {
+      const reached = limitReached(limit, this.#clock)
+      if (reached !== undefined) {
+        this.#answer(operation, givenUp(reached, 'not-sent'))
+        this.keeper?.moved(undefined, 0)
+        return
+      }
+      operation.stopWatching = watchLimit(limit, this.#clock, (reason) => this.#giveUp(operation, reason))
+    }
+    this.#queue.push(operation)
+    this.next()
+    if (operation.isAnswered) this.keeper?.moved(undefined, 0)
+  }
+
+  /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
+  abandon(reason: LimitReason): void {
+    for (const operation of this.#queue.slice()) this.#giveUp(operation, reason)
+    if (this.#writing !== undefined) this.#giveUp(this.#writing, reason)
+    for (const operation of this.#flight.all()) this.#giveUp(operation, reason)
+  }
+
+  /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
+  leave(guest: ForeignStatement, error: Error): void {
+    const { isBusy } = guest
+    if (guest.leave(error) && isBusy && guest === this.#flight.head)
+      this.#giveUp(guest, { kind: 'aborted', reason: error })
+  }
+
+  /** Settles when nothing runs any more; at once when that is so. The connection may have been lost by then. */
+  whenQuiet(): Promise<void> {
+    if (this.isQuiet) return Promise.resolve()
+    return new Promise((resolve) => this.#onQuiet.push(resolve))
+  }
+
+  /** Sends what has gathered, but for a message that is not written to its end. */
+  flush(): void {
+    if (this.#writing === undefined) this.outbox?.write()
+  }
+
+  /** Stops what runs on the server, whose connection is about to be torn down. */
+  stopBackend(): void {
+    if (!this.#flight.isEmpty) this.#canceller.stopBackend()
+  }
+
+  /** The server has done a command. */
+  done(tag: string): void {
+    if (this.endings === undefined) return
+    if (tag === 'COMMIT' || tag === 'ROLLBACK' || tag === 'PREPARE TRANSACTION') this.endings.push(tag)
+  }
+
+  /** The server has said that something failed. */
+  said(error: Error): void {
+    markOwn(error, this.belongsTo, this.server)
+  }
+
+  /** An answer is complete. */
+  ready(status: TransactionStatus): void {
+    this.#status = status
+    const operation = this.#flight.head
+    if (operation === undefined) return
+    if (operation.failure === undefined && !operation.isComplete) {
+      throw new ProtocolViolationError('the end of an answer that has no result')
+    }
+    const ranMs = this.#flight.shift()
+    this.#settle(operation)
+    this.#canceller.headChanged()
+    this.next()
+    this.keeper?.moved(operation, ranMs)
+  }
+
+  /** The session has ended: each caller is told what that means for its operation. */
+  lose(cause: Error): void {
+    const head = this.#flight.head
+    const failure = head?.failure
+    const said = failure !== undefined && endsSession(failure) ? failure : undefined
+    this.#lostWith = said ?? cause
+    markOwn(this.#lostWith, this.belongsTo, this.server)
+    markOwn(cause, this.belongsTo, this.server)
+    this.#canceller.stop()
+    this.#wire?.cache.lost(this.#flight.all().map((operation) => operation.text))
+    this.outbox?.discard()
+    const writes = this.outbox?.writes ?? 0
+    for (const operation of this.#flight.takeAll()) {
+      // The server ended the session in the middle of the one that it was answering: those behind it have not run.
+      if ((operation.postedAt === writes && !operation.isGuest) || (said !== undefined && operation !== head))
+        operation.sent = false
+      const lost = new ConnectionLostError(operation.sent, { cause: operation === head ? cause : this.#lostWith })
+      const { givenUp: reason, sent, failure } = operation
+      if (reason !== undefined && !sent) this.#answer(operation, givenUp(reason, 'not-sent', lost))
+      else if (reason !== undefined && failure !== undefined && classify(failure) === 'cancelled') {
+        // The cancel had been answered: that is what became of it, though the session ended before the answer did.
+        const { commitsByItself, endsTransaction } = operation.effects
+        const outcome = commitsByItself || endsTransaction ? 'unknown' : 'cancelled'
+        this.#answer(operation, givenUp(reason, outcome, failure))
+      } else this.#answer(operation, failure ?? lost)
+    }
+    this.next()
+    this.keeper?.moved(undefined, 0)
+  }
+
+  /** Sends what may be sent now. */
+  next(): void {
+    // Whoever is writing goes on with what has come in between.
+    if (this.#writing !== undefined) return
+    for (;;) {
+      const operation = this.#queue[0]
+      if (operation === undefined) break
+      if (this.#lostWith !== undefined) {
+        this.#queue.shift()
+        this.#answer(operation, new ConnectionLostError(false, { cause: this.#lostWith }))
+      } else if (this.#flight.isEmpty ? !this.#canceller.isBusy : operation.isSharing && this.#maySendSharing()) {
+        if (operation instanceof ForeignStatement && ForeignStatement.isAnyWriting) {
+          // One value of a guest asks for another guest, and `pg` builds the messages of all in one place.
+          nextTick(() => this.next())
+          return
+        }
+        this.#queue.shift()
+        this.#send(operation)
+      } else return
+    }
+    if (this.#onQuiet.length > 0 && this.isQuiet) for (const resolve of this.#onQuiet.splice(0)) resolve()
+  }
+
+  #maySendSharing(): boolean {
+    if (this.#canceller.isBusy || this.#flight.hasGivenUp) return false
+    return this.#flight.isEmpty || (this.#flight.isSharing && this.outbox?.isFull === false)
+  }
+
+  #send(operation: Operation): void {
+    const { wire } = this
+    const { outbox, cache } = wire
+    // Apart from the operation, which may turn out not to be sendable.
+    for (const name of cache.takeClosing()) outbox.closeStatement(name)
+    const start = outbox.length
+    // As it is before: what is written in parts may be on its way already when all of its beginning is there.
+    const { writes } = outbox
+    let refused: { readonly error: unknown } | undefined
+    this.#writing = operation
+    try {
+      operation.write(wire)
+    } catch (error) {
+      refused = { error: thrownError(error) }
+    }
+    this.#writing = undefined
+    // A guest writes to the socket itself.
+    const hasLeft = operation instanceof ForeignStatement ? operation.hasBegun : outbox.writes !== writes
+    refused ??= this.#endedMeanwhile(operation, hasLeft)
+    if (refused !== undefined) {
+      const { error } = refused
+      operation.unwritten(wire)
+      if (!hasLeft) {
+        if (outbox.writes === writes) outbox.cutTo(start)
+        // What it would have begun with has not been sent either.
+        cache.ready(this.#status !== 'I')
+        this.#answer(operation, error)
+        this.keeper?.moved(undefined, 0)
+      } else {
+        // Its beginning has left: no end of it could undo that. Without a Sync the server does nothing of it.
+        operation.sent = true
+        operation.postedAt = -1
+        operation.failure ??= thrownError(error)
+        this.#flight.add(operation)
+        wire.tearDown()
+      }
+      return
+    }
+    if (operation instanceof ForeignStatement) operation.onUnsent = (error) => this.#refused(operation, error)
+    operation.sent = true
+    operation.postedAt = writes
+    operation.bytes = Math.max(0, outbox.length - start)
+    this.#flight.add(operation)
+    outbox.post()
+    if (operation.givenUp !== undefined) this.#stop(operation, operation.givenUp)
+    else if (operation instanceof ForeignStatement) operation.begun()
+  }
+
+  /** Its own values have ended the session, or given it up, while it was being written: then nothing of it leaves. */
+  #endedMeanwhile(operation: Operation, hasLeft: boolean): { readonly error: unknown } | undefined {
+    if (this.#lostWith !== undefined) return { error: new ConnectionLostError(hasLeft, { cause: this.#lostWith }) }
+    const { givenUp: reason } = operation
+    return reason === undefined || hasLeft ? undefined : { error: givenUp(reason, 'not-sent') }
+  }
+
+  /** A guest has not written anything, so that no answer will come. */
+  #refused(operation: ForeignStatement, error: unknown): void {
+    if (this.#flight.head !== operation) return
+    this.#flight.shift()
+    operation.sent = false
+    this.#answer(operation, error)
+    this.#canceller.headChanged()
+    this.next()
+  }
+
+  #settle(operation: Operation): void {
+    const { failure, givenUp: reason } = operation
+    // The server is ready for more: what it said of this was an answer.
+    if (failure !== undefined) markSurvived(failure)
+    if (operation.isAnswered) this.observer?.answeredLate()
+    else if (failure === undefined) this.#answer(operation, this.#readingError(operation))
+    else if (reason !== undefined) {
+      const isUndone = this.#isUndoneByCancel(operation, failure) || (operation.isStale && this.#status === 'I')
+      const isUnknown = !isUndone && classify(failure) === 'cancelled'
+      this.#answer(
+        operation,
+        isUndone || isUnknown ? givenUp(reason, isUndone ? 'cancelled' : 'unknown', failure) : failure,
+      )
+    } else if (this.#isUndoneForNothing(operation, failure)) {
+      operation.reset()
+      this.#queue.unshift(operation)
+    } else {
+      if (operation.isStale) markStalePlan(failure)
+      this.#answer(operation, failure)
+    }
+  }
+
+  /**
+   * What its caller is told where a parser of values has thrown: what that threw, unless the work has been committed, so that
+   * to do it again would do it twice.
+   */
+  #readingError(operation: Operation): unknown {
+    const { unreadable } = operation
+    if (unreadable === undefined) return undefined
+    const { error, index } = unreadable
+    const isUndone = this.#status !== 'I' || operation.wasRolledBack
+    if (isUndone || operation.texts.every((text) => this.onlyReads(text))) return error
+    return new UnreadableResultError({ cause: error, index })
+  }
+
+  /** Whether the server has undone it through no fault of its own, so that it is run again: outside of a transaction only. */
+  #isUndoneForNothing(operation: Operation, failure: Error): boolean {
+    if (operation.isAnswered || operation.reruns >= mostReruns || this.#status !== 'I') return false
+    if (!operation.mayRunAgain) return false
+    if (operation.isStale || operation.mayBeStale) return true
+    return operation.isExposed && this.#isUndoneByCancel(operation, failure)
+  }
+
+  /**
+   * Whether a cancel has undone all of it. What commits by itself can only do so outside of a transaction; in one that
+   * has failed with it, nothing but its own COMMIT could have.
+   */
+  #isUndoneByCancel(operation: Operation, failure: Error): boolean {
+    if (classify(failure) !== 'cancelled') return false
+    const { effects } = operation
+    return this.#status === 'I' ? !effects.commitsByItself : !effects.endsTransaction
+  }
+
+  #answer(operation: Operation, error: unknown): void {
+    if (operation.isAnswered) return
+    operation.isAnswered = true
+    // Made here; what the server says is noted when it comes, and what the code of a caller throws is the caller's.
+    if (error instanceof LifeguardError) markOwn(error, this.belongsTo, this.server)
+    operation.stopWatching()
+    if (operation.grace !== undefined) this.#clock.clearTimer(operation.grace)
+    if (this.observer !== undefined) {
+      const durationMs = operation.sent ? operation.ranMs(this.#clock.now()) : undefined
+      this.observer.answered(operation, this.#owner, operation.mark, error, durationMs)
+    }
+    operation.answer(error)
+  }
+
+  #giveUp(operation: Operation, reason: LimitReason): void {
+    // Given up already: by the statement's own limit, then by its transaction's. A second cancel could hit what comes next.
+    if (operation.isAnswered || operation.givenUp !== undefined) return
+    const at = this.#queue.indexOf(operation)
+    if (at !== -1) {
+      this.#queue.splice(at, 1)
+      this.#answer(operation, givenUp(reason, 'not-sent'))
+      this.keeper?.moved(undefined, 0)
+      return
+    }
+    operation.givenUp = reason
+    // Its own values have given it up: it is told when they are done.
+    if (operation === this.#writing) return
+    this.#stop(operation, reason)
+  }
+
+  /** It is under way: the server is asked to cancel it, and its caller waits for the word of the server for a moment. */
+  #stop(operation: Operation, reason: LimitReason): void {
+    operation.interrupt()
+    operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
+    this.#canceller.givenUp(operation)
+  }
+}
+
+const no = (): boolean => false

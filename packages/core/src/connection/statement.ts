@@ -1,0 +1,408 @@
+import { ProtocolViolationError } from '../errors/operation-errors.js'
+import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/origin.js'
+import type { TextEffects } from '../sql/text-effects.js'
+import { Operation, refuseCopy, type Wire } from './operation.js'
+import {
+  type CommandCompleteMessage,
+  ResultBase,
+  type ResultInternals,
+  type RowDescriptionMessage,
+  type TypeParsers,
+} from './pg-internals.js'
+import type { FetchedStatement, PortalRequest } from './portal.js'
+import { applyShape, noColumns, type QueryResult, shapeOf } from './result.js'
+import type { PreparedStatement, StatementText } from './statement-cache.js'
+
+/** What a CommandComplete says. */
+export interface CommandTag {
+  readonly command: string | null
+  readonly oid: number | null
+  readonly rowCount: number | null
+}
+
+/** The same as `pg` reads: `SELECT 5`, `INSERT 0 1`, `CREATE TABLE`. */
+const form = /^([A-Za-z]+)(?: (\d+))?(?: (\d+))?/
+
+let lastText = ''
+let lastTag: CommandTag = { command: null, oid: null, rowCount: null }
+
+/** Reads a tag. The last one is remembered: most statements of a busy program end with the same. */
+export function tagOf(text: string): CommandTag {
+  if (text === lastText) return lastTag
+  const match = form.exec(text)
+  const [, command = null, first, second] = match ?? []
+  lastTag = {
+    command,
+    oid: second === undefined ? null : Number(first),
+    rowCount: second === undefined ? (first === undefined ? null : Number(first)) : Number(second),
+  }
+  lastText = text
+  return lastTag
+}
+
+/** A statement and its parameters, in the form that `pg` takes it too. */
+export interface StatementConfig {
+  /** SQL with `$1`, `$2`, ... where values go. Several statements separated by `;` are possible without values only. */
+  readonly text: string
+  /** One for each placeholder. Values never become part of the SQL text. */
+  readonly values?: readonly unknown[] | undefined
+  /** Prepares the statement under this name on each connection that runs it, and reuses it there. At most 63 bytes. */
+  readonly name?: string | undefined
+  /** `'array'` gives rows as arrays of values in the order of the columns. */
+  readonly rowMode?: 'array' | undefined
+  /** Parsers for this statement in place of the pool's. */
+  readonly types?: TypeParsers | undefined
+}
+
+/** A statement whose rows are fetched in batches. */
+export interface PortalConfig extends StatementConfig {
+  readonly portal: PortalRequest
+}
+
+/** A statement that brings more ahead of itself, in the same round trip, than its transaction has for it. */
+export interface AheadConfig extends StatementConfig {
+  readonly ahead: readonly Prelude[]
+  /** What is reported in the place of its text: what goes ahead is what it is about. */
+  readonly label?: string | undefined
+}
+
+/** A command that travels ahead of a statement in the same round trip: BEGIN, SAVEPOINT, set_config. */
+export interface Prelude {
+  readonly text: string
+  readonly values?: readonly string[]
+  /** Of BEGIN: what of the transaction's role and settings decides what a text means, in any form that tells them apart. */
+  readonly meaning?: string | undefined
+  /** Called with the columns of each row that it gives, as text. */
+  readonly onRow?: (columns: readonly (string | null)[]) => void
+  /** Called with the server's word for what it did, `COMMIT` or `ROLLBACK` say, once it is done. */
+  readonly onComplete?: (command: string) => void
+}
+
+/**
+ * One statement on its way over a connection, with what goes ahead of it.
+ *
+ * The preludes and the statement are Parse/Bind/Execute each, with ONE Sync behind them all: when a prelude fails, the
+ * server skips the rest up to the Sync, so that a statement never runs outside of the transaction it was meant for.
+ * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ *
+ * A text that comes again is prepared: then Parse is left out, and so is Describe once its columns are known.
+ */
+export class Statement extends Operation {
+  readonly #values: readonly unknown[] | undefined
+  readonly #name: string | undefined
+  readonly #rowMode: 'array' | undefined
+  readonly #types: TypeParsers | undefined
+  readonly #preludes: readonly Prelude[]
+  readonly #portal: PortalRequest | undefined
+  /** What the pool knows of the text; looked up when it is sent, unless it was before. */
+  known: StatementText | undefined
+  /** Preludes whose CommandComplete has not come yet: what comes before it is theirs. */
+  #ahead: number
+  #prepared: PreparedStatement | undefined
+  /** Whether its Parse was sent with it, and Parse and Bind have been answered. */
+  #bringsParse = false
+  #isParsed = false
+  #isBound = false
+  /** Whether it failed over a value that its kept form may have had another type for. */
+  #mayBeStale = false
+  /** Whether it was sent without Parse and Bind, so that no Sync ends it. */
+  #isSimpleQuery = false
+  #result: ResultInternals | undefined
+  /** All of them, once there are several. */
+  #results: ResultInternals[] | undefined
+  /** Counted when there is a second one: a server that goes on and on would fill the memory with them. */
+  #mostResults: number | undefined
+  #parsers: TypeParsers | undefined
+  #isComplete = false
+  resolve: (result: QueryResult) => void = nothing
+  reject: (error: unknown) => void = nothing
+
+  constructor(config: StatementConfig | PortalConfig, preludes: readonly Prelude[] = none) {
+    super(config.text)
+    this.#values = config.values
+    this.#name = config.name
+    this.#rowMode = config.rowMode
+    this.#types = config.types
+    this.#portal = 'portal' in config ? config.portal : undefined
+    if (this.#portal !== undefined) this.isReported = false
+    this.#preludes = preludes
+    this.#ahead = preludes.length
+  }
+
+  override get name(): string | undefined {
+    return this.#name
+  }
+
+  override get whole(): FetchedStatement | undefined {
+    return this.#portal?.whole
+  }
+
+  override get effects(): TextEffects {
+    return this.known?.effects ?? super.effects
+  }
+
+  override get answering(): string {
+    return this.#ahead > 0 || this.#isAboutRows ? '' : this.text
+  }
+
+  get #isAboutRows(): boolean {
+    return this.known?.isPlain === true
+  }
+
+  /** The result; as in `pg` an array of them when the text held several statements. */
+  override get result(): QueryResult {
+    return (this.#results ?? this.#result) as unknown as QueryResult
+  }
+
+  override answer(error: unknown): void {
+    if (this.#portal !== undefined) this.#portal.isOpen = this.#isComplete && this.failure === undefined
+    if (error === undefined) this.resolve(this.result)
+    else {
+      // The server may still send the rest, which nobody can get.
+      if (this.#result !== undefined) this.#result.rows.length = 0
+      if (this.#results !== undefined) for (const { rows } of this.#results) rows.length = 0
+      this.reject(error)
+    }
+  }
+
+  override write(wire: Wire): void {
+    const { outbox, cache, types } = wire
+    const values = this.#values
+    if (!(values === undefined || values === null || Array.isArray(values)))
+      throw new Error('Query values must be an array')
+    this.#parsers = this.#types ?? types
+    this.#result = new ResultBase(this.#rowMode, this.#parsers)
+    this.known ??= cache.texts.of(this.text)
+    this.#isSimpleQuery = this.#isSimple()
+    if (this.#isSimpleQuery) {
+      outbox.query(this.text)
+      return
+    }
+    for (const prelude of this.#preludes) {
+      if (prelude.meaning !== undefined) cache.enter(prelude.meaning)
+      outbox.parse('', prelude.text)
+      outbox.bind('', undefined, prelude.values)
+      outbox.execute('', 0)
+    }
+    if (this.#portal !== undefined && this.#portal.rows > 0) this.#fetch(wire, this.#portal)
+    else this.#execute(wire)
+    outbox.sync()
+  }
+
+  override get isComplete(): boolean {
+    return this.#isComplete
+  }
+
+  override unwritten({ cache }: Wire): void {
+    if (this.#bringsParse && this.#prepared !== undefined) cache.forget(this.#prepared, false)
+  }
+
+  /** The protocol without parameters, which alone takes several statements, is used where nothing speaks for the other. */
+  #isSimple(): boolean {
+    if (this.#preludes.length > 0 || this.#portal !== undefined || this.#name) return false
+    if (this.#values !== undefined && this.#values !== null && this.#values.length > 0) return false
+    return this.known?.isPlain !== true || this.known.mayTakeValues
+  }
+
+  #execute({ outbox, cache, types }: Wire): void {
+    const values = this.#values ?? undefined
+    const prepared = this.#name ? cache.named(this.#name, this.text) : this.#automatic(cache)
+    this.#prepared = prepared
+    if (prepared === undefined) {
+      outbox.parse('', this.text)
+      outbox.bind('', undefined, values)
+      outbox.describePortal('')
+    } else {
+      const isNew = !prepared.isSent
+      try {
+        if (isNew && prepared.isRenewal) outbox.closeStatement(prepared.name)
+        if (isNew) outbox.parse(prepared.name, prepared.text)
+        outbox.bind('', prepared.nameBytes, values)
+      } catch (error) {
+        // Nothing of it is sent, its Parse included.
+        if (isNew) cache.forget(prepared, false)
+        throw error
+      }
+      if (isNew) prepared.isSent = true
+      this.#bringsParse = isNew
+      const { shape } = prepared
+      if (shape === undefined) outbox.describePortal('')
+      else applyShape(this.#result as ResultInternals, shape, this.#types ?? types)
+    }
+    outbox.execute('', 0)
+  }
+
+  /** At the second rerun, whatever is wrong with prepared statements here, it goes without. */
+  #automatic(cache: Wire['cache']): PreparedStatement | undefined {
+    return this.known === undefined || this.reruns > 1 ? undefined : cache.automatic(this.known)
+  }
+
+  #fetch({ outbox }: Wire, { name, rows, fields }: PortalRequest): void {
+    if (fields === undefined) {
+      outbox.parse('', this.text)
+      outbox.bind(name, undefined, this.#values ?? undefined)
+      outbox.describePortal(name)
+    } else {
+      try {
+        this.#result?.addFields(fields)
+      } catch (error) {
+        this.cannotRead(error)
+      }
+    }
+    outbox.execute(name, rows)
+  }
+
+  override get isStale(): boolean {
+    const prepared = this.#prepared
+    if (prepared === undefined || this.#isBound) return false
+    return isStalePlan(this.failure) || (!prepared.isNamedByCaller && isNameTaken(this.failure))
+  }
+
+  override get wasRolledBack(): boolean {
+    const commands = this.#results?.map(({ command }) => command)
+    return commands?.at(-1) === 'ROLLBACK' && !commands.includes('COMMIT') && !commands.includes('PREPARE')
+  }
+
+  /** Likewise, perhaps: to be found out by preparing it anew. Should it fail again, that is what the caller gets. */
+  override get mayBeStale(): boolean {
+    return this.#mayBeStale
+  }
+
+  override get mayRunAgain(): boolean {
+    for (const { onComplete } of this.#preludes) if (onComplete !== undefined) return false
+    return true
+  }
+
+  override reset(): void {
+    super.reset()
+    this.#ahead = this.#preludes.length
+    this.#prepared = undefined
+    this.#bringsParse = false
+    this.#isParsed = false
+    this.#isBound = false
+    this.#mayBeStale = false
+    this.#isComplete = false
+    this.#results = undefined
+  }
+
+  override handleParseComplete({ cache }: Wire): void {
+    if (this.#ahead > 0 || this.#prepared === undefined) return
+    this.#isParsed = true
+    cache.parsed(this.#prepared)
+  }
+
+  override handleBindComplete(): void {
+    if (this.#ahead === 0) this.#isBound = true
+  }
+
+  override handleRowDescription({ fields }: RowDescriptionMessage): void {
+    this.#startResult()
+    const prepared = this.#prepared
+    try {
+      if (prepared === undefined) this.#result?.addFields(fields)
+      else {
+        prepared.shape = shapeOf(fields)
+        applyShape(this.#result as ResultInternals, prepared.shape, this.#parsers as TypeParsers)
+      }
+    } catch (error) {
+      // There is no parser to be had for a column.
+      this.cannotRead(error)
+    }
+  }
+
+  override handleNoData(): void {
+    if (this.#ahead === 0 && this.#prepared !== undefined) this.#prepared.shape = noColumns
+  }
+
+  override handlePortalSuspended(): void {
+    this.#isComplete = true
+    if (this.#portal !== undefined) this.#portal.hasMore = true
+  }
+
+  override handleEmptyQuery(): void {
+    this.#isComplete = true
+  }
+
+  override handleDataRow(fields: readonly (string | null)[]): void {
+    if (this.#ahead > 0) {
+      this.#preludes.at(-this.#ahead)?.onRow?.(fields)
+      return
+    }
+    // Nobody waits for them any more, or for good reason.
+    if (this.unreadable !== undefined || this.failure !== undefined || this.isAnswered) return
+    const result = this.#result as ResultInternals
+    if (fields.length !== result.fields.length) throw miscounted()
+    try {
+      result.rows.push(result.parseRow(fields))
+    } catch (error) {
+      this.cannotRead(error)
+    }
+  }
+
+  override handleCommandComplete(message: CommandCompleteMessage): void {
+    if (this.#ahead > 0) {
+      this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
+      this.#ahead -= 1
+      return
+    }
+    const { text } = message
+    this.#isComplete = true
+    this.#startResult()
+    const result = this.#result as ResultInternals
+    const tag = tagOf(text)
+    result.command = tag.command
+    result.oid = tag.oid
+    result.rowCount = tag.rowCount
+  }
+
+  override handleError(error: Error, wire: Wire): void {
+    super.handleError(error, wire)
+    const prepared = this.#prepared
+    if (prepared === undefined || this.#isBound) return
+    const { cache } = wire
+    // Its Parse failed, or was skipped with a failing prelude; or the statement is gone, or must be replaced.
+    if (this.#bringsParse && !this.#isParsed) {
+      cache.forget(prepared, false)
+      // Only this text has that name, so somebody else has prepared it in this very session: a pooler shares it out.
+      if (!prepared.isNamedByCaller && isNameTaken(error)) cache.texts.cacheSize = 0
+      return
+    }
+    this.#mayBeStale = !this.#bringsParse && !prepared.isNamedByCaller && mayBeStaleTypes(error)
+    if (this.#mayBeStale || isStalePlan(error)) cache.forget(prepared, true)
+  }
+
+  /**
+   * COPY FROM STDIN has no source here. While it waits for data the server ignores Sync, so that the one that was sent
+   * with the statement is lost, and with it the answer. A Query needs none.
+   * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-COPY
+   */
+  override handleCopyInResponse(wire: Wire): void {
+    refuseCopy(wire, !this.#isSimpleQuery)
+  }
+
+  /** A text of several statements gives several results. */
+  #startResult(): void {
+    const before = this.#result
+    if (before === undefined || before.command === null) return
+    this.#mostResults ??= this.#isSimpleQuery ? this.text.split(';').length : 1
+    this.#results ??= [before]
+    if (this.#results.length >= this.#mostResults) throw new ProtocolViolationError('more results than statements')
+    this.#result = new ResultBase(this.#rowMode, this.#parsers as TypeParsers)
+    this.#results.push(this.#result)
+  }
+}
+
+/** A row has other columns than were announced. */
+export function miscounted(): ProtocolViolationError {
+  return new ProtocolViolationError('a row of other columns than it had announced')
+}
+
+const none: readonly Prelude[] = []
+const nothing = (): void => undefined
+
+/** A question that only an answer is wanted of: nobody's statement, which is neither reported nor counted. */
+export function signOfLife(config: StatementConfig): Statement {
+  const statement = new Statement(config)
+  statement.isReported = false
+  return statement
+}

@@ -1,0 +1,111 @@
+import { type Limit, tighter, unlimited, within } from '../deadline/deadline.js'
+import { classify } from '../errors/classify.js'
+import { DeadlockError, LockTimeoutError } from '../errors/transaction-errors.js'
+import { withCallersStack } from '../query/queryable.js'
+import { labelOf, type ServerKey } from '../sql/lock-key.js'
+import type { SessionEnvironment } from '../transaction/environment.js'
+import type { HeldLock, LockHandle } from '../transaction/held-lock.js'
+import { countTransactionTime, lockInTransaction, tokenOf } from '../transaction/lock-sql.js'
+import type { Transaction } from '../transaction/transaction.js'
+import { withTransaction } from '../transaction/with-transaction.js'
+import type { DeadlockWatch } from './deadlock-detector.js'
+import type { CheckedLockOptions, LockOptions } from './options.js'
+
+/**
+ * A lock of a transaction: the one that is open around the call, or one that is opened for it. It is given back by the
+ * end of the transaction and by nothing else, so that nobody enters before what was written under it can be seen.
+ * https://www.postgresql.org/docs/18/explicit-locking.html#ADVISORY-LOCKS
+ *
+ * @param keys those that are not held around the call already; `outer` is the lock that holds the others
+ */
+export async function withTransactionLock<T>(
+  environment: SessionEnvironment,
+  deadlocks: DeadlockWatch,
+  keys: readonly ServerKey[],
+  outer: LockHandle | undefined,
+  fn: (lock: LockHandle) => Promise<T>,
+  checked: CheckedLockOptions,
+  options: LockOptions,
+): Promise<T> {
+  const { ambient, host } = environment
+  const { clock } = host.environment
+  let running: AbortController | undefined
+  const under = async (tx: Transaction, limit: Limit): Promise<T> => {
+    const given = new AbortController()
+    running = given
+    try {
+      const isHeld = keys.length === 0 && outer !== undefined
+      const lock = isHeld ? outer : await lockIn(environment, deadlocks, tx, keys, checked, limit, given.signal)
+      const locks = new Map<string, HeldLock>(ambient.current?.locks)
+      for (const { id } of keys) locks.set(id, { kind: 'held', mode: checked.mode, handle: lock })
+      return await ambient.run({ locks }, async () => await fn(lock))
+    } finally {
+      running = undefined
+    }
+  }
+  const limit = ambient.limitFor(options)
+  const open = ambient.current?.transaction
+  try {
+    // In an open transaction the lock must not be taken in a savepoint of its own: undoing that would give it back.
+    if (open !== undefined) return await within(under(open, limit), limit, clock, 'unknown', host.environment)
+    const { signal, timeoutMs } = options
+    // It is there for the lock alone: `fn` may do other things for as long as it likes.
+    return await withTransaction(environment, (tx) => under(tx, limit), { signal, timeoutMs, idleTimeoutMs: 0 })
+  } catch (error) {
+    // A callback that still runs hears of it before the caller does.
+    running?.abort(error)
+    throw error
+  }
+}
+
+async function lockIn(
+  environment: SessionEnvironment,
+  deadlocks: DeadlockWatch,
+  tx: Transaction,
+  keys: readonly ServerKey[],
+  { mode, waitMs }: CheckedLockOptions,
+  limit: Limit,
+  signal: AbortSignal,
+): Promise<LockHandle> {
+  const { ambient, host } = environment
+  const { clock } = host.environment
+  const label = labelOf(keys)
+  const since = clock.now()
+  const held = ambient.current?.locks
+  // The session would give it a key that it holds for somebody else.
+  if (keys.some(({ id }) => held?.get(id)?.kind === 'beside')) {
+    throw withCallersStack(new DeadlockError(label, { cause: undefined }))
+  }
+  const circle = new AbortController()
+  const ids = keys.map(({ id }) => id)
+  const watched = deadlocks.onServer(ids, new Set(held?.keys()), () => {
+    circle.abort(new DeadlockError(label, { cause: undefined }))
+  })
+  const bounds = tighter({ ...unlimited, signal: circle.signal }, limit)
+  try {
+    // The savepoint is there for a wait that fails, which would otherwise take the whole transaction with it; when it is
+    // released the lock stays with the transaction. All of it is one round trip, BEGIN included if it is the first.
+    const token = await tx.withTransaction(async () => {
+      const inner = ambient.current?.transaction
+      if (inner === undefined) throw new Error('bug: a nested transaction is not ambient')
+      const { rows } = await inner.execute(lockInTransaction(keys, mode, waitMs, watched.note), bounds)
+      return tokenOf(rows)
+    })
+    return {
+      // The lock is lost with the transaction alone, and then nothing of it is committed.
+      signal,
+      fencingToken: token,
+      withTransaction: (fn, options) => tx.withTransaction(fn, options),
+    }
+  } catch (error) {
+    const server = ambient.current?.transaction?.server
+    if (server?.connection !== undefined) server.sendAhead(countTransactionTime)
+    if (circle.signal.aborted) throw withCallersStack(circle.signal.reason)
+    const kind = classify(error)
+    if (kind === 'contended') throw withCallersStack(new LockTimeoutError(label, clock.now() - since, { cause: error }))
+    if (kind === 'deadlock') throw withCallersStack(new DeadlockError(label, { cause: error }))
+    throw withCallersStack(error)
+  } finally {
+    watched.stop()
+  }
+}

@@ -1,0 +1,179 @@
+import { userInfo } from 'node:os'
+import type { ResolvedReplica } from '../cluster/cluster-options.js'
+import type { Endpoint } from '../connection/connect/endpoint.js'
+import { defaultPasswordFile } from '../connection/connect/password-file.js'
+import type { ConnectSettings } from '../connection/connect/settings.js'
+import { type GivenTls, type SslMode, type TlsSettings, tlsSettings } from '../connection/connect/tls.js'
+import type { TypeParsers } from '../connection/pg-internals.js'
+import { type RuntimeSettings, startupOptions } from '../connection/runtime-settings.js'
+import { type TypeChoices, typeParsers } from '../connection/type-parsers.js'
+import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { readConnectionString } from './connection-string.js'
+import type { OptionValues } from './validate.js'
+
+/** What stands where nobody said anything. */
+const defaults = {
+  host: 'localhost',
+  port: 5_432,
+  connectTimeoutMs: 5_000,
+  keepAlive: true,
+  keepAliveInitialDelayMs: 10_000,
+} as const
+
+/**
+ * How to connect, out of everything that was said.
+ *
+ * @throws InvalidOptionError for what does not go together
+ */
+export function connectSettings(values: OptionValues): ConnectSettings {
+  const get = <T>(path: string): T | undefined => values.get(path) as T | undefined
+  const user = get<string>('user') ?? userOfSystem()
+  const types = get<TypeParsers | TypeChoices>('types')
+  const sslNegotiation = get<'postgres' | 'direct'>('sslNegotiation') ?? 'postgres'
+  return {
+    endpoints: endpointsOf(get('host'), get('port'), get('hostaddr')),
+    user,
+    database: get('database') ?? user,
+    password: get('password') || undefined,
+    passwordFile: get('passfile') ?? defaultPasswordFile(),
+    tls: tlsOf(values, sslNegotiation === 'direct'),
+    sslNegotiation,
+    channelBinding: get('channelBinding') ?? 'disable',
+    targetSessionAttrs: get('targetSessionAttrs') ?? 'any',
+    loadBalanceHosts: get('loadBalanceHosts') ?? 'disable',
+    types: types === undefined ? undefined : typeParsers(types),
+    connectTimeoutMs: get('connectTimeoutMs') ?? defaults.connectTimeoutMs,
+    keepAlive: get('keepAlive') ?? defaults.keepAlive,
+    keepAliveInitialDelayMs: get('keepAliveInitialDelayMs') ?? defaults.keepAliveInitialDelayMs,
+    applicationName: get('applicationName'),
+    startupOptions: startupOptions(get('options'), runtimeSettings(values)),
+  }
+}
+
+/** One for each host. One port counts for all; with several there is one for each, and so with addresses. */
+function endpointsOf(
+  given: readonly string[] | undefined,
+  ports: readonly number[] = [defaults.port],
+  addresses: string | undefined,
+): readonly Endpoint[] {
+  const listed = addresses?.split(',')
+  const hosts = given ?? listed ?? [defaults.host]
+  if (ports.length !== 1 && ports.length !== hosts.length) {
+    throw new InvalidOptionError(
+      'port',
+      `a list of ${ports.length} for ${hosts.length} host(s)`,
+      'one, or one for each host',
+    )
+  }
+  if (listed !== undefined && listed.length !== hosts.length) {
+    throw new InvalidOptionError(
+      'hostaddr',
+      `a list of ${listed.length} for ${hosts.length} host(s)`,
+      'one for each host',
+    )
+  }
+  return hosts.map((host, at) => {
+    const port = ports[ports.length === 1 ? 0 : at] ?? defaults.port
+    const address = listed?.[at]
+    return address === undefined || address === '' || address === host ? { host, port } : { host, port, address }
+  })
+}
+
+function runtimeSettings(values: OptionValues): RuntimeSettings {
+  const settings: Record<string, string | number | boolean> = {
+    ...(values.get('settings') as RuntimeSettings | undefined),
+  }
+  for (const [path, name] of Object.entries(settingOptions)) {
+    const value = values.get(path)
+    if (value === undefined) continue
+    if (settings[name] !== undefined && settings[name] !== value) {
+      throw new InvalidOptionError(`settings.${name}`, `given beside ${path}, with another value`, 'one of them')
+    }
+    // The server counts whole milliseconds, and takes 0 for 'never'.
+    settings[name] = value === 0 ? 0 : Math.max(1, Math.round(value as number))
+  }
+  return settings
+}
+
+/** Options that are settings of the server. */
+const settingOptions: Readonly<Record<string, string>> = {
+  statementTimeoutMs: 'statement_timeout',
+  idleInTransactionTimeoutMs: 'idle_in_transaction_session_timeout',
+}
+
+function tlsOf(values: OptionValues, direct: boolean): TlsSettings {
+  const get = <T>(name: string): T | undefined => values.get(name) as T | undefined
+  const option = get<GivenTls['ssl']>('ssl')
+  const fromUrl = sslOfUrl(get('sslText'))
+  if (fromUrl !== undefined && option !== undefined && option !== fromUrl) {
+    throw new InvalidOptionError('ssl', 'one thing in the options and another in connectionString', 'one of them')
+  }
+  const given: GivenTls = {
+    ssl: option ?? fromUrl,
+    mode: get('sslmode'),
+    rootCertificate: get('sslrootcert'),
+    certificate: get('sslcert'),
+    key: get('sslkey'),
+    keyPassword: get('sslpassword'),
+    minVersion: get('ssl_min_protocol_version'),
+    maxVersion: get('ssl_max_protocol_version'),
+    direct,
+  }
+  return tlsSettings(given)
+}
+
+function sslOfUrl(text: string | undefined): GivenTls['ssl'] {
+  if (text === 'true' || text === '1') return true
+  return text === 'false' || text === '0' ? false : (text as SslMode | 'no-verify' | undefined)
+}
+
+function userOfSystem(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A container may run under a number that has no name.
+    throw new InvalidOptionError(
+      'user',
+      'not given, and the user of the system has no name',
+      'the name of a database user',
+    )
+  }
+}
+
+/** What is about the primary's place alone. */
+const ofThePlace = ['connectionString', 'host', 'port', 'hostaddr', 'targetSessionAttrs', 'loadBalanceHosts'] as const
+
+/**
+ * How to connect to a replica: what its URL says, and for the rest what holds for the primary.
+ *
+ * @param values everything that was said of the pool
+ * @throws InvalidOptionError for a URL that is none, or says what does not go together
+ */
+export function replicaSettings(
+  values: OptionValues,
+  { connectionString }: ResolvedReplica,
+  index: number,
+): ConnectSettings {
+  const wanted = values.get('targetSessionAttrs')
+  if (wanted !== undefined && !['any', 'read-write', 'primary'].includes(wanted as string)) {
+    const allowed = "'any', 'read-write' or 'primary' beside replicas: read() chooses the replicas"
+    throw new InvalidOptionError('targetSessionAttrs', JSON.stringify(wanted), allowed)
+  }
+  const all: OptionValues = new Map(values)
+  for (const path of ofThePlace) all.delete(path)
+  for (const [path, value] of readReplica(connectionString, index)) {
+    // As for the primary: the URL's ssl is a text, and the option's is not.
+    all.set(path === 'ssl' ? 'sslText' : path, value)
+  }
+  return connectSettings(all)
+}
+
+/** What is wrong with it is said by the name that it has here. */
+function readReplica(connectionString: string, index: number): OptionValues {
+  try {
+    return readConnectionString(connectionString)
+  } catch (error) {
+    if (!(error instanceof InvalidOptionError)) throw error
+    throw new InvalidOptionError(`replicas[${index}]`, 'not as it should be', error.message, { cause: error })
+  }
+}

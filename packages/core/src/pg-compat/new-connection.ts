@@ -1,0 +1,108 @@
+import type { Connection } from '../connection/connection.js'
+import { type ExchangeConfig, statementFrom } from '../connection/exchange.js'
+import type { QueryResult } from '../connection/result.js'
+import type { StatementConfig } from '../connection/statement.js'
+import type { PgClient } from '../connection/submittable.js'
+import type { Clock } from '../deadline/clock.js'
+import { type Limit, operationLimit, tighter } from '../deadline/deadline.js'
+import { ConnectionReleasedError } from '../errors/pool-errors.js'
+import { type Bounds, type Executor, type QueryArguments, type Queryable, query } from '../query/queryable.js'
+import { Guests, type PgSession, standing } from './pg-session.js'
+
+/** A connection that has just been opened, and that nobody has used yet: see the option `onConnect`. */
+export interface NewConnection extends Queryable {
+  /** Process id of its backend, as in `pg_stat_activity`. */
+  readonly pid: number
+  /**
+   * This connection with the shape of a `pg.Client`, for code that takes one: the very client that `pool.asPgPool()` hands
+   * out for it, so that what is kept on it, and its listeners and type parsers, stay. It is refused once `onConnect` is over,
+   * until somebody is given it.
+   *
+   * @throws ConnectionReleasedError once `onConnect` is over
+   */
+  asPgClient(): PgClient
+}
+
+/** What the option `onConnect` may be; what it gives is awaited. */
+export type OnConnect = (connection: NewConnection) => unknown
+
+/** Lends the client that stands for the connection of a session; `giveBack` ends that. */
+export type LendClient = (session: PgSession) => { readonly client: PgClient; readonly giveBack: () => void }
+
+/** A connection while `onConnect` has it; refuses everything after. */
+class ConnectionInPreparation implements NewConnection, Executor, Bounds {
+  readonly #limit: Limit
+  readonly #clock: Clock
+  readonly #lend: LendClient
+  readonly #guests = new Guests()
+  #lent: ReturnType<LendClient> | undefined
+  #connection: Connection | undefined
+
+  constructor(connection: Connection, limit: Limit, clock: Clock, lend: LendClient) {
+    this.#connection = connection
+    this.#limit = limit
+    this.#clock = clock
+    this.#lend = lend
+  }
+
+  get pid(): number {
+    return this.#held().pid
+  }
+
+  query<Row>(...args: readonly unknown[]): Promise<QueryResult<Row>> {
+    return query<Row>(this, this, args as unknown as QueryArguments)
+  }
+
+  execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
+    return this.#held().run(statementFrom(config, []), limit)
+  }
+
+  limitFor(options: Parameters<Bounds['limitFor']>[0]): Limit {
+    return tighter(operationLimit(options, this.#clock), this.#limit)
+  }
+
+  asPgClient(): PgClient {
+    const connection = this.#held()
+    this.#lent ??= this.#lend({
+      ...standing(connection),
+      run: (config, limit) => this.execute(config, tighter(limit, this.#limit)),
+      submit: (submittable, limit, told) =>
+        this.#guests.run(submittable, (guest) => connection.submit(guest, tighter(limit, this.#limit)), told),
+    })
+    return this.#lent.client
+  }
+
+  /** Its user is done: what it has asked for and not waited for goes ahead of everybody else, too. */
+  async settle(): Promise<void> {
+    const connection = this.#held()
+    this.#guests.leave(connection)
+    await connection.whenQuiet()
+  }
+
+  end(): void {
+    this.#lent?.giveBack()
+    this.#connection = undefined
+  }
+
+  #held(): Connection {
+    if (this.#connection === undefined) throw new ConnectionReleasedError()
+    return this.#connection
+  }
+}
+
+/** What a host does with each new connection, out of what the user wants to be done with it. */
+export function preparation(
+  onConnect: OnConnect,
+  clock: Clock,
+  lend: LendClient,
+): (connection: Connection, limit: Limit) => Promise<void> {
+  return async (connection, limit) => {
+    const lent = new ConnectionInPreparation(connection, limit, clock, lend)
+    try {
+      await onConnect(lent)
+      await lent.settle()
+    } finally {
+      lent.end()
+    }
+  }
+}

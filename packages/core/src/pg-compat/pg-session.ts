@@ -1,0 +1,257 @@
+import type { Connection } from '../connection/connection.js'
+import type { QueryResult } from '../connection/result.js'
+import { Statement, type StatementConfig } from '../connection/statement.js'
+import { ForeignStatement, type Submittable } from '../connection/submittable.js'
+import { type Limit, unlimited } from '../deadline/deadline.js'
+import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { ConnectionReleasedError } from '../errors/pool-errors.js'
+import { TransactionRolledBackError } from '../errors/transaction-errors.js'
+import type { ConnectionSlot, Host } from '../server/server.js'
+import { type TransactionControl, transactionControl } from '../sql/transaction-control.js'
+import type { OpenTransaction } from '../transaction/context.js'
+import { assertFits } from '../transaction/join.js'
+import { commitError } from '../transaction/server-transaction.js'
+import type { ControlledTransaction } from '../transaction/transaction.js'
+
+/** The cursors and streams of one client that are not at their end, so that none outlives its use of the connection. */
+export class Guests {
+  readonly #here = new Set<ForeignStatement>()
+
+  /** @param told what is told of a failure in its place */
+  async run(
+    submittable: Submittable,
+    run: (guest: ForeignStatement) => Promise<unknown>,
+    told?: (error: unknown) => unknown,
+  ): Promise<void> {
+    const guest = new ForeignStatement(submittable, told)
+    this.#here.add(guest)
+    try {
+      await run(guest)
+    } finally {
+      this.#here.delete(guest)
+    }
+  }
+
+  /** The client is given back: who would read on is told so, and its connection is free again. */
+  leave(connection: Connection): void {
+    if (this.#here.size === 0) return
+    const error = new ConnectionReleasedError()
+    for (const guest of this.#here) connection.leave(guest, error)
+  }
+}
+
+/** What a client with the shape of pg's runs on. */
+export interface PgSession {
+  readonly connection: Connection
+  /** Set by the client: called when the session ends by itself. */
+  onEnded?: (() => void) | undefined
+  run(config: StatementConfig, limit: Limit): Promise<QueryResult>
+  /** @param told what the Submittable is told of a failure in its place */
+  submit(submittable: Submittable, limit: Limit, told?: (error: unknown) => unknown): Promise<void>
+  /** Closes the connection under it, where it is its own. */
+  close(): Promise<void>
+  /** No further use. `discard`: nobody else shall use the connection either, where it is its own. */
+  end(discard: boolean): void
+}
+
+/**
+ * A connection out of the pool for somebody who begins and ends transactions by SQL. It mends what programs written for
+ * `pg` do: a BEGIN that fails before they guard it leaks nothing, a ROLLBACK never hides the error that led to it, and
+ * a COMMIT that committed nothing is an error.
+ */
+export class OwnSession implements PgSession {
+  readonly connection: Connection
+  onEnded: (() => void) | undefined
+  readonly #host: Host
+  #slot: ConnectionSlot | undefined
+  readonly #guests = new Guests()
+  #isUsed = false
+  /** The first statement that failed in the open transaction. */
+  #failure: unknown
+
+  constructor(host: Host, slot: ConnectionSlot) {
+    this.#host = host
+    this.#slot = slot
+    this.connection = slot.resource
+  }
+
+  async run(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+    const control = transactionControl(config.text)
+    if (control?.kind === 'rollback' && !control.chain) return await this.#rollback(config, limit)
+    const isFirst = this.#isUsed === false
+    this.#isUsed = true
+    if (this.#slot === undefined) throw new ConnectionReleasedError()
+    if (control?.kind === 'begin') this.#failure = undefined
+    try {
+      const result = await this.connection.run(new Statement(config), limit)
+      if (control?.kind === 'commit' && result.command === 'ROLLBACK') {
+        throw new TransactionRolledBackError({ cause: this.#failure })
+      }
+      return result
+    } catch (error) {
+      this.#failure ??= error
+      // Programs write BEGIN before the `try` whose `finally` releases: with nothing begun, there is nothing to keep.
+      if (control?.kind === 'begin' && (isFirst || !this.connection.isAlive)) {
+        // First: the next one to have the connection may be given it in the very call that gives it back.
+        this.onEnded?.()
+        this.end(false)
+      }
+      throw control?.kind === 'commit' && !this.connection.isAlive ? commitError(error) : error
+    }
+  }
+
+  async submit(submittable: Submittable, limit: Limit, told?: (error: unknown) => unknown): Promise<void> {
+    this.#isUsed = true
+    await this.#guests.run(submittable, (guest) => this.connection.submit(guest, limit), told)
+  }
+
+  close(): Promise<void> {
+    return closeAtOnce(this.connection)
+  }
+
+  end(discard: boolean): void {
+    const slot = this.#slot
+    if (slot === undefined) return
+    this.#slot = undefined
+    this.#guests.leave(this.connection)
+    if (discard) this.#host.pool.discard(slot)
+    else this.#host.release(slot)
+  }
+
+  /** Whatever comes of it, nothing is left of the transaction: where the server does not answer, the session is ended. */
+  async #rollback(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+    if (this.#slot === undefined || !this.connection.isAlive) return answered('ROLLBACK')
+    try {
+      return await this.connection.run(new Statement(config), limit)
+    } catch {
+      this.connection.destroy()
+      return answered('ROLLBACK')
+    }
+  }
+}
+
+/** A connection as such, whoever has it now: for those who prepare every new one for its users. */
+export function standing(connection: Connection): PgSession {
+  return {
+    connection,
+    run: (config, limit) => connection.run(new Statement(config), limit),
+    submit: (submittable, limit, told) => connection.submit(new ForeignStatement(submittable, told), limit),
+    close: () => closeAtOnce(connection),
+    end: () => undefined,
+  }
+}
+
+/** As with `pg`: what runs is broken off, as it might never end. */
+function closeAtOnce(connection: Connection): Promise<void> {
+  if (connection.isQuiet) return connection.close()
+  connection.destroy()
+  return connection.gone()
+}
+
+/** What the server would have answered. */
+export function answered(command: string): QueryResult {
+  return { command, rows: [], rowCount: null, fields: [] }
+}
+
+/**
+ * A client with the shape of pg's inside an open transaction: it runs on that transaction's connection, and what it
+ * begins is a savepoint there.
+ */
+export class JoinedSession implements PgSession {
+  readonly connection: Connection
+  readonly #open: OpenTransaction
+  readonly #guests = new Guests()
+  #inner: ControlledTransaction | undefined
+  /** Whether it tried to begin: a ROLLBACK behind a BEGIN or COMMIT that failed is clean-up, and has nothing to do. */
+  #hasTried = false
+
+  private constructor(open: OpenTransaction, connection: Connection) {
+    this.#open = open
+    this.connection = connection
+  }
+
+  /** Joins a transaction; BEGIN is sent for it, if that has not been done yet. */
+  static async join(open: OpenTransaction, limit: Limit): Promise<JoinedSession> {
+    if (open.server.connection === undefined) await open.execute({ text: '' }, limit)
+    const { connection } = open.server
+    if (connection === undefined) throw new Error('bug: a transaction runs on no connection')
+    return new JoinedSession(open, connection)
+  }
+
+  async run(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+    const control = transactionControl(config.text)
+    if (control === undefined || (control.kind === 'begin' && !control.isValid))
+      return await this.#execute(config, limit)
+    if (control.kind === 'begin') return await this.#begin(control)
+    if ((control.kind !== 'commit' && control.kind !== 'rollback') || control.chain) throw refusal(control.kind)
+    const inner = this.#inner
+    this.#inner = undefined
+    if (control.kind === 'rollback') {
+      if (inner === undefined && !this.#hasTried) throw refusal('rollback')
+      await inner?.rollback()
+      return answered('ROLLBACK')
+    }
+    if (inner === undefined) throw refusal('commit')
+    await inner.commit()
+    return answered('COMMIT')
+  }
+
+  async submit(submittable: Submittable, limit: Limit, told?: (error: unknown) => unknown): Promise<void> {
+    await this.#guests.run(
+      submittable,
+      async (foreign) => {
+        try {
+          await this.#execute({ text: '', foreign } as StatementConfig, limit)
+        } catch (error) {
+          foreign.failed(error, !this.connection.isAlive)
+          throw error
+        }
+      },
+      told,
+    )
+  }
+
+  /** The connection belongs to the transaction around it. */
+  async close(): Promise<void> {
+    this.end()
+  }
+
+  end(): void {
+    this.#guests.leave(this.connection)
+    const inner = this.#inner
+    this.#inner = undefined
+    void inner?.rollback()
+  }
+
+  async #begin(control: Extract<TransactionControl, { readonly kind: 'begin' }>): Promise<QueryResult> {
+    // The server, too, lets a second BEGIN pass: it is in a transaction already.
+    if (this.#inner !== undefined) return answered('BEGIN')
+    this.#hasTried = true
+    const { isolation, readOnly, deferrable } = control
+    assertFits(
+      {
+        isolation,
+        readOnly: readOnly === false && this.#open.begun.readOnly !== true ? undefined : readOnly,
+        deferrable: deferrable === true ? true : undefined,
+      },
+      this.#open,
+    )
+    this.#inner = await this.#open.begin()
+    return answered('BEGIN')
+  }
+
+  #execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+    if (this.#inner === undefined || limit !== unlimited) return this.#open.execute(config, limit)
+    return this.#inner.query(config) as Promise<QueryResult>
+  }
+}
+
+/** What ends the transaction around a call, or does so in the midst of other statements, is not for those inside it. */
+export function refusal(what: TransactionControl['kind']): InvalidOptionError {
+  const said = what === 'mixed' ? 'one that begins or ends a transaction among others' : what.toUpperCase()
+  return new InvalidOptionError(
+    'the statement',
+    said,
+    'inside of an open transaction a plain BEGIN on a client of its own, which is a savepoint, and the COMMIT or ROLLBACK of that',
+  )
+}

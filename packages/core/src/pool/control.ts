@@ -1,0 +1,97 @@
+import { type OperationOptions, operationLimit, within } from '../deadline/deadline.js'
+import { assertKnownOptions, limitNames, optionNames } from '../errors/known-options.js'
+import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import type { Listeners } from '../listen/listener.js'
+import type { LockEnvironment } from '../lock/with-lock.js'
+import { type FlushMode, flushModes } from '../resource-pool/lifecycle.js'
+import type { SessionEnvironment } from '../transaction/environment.js'
+
+/** The body of `pool.flush`: on the pool of the primary, and on those of the replicas. */
+export async function flushHosts(
+  { cluster, host, ambient }: SessionEnvironment,
+  mode: FlushMode,
+  options?: OperationOptions,
+): Promise<void> {
+  if (!flushModes.includes(mode)) throw new InvalidOptionError('mode', String(mode), flushModes.join(', '))
+  assertKnownOptions(options, limitNames)
+  const limit = ambient.limitFor(options)
+  const flushed = Promise.all([host.pool.flush(mode), cluster?.flush(mode)])
+  await within(flushed, limit, host.environment.clock, 'unknown')
+}
+
+/** The body of `pool.pause`. */
+export async function pauseHosts(
+  { cluster, host, ambient }: SessionEnvironment,
+  options?: OperationOptions,
+): Promise<void> {
+  assertKnownOptions(options, limitNames)
+  const limit = ambient.limitFor(options)
+  const paused = Promise.all([host.pool.pause(), cluster?.pause()])
+  await within(paused, limit, host.environment.clock, 'unknown')
+}
+
+/** The body of `pool.resume`. */
+export function resumeHosts({ cluster, host }: SessionEnvironment): void {
+  host.pool.resume()
+  cluster?.resume()
+}
+
+/**
+ * How a pool is ended.
+ *
+ * - `'gracefully'`: what was begun or waits is finished, for `timeoutMs` at most; then as `'fast'`.
+ * - `'fast'`: whoever waits is rejected, and every connection is torn down: what runs on it is cancelled.
+ *
+ * Either way `end` settles: tearing down takes a second at most where the server does not answer.
+ */
+export type EndOptions =
+  | {
+      /** @default 'gracefully' */
+      readonly mode?: 'gracefully' | undefined
+      /**
+       * How long to wait for connections that are in use, in milliseconds; then they are torn down, and who still waits
+       * is rejected. `0` does not wait at all.
+       *
+       * @default 10000
+       */
+      readonly timeoutMs?: number | undefined
+    }
+  | { readonly mode: 'fast'; readonly timeoutMs?: never }
+
+/** How long `end` waits where nobody says how long. */
+const defaultEndMs = 10_000
+const names = optionNames<EndOptions>({ mode: true, timeoutMs: true })
+
+/** The body of `pool.end`. */
+export async function endPool(
+  environment: LockEnvironment,
+  listeners: Listeners,
+  options: EndOptions = {},
+): Promise<void> {
+  assertKnownOptions(options, names)
+  const { mode = 'gracefully', timeoutMs = defaultEndMs } = options
+  if (mode !== 'gracefully' && mode !== 'fast') {
+    throw new InvalidOptionError('mode', String(mode), 'gracefully, fast')
+  }
+  const { cluster, host } = environment
+  const { clock } = host.environment
+  // Checked before anything is begun.
+  operationLimit({ timeoutMs }, clock)
+  const endNow = (): void => {
+    host.pool.endNow()
+    cluster?.endNow()
+  }
+  environment.elections.end(environment.ambient.current?.holder)
+  if (mode === 'fast') endNow()
+  // The replicas' pools go on until the primary's has ended, which can be undone until then.
+  const ended = host.pool.end().then(() => cluster?.end())
+  // At once: nobody waits for news of a pool that takes no new work. It never rejects.
+  const unheard = listeners.end()
+  const timer = clock.setTimer(timeoutMs, endNow)
+  try {
+    await ended
+    await unheard
+  } finally {
+    clock.clearTimer(timer)
+  }
+}

@@ -1,0 +1,30 @@
+import type { ExchangeConfig } from '../connection/exchange.js'
+import type { QueryResult } from '../connection/result.js'
+import type { StatementConfig } from '../connection/statement.js'
+import type { Limit } from '../deadline/deadline.js'
+import { runExclusive } from '../server/run-exclusive.js'
+import { askingOf } from '../transaction/context.js'
+import type { SessionEnvironment } from '../transaction/environment.js'
+
+/**
+ * Takes a statement to where it belongs: into the batch that is being put together around the call, into the transaction
+ * that is open around it, or else to a host.
+ */
+export function executeJoined(
+  environment: SessionEnvironment,
+  config: StatementConfig | ExchangeConfig,
+  limit: Limit,
+): Promise<QueryResult> {
+  const { ambient, cluster, host } = environment
+  const context = ambient.current
+  if (context?.collecting !== undefined) return context.collecting.add(config as StatementConfig)
+  if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
+  if ('exchange' in config) {
+    const done = runExclusive(host, config, limit, context?.holder)
+    // What it writes is seen by the reads behind it.
+    const causality = cluster === undefined ? undefined : context?.causality
+    return causality === undefined ? done : done.finally(() => causality.noteUnknown())
+  }
+  if (cluster === undefined) return host.query(config, limit, context?.holder)
+  return cluster.execute(config, limit, askingOf(context))
+}

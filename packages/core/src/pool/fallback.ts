@@ -1,0 +1,291 @@
+import { givenUp, type Limit, limitOf, limitReached, type OperationOptions, within } from '../deadline/deadline.js'
+import { isOwnInfrastructureError } from '../errors/classify.js'
+import { assertKnownOptions, optionNames } from '../errors/known-options.js'
+import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { ownedBy } from '../errors/origin.js'
+import { warnOf } from '../observe/user-callback.js'
+import { withLimit } from '../transaction/ambient-deadline.js'
+import type { AmbientContext } from '../transaction/context.js'
+import type { SessionEnvironment } from '../transaction/environment.js'
+
+/**
+ * Where last good values are kept: Keyv, a Map with a few lines around it, or anything of this form. A cache that throws,
+ * rejects, or does not answer within half a second is taken to have nothing, and the `cache-error` event says so: it never
+ * fails a call.
+ */
+export interface FallbackCache {
+  get(key: string): unknown
+  /** Values are plain objects of this library's making, to be stored as they are or serialised as JSON. */
+  set(key: string, value: unknown, ttlMs?: number): unknown
+}
+
+/** How `withFallback` remembers. */
+export interface FallbackOptions extends OperationOptions {
+  readonly cache: FallbackCache
+  /**
+   * For how long a value is given without asking the database at all, in milliseconds.
+   *
+   * @default 0 (the database is always asked first)
+   */
+  readonly ttlMs?: number | undefined
+  /**
+   * How old a value may be to stand in while the database cannot be asked, in milliseconds.
+   *
+   * @default 60000
+   */
+  readonly staleIfErrorMs?: number | undefined
+}
+
+/** A value, and whether the database gave it just now. */
+export interface FallbackResult<T> {
+  readonly value: T
+  /** True when the database could not be asked and this is its last good answer. */
+  readonly stale: boolean
+  /** How old the value is, in milliseconds; `0` when it is fresh from the database. */
+  readonly ageMs: number
+  /** Why the database could not be asked; undefined unless `stale`. */
+  readonly error: unknown
+}
+
+/** What is stored. It comes back from the cache of somebody else, so that nothing is certain of it. */
+interface Stored {
+  readonly value: unknown
+  readonly storedAt: number
+}
+
+/** One call of `fn`, shared by all that wait for the same. */
+interface Flight {
+  readonly done: Promise<Landing>
+  /** What the one that leads reads from, and what must be seen there: others with other needs do not join. */
+  readonly context: AmbientContext | undefined
+}
+
+/** `leaderGone`: the one whose call it was gave up; nothing is known of what the database would have said. */
+type Landing =
+  | { readonly kind: 'value'; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly error: unknown }
+  | { readonly kind: 'leaderGone' }
+
+const defaultStaleIfErrorMs = 60_000
+/** How long a cache may take. One that is slower than a database is of no use before it. */
+const cacheBoundMs = 500
+/** Timers count whole milliseconds, and may be that much ahead of the clock. */
+const earlyMs = 2
+const names = optionNames<FallbackOptions>({
+  signal: true,
+  timeoutMs: true,
+  cache: true,
+  ttlMs: true,
+  staleIfErrorMs: true,
+})
+
+/**
+ * Asks the database through `fn`, and gives its last good answer when the database cannot be asked: on errors of
+ * infrastructure alone (no connection, no free place, no time), never on an error of the statement or of anything else
+ * that `fn` does. Callers that ask for the same key of the same cache at the same time share one call. Each keeps its own
+ * limits: one that gives up leaves the others waiting, and when it was the one that asked, another asks anew.
+ */
+export class Fallback {
+  readonly #environment: SessionEnvironment
+  readonly #flights = new WeakMap<FallbackCache, Map<string, Flight>>()
+  /** Caches of which it was said, where nobody listens, that they do not work. */
+  readonly #warned = new WeakSet<FallbackCache>()
+
+  constructor(environment: SessionEnvironment) {
+    this.#environment = environment
+  }
+
+  get<T>(key: string, fn: () => Promise<T>, options: FallbackOptions): Promise<FallbackResult<T>> {
+    assertKnownOptions(options, names)
+    const { staleIfErrorMs = defaultStaleIfErrorMs, ttlMs = 0, cache } = options
+    for (const [name, value] of [
+      ['ttlMs', ttlMs],
+      ['staleIfErrorMs', staleIfErrorMs],
+    ] as const) {
+      if (!(typeof value === 'number' && value >= 0)) {
+        throw new InvalidOptionError(name, String(value), 'a number of milliseconds, 0 or more')
+      }
+    }
+    if (typeof cache?.get !== 'function' || typeof cache.set !== 'function') {
+      throw new InvalidOptionError('cache', `of type ${typeof cache}`, 'an object with get and set')
+    }
+    if (typeof key !== 'string') throw new InvalidOptionError('key', `of type ${typeof key}`, 'a string')
+    if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+    return this.#get(key, fn, cache, ttlMs, staleIfErrorMs, this.#environment.ambient.limitFor(options))
+  }
+
+  async #get<T>(
+    key: string,
+    fn: () => Promise<T>,
+    cache: FallbackCache,
+    ttlMs: number,
+    staleIfErrorMs: number,
+    limit: Limit,
+  ): Promise<FallbackResult<T>> {
+    const { clock } = this.#environment.host.environment
+    const stored = await this.#stored(cache, key, limit)
+    const ageMs = (): number =>
+      stored === undefined ? Number.POSITIVE_INFINITY : Math.max(0, clock.wallNow() - stored.storedAt)
+    const found = ageMs()
+    if (stored !== undefined && found < ttlMs) {
+      return { value: stored.value as T, stale: false, ageMs: found, error: undefined }
+    }
+    try {
+      const keep = async (value: T): Promise<void> => {
+        const kept: Stored = { value, storedAt: clock.wallNow() }
+        const set = (): unknown => cache.set(key, kept, Math.max(ttlMs, staleIfErrorMs))
+        // Whoever has the value has it, also when there is no time left to wait until it is kept.
+        await this.#ask(cache, key, 'set', set, limit).catch(() => undefined)
+      }
+      const value = await this.#fresh(key, cache, fn, limit, keep)
+      return { value, stale: false, ageMs: 0, error: undefined }
+    } catch (error) {
+      const age = ageMs()
+      const { environment } = this.#environment.host
+      if (stored === undefined || age > staleIfErrorMs || !isOwnInfrastructureError(error, environment)) throw error
+      return { value: stored.value as T, stale: true, ageMs: age, error }
+    }
+  }
+
+  /** What the database says now, to this caller or to the one who has asked already. */
+  async #fresh<T>(
+    key: string,
+    cache: FallbackCache,
+    fn: () => Promise<T>,
+    limit: Limit,
+    keep: (value: T) => Promise<void>,
+  ): Promise<T> {
+    const { ambient, host } = this.#environment
+    const { clock } = host.environment
+    const context = ambient.current
+    for (;;) {
+      const reached = limitReached(limit, clock)
+      if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), host.environment)
+      const flights = this.#flightsOf(cache)
+      const flight = flights.get(key)
+      // What is open around a caller is nobody else's: it may see what is not committed, under a role of its own.
+      if (context?.transaction !== undefined || (flight !== undefined && !isLike(flight.context, context))) {
+        const value = await withLimit(this.#environment, limit, fn)
+        await keep(value)
+        return value
+      }
+      if (flight === undefined) return await this.#lead(key, flights, fn, limit, keep)
+      const landed = await this.#landing(flight, limit)
+      if (landed.kind === 'value') return landed.value as T
+      if (landed.kind === 'failed') throw landed.error
+    }
+  }
+
+  /** Calls `fn`, and tells those who join meanwhile. */
+  async #lead<T>(
+    key: string,
+    flights: Map<string, Flight>,
+    fn: () => Promise<T>,
+    limit: Limit,
+    keep: (value: T) => Promise<void>,
+  ): Promise<T> {
+    const { ambient, host } = this.#environment
+    const landing = Promise.withResolvers<Landing>()
+    flights.set(key, { done: landing.promise, context: ambient.current })
+    const land = (landed: Landing): void => {
+      flights.delete(key)
+      landing.resolve(landed)
+    }
+    try {
+      const value = await withLimit(this.#environment, limit, fn)
+      land({ kind: 'value', value })
+      await keep(value)
+      return value
+    } catch (error) {
+      const isOver = limit.signal?.aborted === true || host.environment.clock.now() >= limit.deadlineAt - earlyMs
+      land(isOver ? { kind: 'leaderGone' } : { kind: 'failed', error })
+      throw error
+    }
+  }
+
+  /** Waits for what somebody else asked, within this caller's own limits. */
+  async #landing({ done }: Flight, limit: Limit): Promise<Landing> {
+    const { environment } = this.#environment.host
+    return await within(done, limit, environment.clock, 'not-sent').catch((error: unknown) => {
+      throw ownedBy(error, environment)
+    })
+  }
+
+  #flightsOf(cache: FallbackCache): Map<string, Flight> {
+    const found = this.#flights.get(cache)
+    if (found !== undefined) return found
+    const flights = new Map<string, Flight>()
+    this.#flights.set(cache, flights)
+    return flights
+  }
+
+  /** What the cache has, if that is something that was stored. */
+  async #stored(cache: FallbackCache, key: string, limit: Limit): Promise<Stored | undefined> {
+    return await this.#ask(
+      cache,
+      key,
+      'get',
+      () => {
+        const got = cache.get(key)
+        return isThenable(got) ? Promise.resolve(got).then(asStored) : asStored(got)
+      },
+      limit,
+    )
+  }
+
+  /** Asks the cache, and takes whatever goes wrong there for no answer. Rejects only when the caller's limit is reached. */
+  async #ask<R>(
+    cache: FallbackCache,
+    key: string,
+    operation: 'get' | 'set',
+    ask: () => R | PromiseLike<R>,
+    limit: Limit,
+  ): Promise<R | undefined> {
+    const { environment } = this.#environment.host
+    const { clock } = environment
+    const failed = (error: unknown): undefined => {
+      this.#report(cache, key, operation, error)
+    }
+    let answer: R | PromiseLike<R>
+    try {
+      answer = ask()
+      if (!isThenable(answer)) return answer
+    } catch (error) {
+      return failed(error)
+    }
+    const bounded = within(Promise.resolve(answer), limitOf({ timeoutMs: cacheBoundMs }, clock), clock, 'unknown')
+    return await within(bounded.catch(failed), limit, clock).catch((error: unknown) => {
+      throw ownedBy(error, environment)
+    })
+  }
+
+  #report(cache: FallbackCache, key: string, operation: 'get' | 'set', error: unknown): void {
+    const heard = this.#environment.events.emit('cache-error', () => ({ key, operation, error }))
+    if (heard || this.#warned.has(cache)) return
+    this.#warned.add(cache)
+    warnOf(error, 'LifeguardCacheWarning')
+  }
+}
+
+/** Whether what two callers read would be the same: the same bounds of `read`, and the same writes to be seen. */
+function isLike(one: AmbientContext | undefined, other: AmbientContext | undefined): boolean {
+  return one?.reading === other?.reading && one?.causality === other?.causality
+}
+
+function isThenable<R>(value: R | PromiseLike<R>): value is PromiseLike<R> {
+  return (
+    value !== null &&
+    (typeof value === 'object' || typeof value === 'function') &&
+    typeof (value as { readonly then?: unknown }).then === 'function'
+  )
+}
+
+/** @throws when it is something else, which is told of as an error of the cache */
+function asStored(got: unknown): Stored | undefined {
+  if (got === undefined || got === null) return undefined
+  const { value, storedAt } = got as Partial<Stored>
+  if (typeof got === 'object' && 'value' in got && typeof storedAt === 'number' && Number.isFinite(storedAt)) {
+    return { value, storedAt }
+  }
+  throw new TypeError(`the cache gave something that withFallback has not stored, of type ${typeof got}`)
+}

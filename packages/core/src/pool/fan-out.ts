@@ -1,0 +1,147 @@
+import { limitOf, type OperationOptions, within } from '../deadline/deadline.js'
+import { assertKnownOptions, limitNames, optionNames } from '../errors/known-options.js'
+import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { callUser, warnOf } from '../observe/user-callback.js'
+import { type Deadline, withLimit } from '../transaction/ambient-deadline.js'
+import type { SessionEnvironment } from '../transaction/environment.js'
+
+/** How many at a time. */
+export interface ConcurrencyOptions extends OperationOptions {
+  /**
+   * Items worked on at the same time, `1` or more; never more than the pool has connections, so that they cannot all
+   * wait for one another.
+   *
+   * @default the pool's `max`
+   */
+  readonly concurrency?: number | undefined
+}
+
+const names = optionNames<ConcurrencyOptions>({ signal: true, timeoutMs: true, concurrency: true })
+
+/**
+ * Runs `fn` for each item, a few at a time, and gives their values in the order of the items. The items may come from
+ * an async iterable, which is read only as fast as they are worked on. The first failure cancels what runs on the
+ * server, starts nothing more, and is thrown.
+ */
+export async function forEachConcurrent<Item, T>(
+  environment: SessionEnvironment,
+  max: number,
+  items: Iterable<Item> | AsyncIterable<Item>,
+  fn: (item: Item, index: number, deadline: Deadline) => Promise<T>,
+  options: ConcurrencyOptions = {},
+): Promise<T[]> {
+  assertKnownOptions(options, names)
+  const { concurrency = max } = options
+  if (!(concurrency === Number.POSITIVE_INFINITY || (Number.isInteger(concurrency) && concurrency >= 1))) {
+    throw new InvalidOptionError('concurrency', String(concurrency), 'a whole number, 1 or more')
+  }
+  const { host } = environment
+  const failed = new AbortController()
+  const own = environment.ambient.limitFor(options)
+  const signal = own.signal === undefined ? failed.signal : AbortSignal.any([own.signal, failed.signal])
+  const limit = { ...own, signal }
+  const source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
+  const results: T[] = []
+  let first: { readonly error: unknown } | undefined
+  let reading: Promise<unknown> = Promise.resolve()
+  let isReading = false
+  let index = 0
+  // An async iterator is asked for one item at a time, whoever asks.
+  const read = (): Promise<IteratorResult<Item>> => {
+    const next = reading.then(() => {
+      isReading = true
+      return source.next()
+    })
+    const ended = (): void => {
+      isReading = false
+    }
+    reading = next.then(ended, ended)
+    return next
+  }
+  const worker = async (): Promise<void> => {
+    while (first === undefined) {
+      try {
+        const { done, value } = await within(read(), limit, host.environment.clock, 'unknown', host.environment)
+        if (done === true || first !== undefined) return
+        const at = index++
+        results[at] = await withLimit(environment, limit, (deadline) => fn(value, at, deadline))
+      } catch (error) {
+        first ??= { error }
+        failed.abort(error)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(concurrency, max) }, worker))
+  if (first === undefined) return results
+  // One that is still asked for an item ends when it has given that, which nobody waits for any more.
+  if (isReading)
+    callUser(
+      () => source.return?.(),
+      (error) => warnOf(error, 'LifeguardSourceWarning'),
+    )
+  else await source.return?.()
+  throw (first as { readonly error: unknown }).error
+}
+
+/** How long a failed call waits for the rest of its work; a query gives up its wait for the server before that. */
+const settleBoundMs = 100
+
+/** Pieces of work that run side by side, by name. */
+export type FanOutTasks = Readonly<Record<string, (deadline: Deadline) => Promise<unknown>>>
+
+/** What each piece of work gave, by the same names. */
+export type FanOutResults<Tasks extends FanOutTasks> = {
+  readonly [Name in keyof Tasks]: Awaited<ReturnType<Tasks[Name]>>
+}
+
+/**
+ * Runs all of them side by side and gives all their values. The first one to fail, or the deadline, cancels the others
+ * on the server. When it rejects, each statement of the others has been cancelled or answered, as far as the network lets
+ * us know, and a transaction among them is being rolled back.
+ *
+ * Inside a transaction they share its one connection and run one after the other; cancelling one fails the transaction.
+ */
+export async function fanOut<Tasks extends FanOutTasks>(
+  environment: SessionEnvironment,
+  tasks: Tasks,
+  options: OperationOptions = {},
+): Promise<FanOutResults<Tasks>> {
+  if (typeof tasks !== 'object' || tasks === null || Object.values(tasks).some((task) => typeof task !== 'function')) {
+    throw new InvalidOptionError('tasks', `of type ${typeof tasks}`, 'an object of functions')
+  }
+  assertKnownOptions(options, limitNames)
+  const { ambient } = environment
+  const failed = new AbortController()
+  const own = ambient.limitFor(options)
+  const limit = { ...own, signal: anyOf(own.signal, failed.signal) }
+  const works: Promise<unknown>[] = []
+  let first: { readonly error: unknown } | undefined
+  const entries = await Promise.all(
+    Object.entries(tasks).map(async ([name, task]) => {
+      try {
+        const follow = (deadline: Deadline): Promise<unknown> => {
+          const work = task(deadline)
+          works.push(work)
+          return work
+        }
+        return [name, await withLimit(environment, limit, follow)] as const
+      } catch (error) {
+        first ??= { error }
+        failed.abort(error)
+        return [name, undefined] as const
+      }
+    }),
+  )
+  if (first !== undefined) {
+    const { clock } = environment.host.environment
+    // Until the word of the server is there. Work that does not listen is not waited for.
+    const settled = Promise.allSettled(works)
+    await within(settled, limitOf({ timeoutMs: settleBoundMs }, clock), clock).catch(() => undefined)
+    throw first.error
+  }
+  return Object.fromEntries(entries) as FanOutResults<Tasks>
+}
+
+function anyOf(given: AbortSignal | undefined, own: AbortSignal): AbortSignal {
+  return given === undefined ? own : AbortSignal.any([given, own])
+}

@@ -1,0 +1,150 @@
+import type { Asking } from '../cluster/servers.js'
+import { FetchedStatement } from '../connection/portal.js'
+import type { StatementConfig } from '../connection/statement.js'
+import { limitReached } from '../deadline/deadline.js'
+import { beginRefused } from '../errors/operation-errors.js'
+import { TransactionClosedError } from '../errors/transaction-errors.js'
+import { type CallerContext, callerContext } from '../observe/context.js'
+import type { Bounds, Executor } from '../query/queryable.js'
+import { assertStreamOptions, batchesIn, type StreamOptions } from '../query/stream.js'
+import { textEffects } from '../sql/text-effects.js'
+import { sourceOfReads } from '../transaction/connection-source.js'
+import { type Ambient, askingOf, type OpenTransaction } from '../transaction/context.js'
+import type { SessionEnvironment } from '../transaction/environment.js'
+import { endedError } from '../transaction/join.js'
+import { beginAlone, beginOn } from '../transaction/manual-transaction.js'
+import type { ControlledTransaction } from '../transaction/transaction.js'
+import { executeJoined } from './execute.js'
+
+/**
+ * Batches of rows: inside the transaction that is open around the call, or else in one of its own, which holds a
+ * connection until the stream ends or is left. That one is committed however the consumer leaves, as if the statement
+ * had run by itself. Inside of `pool.read()` a statement that only reads is streamed from a replica.
+ *
+ * Whose rows they are is decided by the call, and not by whoever reads the first one: a stream of a transaction is never
+ * read with the rights of another, nor without those that the transaction had.
+ */
+export function streamBatches<Row>(
+  environment: SessionEnvironment,
+  config: StatementConfig,
+  options?: StreamOptions,
+): AsyncGenerator<Row[], void, undefined> {
+  const { ambient } = environment
+  const around = ambient.current
+  const open = around?.transaction
+  // The deadline around the call holds, and that around whoever reads.
+  const bounds = ambient.fromHere()
+  if (open !== undefined) {
+    return batchesJoined<Row>(ambient, open, bounds, config, new FetchedStatement(config), options)
+  }
+  return batchesOutside<Row>(environment, askingOf(around), bounds, config, callerContext(), options)
+}
+
+/** In the transaction that the stream was made in. */
+async function* batchesJoined<Row>(
+  ambient: Ambient,
+  open: OpenTransaction,
+  bounds: Bounds,
+  config: StatementConfig,
+  whole: FetchedStatement,
+  options: StreamOptions | undefined,
+): AsyncGenerator<Row[], void, undefined> {
+  // The first read alone is looked at: later ones may come from a socket that wants more.
+  assertWithin(ambient, open)
+  yield* batchesIn<Row>(open, bounds, config, whole, options)
+}
+
+/** What is read of a transaction is read inside of it. */
+function assertWithin(ambient: Ambient, open: OpenTransaction): void {
+  if (open.isOver) throw endedError(open)
+  if (ambient.current?.transaction?.isWithin(open) !== true) throw new TransactionClosedError(readElsewhere)
+}
+
+/** Runs what is asked of the pool here and begun later by whoever reads: where it was asked for, or not at all. */
+export function executorFromHere(environment: SessionEnvironment): Executor {
+  const { ambient } = environment
+  const open = ambient.current?.transaction
+  if (open === undefined) {
+    return {
+      execute: (config, limit) =>
+        ambient.run({ transaction: undefined }, () => executeJoined(environment, config, limit)),
+    }
+  }
+  return {
+    async execute(config, limit) {
+      assertWithin(ambient, open)
+      return await open.execute(config, limit)
+    },
+  }
+}
+
+const readElsewhere = 'for the code that reads: what is streamed inside of a transaction is read inside of it'
+
+/** In a transaction of its own, also where another one is open around whoever reads. */
+async function* batchesOutside<Row>(
+  environment: SessionEnvironment,
+  asking: Asking,
+  atCall: Bounds,
+  config: StatementConfig,
+  caller: CallerContext | undefined,
+  options: StreamOptions | undefined,
+): AsyncGenerator<Row[], void, undefined> {
+  const { ambient, cluster, host } = environment
+  if (textEffects(config.text).leavesOpen) throw beginRefused()
+  assertStreamOptions(options)
+  const limit = atCall.limitFor(options)
+  // One limit for all attempts.
+  const bounds: Bounds = { limitFor: () => limit }
+  // Whoever reads is who waits, with all that it holds.
+  const parent = ambient.current?.holder
+  const reads = sourceOfReads(cluster, host, asking, { held: 0, parent }, config.text)
+  for (;;) {
+    // Asked anew: what a replica has refused is a mere read no more.
+    const isRead = reads !== undefined && cluster?.allows(config.text) === true
+    const transaction = isRead
+      ? beginOn(reads, environment, { readOnly: true }, true)
+      : beginAlone(environment, {}, true)
+    const batches = batchesInOwn<Row>(transaction, bounds, config, new FetchedStatement(config, caller), options)
+    let first: IteratorResult<Row[], void>
+    try {
+      first = await batches.next()
+    } catch (error) {
+      // Nothing was given yet, so that nobody sees a second attempt.
+      if (isRead && limitReached(limit, host.environment.clock) === undefined && reads.again(error)) continue
+      throw error
+    }
+    try {
+      if (first.done === true) return
+      yield first.value
+      yield* batches
+    } finally {
+      await batches.return()
+    }
+    return
+  }
+}
+
+/** In a transaction that is there for the stream alone, and ends with it; what ends it is no statement to be reported. */
+export async function* batchesInOwn<Row>(
+  transaction: ControlledTransaction & Executor,
+  bounds: Bounds,
+  config: StatementConfig,
+  whole: FetchedStatement,
+  options?: StreamOptions,
+): AsyncGenerator<Row[], void, undefined> {
+  let rolledBack = false
+  try {
+    yield* batchesIn<Row>(transaction, bounds, config, whole, options, false)
+  } catch (error) {
+    rolledBack = true
+    await transaction.rollback()
+    throw error
+  } finally {
+    try {
+      // Also reached when the consumer breaks off, which is no failure.
+      if (!rolledBack) await whole.orFails(transaction.commit())
+    } finally {
+      whole.over()
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import type { ExchangeConfig } from '../connection/exchange.js'
+import type { QueryResult } from '../connection/result.js'
+import type { AheadConfig, PortalConfig, StatementConfig } from '../connection/statement.js'
+import type { Limit, OperationOptions } from '../deadline/deadline.js'
+import { assertKnownOptions, limitNames } from '../errors/known-options.js'
+import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import type { Sql } from './sql.js'
+
+/** The ways to say what to run: text and values, or one object with both; then how far it may go. */
+export type StatementArguments<Options> =
+  | readonly [text: string, values?: readonly unknown[] | undefined, options?: Options | undefined]
+  | readonly [statement: StatementConfig, options?: Options | undefined]
+
+/** The arguments of `query`. */
+export type QueryArguments = StatementArguments<OperationOptions>
+
+/** Anything that runs statements: the pool, a connection, a transaction. */
+export interface Queryable {
+  /**
+   * Runs a statement. Values travel apart from the text, as parameters.
+   *
+   * @typeParam Row the type of a row; a claim by the caller that nothing checks
+   * @throws pg's DatabaseError when the server refuses it; OperationTimeoutError and OperationAbortedError when it was
+   * given up, with what is known of the outcome; ConnectionLostError when the connection ended under it
+   */
+  query<Row = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+    options?: OperationOptions,
+  ): Promise<QueryResult<Row>>
+  /** Runs a statement written with `sql`, which says the type of its rows. */
+  query<Row>(statement: Sql<Row>, options?: OperationOptions): Promise<QueryResult<Row>>
+  query<Row = Record<string, unknown>>(
+    statement: StatementConfig,
+    options?: OperationOptions,
+  ): Promise<QueryResult<Row>>
+  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>
+}
+
+/** Something that runs one statement within a limit. */
+export interface Executor {
+  execute(config: StatementConfig | PortalConfig | AheadConfig | ExchangeConfig, limit: Limit): Promise<QueryResult>
+}
+
+/** Turns a caller's options into absolute bounds; the ambient context of the pool does. */
+export interface Bounds {
+  limitFor(options: OperationOptions | undefined): Limit
+}
+
+/** The same, for work that is begun later by somebody else: a stream is made here, and read there. */
+export interface AmbientBounds extends Bounds {
+  /** What bounds the code that calls now bounds the work as well, whoever begins it. */
+  fromHere(): Bounds
+}
+
+/** The body of every `query`: one form out of the several, and errors whose stack leads to the caller. */
+export async function query<Row>(executor: Executor, bounds: Bounds, args: QueryArguments): Promise<QueryResult<Row>> {
+  const { config, options } = statementOf(args)
+  if (options !== undefined) assertKnownOptions(options, limitNames)
+  try {
+    return (await executor.execute(config, bounds.limitFor(options))) as QueryResult<Row>
+  } catch (error) {
+    throw withCallersStack(error)
+  }
+}
+
+/** One form out of the several. */
+export function statementOf<Options>(args: StatementArguments<Options>): {
+  readonly config: StatementConfig
+  readonly options: Options | undefined
+} {
+  const [first] = args
+  if (typeof first === 'string') {
+    const [text, values, options] = args as Extract<typeof args, readonly [text: string, ...unknown[]]>
+    if (values !== undefined && !Array.isArray(values)) {
+      throw new InvalidOptionError('values', `of type ${typeof values}`, 'an array with one value for each placeholder')
+    }
+    return { config: { text, values }, options }
+  }
+  if (typeof first !== 'object' || first === null || typeof first.text !== 'string') {
+    throw new InvalidOptionError('the statement', `of type ${typeof first}`, "a text, or an object with a 'text'")
+  }
+  return { config: first, options: args[1] as Options | undefined }
+}
+
+/**
+ * An error that comes in over the socket has a stack that ends in the parser. Taken anew behind an `await`, it leads to
+ * the line that asked; the error stays the same object. https://v8.dev/docs/stack-trace-api
+ */
+export function withCallersStack(error: unknown): unknown {
+  if (error instanceof Error && !Object.isFrozen(error)) Error.captureStackTrace(error, withCallersStack)
+  return error
+}

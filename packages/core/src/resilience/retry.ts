@@ -1,0 +1,93 @@
+import type { Random } from '../deadline/clock.js'
+import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
+import { InvalidOptionError } from '../errors/lifeguard-error.js'
+
+/** Bounds of a {@link RetryBudget}. */
+export interface RetryBudgetOptions {
+  /**
+   * Retries that may be made out of nothing, before any success paid in, and the most that successes can fill it up
+   * to again; `0` never retries.
+   *
+   * @default 100
+   */
+  readonly reserve?: number
+  /**
+   * Retries that each success pays for.
+   *
+   * @default 1
+   */
+  readonly perSuccess?: number
+}
+
+/**
+ * A token bucket that bounds how much retries can multiply the load while everything fails: successes pay in, retries
+ * pay out. One pool has one, so that a thousand callers together cannot do what one alone may not. Conflicts (40001,
+ * 40P01) do not pay: a server that undoes one transaction for another has just made progress.
+ * https://finagle.github.io/blog/2016/02/08/retry-budgets/
+ */
+export class RetryBudget {
+  readonly #reserve: number
+  readonly #perSuccess: number
+  #tokens: number
+
+  constructor(options: RetryBudgetOptions = {}) {
+    this.#reserve = options.reserve ?? 100
+    this.#perSuccess = options.perSuccess ?? 1
+    this.#tokens = this.#reserve
+  }
+
+  /** Retries that could be made at once. */
+  get available(): number {
+    return Math.floor(this.#tokens)
+  }
+
+  /** A piece of work succeeded. */
+  succeeded(): void {
+    if (this.#tokens < this.#reserve) this.#tokens = Math.min(this.#reserve, this.#tokens + this.#perSuccess)
+  }
+
+  /** Asks to retry once; false when the budget is spent. */
+  tryRetry(): boolean {
+    if (this.#tokens < 1) return false
+    this.#tokens -= 1
+    return true
+  }
+}
+
+/** How the pauses between attempts grow. */
+export interface BackoffOptions {
+  /**
+   * Upper bound of the pause after the first failure, in milliseconds; it doubles with each further one.
+   *
+   * @default 1
+   */
+  readonly baseMs?: number
+  /**
+   * The largest pause, in milliseconds.
+   *
+   * @default 1000
+   */
+  readonly capMs?: number
+}
+
+const names = optionNames<BackoffOptions>({ baseMs: true, capMs: true })
+
+/** @throws InvalidOptionError for what is unknown, or no duration */
+export function assertBackoff(option: string, given: BackoffOptions | undefined): void {
+  if (given === undefined) return
+  assertKnownOptions(given, names, `${option}.`)
+  for (const [name, ms] of Object.entries(fieldsOf(given))) {
+    if (ms === undefined || (typeof ms === 'number' && ms >= 0)) continue
+    throw new InvalidOptionError(`${option}.${name}`, String(ms), 'a number of milliseconds, 0 or more')
+  }
+}
+
+/**
+ * The pause before attempt `failures + 1`: evenly random between 0 and `min(capMs, baseMs * 2^(failures - 1))`.
+ * Full jitter spreads those who failed together best, and lets the first retry be nearly immediate.
+ * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+ */
+export function fullJitter(failures: number, options: BackoffOptions | undefined, random: Random): number {
+  const { baseMs = 1, capMs = 1_000 } = options ?? {}
+  return random() * Math.min(capMs, baseMs * 2 ** Math.min(failures - 1, 30))
+}

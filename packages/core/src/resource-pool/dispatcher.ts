@@ -1,0 +1,283 @@
+import type { Clock, Timer } from '../deadline/clock.js'
+import { inNoContext } from '../observe/context.js'
+import type { BudgetMember, BudgetShare } from './budget.js'
+import type { Lifecycle } from './lifecycle.js'
+import type { PoolSize, ResolvedPoolLimits } from './limits.js'
+import type { Opener } from './opener.js'
+import type { PoolCounts, Slot } from './resource.js'
+import type { Slots } from './slots.js'
+import type { WaiterQueue, WaitingLine } from './wait-queue.js'
+
+/** How often idle connections are looked through for those that are too old, at least. */
+const mostMs = 1_000
+
+/**
+ * Closes idle resources that are too old, or have idled for too long above `min`. No timer is left while none idles, and
+ * it keeps no process alive.
+ */
+export class Maintenance<R> {
+  readonly #slots: Slots<R>
+  readonly #clock: Clock
+  readonly #idleTimeoutMs: number
+  readonly #min: () => number
+  readonly #done: () => void
+  #timer: Timer | undefined
+
+  constructor(slots: Slots<R>, clock: Clock, idleTimeoutMs: number, min: () => number, done: () => void) {
+    this.#slots = slots
+    this.#clock = clock
+    this.#idleTimeoutMs = idleTimeoutMs
+    this.#min = min
+    this.#done = done
+  }
+
+  /** To be called after any change. */
+  schedule(): void {
+    if (this.#timer !== undefined || this.#slots.idle.length === 0) return
+    this.#timer = this.#clock.setTimer(
+      this.#pauseMs(),
+      () => {
+        this.#timer = undefined
+        this.#maintain()
+      },
+      true,
+    )
+  }
+
+  /** Until the one that has idled for longest has done so for too long: those after it are younger. */
+  #pauseMs(): number {
+    const pauseMs = Math.min(mostMs, Math.max(1, this.#idleTimeoutMs))
+    const { oldest } = this.#slots.idle
+    const leftMs = oldest === undefined ? 0 : oldest.idleSince + this.#idleTimeoutMs - this.#clock.now()
+    // What is kept for `min` is past its time, and waits for nothing.
+    return leftMs > 0 ? Math.min(pauseMs, Math.max(1, Math.ceil(leftMs))) : pauseMs
+  }
+
+  /** There is nothing to look after any more. */
+  stop(): void {
+    if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer)
+    this.#timer = undefined
+  }
+
+  #maintain(): void {
+    const { active, checking } = this.#slots
+    const min = this.#min()
+    const old = this.#slots.idle.sweep(
+      (slot) => this.#slots.isFresh(slot),
+      this.#clock.now() - this.#idleTimeoutMs,
+      (fresh) => active + checking + fresh - min,
+    )
+    for (const slot of old) this.#slots.retire(slot)
+    this.#done()
+  }
+}
+
+/** The parts of a pool. */
+export interface PoolParts<R> {
+  readonly clock: Clock
+  readonly counts: PoolCounts
+  readonly waiters: WaiterQueue<R>
+  readonly opener: Opener<R>
+  readonly slots: Slots<R>
+  readonly line: WaitingLine<R>
+  readonly life: Lifecycle<R>
+}
+
+/**
+ * Decides who gets what. Every way to change what is idle, open or awaited ends in `dispatch`, which alone matches
+ * callers, idle resources and free places.
+ */
+export class Dispatcher<R> {
+  #min: number
+  readonly #clock: Clock
+  readonly #counts: PoolCounts
+  readonly #waiters: WaiterQueue<R>
+  readonly #opener: Opener<R>
+  readonly #slots: Slots<R>
+  readonly #line: WaitingLine<R>
+  readonly #life: Lifecycle<R>
+  readonly #maintenance: Maintenance<R>
+  /** Its place in the budget that it shares with others, if it shares one. */
+  readonly #member: BudgetMember | undefined
+
+  constructor(
+    parts: PoolParts<R>,
+    { min, idleTimeoutMs }: Pick<ResolvedPoolLimits, 'min' | 'idleTimeoutMs'>,
+    share: BudgetShare | undefined,
+  ) {
+    const changed = (): void => this.dispatch()
+    this.#min = min
+    this.#clock = parts.clock
+    this.#counts = parts.counts
+    this.#waiters = parts.waiters
+    this.#opener = parts.opener
+    this.#slots = parts.slots
+    this.#line = parts.line
+    this.#life = parts.life
+    this.#maintenance = new Maintenance(parts.slots, parts.clock, idleTimeoutMs, () => this.#min, changed)
+    this.#member = share?.budget.join({
+      database: share.database,
+      user: share.user,
+      min: () => (this.#life.isOpen ? this.#min : 0),
+      idleSince: () => this.#slots.idle.oldest?.idleSince,
+      yieldIdle: () => void this.#slots.retireOldest(),
+      again: changed,
+    })
+  }
+
+  /** Resources kept open although nobody uses them. */
+  get min(): number {
+    return this.#min
+  }
+
+  /** Callers that may be served: all, but in a pause only those whose work holds a connection already. */
+  get #entitled(): number {
+    return this.#life.isPaused ? this.#waiters.countHolding() : this.#waiters.length
+  }
+
+  /** Callers for whom no connection is being opened or checked. */
+  get queued(): number {
+    return this.#entitled - this.#slots.checking - this.#opener.opening
+  }
+
+  /** Connections above `max`, after it was made smaller. */
+  get surplus(): number {
+    return this.#slots.total - this.#slots.closing + this.#opener.opening - this.#opener.max
+  }
+
+  /** Whether one more caller would be given an idle connection or a new one, and not have to stand in the queue. */
+  get canServe(): boolean {
+    if (this.#life.isPaused) return false
+    if (this.#slots.idle.length > 0) return true
+    const hasPlace = this.#slots.total + this.#opener.opening < this.#opener.max
+    return hasPlace && this.#opener.mayOpen
+  }
+
+  /** Whether a slot that is in use may serve one more that shares it. */
+  mayJoin(slot: Slot<R>): boolean {
+    return slot.state === 'busy' && !this.#life.isPaused && this.surplus === 0 && this.#slots.isFresh(slot)
+  }
+
+  /**
+   * Gives a slot that is in use to those at the head of the queue who share, `most` at most; stops at the first that
+   * does not, so that nobody is overtaken. Returns how many it gave it to.
+   */
+  joinSharing(slot: Slot<R>, most: number): number {
+    if (this.#waiters.first?.isSharing !== true) return 0
+    return inNoContext(() => this.#joinSharing(slot, most))
+  }
+
+  #joinSharing(slot: Slot<R>, most: number): number {
+    let joined = 0
+    while (joined < most && this.#waiters.first?.isSharing === true && this.mayJoin(slot)) {
+      const waiter = this.#waiters.shift()
+      if (waiter === undefined) break
+      waiter.stop()
+      joined += 1
+      const now = this.#clock.now()
+      this.#slots.join(slot, now - waiter.since)
+      this.#line.served(waiter, now)
+      waiter.resolve(slot)
+    }
+    if (joined > 0) this.dispatch()
+    return joined
+  }
+
+  /** Changes how many there may and should be; those above the new maximum are closed as they come back. */
+  resize({ max = this.#opener.max, min = this.#min }: PoolSize): void {
+    this.#member?.keep(min)
+    this.#min = min
+    this.#opener.max = max
+    this.#member?.mayYield()
+    while (this.surplus > 0 && this.#slots.retireOldest());
+    this.dispatch()
+  }
+
+  /** The one place that matches callers, idle connections and free places. Idempotent: call it after any change. */
+  dispatch(): void {
+    if (this.#waiters.length > 0) this.#match()
+    this.#open()
+    this.#line.watch()
+    if (this.#life.isOpen) this.#maintenance.schedule()
+    this.#life.look()
+  }
+
+  #match(): void {
+    const slots = this.#slots
+    this.#line.shed()
+    while (this.#entitled > slots.checking) {
+      const slot = slots.idle.pop()
+      if (slot === undefined) break
+      if (!slots.isFresh(slot)) slots.retire(slot)
+      else if (slots.needsCheck(slot)) slots.check(slot)
+      else inNoContext(() => this.#serve(slot))
+    }
+  }
+
+  /** Called in no context: what the caller does with it at once is not to run in that of whoever gave it back. */
+  #serve(slot: Slot<R>): void {
+    const waiter = this.#life.isPaused ? this.#waiters.shiftHolding() : this.#waiters.shift()
+    if (waiter === undefined) throw new Error('bug: a connection was to be served to an empty queue')
+    waiter.stop()
+    this.#slots.handOut(slot, waiter.stack, waiter.since)
+    this.#line.served(waiter, slot.busySince)
+    // Last: whoever takes it may use it, and give it back, in this very call.
+    waiter.resolve(slot)
+  }
+
+  /**
+   * A connection that has just been opened, checked or given back goes to the first in the queue, without a (further)
+   * check, or onto the idle stack. One that must not be used any more is closed.
+   */
+  land(slot: Slot<R>): void {
+    const slots = this.#slots
+    slot.state = 'idle'
+    slot.idleSince = this.#clock.now()
+    if (this.#waiters.length > 0) this.#line.shed()
+    const isAwaited = this.#entitled > 0
+    if (!slots.isFresh(slot) || this.surplus > 0 || this.#member?.mustYield(isAwaited) === true) slots.retire(slot)
+    else if (isAwaited) inNoContext(() => this.#serve(slot))
+    else slots.idle.push(slot)
+    this.dispatch()
+  }
+
+  /** Opens as many connections as callers and `min` need and the gate allows. */
+  #open(): void {
+    for (;;) {
+      const places = this.#slots.total + this.#opener.opening
+      const isMinWanted = this.#life.isServing && !this.#opener.isHopeless
+      const forMin = isMinWanted ? this.#min - places : 0
+      if (places >= this.#opener.max || (this.queued <= 0 && forMin <= 0)) {
+        this.#member?.wantsNoMore()
+        return
+      }
+      // While it may not open, others may: it stands in no line.
+      if (!this.#opener.mayOpen) this.#member?.wantsNoMore()
+      else if (this.#member?.take() === false) return
+      if (!this.#opener.tryOpen(this.#waiters.length === 0, this.#slots.generation)) return
+    }
+  }
+
+  /** One could not be opened. */
+  openFailed(error: unknown): void {
+    this.#counts.connectFailed += 1
+    this.#member?.giveBack()
+    this.#line.restart()
+    if (this.#opener.isHopeless) this.#line.rejectAll(() => error as Error)
+    else if (this.#opener.isRefusal) this.#line.rejectFirst(error as Error)
+    this.dispatch()
+  }
+
+  /** One is gone, and its place is free. */
+  gone(): void {
+    this.#member?.giveBack()
+    this.dispatch()
+  }
+
+  /** There is nothing left of the pool, and there will be nothing. */
+  stop(): void {
+    this.#opener.stop()
+    this.#member?.leave()
+    this.#maintenance.stop()
+  }
+}

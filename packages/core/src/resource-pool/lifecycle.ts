@@ -1,0 +1,177 @@
+import { OperationAbortedError } from '../errors/operation-errors.js'
+import { PoolClosedError } from '../errors/pool-errors.js'
+import type { Opener } from './opener.js'
+import type { Slots } from './slots.js'
+import { type Holder, heldAround, type WaiterQueue, type WaitingLine } from './wait-queue.js'
+
+/** Promises for things that come about in the pool: each is resolved when its condition is seen to hold. */
+export class Conditions {
+  readonly #awaited = new Set<Awaited>()
+
+  /** Settles when `holds` does; at once when it does already. */
+  until(holds: () => boolean): Promise<void> {
+    if (holds()) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#awaited.add({ holds, resolve, reject })
+    })
+  }
+
+  /** To be called after any change. Costs nothing while nobody waits. */
+  look(): void {
+    if (this.#awaited.size === 0) return
+    for (const one of this.#awaited) {
+      if (!one.holds()) continue
+      this.#awaited.delete(one)
+      one.resolve()
+    }
+  }
+
+  /** None of them will come about any more. */
+  fail(error: Error): void {
+    for (const { reject } of this.#awaited) reject(error)
+    this.#awaited.clear()
+  }
+}
+
+interface Awaited {
+  readonly holds: () => boolean
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/**
+ * Which connections a flush closes.
+ *
+ * - `'idle'`: those that nobody uses now; whoever asks next gets a new one.
+ * - `'gracefully'`: every one that was opened before the call, those in use as they come back.
+ * - `'all'`: every one that was opened before the call, at once: what runs on them fails.
+ */
+export type FlushMode = 'idle' | 'gracefully' | 'all'
+
+/** Everything that it may be. */
+export const flushModes: readonly FlushMode[] = ['idle', 'gracefully', 'all']
+
+/** What the lifecycle needs of its pool. */
+export interface LifecycleEvents {
+  /** Something has changed: callers, idle connections and free places are to be matched. */
+  readonly changed: () => void
+  /** The pool has ended, and nothing of it is left. */
+  readonly over: () => void
+}
+
+/** What a pool goes through beside its daily work: it is flushed, paused, ended; and when each of these is done. */
+export class Lifecycle<R> {
+  readonly #slots: Slots<R>
+  readonly #opener: Opener<R>
+  readonly #waiters: WaiterQueue<R>
+  readonly #line: WaitingLine<R>
+  readonly #events: LifecycleEvents
+  readonly #flushes = new Conditions()
+  readonly #pauses = new Conditions()
+  readonly #ends = new Conditions()
+  #phase: 'open' | 'ending' | 'tearing' = 'open'
+  #isPaused = false
+
+  constructor(
+    slots: Slots<R>,
+    opener: Opener<R>,
+    waiters: WaiterQueue<R>,
+    line: WaitingLine<R>,
+    events: LifecycleEvents,
+  ) {
+    this.#slots = slots
+    this.#opener = opener
+    this.#waiters = waiters
+    this.#line = line
+    this.#events = events
+  }
+
+  /** Whether it takes new callers. */
+  get isOpen(): boolean {
+    return this.#phase === 'open'
+  }
+  get isPaused(): boolean {
+    return this.#isPaused
+  }
+  /** Whether it is open and not paused: it serves whoever comes. */
+  get isServing(): boolean {
+    return this.#phase === 'open' && !this.#isPaused
+  }
+
+  /**
+   * Whether it still takes this caller. Work that has begun is finished also while the pool ends: what it holds would come
+   * back no sooner otherwise.
+   */
+  admits(holder: Holder | undefined): boolean {
+    return this.#phase === 'open' || (this.#phase === 'ending' && heldAround(holder) > 0)
+  }
+
+  flush(mode: FlushMode): Promise<void> {
+    const closing = this.#slots.retireIdle(true)
+    if (mode === 'idle') {
+      this.#events.changed()
+      return this.#flushes.until(() => !closing.some((slot) => this.#slots.has(slot)))
+    }
+    const generation = this.#slots.beginGeneration()
+    if (mode === 'all') this.#slots.confiscateAll()
+    this.#events.changed()
+    return this.#flushes.until(() => !this.#slots.hasOlder(generation) && !this.#opener.isOpeningBefore(generation))
+  }
+
+  pause(): Promise<void> {
+    if (this.#phase !== 'open') return Promise.reject(new PoolClosedError('cannot pause'))
+    this.#isPaused = true
+    this.#events.changed()
+    return this.#pauses.until(() => this.#slots.active + this.#slots.checking === 0)
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#line.restart()
+    this.#pauses.fail(new OperationAbortedError('cancelled', { cause: new Error('the pool was resumed') }))
+    this.#events.changed()
+  }
+
+  end(): Promise<void> {
+    if (this.#phase === 'open') this.#phase = 'ending'
+    this.resume()
+    const ended = this.#ends.until(() => this.#isQuiet())
+    this.#events.changed()
+    return ended
+  }
+
+  cancelEnd(): boolean {
+    if (this.#phase !== 'ending' || this.#isQuiet()) return false
+    this.#phase = 'open'
+    this.#ends.fail(new OperationAbortedError('cancelled', { cause: new Error('the end of the pool was cancelled') }))
+    this.#events.changed()
+    return true
+  }
+
+  endNow(): void {
+    this.#phase = 'tearing'
+    this.#line.rejectAll(() => new PoolClosedError('gave up waiting for a connection'))
+    this.resume()
+    this.#slots.confiscateAll()
+    this.#opener.abandon()
+    this.#events.changed()
+  }
+
+  /** To be called after any change: does what is left of an end, and settles what has come about. */
+  look(): void {
+    if (this.#phase !== 'open' && this.#waiters.length === 0) {
+      this.#slots.retireIdle()
+      if (this.#isQuiet()) {
+        this.#events.over()
+        this.#ends.look()
+      }
+    }
+    this.#flushes.look()
+    this.#pauses.look()
+  }
+
+  #isQuiet(): boolean {
+    return this.#slots.total + this.#opener.opening + this.#waiters.length === 0
+  }
+}

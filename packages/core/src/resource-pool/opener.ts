@@ -1,0 +1,150 @@
+import type { Clock, Random, Timer } from '../deadline/clock.js'
+import { ConnectGate } from '../resilience/connect-gate.js'
+import type { ResourceFactory } from './resource.js'
+
+/** What the pool does about attempts to open. */
+export interface OpenerEvents<R> {
+  /** One was opened; `generation` is that of the pool when the attempt began. */
+  opened(resource: R, generation: number): void
+  /** One could not be opened; the opener has taken note of it. */
+  failed(error: unknown): void
+  /** The pause after a failure is over: what is still wanted may be asked for again. */
+  again(): void
+}
+
+interface Attempt {
+  readonly generation: number
+  readonly abort: AbortController
+}
+
+/**
+ * Opens resources: as many at a time as the gate allows, one prober while the server is down. An attempt is not
+ * cancelled when who asked for it gives up; only the end of the pool does that.
+ */
+export class Opener<R> {
+  readonly #factory: ResourceFactory<R>
+  readonly #clock: Clock
+  readonly #gate: ConnectGate
+  /** The size at which the ramp is over. */
+  max: number
+  readonly #events: OpenerEvents<R>
+  readonly #attempts = new Set<Attempt>()
+  #probeTimer: Timer | undefined
+  #probesInBackground = false
+  #probeAt = 0
+  #isHopeless = false
+  #isRefusal = false
+
+  constructor(factory: ResourceFactory<R>, clock: Clock, random: Random, max: number, events: OpenerEvents<R>) {
+    this.#factory = factory
+    this.#clock = clock
+    this.#gate = new ConnectGate(random)
+    this.max = max
+    this.#events = events
+  }
+
+  /** Attempts under way. */
+  get opening(): number {
+    return this.#attempts.size
+  }
+  /** Failed attempts since the last one that succeeded. */
+  get failuresInARow(): number {
+    return this.#gate.failuresInARow
+  }
+  /** What the last attempt said; undefined when it succeeded. */
+  get lastError(): unknown {
+    return this.#gate.lastError
+  }
+  /** Whether the server has refused, or has not answered yet: nothing can be said to be open because of it. */
+  get isWaitingForServer(): boolean {
+    return this.#gate.isDown || this.#attempts.size > 0
+  }
+  /** The server has refused, and has not answered since. */
+  get isDown(): boolean {
+    return this.#gate.isDown
+  }
+  /** The last attempt failed for good: then only a caller is worth another one, not `min`. */
+  get isHopeless(): boolean {
+    return this.#isHopeless
+  }
+  /** Whether the last failure was about the one that was opened alone. */
+  get isRefusal(): boolean {
+    return this.#isRefusal
+  }
+  /** Whether one more attempt could start now. */
+  get mayOpen(): boolean {
+    return this.#gate.ask(this.#clock.now(), this.#attempts.size).go
+  }
+
+  /** Starts one attempt if it may; else false, and `again` is called when there may be one. */
+  tryOpen(inBackground: boolean, generation: number): boolean {
+    const now = this.#clock.now()
+    const answer = this.#gate.ask(now, this.#attempts.size)
+    if (!answer.go) {
+      if (answer.retryInMs !== undefined) this.#probeIn(answer.retryInMs, inBackground)
+      return false
+    }
+    const attempt: Attempt = { generation, abort: new AbortController() }
+    this.#attempts.add(attempt)
+    this.#gate.started(now)
+    this.#factory.open(attempt.abort.signal).then(
+      (resource) => {
+        this.#attempts.delete(attempt)
+        this.#isHopeless = false
+        this.#gate.succeeded(this.max)
+        this.#events.opened(resource, generation)
+      },
+      (error: unknown) => {
+        this.#attempts.delete(attempt)
+        this.#gate.failed(this.#clock.now(), error)
+        this.#isHopeless = this.#factory.isHopeless(error)
+        this.#isRefusal = this.#factory.isRefusal?.(error) === true
+        this.#events.failed(error)
+      },
+    )
+    return true
+  }
+
+  /** Lets the next attempt begin at once, whatever the last ones said. */
+  hurry(): void {
+    this.#gate.hurry(this.#clock.now())
+    this.stop()
+  }
+
+  /** Whether an attempt is under way that began in an earlier generation. */
+  isOpeningBefore(generation: number): boolean {
+    for (const attempt of this.#attempts) if (attempt.generation < generation) return true
+    return false
+  }
+
+  /** Gives up the attempts that are under way: each fails, unless it has just succeeded. */
+  abandon(): void {
+    for (const { abort } of this.#attempts) abort.abort(new Error('the pool is being torn down'))
+  }
+
+  /** Sets no more timers for what is not wanted any more. */
+  stop(): void {
+    if (this.#probeTimer !== undefined) this.#clock.clearTimer(this.#probeTimer)
+    this.#probeTimer = undefined
+  }
+
+  #probeIn(ms: number, inBackground: boolean): void {
+    const at = this.#clock.now() + ms
+    if (this.#probeTimer !== undefined) {
+      const isWaitedFor = this.#probesInBackground && !inBackground // set for `min` alone; now somebody waits for it
+      if (this.#probeAt <= at && !isWaitedFor) return
+      this.#clock.clearTimer(this.#probeTimer)
+      inBackground &&= this.#probesInBackground
+    }
+    this.#probesInBackground = inBackground
+    this.#probeAt = at
+    this.#probeTimer = this.#clock.setTimer(
+      ms,
+      () => {
+        this.#probeTimer = undefined
+        this.#events.again()
+      },
+      inBackground,
+    )
+  }
+}

@@ -1,0 +1,190 @@
+import type { Clock, Random } from '../deadline/clock.js'
+import type { HolderFigures } from '../errors/pool-errors.js'
+
+/** What the pool needs to know about the things it pools. It knows nothing else about them: no SQL, no sockets. */
+export interface ResourceFactory<R> {
+  /** Where the resources come from, for messages: `127.0.0.1:5432`. */
+  readonly where: string
+  /** Opens a new one. Bounds itself in time; a caller who gave up does not cancel it, the end of the pool does. */
+  open(signal: AbortSignal): Promise<R>
+  /** Closes one, politely when there is time for it. Settles when it is gone, in bounded time; never rejects. */
+  close(resource: R): Promise<void>
+  /**
+   * Tears one down at once. Settles when its other side has let go of it, or has had its time to do so; never rejects.
+   */
+  destroy(resource: R): Promise<void>
+  /** What it is used for now, for messages. Without it nothing is said of that. */
+  describe?(resource: R): Omit<HolderFigures, 'heldMs'>
+  /** Whether it can still be used, as far as is known without asking it. */
+  isAlive(resource: R): boolean
+  /** Whether it is (still) what the pool wants: one that is not is not handed out again. Without it: always. */
+  suits?(resource: R): boolean
+  /** Asks it for a sign of life; false when there was none in time. Never rejects. */
+  check(resource: R): Promise<boolean>
+  /** Whether waiting cannot cure this failure to open: wrong password, no such database. */
+  isHopeless(error: unknown): boolean
+  /**
+   * Whether this failure to open is about the one resource alone: the first caller in the line is told, and the next one
+   * may be opened. Without it: never.
+   */
+  isRefusal?(error: unknown): boolean
+  /** Tells about a connection that is held for too long, or came back after all. */
+  onLeak?(leak: LeakReport): void
+}
+
+/** A connection that was held for longer than allowed. */
+export interface LeakReport {
+  /** How long it had been held, in milliseconds. */
+  readonly heldMs: number
+  /** Where it was acquired. */
+  readonly acquireStack: string | undefined
+  /** True when it has come back after all. */
+  readonly returned: boolean
+}
+
+/**
+ * One place in the pool and the resource in it. The slot itself is what `acquire` hands out: no wrapper is made per
+ * acquisition.
+ *
+ * - `idle`: on the idle stack.
+ * - `checking`: being validated for a waiter.
+ * - `busy`: with a caller.
+ * - `closing`: on its way out; its place is free once the resource is gone.
+ */
+export type SlotState = 'idle' | 'checking' | 'busy' | 'closing'
+
+/** A resource of the pool with what the pool has to remember about it. Fields are the pool's; `resource` is the caller's. */
+export class Slot<R> {
+  readonly resource: R
+  state: SlotState = 'idle'
+  /** The pool's generation when it was opened; an older one is not used again. */
+  readonly generation: number
+  readonly openedAt: number
+  /** When its lifetime is over, jitter included; `Infinity` for never. */
+  readonly expiresAt: number
+  /** How often it was handed out. */
+  uses = 0
+  idleSince: number
+  busySince = 0
+  /** How long its user has waited for it, in milliseconds. */
+  waitedMs = 0
+  /** Where it was acquired, while leak detection is on. */
+  acquireStack: string | undefined = undefined
+
+  constructor(resource: R, generation: number, now: number, expiresAt: number) {
+    this.resource = resource
+    this.generation = generation
+    this.openedAt = now
+    this.expiresAt = expiresAt
+    this.idleSince = now
+  }
+}
+
+/**
+ * Why a connection was closed.
+ *
+ * - `idle`: not used for `idleTimeoutMs`.
+ * - `lifetime`: older than `maxLifetimeMs`.
+ * - `uses`: handed out `maxUses` times.
+ * - `flushed`: opened before the pool was flushed, in use then or not.
+ * - `shrunk`: the pool was made smaller.
+ * - `unfit`: its server is not what is wanted any more: it refuses writes, or has another role.
+ * - `lost`: it broke, or gave no sign of life.
+ * - `discarded`: given back as not to be used again, or could not be made clean.
+ * - `end`: the pool has ended.
+ */
+export type CloseReason = 'idle' | 'lifetime' | 'uses' | 'flushed' | 'shrunk' | 'unfit' | 'lost' | 'discarded' | 'end'
+
+/** Told by the pool what happens to its resources. Called in the middle of a change: it must neither throw nor call back. */
+export interface PoolObserver<R> {
+  /** One was handed out, to a caller who waited so long; `0` for one who did not have to wait. */
+  acquired?(slot: Slot<R>, waitedMs: number): void
+  /** One that is in use was given to one more caller of its kind, who waited so long. */
+  joined?(slot: Slot<R>, waitedMs: number): void
+  /** One came back, or was taken away. */
+  released?(slot: Slot<R>): void
+  /** One is on its way out. */
+  closing?(slot: Slot<R>, reason: CloseReason): void
+}
+
+/** What tells why a resource must not be used again. */
+export interface CloseCircumstances {
+  readonly isAlive: boolean
+  /** Whether it is what the pool wants. */
+  readonly suits: boolean
+  /** Whether it is torn down, in place of being closed in peace. */
+  readonly isDropped: boolean
+  readonly isEnding: boolean
+  /** Whether there are more than there may be, now that the pool was made smaller. */
+  readonly isSurplus: boolean
+  /** Whether the pool was flushed since it was opened. */
+  readonly isFlushed: boolean
+  readonly maxUses: number
+  readonly now: number
+}
+
+/** Why this slot goes. */
+export function closeReason(
+  slot: Slot<unknown>,
+  { isAlive, suits, isDropped, isEnding, isSurplus, isFlushed, maxUses, now }: CloseCircumstances,
+): CloseReason {
+  if (!isAlive) return 'lost'
+  if (isEnding) return 'end'
+  if (isFlushed) return 'flushed'
+  if (isDropped) return 'discarded'
+  if (!suits) return 'unfit'
+  if (isSurplus) return 'shrunk'
+  if (maxUses > 0 && slot.uses >= maxUses) return 'uses'
+  return now >= slot.expiresAt ? 'lifetime' : 'idle'
+}
+
+/** How often each thing has happened since the pool was made. */
+export interface PoolCounts {
+  /** Connections that were opened. */
+  opened: number
+  /** Connections that were closed, for whatever reason. */
+  closed: number
+  /** Attempts to connect that failed. */
+  connectFailed: number
+  /** Connections handed to a caller. */
+  acquired: number
+  /** Connections given back. */
+  released: number
+  /** Callers that got none in time. */
+  timedOut: number
+  /** Callers that gave up by their signal. */
+  aborted: number
+  /** Callers turned away because the queue was full. */
+  turnedAway: number
+  /** Callers turned away from the queue because the pool was overloaded. */
+  shed: number
+  /** Connections that failed their validation. */
+  failedValidation: number
+  /** Connections held for longer than `leakDetectionMs`. */
+  leaks: number
+}
+
+/** All zero. */
+export function newPoolCounts(): PoolCounts {
+  return {
+    opened: 0,
+    closed: 0,
+    connectFailed: 0,
+    acquired: 0,
+    released: 0,
+    timedOut: 0,
+    aborted: 0,
+    turnedAway: 0,
+    shed: 0,
+    failedValidation: 0,
+    leaks: 0,
+  }
+}
+
+/** Time and chance, injected; one of its own for each pool, as whose errors are noted. */
+export interface PoolEnvironment {
+  readonly clock: Clock
+  readonly random: Random
+  /** The name of the pool, for errors. */
+  readonly poolName?: string | undefined
+}

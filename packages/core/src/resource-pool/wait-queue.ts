@@ -1,0 +1,399 @@
+import type { Clock, Timer } from '../deadline/clock.js'
+import { givenUp, type Limit, type LimitReason, watchLimit } from '../deadline/deadline.js'
+import {
+  AcquireTimeoutError,
+  type HolderFigures,
+  OverloadedError,
+  type PoolFigures,
+  QueueFullError,
+  SelfDeadlockError,
+  ServerUnavailableError,
+} from '../errors/pool-errors.js'
+import { Codel } from '../resilience/codel.js'
+import type { ResolvedPoolLimits } from './limits.js'
+import type { Opener } from './opener.js'
+import type { PoolCounts, PoolEnvironment, ResourceFactory, Slot } from './resource.js'
+import type { Slots } from './slots.js'
+
+/** A piece of work that holds connections and may ask for another: a transaction, or a lock. */
+export interface Holder {
+  /** Connections of this pool that it holds itself now. */
+  held: number
+  /** A connection that it holds together with others: counted once, however many they are. */
+  shared?: object | undefined
+  /** The work around it, which cannot give anything back before this is done. */
+  readonly parent?: Holder | undefined
+  /** Must go on waiting for as long as it can, whatever is known of the server: the proof of a commit. */
+  readonly isUrgent?: boolean
+}
+
+/** Goes on waiting where others are sent away: for what must be found out, such as the outcome of a COMMIT. */
+export const urgent: Holder = Object.freeze({ held: 0, isUrgent: true })
+
+/** How many connections this work and the work around it hold. */
+export function heldAround(holder: Holder | undefined): number {
+  let held = 0
+  const shared = new Set<object>()
+  for (let one = holder; one !== undefined; one = one.parent) {
+    held += one.held
+    if (one.shared !== undefined) shared.add(one.shared)
+  }
+  return held + shared.size
+}
+
+/** One caller in the queue. Settled exactly once; `stop` takes its timer and its abort listener away. */
+export interface Waiter<R> {
+  readonly resolve: (slot: Slot<R>) => void
+  readonly reject: (error: Error) => void
+  readonly since: number
+  readonly holder: Holder | undefined
+  readonly stack: string | undefined
+  /** Whether it can use a resource together with others of its kind. */
+  readonly isSharing: boolean
+  stop: () => void
+}
+
+/**
+ * First come, first served. A `Set` keeps the order of arrival and lets a waiter that gives up leave from the middle
+ * at no cost.
+ */
+export class WaiterQueue<R> {
+  readonly #waiters = new Set<Waiter<R>>()
+
+  get length(): number {
+    return this.#waiters.size
+  }
+
+  /** The caller that has waited longest, or undefined. */
+  get first(): Waiter<R> | undefined {
+    return this.#waiters.values().next().value
+  }
+
+  add(waiter: Waiter<R>): void {
+    this.#waiters.add(waiter)
+  }
+
+  /** Takes a waiter out; false when it was not in any more. */
+  remove(waiter: Waiter<R>): boolean {
+    return this.#waiters.delete(waiter)
+  }
+
+  /** Takes the longest waiting one out. */
+  shift(): Waiter<R> | undefined {
+    const first = this.first
+    if (first !== undefined) this.#waiters.delete(first)
+    return first
+  }
+
+  /** How many of them do work that holds a connection already. */
+  countHolding(): number {
+    let count = 0
+    for (const { holder } of this.#waiters) if (heldAround(holder) > 0) count += 1
+    return count
+  }
+
+  /** Takes the longest waiting one of these out. */
+  shiftHolding(): Waiter<R> | undefined {
+    for (const waiter of this.#waiters) {
+      if (heldAround(waiter.holder) > 0) {
+        this.#waiters.delete(waiter)
+        return waiter
+      }
+    }
+    return undefined
+  }
+
+  /** How many connections are held by work that waits here, with one more that is about to, and by the work around it. */
+  heldByWaiting(joining: Holder): number {
+    const waiting = new Set<Holder>()
+    const add = (holder: Holder | undefined): void => {
+      for (let one = holder; one !== undefined; one = one.parent) waiting.add(one)
+    }
+    add(joining)
+    for (const { holder } of this.#waiters) add(holder)
+    let held = 0
+    const shared = new Set<object>()
+    for (const holder of waiting) {
+      held += holder.held
+      if (holder.shared !== undefined) shared.add(holder.shared)
+    }
+    return held + shared.size
+  }
+
+  [Symbol.iterator](): IterableIterator<Waiter<R>> {
+    return this.#waiters.values()
+  }
+}
+
+/** How many holders an error names: the rest is in `pool.active()`. */
+const mostHolders = 3
+
+/** Why a caller gets no connection, as the error that it gets; each is counted. */
+export class Refusals<R> {
+  readonly #factory: ResourceFactory<R>
+  readonly #poolName: string | undefined
+  readonly #clock: Clock
+  readonly #slots: Slots<R>
+  readonly #waiters: WaiterQueue<R>
+  readonly #opener: Opener<R>
+  readonly #counts: PoolCounts
+
+  constructor(
+    factory: ResourceFactory<R>,
+    { clock, poolName }: PoolEnvironment,
+    slots: Slots<R>,
+    waiters: WaiterQueue<R>,
+    opener: Opener<R>,
+    counts: PoolCounts,
+  ) {
+    this.#factory = factory
+    this.#poolName = poolName
+    this.#clock = clock
+    this.#slots = slots
+    this.#waiters = waiters
+    this.#opener = opener
+    this.#counts = counts
+  }
+
+  /** The state of the pool in numbers. */
+  figures(): PoolFigures {
+    const longest = this.#slots.longestHeld
+    return {
+      active: this.#slots.active,
+      idle: this.#slots.idle.length,
+      connecting: this.#opener.opening,
+      max: this.#opener.max,
+      waiting: this.#waiters.length,
+      longestHeldMs: longest === undefined ? 0 : this.#clock.now() - longest.busySince,
+      longestHolderStack: longest?.acquireStack,
+    }
+  }
+
+  /** So many wait already that there is no place for one more. */
+  full(maxWaiting: number): Error {
+    this.#counts.turnedAway += 1
+    return new QueueFullError(maxWaiting, this.figures())
+  }
+
+  /** Everything is held by work that waits for more of it, with this one; undefined when that is not so. */
+  selfDeadlock(holder: Holder | undefined): Error | undefined {
+    const held = heldAround(holder)
+    if (holder === undefined || held === 0 || this.#waiters.heldByWaiting(holder) < this.#opener.max) return undefined
+    return new SelfDeadlockError(held, this.figures())
+  }
+
+  /** It gave up, the server is down, or the pool is busy. These are three things. */
+  givenUp(reason: LimitReason, { since, holder }: Waiter<R>): Error {
+    if (reason.kind === 'aborted') {
+      this.#counts.aborted += 1
+      return givenUp(reason, 'not-sent')
+    }
+    this.#counts.timedOut += 1
+    const waited = this.#clock.now() - since
+    const { lastError, failuresInARow, isWaitingForServer } = this.#opener
+    const { active, idle, checking } = this.#slots
+    // Not one connection is open, and the server has refused one or has not answered yet: the pool is not what is busy.
+    if (isWaitingForServer && active + idle.length + checking === 0) {
+      return new ServerUnavailableError(this.#factory.where, waited, failuresInARow, this.figures(), {
+        cause: lastError ?? new Error('timeout, no answer yet'),
+      })
+    }
+    const heldByCaller = heldAround(holder)
+    return new AcquireTimeoutError(waited, this.figures(), {
+      heldByCaller,
+      poolName: this.#poolName,
+      holders: this.#holders(),
+      ...(lastError === undefined ? {} : { cause: lastError }),
+    })
+  }
+
+  /** Those who hold one for longest. */
+  #holders(): HolderFigures[] {
+    const now = this.#clock.now()
+    const busy = [...this.#slots.busy()].sort((one, other) => one.busySince - other.busySince)
+    return busy.slice(0, mostHolders).flatMap(({ resource, busySince }) => {
+      const used = this.#factory.describe?.(resource)
+      return used === undefined ? [] : [{ heldMs: now - busySince, ...used }]
+    })
+  }
+
+  /** It has waited for too long while the pool is overloaded. */
+  shed(waitedMs: number, figures: PoolFigures): Error {
+    this.#counts.shed += 1
+    return new OverloadedError(waitedMs, figures)
+  }
+}
+
+/** What the line needs of the pool that it is in front of. */
+export interface WaitingLineEvents {
+  /** Whether it stands for a reason that is not load: a pause, or a server that is away. */
+  readonly isHeldUp: () => boolean
+  /** Somebody has left it. */
+  readonly changed: () => void
+}
+
+/**
+ * Callers that wait, and how one leaves the line without a connection: its time is up, or it has waited for too long
+ * while the pool is overloaded.
+ */
+export class WaitingLine<R> {
+  readonly #waiters: WaiterQueue<R>
+  readonly #refusals: Refusals<R>
+  readonly #clock: Clock
+  readonly #acquireTimeoutMs: number
+  readonly #events: WaitingLineEvents
+  readonly #overload: Codel | undefined
+  #timer: Timer | undefined
+
+  constructor(
+    waiters: WaiterQueue<R>,
+    refusals: Refusals<R>,
+    clock: Clock,
+    { acquireTimeoutMs, overload }: Pick<ResolvedPoolLimits, 'acquireTimeoutMs' | 'overload'>,
+    events: WaitingLineEvents,
+  ) {
+    this.#waiters = waiters
+    this.#refusals = refusals
+    this.#clock = clock
+    this.#acquireTimeoutMs = acquireTimeoutMs
+    this.#events = events
+    this.#overload = overload === false ? undefined : new Codel(overload)
+  }
+
+  /** How long the first in the line has waited, in milliseconds. */
+  get longestWaitMs(): number {
+    const { first } = this.#waiters
+    return first === undefined ? 0 : this.#clock.now() - first.since
+  }
+  /** Whether callers that have waited for too long are turned away now. */
+  get isOverloaded(): boolean {
+    return this.#waiters.length > 0 && this.#overload?.isSlow === true
+  }
+
+  /** Lets a caller stand in the line. */
+  enter(
+    resolve: (slot: Slot<R>) => void,
+    reject: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing: boolean,
+    stack: string | undefined,
+  ): void {
+    const since = this.#clock.now()
+    const waiter: Waiter<R> = { resolve, reject, since, holder, stack, isSharing, stop: nothing }
+    // Bounds of its own are watched for it alone; the pool's, which most callers have only, by one timer for all.
+    if (limit.signal !== undefined || limit.deadlineAt <= since + this.#acquireTimeoutMs) {
+      waiter.stop = watchLimit(limit, this.#clock, (reason) => {
+        if (this.#waiters.remove(waiter)) this.#giveUp(waiter, reason)
+        this.#events.changed()
+      })
+    }
+    if (this.#waiters.length === 0) this.#overload?.formed(since)
+    this.#overload?.came(Math.min(limit.deadlineAt - since, this.#acquireTimeoutMs))
+    this.#waiters.add(waiter)
+  }
+
+  /** One was taken out of the line to be given a connection now. */
+  served(waiter: Waiter<R>, now: number): void {
+    this.#overload?.served(now, now - waiter.since, this.#waiters.length, this.longestWaitMs)
+  }
+
+  /** The line stood for a reason that is not load: what was seen of it says nothing. */
+  restart(): void {
+    this.#overload?.restart(this.#clock.now(), this.#waiters.length)
+  }
+
+  /**
+   * Keeps a timer on the first in the line, whose time is up before that of all behind it, and on overload. It is not
+   * set anew when that one is served, only when it goes off: under load, setting a timer for every caller costs as much
+   * as a tenth of a short statement. No timer is left when nobody waits.
+   */
+  watch(): void {
+    if (this.#timer !== undefined) {
+      if (this.#waiters.length > 0) return
+      this.#clock.clearTimer(this.#timer)
+      this.#timer = undefined
+    }
+    const { first } = this.#waiters
+    if (first === undefined) return
+    const lookInMs = this.#overload?.periodMs ?? Number.POSITIVE_INFINITY
+    const inMs = Math.min(first.since + this.#acquireTimeoutMs - this.#clock.now(), lookInMs)
+    if (inMs === Number.POSITIVE_INFINITY) return
+    this.#timer = this.#clock.setTimer(inMs, () => {
+      this.#timer = undefined
+      const now = this.#clock.now()
+      for (const waiter of this.#waiters) {
+        if (now < waiter.since + this.#acquireTimeoutMs) break
+        this.#waiters.remove(waiter)
+        waiter.stop()
+        this.#giveUp(waiter, { kind: 'timeout', timeoutMs: this.#acquireTimeoutMs })
+      }
+      this.#lookAtLoad(now)
+      this.#events.changed()
+    })
+  }
+
+  /**
+   * While the pool is overloaded, turns away from the head of the line those who have waited for too long. Not those
+   * whose work holds a connection: that would be lost with them, and the connection is needed back.
+   */
+  shed(): void {
+    const overload = this.#overload
+    if (overload?.isSlow !== true) return
+    const now = this.#clock.now()
+    let figures: PoolFigures | undefined
+    for (const waiter of this.#waiters) {
+      const waited = now - waiter.since
+      if (waited <= overload.boundMs) break
+      if (heldAround(waiter.holder) > 0) continue
+      figures ??= this.#refusals.figures()
+      this.#waiters.remove(waiter)
+      waiter.stop()
+      overload.turnedAway(now)
+      waiter.reject(this.#refusals.shed(waited, figures))
+    }
+  }
+
+  /** Sends away everybody who may be sent away, each with an error of its own. */
+  turnAway(refusal: () => Error): void {
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.holder?.isUrgent === true) continue
+      this.#waiters.remove(waiter)
+      waiter.stop()
+      this.#overload?.gaveUp()
+      waiter.reject(refusal())
+    }
+  }
+
+  /** Sends the first away. */
+  rejectFirst(error: Error): void {
+    const waiter = this.#waiters.shift()
+    waiter?.stop()
+    waiter?.reject(error)
+  }
+
+  /** Sends everybody away, each with an error of its own. */
+  rejectAll(because: () => Error): void {
+    for (;;) {
+      const waiter = this.#waiters.shift()
+      if (waiter === undefined) return
+      waiter.stop()
+      waiter.reject(because())
+    }
+  }
+
+  #giveUp(waiter: Waiter<R>, reason: LimitReason): void {
+    this.#overload?.gaveUp()
+    waiter.reject(this.#refusals.givenUp(reason, waiter))
+  }
+
+  /** A server that is away, and a pause, are no overload: callers then wait for as long as they want to. */
+  #lookAtLoad(now: number): void {
+    const { length } = this.#waiters
+    if (this.#overload === undefined || length === 0) return
+    if (this.#events.isHeldUp()) this.#overload.restart(now, length)
+    else this.#overload.look(now, length, this.longestWaitMs)
+  }
+}
+
+const nothing = (): void => undefined

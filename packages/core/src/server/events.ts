@@ -1,0 +1,145 @@
+import type { ErrorSummary } from '../errors/classify.js'
+import type { BreakerTransition } from '../resilience/circuit-breaker.js'
+import type { CloseReason } from '../resource-pool/resource.js'
+
+/** What a host is to the pool. */
+export type HostRole = 'primary' | 'replica'
+
+/** Which server an event is about. */
+export interface HostEvent {
+  /** `127.0.0.1:5432`, or the path of a Unix socket. */
+  readonly host: string
+  readonly role: HostRole
+}
+
+/** A connection was handed to a caller. */
+export interface AcquireEvent extends HostEvent {
+  readonly pid: number
+  /** How long the caller waited for it, in milliseconds; `0` when it did not have to. */
+  readonly waitMs: number
+  /** Callers that still wait. */
+  readonly waiting: number
+}
+
+/** A connection came back. */
+export interface ReleaseEvent extends HostEvent {
+  readonly pid: number
+  /** How long the caller had it, in milliseconds. */
+  readonly heldMs: number
+}
+
+/** A connection was opened. */
+export interface ConnectEvent extends HostEvent {
+  readonly pid: number
+  readonly durationMs: number
+}
+
+/** An attempt to connect failed. */
+export interface ConnectFailedEvent extends HostEvent {
+  readonly durationMs: number
+  readonly error: unknown
+}
+
+/** A connection is closed. */
+export interface CloseEvent extends HostEvent {
+  readonly pid: number
+  readonly reason: CloseReason
+  /** How old it is, in milliseconds. */
+  readonly ageMs: number
+  /** How often it was handed out. */
+  readonly uses: number
+}
+
+/** A statement was answered, or given up: also a batch, a COPY, a stream, each of which is one. Values are never reported. */
+export interface QueryEvent extends HostEvent {
+  readonly pid: number
+  /**
+   * The text as it was sent: with `$1` where values go. Of a batch its different texts, joined by `; `, up to 4096
+   * characters.
+   */
+  readonly text: string
+  /** The name of a prepared statement. */
+  readonly name: string | undefined
+  /** How many statements a batch has; undefined for what is no batch. */
+  readonly batchSize: number | undefined
+  /**
+   * From the time it was written to the socket, in milliseconds; `0` when it never was. Of a stream or a cursor the time
+   * of its fetches, without the time in which its reader asked for nothing.
+   */
+  readonly durationMs: number
+  /** Until its first rows were here, in milliseconds: of a stream, a cursor, a COPY TO; undefined when none came. */
+  readonly firstRowMs: number | undefined
+  /** The command as the server names it: `SELECT`. */
+  readonly command: string | undefined
+  readonly rowCount: number | null | undefined
+  /** Why this host served it. */
+  readonly why: string
+  /** What went wrong, without what it may repeat of the data. */
+  readonly error: ErrorSummary | undefined
+}
+
+/** A caller was dropped from the queue because of overload. */
+export interface ShedEvent extends HostEvent {
+  readonly waitMs: number
+  readonly waiting: number
+}
+
+/** A caller got no connection, and never stood in the queue: it is full, or the breaker is open. */
+export interface TurnedAwayEvent extends HostEvent {
+  readonly reason: 'queue-full' | 'breaker-open' | 'self-deadlock' | 'pool-closed'
+  readonly waiting: number
+}
+
+/** A caller got no connection in time. */
+export interface TimeoutEvent extends HostEvent {
+  /** `pool-busy`: none came free; `server-unavailable`: none could be opened. */
+  readonly reason: 'pool-busy' | 'server-unavailable'
+  readonly waitMs: number
+  readonly waiting: number
+}
+
+/** A connection was held for longer than `leakDetectionMs`. */
+export interface LeakEvent extends HostEvent {
+  readonly heldMs: number
+  /** Where it was acquired. */
+  readonly acquireStack: string | undefined
+}
+
+/** A connection broke, in use or idle. */
+export interface BrokenConnectionEvent extends HostEvent {
+  readonly pid: number
+  readonly error: unknown
+}
+
+/** A server that was to take writes has refused one as it is read-only: the connection is replaced. */
+export interface ReadOnlyEvent extends HostEvent {
+  readonly pid: number
+  readonly error: unknown
+}
+
+/** A circuit breaker changed its state. */
+export interface BreakerEvent extends HostEvent, BreakerTransition {
+  /** How long it will stay open at least, in milliseconds; `0` unless it has just opened. */
+  readonly retryAfterMs: number
+  /** The last failure that it saw. */
+  readonly error: unknown
+}
+
+/** What a host tells. */
+export interface HostEvents {
+  acquire: AcquireEvent
+  release: ReleaseEvent
+  connect: ConnectEvent
+  'connect-failed': ConnectFailedEvent
+  close: CloseEvent
+  query: QueryEvent
+  'slow-query': QueryEvent
+  shed: ShedEvent
+  'turned-away': TurnedAwayEvent
+  timeout: TimeoutEvent
+  leak: LeakEvent
+  'leak-returned': LeakEvent
+  error: BrokenConnectionEvent
+  'read-only': ReadOnlyEvent
+  breaker: BreakerEvent
+}

@@ -1,0 +1,117 @@
+import type { Connection } from '../connection/connection.js'
+import { signOfLife } from '../connection/statement.js'
+import type { Limit } from '../deadline/deadline.js'
+import { classify, isForWantOfAPlace } from '../errors/classify.js'
+import { OperationAbortedError } from '../errors/operation-errors.js'
+import type { PoolFigures } from '../errors/pool-errors.js'
+import type { BreakerStats } from '../resilience/server-breaker.js'
+import type { HostRole } from './events.js'
+import type { Host } from './server.js'
+
+/** How one server is. */
+export interface HostHealth {
+  /** `127.0.0.1:5432`, or the path of a Unix socket. */
+  readonly where: string
+  /**
+   * What the server said it is; what it was taken for, when it said nothing. `replaced`: it takes itself for the primary,
+   * and another one has taken its place. `foreign`: its database system is another one than the primary's.
+   */
+  readonly role: HostRole | 'replaced' | 'foreign'
+  /**
+   * `degraded`: it answers, but not this question: it has no place for one more session (SQLSTATE 53300), or is too busy to
+   * answer it in time while it answers this pool's statements.
+   */
+  readonly status: 'up' | 'degraded' | 'down'
+  /**
+   * From the question to the answer, in milliseconds, connecting included where that was needed; next to nothing where the
+   * answer was known, as the server had answered a statement within the last second.
+   */
+  readonly latencyMs: number
+  /** Why it is down or degraded. */
+  readonly error?: unknown
+  /** Its circuit breaker; undefined when there is none. */
+  readonly breaker: BreakerStats | undefined
+  /** How full its pool is. */
+  readonly figures: PoolFigures
+}
+
+/** An answer that is not older shows that the server is up, in milliseconds. */
+const recentMs = 1_000
+
+/**
+ * Whether a server is there and what it is: asked on a connection that is free. Where none is, what the pool's statements
+ * have heard within the last second is answer enough; else it is asked on a connection beside the pool, as a full pool is
+ * no reason to call its server dead. The breaker is not asked.
+ *
+ * @throws OperationAbortedError when the caller gave up; a server that does not answer is a finding, not an error
+ */
+export async function healthOf(host: Host, limit: Limit): Promise<HostHealth> {
+  const { clock } = host.environment
+  const since = clock.now()
+  const found = (where: string, role: HostRole, status: HostHealth['status']): HostHealth => ({
+    where,
+    role,
+    status,
+    latencyMs: clock.now() - since,
+    breaker: host.watch.breaker?.stats(),
+    figures: host.pool.figures(),
+  })
+  try {
+    const { where, role } = await ask(host, limit)
+    return found(where, role, 'up')
+  } catch (error) {
+    if (error instanceof OperationAbortedError) throw error
+    const talking = lastAnswer(host)
+    const answers = isForWantOfAPlace(error) || (talking !== undefined && talking.answeredAt >= since)
+    const { where, role } = talking === undefined ? { where: host.where, role: host.watch.role } : seenOn(host, talking)
+    return { ...found(where, role, answers ? 'degraded' : 'down'), error }
+  }
+}
+
+const text = 'select pg_catalog.pg_is_in_recovery() as standby'
+
+/** Which server answered, and what it is. */
+interface Answer {
+  readonly where: string
+  readonly role: HostRole
+}
+
+async function ask(host: Host, limit: Limit): Promise<Answer> {
+  const slot = host.pool.tryAcquire()
+  if (slot !== undefined) {
+    try {
+      return await askOn(slot.resource, limit)
+    } catch (error) {
+      // The end of one session says nothing of the server.
+      if (slot.resource.isAlive || classify(error) !== 'connection') throw error
+    } finally {
+      host.release(slot)
+    }
+  } else {
+    const talking = lastAnswer(host)
+    if (talking !== undefined && talking.answeredAt > host.environment.clock.now() - recentMs)
+      return seenOn(host, talking)
+  }
+  return await host.aside('health', (connection) => askOn(connection, limit), limit)
+}
+
+/** The connection in use that has heard from the server last. */
+function lastAnswer(host: Host): Connection | undefined {
+  let last: Connection | undefined
+  for (const { resource } of host.pool.busy()) {
+    if (resource.isAlive && resource.answeredAt > (last?.answeredAt ?? Number.NEGATIVE_INFINITY)) last = resource
+  }
+  return last
+}
+
+/** What a server has said of itself by the way. */
+function seenOn(host: Host, { where, reports }: Connection): Answer {
+  const { role } = reports
+  return { where, role: role === 'unknown' ? host.watch.role : role === 'standby' ? 'replica' : 'primary' }
+}
+
+async function askOn(connection: Connection, limit: Limit): Promise<Answer> {
+  const { rows } = await connection.run(signOfLife({ text }), limit)
+  const [row] = rows as { readonly standby: boolean }[]
+  return { where: connection.where, role: row?.standby === true ? 'replica' : 'primary' }
+}

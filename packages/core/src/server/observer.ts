@@ -1,0 +1,360 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { TracingChannel } from 'node:diagnostics_channel'
+import type { Connection } from '../connection/connection.js'
+import type { Operation, StatementObserver } from '../connection/operation.js'
+import type { Reported } from '../connection/reported.js'
+import { type ErrorSummary, isWriteRefused, summaryOf } from '../errors/classify.js'
+import { ConnectionLostError } from '../errors/pool-errors.js'
+import { type CallerContext, inNoContext, queryTraces } from '../observe/context.js'
+import type { Announcer, Told } from '../observe/emitter.js'
+import { callUser, warnOfListener } from '../observe/user-callback.js'
+import type { ResolvedBreakerOptions } from '../resilience/breaker-options.js'
+import type { BreakerTransition } from '../resilience/circuit-breaker.js'
+import { HostBreaker } from '../resilience/server-breaker.js'
+import type { CloseReason, LeakReport, PoolEnvironment, PoolObserver, Slot } from '../resource-pool/resource.js'
+import type { HostEvents, HostRole, QueryEvent } from './events.js'
+import { HostTally, refusalKind } from './metrics.js'
+
+/** The object that all messages about one statement share. Whoever traces may put a span on it. */
+export interface QueryTrace {
+  readonly pool: string
+  readonly host: string
+  readonly role: string
+  readonly pid: number
+  /** The text as it is sent; values are never reported. Of a batch its different texts, joined by `; `. */
+  readonly text: string
+  readonly name: string | undefined
+  /** How many statements a batch has; undefined for what is no batch. */
+  readonly batchSize: number | undefined
+  /** There from `asyncStart` on. */
+  command?: string | undefined
+  rowCount?: number | null | undefined
+  /** Milliseconds until its first rows were here: of a stream, a cursor, a COPY TO. There from `asyncStart` on. */
+  firstRowMs?: number | undefined
+  /** There at `error`, and from then on. */
+  error?: ErrorSummary
+}
+
+/** A statement that is traced, and the context that its `start` has left. */
+interface Running {
+  readonly trace: QueryTrace
+  readonly context: CallerContext
+}
+
+/**
+ * Statements on the channels `tracing:pg-lifeguard:query:start`, `end`, `asyncStart`, `asyncEnd` and `error`, as
+ * https://nodejs.org/api/diagnostics_channel.html#class-tracingchannel has it for a function that returns a promise.
+ * `tracePromise` itself would put the rows and the whole error on the message.
+ */
+export class QueryTraces {
+  readonly #channels = queryTraces as TracingChannel<unknown, QueryTrace>
+  readonly #running = new WeakMap<Reported, Running>()
+
+  /**
+   * In the context of the caller, with the stores that are bound to `start`. What is published about the statement later
+   * has the same, as with `tracePromise`.
+   */
+  start(statement: Reported, caller: CallerContext, trace: QueryTrace): void {
+    // The pieces of a stream are one statement.
+    if (this.#running.has(statement)) return
+    const { start, end } = this.#channels
+    caller(() =>
+      start.runStores(trace, () => {
+        this.#running.set(statement, { trace, context: AsyncLocalStorage.snapshot() })
+        end.publish(trace)
+      }),
+    )
+  }
+
+  settle(statement: Reported, error: unknown): void {
+    const running = this.#running.get(statement)
+    if (running === undefined) return
+    this.#running.delete(statement)
+    const { trace, context } = running
+    context(() => this.#settle(statement, trace, error))
+  }
+
+  #settle(statement: Reported, trace: QueryTrace, error: unknown): void {
+    if (error !== undefined) {
+      trace.error = summaryOf(error)
+      this.#channels.error.publish(trace)
+    } else {
+      const { command, rowCount } = statement.reportedOutcome
+      trace.command = command
+      trace.rowCount = rowCount
+    }
+    if (statement.firstRowMs !== undefined) trace.firstRowMs = statement.firstRowMs
+    this.#channels.asyncStart.publish(trace)
+    this.#channels.asyncEnd.publish(trace)
+  }
+}
+
+/** What is to be watched for, and who is told. */
+export interface HostWatchOptions {
+  /** The pool's name. */
+  readonly pool: string
+  readonly role: HostRole
+  /** Why a statement that says nothing else of it is served by this host. */
+  readonly why: string
+  readonly events: Announcer<HostEvents>
+  /** A statement that takes longer is slow; `Infinity` for none. */
+  readonly slowQueryMs: number
+  /** Undefined for no breaker. */
+  readonly breaker: ResolvedBreakerOptions | undefined
+  readonly onLeak: (leak: LeakReport) => void
+}
+
+/**
+ * Sees all that happens on one host: keeps the numbers, feeds the circuit breaker, and tells whoever listens. No event is
+ * made, and no time is read for one, while nobody does.
+ */
+export class HostWatch implements PoolObserver<Connection>, StatementObserver<Connection> {
+  readonly tally = new HostTally()
+  readonly breaker: HostBreaker<Connection> | undefined
+  /** Which server it is at the moment, for what is about no connection; changes when another one takes its place. */
+  where: string
+  readonly role: HostRole
+  /** Called when the breaker has opened; set by the host. */
+  whenOpened: () => void = () => undefined
+  /** Called when a write was refused as the server is read-only; whether the connection is replaced. Set by the host. */
+  whenWriteRefused: ((connection: Connection) => boolean) | undefined
+  /**
+   * Called when a connection is handed out, also to one more who shares it, and when all have given it back; set by who
+   * shows the pool as a `pg.Pool`.
+   */
+  whenAcquired: ((connection: Connection) => void) | undefined
+  whenReleased: ((connection: Connection) => void) | undefined
+  /** How many callers wait; set by the host. */
+  waiting: () => number = () => 0
+  readonly #options: HostWatchOptions
+  readonly #environment: PoolEnvironment
+  readonly #events: Announcer<HostEvents>
+  readonly #traces = new QueryTraces()
+  readonly #acquire: Told<HostEvents['acquire']>
+  readonly #release: Told<HostEvents['release']>
+  readonly #query: Told<QueryEvent>
+  readonly #slowQuery: Told<QueryEvent>
+
+  constructor(where: string, options: HostWatchOptions, environment: PoolEnvironment) {
+    const { events, breaker, role } = options
+    this.role = role
+    this.where = where
+    this.#options = options
+    this.#environment = environment
+    this.#events = events
+    this.#acquire = events.topic('acquire')
+    this.#release = events.topic('release')
+    this.#query = events.topic('query')
+    this.#slowQuery = events.topic('slow-query')
+    this.breaker =
+      breaker === undefined
+        ? undefined
+        : new HostBreaker(
+            () => this.where,
+            breaker,
+            environment,
+            (transition, error) => this.#breakerChanged(transition, error),
+          )
+  }
+
+  // What the pool tells
+
+  acquired(slot: Slot<Connection>, waitMs: number): void {
+    this.tally.acquired(waitMs)
+    this.whenAcquired?.(slot.resource)
+    if (this.#acquire.isHeard) {
+      const event = { ...this.#at(slot.resource), waitMs, waiting: this.waiting() }
+      inNoContext(() => this.#acquire.tell(event))
+    }
+  }
+
+  joined({ resource }: Slot<Connection>, waitMs: number): void {
+    this.tally.acquired(waitMs)
+    this.whenAcquired?.(resource)
+  }
+
+  released(slot: Slot<Connection>): void {
+    this.breaker?.gaveBack(slot.resource)
+    this.whenReleased?.(slot.resource)
+    if (this.#release.isHeard) {
+      const heldMs = this.#environment.clock.now() - slot.busySince
+      const event = { ...this.#at(slot.resource), heldMs }
+      inNoContext(() => this.#release.tell(event))
+    }
+  }
+
+  closing(slot: Slot<Connection>, reason: CloseReason): void {
+    this.#say('close', () => {
+      const ageMs = this.#environment.clock.now() - slot.openedAt
+      return { ...this.#at(slot.resource), reason, ageMs, uses: slot.uses }
+    })
+  }
+
+  leaked(leak: LeakReport): void {
+    inNoContext(() => callUser(() => this.#options.onLeak(leak), warnOfListener))
+    const { heldMs, acquireStack } = leak
+    this.#say(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#host(), heldMs, acquireStack }))
+  }
+
+  // What the host tells
+
+  connected(connection: Connection, durationMs: number): void {
+    this.breaker?.signOfLife()
+    this.breaker?.hostAnswers()
+    this.#say('connect', () => ({ ...this.#at(connection), durationMs }))
+  }
+
+  connectFailed(error: unknown, durationMs: number): void {
+    this.breaker?.connectFailed(error)
+    this.#say('connect-failed', () => ({ ...this.#host(), durationMs, error }))
+  }
+
+  /** A connection ended that nobody had ended. */
+  lost(connection: Connection, error: unknown): void {
+    this.#say('error', () => ({ ...this.#at(connection), error }))
+  }
+
+  /** A caller got no connection, after so long. */
+  refused(error: unknown, waitMs: number): void {
+    const kind = refusalKind(error)
+    this.tally.refused(kind)
+    if (kind === 'shed') {
+      this.#say('shed', () => ({ ...this.#host(), waitMs, waiting: this.waiting() }))
+      return
+    }
+    if (kind === 'poolBusy' || kind === 'serverUnavailable') {
+      const reason = kind === 'poolBusy' ? 'pool-busy' : 'server-unavailable'
+      this.#say('timeout', () => ({ ...this.#host(), reason, waitMs, waiting: this.waiting() }))
+      return
+    }
+    const reason = turnedAway[kind]
+    if (reason === undefined) return
+    this.#say('turned-away', () => ({ ...this.#host(), reason, waiting: this.waiting() }))
+  }
+
+  // What the connections tell
+
+  asked(statement: Operation, connection: Connection): number {
+    if (statement.caller !== undefined) this.#trace(statement, connection)
+    return this.breaker === undefined ? 0 : this.breaker.epoch
+  }
+
+  answered(
+    statement: Operation,
+    connection: Connection,
+    mark: number,
+    error: unknown,
+    durationMs: number | undefined,
+  ): void {
+    // How long a guest takes is up to whoever reads it.
+    if (durationMs !== undefined && !statement.isGuest) this.breaker?.answered(connection, mark, error, durationMs)
+    if (error !== undefined) this.#lookForReadOnly(connection, error)
+    this.#answered(statement, connection, error, durationMs)
+  }
+
+  /** A write that was refused: by the server, or only by a transaction that its caller has made read-only. */
+  #lookForReadOnly(connection: Connection, error: unknown): void {
+    const { whenWriteRefused } = this
+    if (whenWriteRefused === undefined || !isWriteRefused(error) || connection.reports.isReadWrite === true) return
+    if (whenWriteRefused(connection)) this.#say('read-only', () => ({ ...this.#at(connection), error }))
+  }
+
+  answeredLate(): void {
+    this.breaker?.signOfLife()
+  }
+
+  /** For connections beside the pool, which serve the library's own statements: the breaker is about the pool's. */
+  readonly beside: StatementObserver<Connection> = {
+    asked: (statement, connection) => {
+      if (statement.caller !== undefined) this.#trace(statement, connection)
+      return 0
+    },
+    answered: (statement, connection, _mark, error, durationMs) =>
+      this.#answered(statement, connection, error, durationMs),
+    answeredLate: () => undefined,
+  }
+
+  #trace(operation: Operation, connection: Connection): void {
+    const statement = operation.whole ?? operation
+    const { reportedText: text, name, batchSize, caller } = statement
+    if (caller === undefined || (statement === operation && !operation.isReported)) return
+    this.#traces.start(statement, caller, { pool: this.#options.pool, ...this.#at(connection), text, name, batchSize })
+  }
+
+  #answered(operation: Operation, connection: Connection, error: unknown, durationMs: number | undefined): void {
+    if (operation.isReported) {
+      this.#report(operation, connection, error, durationMs)
+      return
+    }
+    // A sign of life that was asked for is nobody's statement.
+    const { whole } = operation
+    if (whole === undefined) return
+    whole.report ??= (why, ranMs) => this.#report(whole, connection, why, ranMs)
+    whole.fetched(operation.result, durationMs)
+  }
+
+  #report(statement: Reported, connection: Connection, error: unknown, durationMs: number | undefined): void {
+    this.#traces.settle(statement, error)
+    // One does not count that had no connection left to be sent on: it goes to another one.
+    if (durationMs === undefined && error instanceof ConnectionLostError) return
+    const isSlow = durationMs !== undefined && durationMs > this.#options.slowQueryMs
+    this.tally.answered(error, durationMs, isSlow)
+    if (!this.#query.isHeard && !(isSlow && this.#slowQuery.isHeard)) return
+    const event = this.#queryEvent(statement, connection, error, durationMs)
+    // Nobody's: it is answered in the context of whoever gave it up, or of the socket.
+    inNoContext(() => {
+      this.#query.tell(event)
+      if (isSlow) this.#slowQuery.tell(event)
+    })
+  }
+
+  #queryEvent(statement: Reported, connection: Connection, error: unknown, durationMs: number | undefined): QueryEvent {
+    const { command, rowCount } = error === undefined ? statement.reportedOutcome : failed
+    return {
+      ...this.#at(connection),
+      text: statement.reportedText,
+      name: statement.name,
+      batchSize: statement.batchSize,
+      durationMs: durationMs ?? 0,
+      firstRowMs: statement.firstRowMs,
+      command,
+      rowCount,
+      why: statement.why ?? this.#options.why,
+      error: error === undefined ? undefined : summaryOf(error),
+    }
+  }
+
+  /**
+   * Tells of what belongs to no caller: it happens while some caller opens a connection, gives one back or only asks
+   * beside, and none of their contexts is that of the listener.
+   */
+  #say<Name extends keyof HostEvents>(name: Name, make: () => HostEvents[Name]): void {
+    inNoContext(() => this.#events.emit(name, make))
+  }
+
+  #breakerChanged(transition: BreakerTransition, error: unknown): void {
+    if (transition.to === 'open') this.whenOpened()
+    const retryAfterMs = this.breaker?.stats().retryAfterMs ?? 0
+    this.#say('breaker', () => ({ ...this.#host(), ...transition, retryAfterMs, error }))
+  }
+
+  #host(): { readonly host: string; readonly role: HostRole } {
+    return { host: this.where, role: this.role }
+  }
+
+  /** What is about a connection names the server that this one leads to, whichever is the primary by now. */
+  #at({ where, pid }: Connection): { readonly host: string; readonly role: HostRole; readonly pid: number } {
+    return { host: where, role: this.role, pid }
+  }
+}
+
+const failed = { command: undefined, rowCount: undefined } as const
+
+const turnedAway = {
+  breakerOpen: 'breaker-open',
+  queueFull: 'queue-full',
+  selfDeadlock: 'self-deadlock',
+  poolClosed: 'pool-closed',
+  givenUp: undefined,
+  other: undefined,
+} as const

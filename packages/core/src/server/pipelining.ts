@@ -1,0 +1,328 @@
+import type { Connection } from '../connection/connection.js'
+import type { Operation } from '../connection/operation.js'
+import type { LaneKeeper } from '../connection/pipeline.js'
+import type { QueryResult } from '../connection/result.js'
+import { Statement, type StatementConfig } from '../connection/statement.js'
+import type { StatementTexts } from '../connection/statement-cache.js'
+import { nextMicrotask } from '../deadline/clock.js'
+import type { Limit } from '../deadline/deadline.js'
+import { classify, endsSession } from '../errors/classify.js'
+import { beginRefused } from '../errors/operation-errors.js'
+import { ConnectionLostError } from '../errors/pool-errors.js'
+import type { Slot } from '../resource-pool/resource.js'
+import type { ResourcePool } from '../resource-pool/resource-pool.js'
+import type { Holder } from '../resource-pool/wait-queue.js'
+import type { ResolvedLaneOptions, StatementOptions } from './server-options.js'
+
+/** Who finds a connection for a statement. */
+export interface Placement {
+  begin(statement: PooledStatement): void
+  /** Whether a statement that was sent may be sent again, its connection being lost. */
+  mayRepeat(text: string): boolean
+}
+
+/** A statement that runs on whatever connection the pool has for it. */
+export class PooledStatement extends Statement {
+  readonly limit: Limit
+  readonly holder: Holder | undefined
+  readonly #placement: Placement
+  /** A read is sent once more, and not again: a statement that ends its own session must not end one after the other. */
+  #wasRepeated = false
+
+  constructor(config: StatementConfig, limit: Limit, holder: Holder | undefined, placement: Placement) {
+    super(config)
+    this.limit = limit
+    this.holder = holder
+    this.#placement = placement
+  }
+
+  override answer(error: unknown): void {
+    if (error !== undefined && this.givenUp === undefined && this.#runsAgain(error)) {
+      // The connection had died: that is the pool's affair, not the caller's. Not from in here, as the pool may be in the
+      // middle of taking leave of that connection.
+      nextMicrotask(() => {
+        this.reset()
+        this.#placement.begin(this)
+      })
+    } else super.answer(error)
+  }
+
+  /** Nothing of it has run; or it only reads, and was sent for the first time. */
+  #runsAgain(error: unknown): boolean {
+    const isLost = error instanceof ConnectionLostError
+    if (isLost && !error.sent) return true
+    // The server says that it ends the session, or nothing any more.
+    if (!isLost && !(endsSession(error) && classify(error) === 'connection')) return false
+    if (this.#wasRepeated || !this.#placement.mayRepeat(this.text)) return false
+    this.#wasRepeated = true
+    return true
+  }
+}
+
+/**
+ * A lane that is never empty would keep its connection for ever: it takes nobody on after this time, so that it drains,
+ * and the connection goes through the pool, with all that the pool looks after.
+ */
+const longestMs = 1_000
+/** From this slowness on, a text gets a connection to itself. */
+const tooSlow = 0.2
+/** How much of its slowness a text keeps at each fast run. */
+const memory = 15 / 16
+/** What takes so many times `slowAfterMs` is wholly slow at once. */
+const whollySlow = 5
+/** Of the newest statement, in what is typical. */
+const weight = 1 / 16
+/** One statement in so many that would wait too long behind another is sent all the same, to see whether it does. */
+const probeOneIn = 128
+/** How fast the shortest round trip is forgotten, should the way have become longer. */
+const drift = 1.0005
+
+/** Where connections come from. */
+export interface LaneHost {
+  readonly pool: ResourcePool<Connection>
+  /** Whether statements may be sent on connections that others use: not to a host that fails. */
+  readonly mayShare: boolean
+  tryTake(holder: Holder | undefined): Slot<Connection> | undefined
+  /** One more has this connection, without having waited for it in the queue of the pool. */
+  shared(connection: Connection): void
+  request(
+    served: (slot: Slot<Connection>) => void,
+    refused: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing: boolean,
+  ): void
+}
+
+/**
+ * Single statements outside of transactions. Each takes an idle connection, or a new one while there may be more. When
+ * all are in use, statements that are known to be fast are sent on connections that other such statements use: the
+ * server then has the next one at hand when it has answered the one before.
+ *
+ * Callers that need a connection to themselves and those that share stand in ONE queue, first come, first served:
+ * while anybody waits, nobody is sent past them.
+ */
+export class Lanes {
+  readonly #host: LaneHost
+  readonly #pool: ResourcePool<Connection>
+  readonly #release: (slot: Slot<Connection>) => void
+  readonly #texts: StatementTexts
+  readonly #options: ResolvedLaneOptions | undefined
+  readonly #open: Lane[] = []
+  #shortestMs = Number.POSITIVE_INFINITY
+  /** How long a statement on a lane keeps the server busy, as a rule: what one more has to wait for. Unknown at first. */
+  #typicalMs = Number.POSITIVE_INFINITY
+  #notSentBehind = 0
+  /** Statements that were sent behind others, since the pool was made. */
+  pipelined = 0
+
+  readonly #isRepeatable: (text: string) => boolean
+
+  /** @param purpose without `lanes` nothing is ever shared */
+  constructor(
+    host: LaneHost,
+    release: (slot: Slot<Connection>) => void,
+    texts: StatementTexts,
+    { lanes: options, isRepeatable = never }: Partial<StatementOptions> = {},
+  ) {
+    this.#host = host
+    this.#pool = host.pool
+    this.#release = release
+    this.#texts = texts
+    this.#options = options
+    this.#isRepeatable = isRepeatable
+  }
+
+  /** Connections that statements may share now. */
+  get inUse(): number {
+    return this.#open.length
+  }
+
+  /** Runs one statement outside of any transaction. */
+  query(config: StatementConfig, limit: Limit, holder: Holder | undefined, why?: string): Promise<QueryResult> {
+    return new Promise((resolve, reject) => {
+      const statement = new PooledStatement(config, limit, holder, this)
+      statement.known = this.#texts.of(config.text)
+      if (statement.known.effects.leavesOpen) {
+        reject(beginRefused())
+        return
+      }
+      statement.why = why
+      statement.resolve = resolve
+      statement.reject = reject
+      this.begin(statement)
+    })
+  }
+
+  /** Finds a connection for a statement of which nothing has been sent. */
+  begin(statement: PooledStatement): void {
+    const slot = this.#host.tryTake(statement.holder)
+    statement.isSharing = this.#options !== undefined && mayShare(statement)
+    if (slot !== undefined) this.#enter(slot, statement)
+    else {
+      const lane = statement.isSharing && this.#pool.isSaturated && this.#host.mayShare ? this.#leastBusy() : undefined
+      if (lane !== undefined) {
+        this.#host.shared(lane.connection)
+        this.#join(lane, statement)
+      } else {
+        const served = (given: Slot<Connection>): void => this.#enter(given, statement)
+        this.#host.request(served, statement.reject, statement.limit, statement.holder, statement.isSharing)
+      }
+    }
+  }
+
+  /** Whether a statement that was sent may be sent again, its connection being lost. */
+  mayRepeat(text: string): boolean {
+    return !this.#pool.isEnding && this.#isRepeatable(text)
+  }
+
+  /** What the pool is to know of a connection that it opens. */
+  keep(connection: Connection): void {
+    connection.keeper = new Lane(this, connection)
+  }
+
+  /** @internal An operation on a lane has ended. */
+  moved(lane: Lane, operation: Operation | undefined, ranMs: number): void {
+    if (operation instanceof PooledStatement) this.#learn(operation, ranMs)
+    const { connection, slot } = lane
+    if (slot === undefined) throw new Error('bug: a lane moved without a slot')
+    if (connection.load > 0 && connection.isAlive) {
+      if (lane.isShared) this.#fill(lane)
+      return
+    }
+    this.#close(lane)
+    this.#release(slot)
+  }
+
+  #enter(slot: Slot<Connection>, statement: PooledStatement): void {
+    const lane = slot.resource.keeper as Lane
+    if (lane.slot !== undefined) {
+      this.#join(lane, statement)
+      return
+    }
+    lane.slot = slot
+    lane.isShared = statement.isSharing
+    if (statement.isSharing) {
+      lane.at = this.#open.length
+      this.#open.push(lane)
+    }
+    slot.resource.start(statement, statement.limit)
+    if (lane.isShared && lane.slot === slot) this.#fill(lane)
+  }
+
+  #join(lane: Lane, statement: PooledStatement): void {
+    this.pipelined += 1
+    lane.connection.start(statement, statement.limit)
+  }
+
+  /** Takes on who waits at the head of the queue, as far as there is room. */
+  #fill(lane: Lane): void {
+    if (this.#pool.waiting === 0 || lane.slot === undefined || lane.isFilling) return
+    // Who is taken on may end at once, and move the lane in turn.
+    lane.isFilling = true
+    while (lane.slot !== undefined && this.#hasRoom(lane)) {
+      if (this.#pool.joinSharing(lane.slot, 1) === 0) break
+    }
+    lane.isFilling = false
+  }
+
+  #close(lane: Lane): void {
+    if (lane.isShared) {
+      const last = this.#open.pop()
+      if (last !== undefined && last !== lane) {
+        this.#open[lane.at] = last
+        last.at = lane.at
+      }
+    }
+    lane.slot = undefined
+    lane.isShared = false
+  }
+
+  #leastBusy(): Lane | undefined {
+    let best: Lane | undefined
+    let least = Number.POSITIVE_INFINITY
+    for (const lane of this.#open) {
+      const { load } = lane.connection
+      if (load >= least || !this.#hasRoom(lane)) continue
+      best = lane
+      least = load
+    }
+    return best
+  }
+
+  #hasRoom({ connection, slot }: Lane): boolean {
+    const options = this.#options
+    if (options === undefined || slot === undefined) return false
+    return (
+      connection.load < options.maxDepth &&
+      connection.bytesInFlight < options.maxBytes &&
+      connection.takesSharing &&
+      // A statement that takes longer than it should: who waits behind it would wait for long.
+      connection.headRanMs <= this.#shortestMs + options.slowAfterMs &&
+      this.#pool.heldMs(slot) <= longestMs &&
+      this.#pool.mayJoin(slot) &&
+      // With statements that take long, who waits is better off in the queue, which serves and sheds in its order.
+      // The one that runs now is half through, as a rule.
+      ((connection.load - 0.5) * this.#typicalMs < options.slowAfterMs || this.#probes(connection, options))
+    )
+  }
+
+  /**
+   * A server far away and one that is slow look the same, until two statements have been sent one behind the other: the
+   * second has the way for nothing.
+   */
+  #probes(connection: Connection, { slowAfterMs }: ResolvedLaneOptions): boolean {
+    if (connection.load > 1 || slowAfterMs === 0) return false
+    this.#notSentBehind += 1
+    return this.#notSentBehind % probeOneIn === 1
+  }
+
+  /** A text that was slow shall have nobody behind it for a while. The way to the server is not its fault. */
+  #learn(statement: PooledStatement, ranMs: number): void {
+    const { known } = statement
+    if (statement.wasAlone) this.#shortestMs = Math.min(ranMs, this.#shortestMs * drift)
+    if (known === undefined || this.#options === undefined) return
+    const { slowAfterMs } = this.#options
+    // The server was at work for all of that time but for the way that the statement had still to go when its turn came,
+    // and a way is at most as long as the shortest round trip.
+    const atLeast = ranMs - Math.max(0, this.#shortestMs - statement.aheadMs)
+    // One that took very long, or a pause of this process, says no more than that it was slow.
+    const busyMs = Math.min(Math.max(atLeast, Math.min(this.#typicalMs, ranMs)), 2 * slowAfterMs)
+    if (this.#typicalMs === Number.POSITIVE_INFINITY) this.#typicalMs = busyMs
+    else this.#typicalMs += (busyMs - this.#typicalMs) * weight
+    const over = ranMs - this.#shortestMs - slowAfterMs
+    if (over <= 0) known.slowness = known.slowness === undefined ? 0 : known.slowness * memory
+    else {
+      const slowness = Math.min(1, (ranMs - this.#shortestMs) / (whollySlow * Math.max(slowAfterMs, 1)))
+      known.slowness = Math.max(slowness, known.slowness ?? 0)
+    }
+  }
+}
+
+/** One connection while statements outside of transactions use it. */
+class Lane implements LaneKeeper {
+  readonly #lanes: Lanes
+  readonly connection: Connection
+  /** Set while it is in use here. */
+  slot: Slot<Connection> | undefined
+  /** Whether others may join; then `at` is its place among those. */
+  isShared = false
+  at = 0
+  isFilling = false
+
+  constructor(lanes: Lanes, connection: Connection) {
+    this.#lanes = lanes
+    this.connection = connection
+  }
+
+  moved(operation: Operation | undefined, ranMs: number): void {
+    if (this.slot !== undefined) this.#lanes.moved(this, operation, ranMs)
+  }
+}
+
+/** Fast so far, as far as is known, and nothing but rows: a text that has never run is not known to be fast. */
+function mayShare({ known }: PooledStatement): boolean {
+  return known?.slowness !== undefined && known.isPlain && known.slowness < tooSlow
+}
+
+const never = (): boolean => false

@@ -1,0 +1,73 @@
+import type { Connection } from '../connection/connection.js'
+import type { Clock } from '../deadline/clock.js'
+import { type Limit, within } from '../deadline/deadline.js'
+import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { OperationTimeoutError } from '../errors/operation-errors.js'
+import { markMisconfigured } from '../errors/origin.js'
+
+/** Prepares a new connection for its users, within this limit; what it throws refuses the connection. */
+export type PrepareConnection = (connection: Connection, limit: Limit) => Promise<void>
+
+/** What the preparation of a connection has thrown whose server is well. */
+const refusals = new WeakSet<object>()
+
+/** Whether this is why one connection was refused, so that the next one may be fine. */
+export function isRefusal(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && refusals.has(error)
+}
+
+/**
+ * Lets a new connection be prepared. When that fails, the session is over before this settles: its place may be taken then.
+ *
+ * @throws what the preparation threw, in an Error if it is none
+ */
+export async function prepareNew(
+  connection: Connection,
+  prepare: PrepareConnection,
+  limit: Limit,
+  clock: Clock,
+): Promise<void> {
+  try {
+    await within(prepare(connection, limit), limit, clock)
+    if (connection.isAlive) assertUsable(connection)
+    else throw connection.lostWith ?? new Error('onConnect has closed the connection')
+  } catch (thrown) {
+    const error = asError(thrown, limit)
+    // One that was lost is like one that could not be opened.
+    if (connection.isAlive && limit.signal?.aborted !== true) {
+      refusals.add(error)
+      // It says nothing of the server.
+      markMisconfigured(error)
+    }
+    if (connection.isAlive && connection.isQuiet) await connection.close()
+    else {
+      connection.destroy()
+      await connection.gone()
+    }
+    throw error
+  }
+}
+
+function assertUsable(connection: Connection): void {
+  const left =
+    connection.status !== 'I'
+      ? 'in a transaction'
+      : connection.styles.isUtf8
+        ? undefined
+        : 'in a client_encoding other than UTF8'
+  if (left === undefined) return
+  throw new InvalidOptionError(
+    'onConnect',
+    `a function that has left the connection ${left}`,
+    'one that ends what it begins',
+  )
+}
+
+function asError(thrown: unknown, { timeoutMs }: Limit): object {
+  if (thrown instanceof OperationTimeoutError && thrown.outcome === 'not-sent' && thrown.cause === undefined) {
+    const cause = new Error('onConnect has not settled within connectTimeoutMs', { cause: thrown })
+    return new OperationTimeoutError(timeoutMs, 'not-sent', { cause })
+  }
+  if (typeof thrown === 'object' && thrown !== null) return thrown
+  return new Error(`onConnect has thrown ${String(thrown)}`, { cause: thrown })
+}

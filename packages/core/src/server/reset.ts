@@ -1,0 +1,98 @@
+import type { Connection } from '../connection/connection.js'
+import { makeReadable, makeUtf8 } from '../connection/readable-session.js'
+import { Statement } from '../connection/statement.js'
+import type { Clock } from '../deadline/clock.js'
+import { unlimited } from '../deadline/deadline.js'
+
+/**
+ * What is done to a connection that comes back, after its user got an answer.
+ *
+ * - `'off'`: nothing is sent. One that is busy, or in a transaction, is closed.
+ * - `'rollback'`: one that is busy is stopped, a transaction that is open or failed is rolled back.
+ * - `'full'`: that, and then everything that an earlier user may have left in the session: settings, role, temporary
+ *   tables, prepared statements, session locks, LISTEN, cursors, sequences.
+ */
+export type ResetMode = 'off' | 'rollback' | 'full'
+
+/** What the user may say of it. */
+export interface HygieneOptions {
+  /**
+   * What is done to a connection that comes back before the next one gets it. Nobody waits for it, but the connection is
+   * not free in the meantime: `'full'` costs a round trip for each use, for single statements too. With `'off'` and
+   * `'rollback'` what was SET, LISTENed to, locked for the session or put into temporary tables stays for the next user.
+   * Whatever is chosen, an open transaction never reaches the next user, nor does a client_encoding
+   * in which text would be misread.
+   *
+   * @default 'rollback'
+   */
+  readonly resetOnRelease?: ResetMode | undefined
+}
+
+/** What stands where the user said nothing. */
+export const defaultResetMode: ResetMode = 'rollback'
+/** Everything that it may be. */
+export const resetModes: readonly ResetMode[] = ['off', 'rollback', 'full']
+
+/** How long tidying up a connection may take. */
+const tidyBoundMs = 5_000
+
+/**
+ * DISCARD ALL without DISCARD PLANS, in one message. RESET ALL leaves the role alone, and gives the
+ * settings with which the session was started, not the server's.
+ * https://www.postgresql.org/docs/18/sql-discard.html
+ */
+const resetText = [
+  'close all',
+  'deallocate all',
+  'set session authorization default',
+  'reset role',
+  'reset all',
+  'unlisten *',
+  'select pg_catalog.pg_advisory_unlock_all()',
+  'discard sequences',
+  'discard temp',
+].join('; ')
+
+/** Makes connections that come back fit for the next user. */
+export class Hygiene {
+  readonly #mode: ResetMode
+  readonly #clock: Clock
+
+  constructor(mode: ResetMode, clock: Clock) {
+    this.#mode = mode
+    this.#clock = clock
+  }
+
+  /** Whether a connection is fit as it is, so that it is free again at once. */
+  isFit(connection: Connection): boolean {
+    return this.#mode !== 'full' && isClean(connection) && connection.styles.isUtf8
+  }
+
+  /** Makes one fit; false when that cannot be done, or may not, and it has to be closed. Never rejects. */
+  async makeFit(connection: Connection): Promise<boolean> {
+    if (this.#mode === 'off') return false
+    const bound = this.#clock.setTimer(tidyBoundMs, () => connection.destroy())
+    try {
+      await connection.whenQuiet()
+      if (connection.isAlive && connection.status !== 'I') {
+        await connection.run(new Statement({ text: 'rollback' }), unlimited)
+      }
+      if (connection.isAlive && this.#mode === 'full') {
+        await connection.run(new Statement({ text: resetText }), unlimited)
+        // Back are the settings of database and role.
+        await makeReadable(connection, unlimited)
+      }
+      // In another encoding the next one would be given garbled text in silence.
+      if (connection.isAlive) await makeUtf8(connection, unlimited)
+    } catch {
+      // A connection that cannot be tidied up is of no use to anybody; its caller has long had an answer.
+      connection.destroy()
+    }
+    this.#clock.clearTimer(bound)
+    return isClean(connection)
+  }
+}
+
+function isClean(connection: Connection): boolean {
+  return connection.isAlive && connection.isQuiet && connection.status === 'I'
+}

@@ -1,0 +1,50 @@
+import { type ExchangeConfig, statementFrom } from '../connection/exchange.js'
+import type { QueryResult } from '../connection/result.js'
+import { Statement } from '../connection/statement.js'
+import type { Limit } from '../deadline/deadline.js'
+import { ConnectionLostError } from '../errors/pool-errors.js'
+import type { Holder } from '../resource-pool/wait-queue.js'
+import type { Host } from './server.js'
+
+/** How long connecting and asking may take, in milliseconds. */
+const boundMs = 5_000
+
+/**
+ * Ends a session on the server, over a connection beside the pool: in a pool that is full, or in the transaction of that
+ * very session, the question would wait for what it is to end.
+ * https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL
+ */
+export async function terminateSession(host: Host, pid: number): Promise<void> {
+  const limit = { deadlineAt: host.environment.clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
+  await host.aside(
+    'terminate',
+    async (connection) => {
+      await connection.run(
+        new Statement({ text: 'select pg_catalog.pg_terminate_backend($1::pg_catalog.int4)', values: [pid] }),
+        limit,
+      )
+    },
+    limit,
+    true,
+  )
+}
+
+/** Runs an exchange on a connection that nobody else uses meanwhile: whatever is free, as `Host.query` does. */
+export async function runExclusive(
+  host: Host,
+  config: ExchangeConfig,
+  limit: Limit,
+  holder: Holder | undefined,
+): Promise<QueryResult> {
+  for (;;) {
+    const slot = host.tryTake(holder) ?? (await host.take(limit, holder))
+    try {
+      return await slot.resource.run(statementFrom(config, []), limit)
+    } catch (error) {
+      // The connection had died while it idled, and nothing was sent: that is the pool's affair, not the caller's.
+      if (!(error instanceof ConnectionLostError) || error.sent) throw error
+    } finally {
+      host.release(slot)
+    }
+  }
+}

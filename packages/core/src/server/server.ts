@@ -1,0 +1,440 @@
+import type { Destination } from '../connection/connect/connector.js'
+import type { Connection } from '../connection/connection.js'
+import type { QueryResult } from '../connection/result.js'
+import { type StatementConfig, signOfLife } from '../connection/statement.js'
+import { StatementTexts } from '../connection/statement-cache.js'
+import type { Clock } from '../deadline/clock.js'
+import { givenUp, type Limit, sleep, within } from '../deadline/deadline.js'
+import { classify } from '../errors/classify.js'
+import { markOwn, ownedBy } from '../errors/origin.js'
+import { inNoContext } from '../observe/context.js'
+import type { Permit } from '../resilience/circuit-breaker.js'
+import type { HostBreaker } from '../resilience/server-breaker.js'
+import type { ResolvedPoolLimits } from '../resource-pool/limits.js'
+import type { PoolEnvironment, Slot } from '../resource-pool/resource.js'
+import { ResourcePool } from '../resource-pool/resource-pool.js'
+import { type Holder, urgent } from '../resource-pool/wait-queue.js'
+import { Beside, type BesideUse } from './beside.js'
+import { useOf } from './connection-use.js'
+import type { HostWatch } from './observer.js'
+import { Lanes } from './pipelining.js'
+import { isRefusal, type PrepareConnection, prepareNew } from './prepare-new.js'
+import { defaultResetMode, Hygiene } from './reset.js'
+import type { HostPurpose } from './server-options.js'
+
+/** The host, as far as it matters here. */
+export interface Returning {
+  readonly clock: Clock
+  readonly pool: ResourcePool<Connection>
+  readonly breaker: HostBreaker<Connection>
+  release(slot: Slot<Connection>): void
+}
+
+/** Between two looks. */
+const everyMs = 100
+/** How long one look may take. Short, as the end of the pool waits for it. */
+const boundMs = 500
+
+/**
+ * Looks whether a host that was out of reach is back while its breaker is open and no caller gets through to find out.
+ * It stands in the pool's queue as a caller would, so that there are neither more connections than `max` nor more attempts
+ * than the connect gate allows. Returns the way to begin.
+ */
+export function watchForReturn(host: Returning): () => void {
+  const { clock, pool, breaker } = host
+  let isDue = false
+  const later = (): void => {
+    if (isDue) return
+    isDue = true
+    clock.setTimer(everyMs, () => void look(), true)
+  }
+  async function look(): Promise<void> {
+    isDue = false
+    if (!breaker.isOpenForReach || pool.isEnding) return
+    if (await answers(host)) breaker.hostAnswers()
+    else later()
+  }
+  return later
+}
+
+async function answers({ clock, pool, release }: Returning): Promise<boolean> {
+  const limit: Limit = { deadlineAt: clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
+  try {
+    const slot = await pool.acquire(limit, urgent)
+    try {
+      await slot.resource.run(signOfLife({ text: '' }), limit)
+      return true
+    } finally {
+      release(slot)
+    }
+  } catch {
+    // Not back yet, whatever it says; the next look is under way.
+    return false
+  }
+}
+
+/**
+ * So many at once, and then only as fast as they come back: a token bucket. Pure: time comes in as an argument.
+ * https://en.wikipedia.org/wiki/Token_bucket
+ */
+export class RateLimit {
+  readonly #most: number
+  readonly #perMs: number
+  #left: number
+  #at = Number.NEGATIVE_INFINITY
+
+  constructor(most: number, perMs: number) {
+    this.#most = most
+    this.#perMs = perMs
+    this.#left = most
+  }
+
+  /** Takes one, if there is one. */
+  tryTake(now: number): boolean {
+    this.#left = Math.min(this.#most, this.#left + (now - this.#at) * this.#perMs)
+    this.#at = now
+    if (this.#left < 1) return false
+    this.#left -= 1
+    return true
+  }
+}
+
+/** How long the sign of life of an idle connection may take. */
+const checkBoundMs = 1_000
+/** In which time every connection may be replaced, where the server goes on refusing writes. */
+const turnoverMs = 5_000
+/** How often it is looked at least whether the address of a server that refuses writes leads elsewhere by now. */
+const lookMs = 500
+/** The pause before a caller who goes on waiting for a server asks again. */
+const turnMs = 20
+
+/** What the pool hands out: a connection in its place. */
+export type ConnectionSlot = Slot<Connection>
+
+/** One PostgreSQL server: the pool of connections to it, and the hygiene of what comes back. */
+export class Host {
+  readonly pool: ResourcePool<Connection>
+  readonly environment: PoolEnvironment
+  /** Keeps its numbers and its circuit breaker. */
+  readonly watch: HostWatch
+  readonly #openOne: (signal?: AbortSignal) => Promise<Connection>
+  readonly #unavailableTimeoutMs: number
+  readonly lanes: Lanes
+  /** What there is beside the pool. */
+  readonly beside = new Beside()
+  readonly #destination: Destination
+  readonly #limits: ResolvedPoolLimits
+  /** Called with every new connection, before anybody else has it. */
+  onOpened: ((connection: Connection) => void) | undefined
+  readonly #hygiene: Hygiene
+  readonly #prepare: PrepareConnection | undefined
+  /** What is known of the texts that run here. */
+  readonly #texts: StatementTexts
+  readonly #onlyReads: ((text: string) => boolean) | undefined
+  /** Whether the session that was opened last said of itself that it takes writes. */
+  #leadsToWriter = false
+
+  constructor(
+    destination: Destination,
+    limits: ResolvedPoolLimits,
+    environment: PoolEnvironment,
+    watch: HostWatch,
+    purpose: HostPurpose = {},
+  ) {
+    this.environment = environment
+    const { open = (signal) => destination.open(signal), failsFast = false } = purpose
+    this.#openOne = open
+    this.#unavailableTimeoutMs = purpose.unavailableTimeoutMs ?? 0
+    this.watch = watch
+    this.#destination = destination
+    this.#limits = limits
+    this.#hygiene = new Hygiene(purpose.resetMode ?? defaultResetMode, environment.clock)
+    this.#prepare = purpose.prepare
+    this.#onlyReads = purpose.statements?.onlyReads
+    this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
+    this.pool = new ResourcePool<Connection>(
+      {
+        where: destination.where,
+        // Nobody's: it serves many, and whoever asked for it may be gone by then.
+        open: (signal) => inNoContext(() => this.#open(signal)),
+        close: (connection) => connection.close(),
+        destroy: (connection) => {
+          connection.destroy()
+          return connection.gone()
+        },
+        describe: useOf,
+        isAlive: (connection) => connection.isAlive,
+        suits: (connection) => !connection.refusesWrites && destination.suits(connection),
+        check: (connection) => this.#check(connection),
+        isHopeless: (error) => !isRefusal(error) && (failsFast || classify(error, 'connect') === 'configuration'),
+        isRefusal,
+        onLeak: (leak) => watch.leaked(leak),
+      },
+      limits,
+      environment,
+      watch,
+      purpose.share,
+    )
+    this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements)
+    watch.waiting = () => this.pool.waiting
+    if (destination.mayWrite) {
+      const refusals = new RateLimit(limits.max, Math.max(limits.max / turnoverMs, 1 / lookMs))
+      watch.whenWriteRefused = (connection) => {
+        if (connection.refusesWrites) return false
+        // Where every session refuses them, dialing anew for each write that fails would be a storm. When the newest one
+        // takes them, the address leads elsewhere by now, and those that are left lead to where it did before.
+        if (!this.#leadsToWriter && !refusals.tryTake(environment.clock.now())) return false
+        connection.refusesWrites = true
+        return true
+      }
+    }
+    const { breaker } = watch
+    if (breaker === undefined) return
+    const look = watchForReturn({
+      clock: environment.clock,
+      pool: this.pool,
+      breaker,
+      release: (slot) => this.release(slot),
+    })
+    watch.whenOpened = () => {
+      this.pool.turnAwayWaiting(() => breaker.refusal())
+      look()
+    }
+  }
+
+  /** Which server it is at the moment: `127.0.0.1:5432`. */
+  get where(): string {
+    return this.watch.where
+  }
+
+  /** Whether statements may be sent on connections that others use: not to a host that fails. */
+  get mayShare(): boolean {
+    return this.watch.breaker?.isClosed !== false
+  }
+
+  /** A connection at once, when one is ready to be used and the breaker is closed; undefined when `take` is needed. */
+  tryTake(holder: Holder | undefined): ConnectionSlot | undefined {
+    const { breaker } = this.watch
+    return breaker === undefined || breaker.isClosed || holder?.isUrgent === true ? this.pool.tryAcquire() : undefined
+  }
+
+  /** One more has this connection, of the pool of which it asked nothing. */
+  shared(connection: Connection): void {
+    this.watch.whenAcquired?.(connection)
+  }
+
+  /** A connection, now or when one comes free; see `request`. */
+  take(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
+    return new Promise((resolve, reject) => this.request(resolve, reject, limit, holder))
+  }
+
+  /**
+   * A connection, now or when one comes free. Every caller that does not get one at once comes through here.
+   *
+   * @param refused gets what `ResourcePool.acquire` throws; BreakerOpenError at once while the breaker is open, and when it
+   * opens during the wait, unless the holder is urgent
+   * @param isSharing see `ResourcePool.request`
+   */
+  request(
+    served: (slot: ConnectionSlot) => void,
+    refused: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing = false,
+  ): void {
+    const { clock } = this.environment
+    const since = clock.now()
+    const ask = (): void => {
+      this.#requestOnce(
+        served,
+        (error) => {
+          // Where another host may take this one's place, that is waited for, as long as its options allow.
+          const left = since + this.#unavailableTimeoutMs - clock.now()
+          if (left <= 0 || this.pool.isEnding || classify(error) !== 'unavailable') refused(error)
+          else {
+            void sleep(Math.min(left, turnMs), clock, limit).then((reached) => {
+              if (reached === undefined) ask()
+              else refused(ownedBy(givenUp(reached, 'not-sent', error), this.environment, this.where))
+            })
+          }
+        },
+        limit,
+        holder,
+        isSharing,
+      )
+    }
+    ask()
+  }
+
+  #requestOnce(
+    served: (slot: ConnectionSlot) => void,
+    refused: (error: Error) => void,
+    limit: Limit,
+    holder: Holder | undefined,
+    isSharing: boolean,
+  ): void {
+    const { breaker } = this.watch
+    const { clock } = this.environment
+    const since = clock.now()
+    const tell = (error: Error): void => {
+      markOwn(error, this.environment, this.where)
+      this.watch.refused(error, clock.now() - since)
+      refused(error)
+    }
+    if (breaker === undefined || holder?.isUrgent === true) {
+      this.pool.request(served, tell, limit, holder, isSharing)
+      return
+    }
+    let permit: Permit
+    try {
+      permit = breaker.admit()
+    } catch (error) {
+      tell(error as Error)
+      return
+    }
+    this.pool.request(
+      (slot) => {
+        breaker.taken(permit, slot.resource)
+        served(slot)
+      },
+      (error) => {
+        breaker.refused(permit, error)
+        tell(error)
+      },
+      limit,
+      holder,
+      // A probe is one statement on one connection.
+      isSharing && !permit.isProbe,
+    )
+  }
+
+  /**
+   * One statement on whatever connection is free, or shared with others, in a transaction of its own.
+   *
+   * @param why why this host was chosen, where there was a choice; for events
+   */
+  query(config: StatementConfig, limit: Limit, holder: Holder | undefined, why?: string): Promise<QueryResult> {
+    return this.lanes.query(config, limit, holder, why)
+  }
+
+  /** The configuration in the words of `pg.Pool`. */
+  pgOptions(): Readonly<Record<string, unknown>> {
+    const { max, min, maxUses, idleTimeoutMs, maxLifetimeMs, acquireTimeoutMs } = this.#limits
+    return {
+      ...this.#destination.pgConfig(),
+      max,
+      min,
+      maxUses: maxUses === 0 ? Number.POSITIVE_INFINITY : maxUses,
+      idleTimeoutMillis: idleTimeoutMs,
+      maxLifetimeSeconds: Number.isFinite(maxLifetimeMs) ? maxLifetimeMs / 1_000 : 0,
+      connectionTimeoutMillis: Number.isFinite(acquireTimeoutMs) ? acquireTimeoutMs : 0,
+    }
+  }
+
+  /**
+   * Runs `fn` on a connection of its own, beside the pool, as a cancel request is: for a question that cannot wait for a
+   * pool in which everybody waits for its answer. So many at a time as `mostBeside` has.
+   *
+   * @param isReported whether what is run there is reported as the statements of the pool are
+   */
+  async aside<T>(
+    use: BesideUse,
+    fn: (connection: Connection) => Promise<T>,
+    limit: Limit,
+    isReported = false,
+  ): Promise<T> {
+    await this.beside.enter(use, limit, this.environment)
+    const attempt = new AbortController()
+    const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
+      (connection) => {
+        connection.belongsTo = this.environment
+        if (isReported) connection.observer = this.watch.beside
+        // Who comes in beside the pool shows that the pool may: it need not wait for its next look.
+        this.watch.breaker?.hostAnswers()
+        this.pool.hurry()
+        return connection
+      },
+      (error: unknown) => {
+        throw ownedBy(error, this.environment, this.where)
+      },
+    )
+    try {
+      const connection = await within(opening, limit, this.environment.clock).catch((error: unknown) => {
+        // Nobody else could use it: to go on connecting would only hold up the end of the process.
+        attempt.abort()
+        throw error
+      })
+      return await fn(connection)
+    } finally {
+      // Also one that opens after all; a failure to open has been told to the caller, or comes too late for it.
+      void opening
+        .then(
+          (connection) => connection.close(),
+          () => undefined,
+        )
+        .then(() => this.beside.leave(use))
+    }
+  }
+
+  /**
+   * Takes a connection back. In the usual case, nothing running and no transaction open, it is free again at once;
+   * otherwise it is made so first, behind the caller's back, and torn down when that fails. What an earlier user left
+   * open never reaches the next one.
+   */
+  release(slot: ConnectionSlot): void {
+    const connection = slot.resource
+    if (!connection.isAlive) this.pool.discard(slot)
+    else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
+    // The pool's own work, whosever connection it was.
+    else void inNoContext(() => this.#tidy(slot))
+  }
+
+  async #open(signal: AbortSignal): Promise<Connection> {
+    const { clock } = this.environment
+    const since = clock.now()
+    try {
+      const connection = await this.#openOne(signal)
+      connection.belongsTo = this.environment
+      connection.remember(this.#texts)
+      if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
+      this.#leadsToWriter = connection.reports.isReadWrite === true
+      if (this.#prepare !== undefined) {
+        await prepareNew(connection, this.#prepare, this.#destination.limit(signal), clock)
+      }
+      this.lanes.keep(connection)
+      connection.observer = this.watch
+      connection.onLost((cause) => {
+        if (!connection.isTornDown) {
+          this.watch.lost(connection, cause)
+          this.pool.doubtIdle()
+        }
+        this.pool.lost(connection)
+      })
+      this.onOpened?.(connection)
+      this.watch.connected(connection, clock.now() - since)
+      return connection
+    } catch (error) {
+      markOwn(error, this.environment, this.where)
+      // One that the end of the pool has cut short says nothing of the server.
+      if (!signal.aborted) this.watch.connectFailed(error, clock.now() - since)
+      throw error
+    }
+  }
+
+  async #tidy(slot: ConnectionSlot): Promise<void> {
+    if (await this.#hygiene.makeFit(slot.resource)) this.pool.release(slot)
+    else this.pool.discard(slot)
+  }
+
+  async #check(connection: Connection): Promise<boolean> {
+    const { clock } = this.environment
+    const limit: Limit = { deadlineAt: clock.now() + checkBoundMs, timeoutMs: checkBoundMs, signal: undefined }
+    try {
+      await connection.run(signOfLife({ text: '' }), limit)
+      return connection.isQuiet && connection.isAlive
+    } catch {
+      // Whatever was wrong, the answer is: not usable. The pool tears it down and tries the next one.
+      return false
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import type { Cluster, TakenReader } from '../cluster/cluster.js'
+import type { Member } from '../cluster/member.js'
+import type { ReadContext } from '../cluster/router.js'
+import type { Asking } from '../cluster/servers.js'
+import type { Limit } from '../deadline/deadline.js'
+import type { Holder } from '../resource-pool/wait-queue.js'
+import type { ConnectionSlot, Host } from '../server/server.js'
+
+/** Where a transaction gets its connection from, and what becomes of it after. */
+export interface ConnectionSource {
+  /** The pool that it belongs to, by its environment. */
+  readonly owner: object | undefined
+  /** Whether another one can be had when this one is lost. */
+  readonly isRenewable: boolean
+  take(limit: Limit): ConnectionSlot | Promise<ConnectionSlot>
+  giveBack(slot: ConnectionSlot): void
+  /** Whether the statement may be run on what `take` gave, as far as can be told from its text. Without it: always. */
+  admits?(text: string): boolean
+  /** A server refused the transaction for what it is: whether the next `take` leads to another one. Without it: no. */
+  elsewhere?(): Promise<boolean>
+}
+
+/** A connection out of the pool, which goes back to it; counted as held by the line of work that asks. */
+export function fromPool(host: Host, holder: Holder, cluster?: Cluster): ConnectionSource {
+  let writer: Member | undefined
+  return {
+    owner: host.environment,
+    isRenewable: true,
+    async take(limit) {
+      const slot = host.tryTake(holder) ?? (await host.take(limit, holder))
+      writer = cluster?.writer
+      cluster?.keepInSight()
+      holder.held += 1
+      return slot
+    },
+    async elsewhere() {
+      return cluster !== undefined && (await cluster.foundAnother(writer))
+    },
+    giveBack(slot) {
+      holder.held -= 1
+      host.release(slot)
+    },
+  }
+}
+
+/** A connection for work that only reads. */
+export interface ReadSource extends ConnectionSource {
+  /** That work has failed before it gave anything: whether the next `take` leads to where it may be done again. */
+  again(error: unknown): boolean
+}
+
+/**
+ * Where a line of work reads from, if it asked for replicas and they may be asked.
+ *
+ * @param text the one statement that the connection is for; it has to be allowed on a replica
+ */
+export function sourceOfReads(
+  cluster: Cluster | undefined,
+  host: Host,
+  { reading, causality, isUnderLock }: Asking,
+  holder: Holder,
+  text?: string,
+): ReadSource | undefined {
+  if (cluster === undefined || reading === undefined || isUnderLock) return undefined
+  return fromReplicas(cluster, host, holder, { scope: reading, causality }, text)
+}
+
+/**
+ * A connection to a replica, for a transaction that only reads; to the primary when no replica will do, or when the
+ * transaction has met a statement that is not known to be a mere read.
+ */
+function fromReplicas(
+  cluster: Cluster,
+  host: Host,
+  holder: Holder,
+  context: ReadContext,
+  text: string | undefined,
+): ReadSource {
+  const excluded = new Set<Member>()
+  const primary = fromPool(host, holder, cluster)
+  let taken: TakenReader | undefined
+  let belongsToPrimary = false
+  return {
+    owner: host.environment,
+    isRenewable: true,
+    async take(limit) {
+      taken = belongsToPrimary ? undefined : await cluster.takeReader(context, excluded, limit, holder, text)
+      belongsToPrimary = taken === undefined
+      if (taken === undefined) return await primary.take(limit)
+      // Should this attempt fail, the next one goes elsewhere.
+      excluded.add(taken.member)
+      holder.held += 1
+      return taken.slot
+    },
+    giveBack(slot) {
+      if (taken === undefined) {
+        primary.giveBack(slot)
+        return
+      }
+      holder.held -= 1
+      cluster.giveBackReader(taken)
+    },
+    admits: (text) => belongsToPrimary || cluster.allows(text),
+    async elsewhere() {
+      if (belongsToPrimary) return (await primary.elsewhere?.()) === true
+      belongsToPrimary = true
+      return true
+    },
+    again: (error) => taken !== undefined && text !== undefined && cluster.readAgain(taken, text, error),
+  }
+}
+
+/** A connection that somebody holds already, and goes on holding. */
+export function onHeld(slot: ConnectionSlot): ConnectionSource {
+  return { owner: slot.resource.belongsTo, isRenewable: false, take: () => slot, giveBack: () => undefined }
+}

@@ -1,0 +1,165 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Causality } from '../cluster/causality.js'
+import type { ReadScope } from '../cluster/router.js'
+import type { Asking } from '../cluster/servers.js'
+import type { ExchangeConfig } from '../connection/exchange.js'
+import type { QueryResult } from '../connection/result.js'
+import type { AheadConfig, StatementConfig } from '../connection/statement.js'
+import type { ForeignConfig } from '../connection/submittable.js'
+import type { Clock } from '../deadline/clock.js'
+import { type Limit, type OperationOptions, operationLimit, tighter, unlimited } from '../deadline/deadline.js'
+import type { AmbientBounds, Bounds } from '../query/queryable.js'
+import type { Holder } from '../resource-pool/wait-queue.js'
+import type { HeldLock } from './held-lock.js'
+import type { BeginOptions } from './options.js'
+import type { ServerTransaction } from './server-transaction.js'
+import type { ControlledTransaction, Transaction } from './transaction.js'
+
+/** Takes in what is asked of the pool in some code, to send it together with what is asked elsewhere. */
+export interface StatementCollector {
+  /** Settles with the statement's own answer, once all of them have been sent. */
+  add(config: StatementConfig): Promise<QueryResult>
+}
+
+/** A level of a transaction that is open around some code, as the code that joins it sees it. */
+export interface OpenTransaction extends Transaction {
+  readonly isOver: boolean
+  /** How the outermost level began. */
+  readonly begun: BeginOptions
+  execute(config: StatementConfig | AheadConfig | ExchangeConfig | ForeignConfig, limit: Limit): Promise<QueryResult>
+  /** The transaction on the server that this is a level of. */
+  readonly server: ServerTransaction
+  /** A savepoint that is ended by hand. */
+  begin(options?: OperationOptions, inTurn?: boolean): Promise<ControlledTransaction>
+  /** Whether this is that level, or one nested in it. */
+  isWithin(other: OpenTransaction): boolean
+}
+
+/** A transaction that the next one of an ORM in this context is to be, in place of a new one. */
+export interface Adoption {
+  readonly transaction: Transaction
+  taken: boolean
+}
+
+/**
+ * What is open around the code that runs now: a transaction that queries join, locks that are already held, and the
+ * number of connections that this line of work has taken out of the pool.
+ */
+export interface AmbientContext {
+  readonly transaction: OpenTransaction | undefined
+  readonly locks: ReadonlyMap<string, HeldLock>
+  /** What a deadline around this code still allows. */
+  readonly limit: Limit
+  /** The innermost work around this code that may hold connections: what waits for one is found by it. */
+  readonly holder: Holder | undefined
+  /** What this line of work has written, so that its reads show it. */
+  readonly causality: Causality | undefined
+  /** How far behind reads may be in here; undefined where everything belongs to the primary. */
+  readonly reading: ReadScope | undefined
+  /** What an ORM is to take for the transaction that it begins in here. */
+  readonly adoption: Adoption | undefined
+  /** Where statements are taken to instead of to a server, while a batch is being put together. */
+  readonly collecting: StatementCollector | undefined
+}
+
+/** What a pool has open around some code, with what other pools have open around it; each pool is in it once at most. */
+interface Scope {
+  readonly of: Ambient
+  readonly context: AmbientContext
+  readonly around: Scope | undefined
+}
+
+/** One for all pools: what outlives its caller leaves what any of them has open, and not only its own pool's. */
+const storage = new AsyncLocalStorage<Scope | undefined>()
+
+/**
+ * The ambient context of one pool. It follows the asynchronous flow of the code, so that every ORM on the pool runs in
+ * the open transaction without being told. https://nodejs.org/api/async_context.html
+ */
+export class Ambient implements AmbientBounds {
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** The context of the code that calls; undefined outside of any. */
+  get current(): AmbientContext | undefined {
+    let scope = storage.getStore()
+    while (scope !== undefined && scope.of !== this) scope = scope.around
+    return scope?.context
+  }
+
+  /** The bounds of an operation that begins here: its own options, and the deadline around it. */
+  limitFor(options: OperationOptions | undefined): Limit {
+    const own = operationLimit(options, this.#clock)
+    const around = this.current?.limit
+    return around === undefined ? own : tighter(own, around)
+  }
+
+  /** The deadline around the code that calls now, for what somebody else begins later: it holds beside that around him. */
+  fromHere(): Bounds {
+    const around = this.current?.limit
+    return around === undefined ? this : { limitFor: (options) => tighter(this.limitFor(options), around) }
+  }
+
+  /** Runs `fn` with parts of the context replaced. */
+  run<T>(change: Partial<AmbientContext>, fn: () => T): T {
+    const { current } = this
+    const context: AmbientContext = {
+      transaction: current?.transaction,
+      locks: current?.locks ?? noLocks,
+      limit: current?.limit ?? unlimited,
+      holder: current?.holder,
+      causality: current?.causality,
+      reading: current?.reading,
+      adoption: current?.adoption,
+      collecting: current?.collecting,
+      ...change,
+    }
+    return storage.run({ of: this, context, around: without(storage.getStore(), this) }, fn)
+  }
+
+  /**
+   * The caller's asynchronous context, without all that this pool and any other has open around it: for the callbacks of
+   * what outlives its caller, such as elections and subscriptions. Nothing of the caller's transaction, locks, deadline,
+   * reads or batch is left. What calls them is begun in no context at all, by `inNoContext`.
+   */
+  detached(): <R>(run: () => R) => R {
+    return storage.run(undefined, () => AsyncLocalStorage.snapshot())
+  }
+}
+
+function without(scope: Scope | undefined, ambient: Ambient): Scope | undefined {
+  if (scope === undefined) return undefined
+  if (scope.of === ambient) return scope.around
+  const around = without(scope.around, ambient)
+  return around === scope.around ? scope : { ...scope, around }
+}
+
+const noLocks: ReadonlyMap<string, HeldLock> = new Map()
+
+/** What a statement may do here, and what it must see. */
+export function askingOf(context: AmbientContext | undefined): Asking {
+  if (context === undefined) return asksForNothing
+  const { reading, causality, locks, holder } = context
+  return { reading, causality, isUnderLock: locks.size > 0, holder }
+}
+
+const asksForNothing: Asking = { reading: undefined, causality: undefined, isUnderLock: false, holder: undefined }
+
+/**
+ * Runs `fn`, in which one transaction that an ORM begins stands for `transaction`: so the ORM makes its own transaction
+ * object, with its types and all that it adds, around a transaction that the core begins, retries and commits.
+ */
+export function adopting<T>(ambient: Ambient, transaction: Transaction, fn: () => Promise<T>): Promise<T> {
+  return ambient.run({ adoption: { transaction, taken: false } }, fn)
+}
+
+/** The transaction to adopt, once; undefined when the ORM is to begin one of its own. */
+export function takeAdopted(ambient: Ambient): Transaction | undefined {
+  const adoption = ambient.current?.adoption
+  if (adoption === undefined || adoption.taken) return undefined
+  adoption.taken = true
+  return adoption.transaction
+}

@@ -1,0 +1,64 @@
+import type { Cluster } from '../cluster/cluster.js'
+import type { ClusterEvents } from '../cluster/events.js'
+import type { ErrorClass } from '../errors/classify.js'
+import type { Emitter } from '../observe/emitter.js'
+import type { RetryBudget } from '../resilience/retry.js'
+import type { HostEvents } from '../server/events.js'
+import type { Host } from '../server/server.js'
+import type { Ambient } from './context.js'
+
+/** One attempt that failed and is made again. */
+export interface RetryEvent {
+  /** Which attempt failed; `1` is the first. */
+  readonly attempt: number
+  /** Why it is made again. */
+  readonly reason: ErrorClass
+  /** What the server or the connection has said, whatever the callback has thrown because of it. */
+  readonly error: unknown
+  /** The pause before the next attempt, in milliseconds. */
+  readonly delayMs: number
+}
+
+/** A COMMIT whose answer was lost, and what became known of it. */
+export interface AmbiguousCommitEvent {
+  /** `unknown` when nobody asked for a proof, or none could be had. */
+  readonly outcome: 'committed' | 'aborted' | 'unknown'
+  /** What ended the connection. */
+  readonly error: unknown
+  /** How long it took to find out, in milliseconds. */
+  readonly provedInMs: number
+}
+
+/** A hook of a transaction threw. The transaction's own outcome stands. */
+export interface HookErrorEvent {
+  readonly hook: 'afterCommit' | 'afterRollback' | 'onUnknown'
+  readonly error: unknown
+}
+
+/** The cache of a `withFallback` threw, rejected, did not answer in time, or gave what was not stored. The call goes on. */
+export interface CacheErrorEvent {
+  readonly key: string
+  readonly operation: 'get' | 'set'
+  readonly error: unknown
+}
+
+/** What the methods of this floor tell, and the hosts below. */
+export interface SessionEvents extends HostEvents {
+  retry: RetryEvent
+  'ambiguous-commit': AmbiguousCommitEvent
+  'hook-error': HookErrorEvent
+  'cache-error': CacheErrorEvent
+}
+
+/** What the methods of this floor work with; one for each pool. */
+export interface SessionEnvironment {
+  readonly host: Host
+  readonly ambient: Ambient
+  /** There when the pool has several hosts. */
+  readonly cluster?: Cluster | undefined
+  /** Shared by every caller of the pool. */
+  readonly retryBudget: RetryBudget
+  readonly events: Emitter<SessionEvents & ClusterEvents>
+  /** How often work was done again, by `withTransaction` and `withOptimisticRetry`. */
+  readonly counts: { retries: number }
+}

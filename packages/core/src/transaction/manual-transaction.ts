@@ -1,0 +1,112 @@
+import type { ExchangeConfig } from '../connection/exchange.js'
+import type { QueryResult } from '../connection/result.js'
+import type { StatementConfig } from '../connection/statement.js'
+import type { Limit, OperationOptions } from '../deadline/deadline.js'
+import { Operations } from '../query/operations.js'
+import type { AmbientBounds, Executor } from '../query/queryable.js'
+import { commitFollower, commitProven } from './commit.js'
+import { type ConnectionSource, fromPool } from './connection-source.js'
+import type { SessionEnvironment } from './environment.js'
+import { assertFits } from './join.js'
+import {
+  assertTransactionOptions,
+  type BeginOptions,
+  beginPreludes,
+  type CommitOptions,
+  commitProof,
+  controlledNames,
+} from './options.js'
+import { ServerTransaction } from './server-transaction.js'
+import type { ControlledTransaction } from './transaction.js'
+
+/** How a transaction, or a savepoint, is run and ended. */
+export interface ByHand extends Executor {
+  commit(): Promise<void>
+  rollback(): Promise<void>
+}
+
+/** A transaction as the one sees it who ends it. */
+export class TransactionByHand extends Operations implements ControlledTransaction {
+  readonly #under: ByHand
+
+  constructor(bounds: AmbientBounds, under: ByHand) {
+    super(bounds)
+    this.#under = under
+  }
+
+  execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
+    return this.#under.execute(config, limit)
+  }
+
+  commit(): Promise<void> {
+    return this.#under.commit()
+  }
+
+  rollback(): Promise<void> {
+    return this.#under.rollback()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.rollback()
+  }
+}
+
+/** How a controlled transaction begins, and how long it may live. */
+export interface ControlledTransactionOptions extends BeginOptions, CommitOptions, OperationOptions {}
+
+/**
+ * Inside the transaction that is open around the call a savepoint; elsewhere a transaction on its own connection.
+ *
+ * @param inTurn what else is asked of the transaction around it waits, and is no part of the savepoint
+ */
+export async function beginTransaction(
+  environment: SessionEnvironment,
+  options: ControlledTransactionOptions = {},
+  inTurn = false,
+): Promise<ControlledTransaction> {
+  assertTransactionOptions(options, controlledNames)
+  const open = environment.ambient.current?.transaction
+  if (open === undefined) return beginAlone(environment, options)
+  assertFits(options, open)
+  return await open.begin(options, inTurn)
+}
+
+/** On a connection of its own, whatever is open around. It is not ambient. */
+export function beginAlone(
+  environment: SessionEnvironment,
+  options?: ControlledTransactionOptions,
+  isForOne = false,
+): ControlledTransaction & Executor {
+  const { ambient, cluster, host } = environment
+  const source = fromPool(host, { held: 0, parent: ambient.current?.holder }, cluster)
+  return beginOn(source, environment, options, isForOne)
+}
+
+/**
+ * Begins, with the first statement, on a connection of this source.
+ *
+ * @param isForOne whether it is there for the sake of one statement, so that its own COMMIT or ROLLBACK is not reported
+ */
+export function beginOn(
+  source: ConnectionSource,
+  environment: SessionEnvironment,
+  options: ControlledTransactionOptions = {},
+  isForOne = false,
+): ControlledTransaction & Executor {
+  assertTransactionOptions(options, controlledNames)
+  const { ambient: bounds, host } = environment
+  const { clock } = host.environment
+  const proof = commitProof(options, clock)
+  const preludes = beginPreludes(options, proof)
+  const follower = commitFollower(environment, options)
+  const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options), undefined, follower)
+  server.reportsItsEnd = !isForOne
+  return new TransactionByHand(bounds, {
+    execute: (config, limit) => server.query(config, limit),
+    commit: async () => {
+      await server.settled()
+      await commitProven(server, proof, environment)
+    },
+    rollback: () => server.rollback(),
+  })
+}

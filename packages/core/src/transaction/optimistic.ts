@@ -1,0 +1,206 @@
+import { givenUp, type OperationOptions, sleep } from '../deadline/deadline.js'
+import { classifyOwn, ownCause } from '../errors/classify.js'
+import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
+import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { ownedBy } from '../errors/origin.js'
+import { VersionConflictError } from '../errors/transaction-errors.js'
+import type { Queryable } from '../query/queryable.js'
+import { assertBackoff, type BackoffOptions, fullJitter } from '../resilience/retry.js'
+import { quoteIdentifier, quoteName } from '../sql/quote.js'
+import { withLimit } from './ambient-deadline.js'
+import type { SessionEnvironment } from './environment.js'
+
+/** What is known of a versioned update before its statement is built, for what it says when it cannot be done. */
+export interface VersionedUpdate {
+  /** What names one row, and the version that was read. */
+  readonly key: object
+  readonly changes: object
+  /** What the caller knows the changes as. */
+  readonly changesName: string
+  /** The column, or field, that counts versions. */
+  readonly version: string
+  /** What is updated. */
+  readonly row: string
+}
+
+/** What an update needs of its pool. */
+export interface UpdatingPool {
+  fanOut<T>(tasks: { readonly run: () => Promise<T> }, limits: OperationOptions): Promise<{ readonly run: T }>
+  own<E>(error: E): E
+}
+
+/** The limits of statements that take none themselves, as those of an ORM; and the pool that puts them around. */
+interface Within {
+  readonly limits: OperationOptions
+  /** @throws InvalidOptionError when there is none */
+  readonly pool: () => UpdatingPool
+}
+
+/**
+ * What every `updateVersioned` does around its statement, in whatever way that is built: checks what is given, and tells
+ * from the rows that `run` gives whether somebody else was faster. For adapters. `run` gets the key as it was checked: its
+ * parts are values, and never a condition that a query builder would read in an object, such as `{ not: 0 }` out of the
+ * body of a request.
+ *
+ * @throws VersionConflictError when there is no row; InvalidOptionError for a key without a value for every column of it,
+ * and for no changes
+ * @internal
+ */
+export async function versionedUpdate<Row>(
+  { key, changes, changesName, version, row: what }: VersionedUpdate,
+  run: (key: Readonly<Record<string, unknown>>) => Promise<readonly Row[]>,
+  within?: Within,
+): Promise<Row> {
+  if (Object.keys(changes).length === 0) throw new InvalidOptionError(changesName, 'empty', 'one column or more')
+  const values = Object.entries(key)
+  const checked = Object.fromEntries(values)
+  if (!Object.hasOwn(checked, version)) {
+    throw new InvalidOptionError('key', `without ${version}`, `the key and the ${version} that was read`)
+  }
+  // An ORM may take a condition without a value for no condition at all.
+  const empty = values.find(([, value]) => value === undefined)
+  if (empty !== undefined) throw new InvalidOptionError('key', `${empty[0]} undefined`, 'a value for everything in it')
+  const condition = values.find(([, value]) => !isValue(value))
+  if (condition !== undefined) {
+    const [name, value] = condition
+    const found = Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
+    throw new InvalidOptionError('key', `${name}: ${found}`, 'values only: a text, a number, a bigint, a Date, bytes')
+  }
+  if (checked[version] === null) throw new InvalidOptionError('key', `${version} null`, 'the version that was read')
+  if (values.length < 2) throw new InvalidOptionError('key', `only ${version}`, 'what names one row, and its version')
+  if (version in changes) {
+    throw new InvalidOptionError(changesName, `with ${version}`, 'others: the version counts itself up')
+  }
+  const { signal, timeoutMs } = within?.limits ?? {}
+  const isLimited = within !== undefined && (signal !== undefined || timeoutMs !== undefined)
+  const [row] = isLimited
+    ? (await within.pool().fanOut({ run: () => run(checked) }, within.limits)).run
+    : await run(checked)
+  if (row === undefined) {
+    const conflict = new VersionConflictError(`${what} that was read`)
+    throw poolOf(within)?.own(conflict) ?? conflict
+  }
+  return row
+}
+
+/** Undefined for a database of an ORM that no pool is known to be behind: its updates need none. */
+function poolOf(within: Within | undefined): UpdatingPool | undefined {
+  try {
+    return within?.pool()
+  } catch (error) {
+    if (error instanceof InvalidOptionError) return undefined
+    throw error
+  }
+}
+
+/** Functions that make an object a value: JSON has none, and the conditions of query builders have others. */
+const writers = ['toJSON', 'toPostgres', 'toFixed'] as const
+
+/** Whether it stands for itself, in SQL and in every query builder. */
+function isValue(value: unknown): boolean {
+  if (typeof value === 'function' || typeof value === 'symbol' || Array.isArray(value)) return false
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return true
+  return writers.some((name) => typeof (value as { readonly [Name in typeof name]?: unknown })[name] === 'function')
+}
+
+/** How a versioned update finds its version. */
+export interface UpdateVersionedOptions extends OperationOptions {
+  /** The column that counts versions; an integer. @default 'version' */
+  readonly versionColumn?: string | undefined
+}
+
+/** The names of `UpdateVersionedOptions`. For adapters. @internal */
+export const updateVersionedNames = optionNames<UpdateVersionedOptions>({
+  signal: true,
+  timeoutMs: true,
+  versionColumn: true,
+})
+
+/**
+ * Updates the row that has these key columns and still has this version, and counts the version up. Gives the row
+ * as it is now. The key must name one row: every row that it fits is changed. It takes values only.
+ *
+ * @throws VersionConflictError when no row has this key and this version: somebody else changed or deleted it
+ */
+export async function updateVersioned<Row = Record<string, unknown>>(
+  on: Queryable & UpdatingPool,
+  table: string,
+  key: Readonly<Record<string, unknown>>,
+  changes: Readonly<Record<string, unknown>>,
+  options: UpdateVersionedOptions = {},
+): Promise<Row> {
+  assertKnownOptions(options, updateVersionedNames)
+  const { versionColumn = 'version', ...limits } = fieldsOf(options)
+  const update = { key, changes, changesName: 'changes', version: versionColumn, row: `the row of ${table}` }
+  const run = async (checked: object): Promise<readonly Row[]> => {
+    const values: unknown[] = []
+    const pairsOf = (pairs: object, sign: string): string[] =>
+      Object.entries(pairs).map(([name, value]) => `${quoteIdentifier(name)} ${sign} $${values.push(value)}`)
+    const version = quoteIdentifier(versionColumn)
+    const assignments = [...pairsOf(changes, '='), `${version} = ${version} OPERATOR(pg_catalog.+) 1`].join(', ')
+    // An operator of somebody else's, which comes earlier in the search_path or fits better, is not found.
+    const conditions = pairsOf(checked, 'OPERATOR(pg_catalog.=)').join(' and ')
+    const text = `update ${quoteName(table)} set ${assignments} where ${conditions} returning *`
+    return (await on.query<Row>(text, values, limits)).rows
+  }
+  // The statement takes its limits itself.
+  return await versionedUpdate(update, run, { limits: {}, pool: () => on })
+}
+
+/** How often, and how long, optimistic work is tried. */
+export interface OptimisticRetryOptions extends OperationOptions {
+  /**
+   * How often the callback runs at most, the first time included; `1` or more.
+   *
+   * @default 5
+   */
+  readonly attempts?: number | undefined
+  /** The pauses between attempts, with full jitter. @default { baseMs: 1, capMs: 1000 } */
+  readonly backoff?: BackoffOptions | undefined
+}
+
+/** What the callback of `withOptimisticRetry` gets. */
+export interface OptimisticAttempt {
+  /** `1` the first time, `2` the second, and so on. */
+  readonly attempt: number
+}
+
+const defaultAttempts = 5
+const names = optionNames<OptimisticRetryOptions>({ signal: true, timeoutMs: true, attempts: true, backoff: true })
+
+/**
+ * Runs `fn` until it gets through without a VersionConflictError: read, decide, and write with `where version = ...`.
+ * Outside of a transaction it also runs again when the server undid a statement for the sake of others (40001, 40P01);
+ * inside one that is for the transaction to do. After the last attempt the conflict itself is thrown.
+ */
+export async function withOptimisticRetry<T>(
+  { ambient, host, events, counts }: SessionEnvironment,
+  fn: (attempt: OptimisticAttempt) => Promise<T>,
+  options: OptimisticRetryOptions = {},
+): Promise<T> {
+  assertKnownOptions(options, names)
+  const { attempts = defaultAttempts, backoff } = options
+  assertBackoff('backoff', backoff)
+  if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  if (!(Number.isInteger(attempts) && attempts >= 1)) {
+    throw new InvalidOptionError('attempts', String(attempts), 'a whole number, 1 or more')
+  }
+  const { clock, random } = host.environment
+  const limit = ambient.limitFor(options)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await withLimit({ ambient, host }, limit, () => fn({ attempt }))
+    } catch (error) {
+      const kind = classifyOwn(error, host.environment)
+      const again =
+        kind === 'version-conflict' ||
+        ((kind === 'conflict' || kind === 'deadlock') && ambient.current?.transaction === undefined)
+      if (!again || attempt >= attempts) throw error
+      const delayMs = fullJitter(attempt, backoff, random)
+      counts.retries += 1
+      events.emit('retry', () => ({ attempt, reason: kind, error: ownCause(error, host.environment), delayMs }))
+      const reached = await sleep(delayMs, clock, limit)
+      if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), host.environment)
+    }
+  }
+}

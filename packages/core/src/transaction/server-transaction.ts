@@ -1,0 +1,465 @@
+import type { CommitFollower } from '../cluster/write-positions.js'
+import type { Connection } from '../connection/connection.js'
+import { type Exchange, statementFrom } from '../connection/exchange.js'
+import { joinedTexts } from '../connection/reported.js'
+import type { QueryResult } from '../connection/result.js'
+import { type Prelude, Statement, type StatementConfig } from '../connection/statement.js'
+import type { ForeignConfig, ForeignStatement } from '../connection/submittable.js'
+import type { Clock } from '../deadline/clock.js'
+import {
+  givenUp,
+  type Limit,
+  type LimitReason,
+  limitReached,
+  tighter,
+  unlimited,
+  watchLimit,
+} from '../deadline/deadline.js'
+import { provesAbort } from '../errors/classify.js'
+import { inheritOrigin, notedBy } from '../errors/origin.js'
+import { ConnectionLostError, NotOnReplicaError } from '../errors/pool-errors.js'
+import { sqlStateOf } from '../errors/sqlstate.js'
+import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
+import { type CallerContext, callerContext } from '../observe/context.js'
+import type { ConnectionSlot } from '../server/server.js'
+import { mayHoldSeveral } from '../sql/meaning.js'
+import { firstEnd, textEffects } from '../sql/text-effects.js'
+import type { ConnectionSource } from './connection-source.js'
+import { type Sending, StatementLine } from './statement-line.js'
+
+/** What an error in answer to COMMIT means: either it proves that nothing was committed, or nobody knows. */
+export function commitError(error: unknown): unknown {
+  if (error instanceof TransactionRolledBackError || provesAbort(error)) return error
+  // Not a byte of COMMIT was sent: the server rolls back when it sees that the session is gone.
+  if (error instanceof ConnectionLostError && !error.sent) return error
+  return new CommitUnknownError({ cause: error })
+}
+
+/**
+ * Sends COMMIT, and what the follower asks behind it in the same round trip.
+ *
+ * What is asked behind COMMIT can fail in every way without changing what COMMIT has done: once the server has said
+ * 'COMMIT', that stands, even when the connection is lost in the middle of the next answer.
+ * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ *
+ * @param isReported whether it is reported as a statement
+ */
+export async function commitOn(
+  connection: Connection,
+  follower: CommitFollower | undefined,
+  isReported: boolean,
+): Promise<Pick<QueryResult, 'command'>> {
+  if (follower === undefined) {
+    const statement = new Statement({ text: 'commit' })
+    statement.isReported = isReported
+    return await connection.run(statement, unlimited)
+  }
+  let command: string | undefined
+  const commit: Prelude = {
+    text: 'commit',
+    onComplete: (word) => {
+      command = word
+    },
+  }
+  try {
+    const statement = new Statement({ text: follower.text, rowMode: 'array' }, [commit])
+    statement.label = joinedTexts([commit.text, follower.text])
+    statement.isReported = isReported
+    const { rows } = await connection.run(statement, unlimited)
+    follower.committed(rows[0])
+  } catch (error) {
+    if (command === undefined) throw error
+    follower.unknown()
+  }
+  if (command === undefined) throw new Error('bug: the server answered what came behind COMMIT, but not COMMIT')
+  return { command }
+}
+
+/**
+ * - `unopened`: no connection is taken yet; the first statement takes one and brings BEGIN with it.
+ * - `open`: BEGIN was sent.
+ * - `committing`: COMMIT is on its way; nothing else may be sent.
+ * - `over`: it has ended, as `how` says.
+ */
+type State =
+  | { readonly kind: 'unopened' }
+  | { readonly kind: 'open'; readonly slot: ConnectionSlot }
+  | { readonly kind: 'committing' }
+  | { readonly kind: 'over'; readonly how: string; readonly cause: unknown }
+
+/**
+ * What became of a transaction that a statement of the callback has ended. `unknown`: the answer to its COMMIT was lost,
+ * or it is prepared, and ends elsewhere.
+ */
+export type EndByHand = 'committed' | 'rolled back' | 'unknown'
+
+/** How long ROLLBACK may take before the connection is torn down in its place. */
+const rollbackBoundMs = 5_000
+
+/**
+ * One transaction on the server, from BEGIN to its end. It takes its connection with the first statement, and gives it
+ * back as soon as it is over. What it cannot say for certain it does not say: see `commit`.
+ */
+export class ServerTransaction {
+  readonly #source: ConnectionSource
+  readonly #clock: Clock
+  readonly #limit: Limit
+  #stopWatching: () => void
+  readonly #whenGivenUp: (error: Error) => void
+  readonly #follower: CommitFollower | undefined
+  readonly #line: StatementLine
+  /** Whose transaction it is, while somebody traces: its limit may end it, in the context of whoever aborts. */
+  readonly #caller: CallerContext | undefined = callerContext()
+  /** Whether its COMMIT or ROLLBACK is reported as a statement. */
+  reportsItsEnd = true
+  #state: State = { kind: 'unopened' }
+  #firstFailure: unknown
+  /** Whether BEGIN was sent. */
+  #begun = false
+  #stopListening: () => void = nothing
+  #gaveBack = false
+  #endedByHand: EndByHand | undefined
+  /** What the statement that runs now has done to transactions, in the words of the server. */
+  readonly #ends: string[] = []
+  /** Why its limit ended it, once that has. */
+  #gaveUp: LimitReason | undefined
+
+  /**
+   * @param preludes BEGIN, and what holds for this transaction only
+   * @param whenGivenUp called once when the limit ends the transaction, before COMMIT was sent
+   * @param follower asks something behind COMMIT, in the same round trip
+   */
+  constructor(
+    source: ConnectionSource,
+    clock: Clock,
+    preludes: readonly Prelude[],
+    limit: Limit,
+    whenGivenUp: (error: Error) => void = nothing,
+    follower?: CommitFollower,
+  ) {
+    this.#source = source
+    this.#clock = clock
+    this.#limit = limit
+    this.#line = new StatementLine(clock, (sending) => this.#send(sending))
+    for (const prelude of preludes) this.#line.putAhead(prelude)
+    this.#whenGivenUp = whenGivenUp
+    this.#follower = follower
+    this.#stopWatching = watchLimit(limit, clock, (reason) => this.#giveUp(reason))
+  }
+
+  get isOver(): boolean {
+    return this.#state.kind === 'over' || this.#state.kind === 'committing'
+  }
+  /** Set when a statement of the callback has ended it: COMMIT, ROLLBACK, with AND CHAIN too, PREPARE TRANSACTION. */
+  get endedByHand(): EndByHand | undefined {
+    return this.#endedByHand
+  }
+  /** The first error that a statement of it met, as the server or the connection said it. */
+  get firstFailure(): unknown {
+    return this.#firstFailure
+  }
+  /** The same, unless the transaction is sound again: the callback itself has rolled back to a savepoint. */
+  get lastingFailure(): unknown {
+    const state = this.#state
+    const isSound = state.kind === 'open' && this.#begun && state.slot.resource.status === 'T'
+    return isSound && sqlStateOf(this.#firstFailure) !== undefined ? undefined : this.#firstFailure
+  }
+  /** Whether the server will refuse every further statement: one has failed. */
+  get isFailed(): boolean {
+    return this.#state.kind === 'open' && this.#state.slot.resource.status === 'E'
+  }
+
+  /** What it runs on, once it has begun and until it is over. */
+  get connection(): Connection | undefined {
+    return this.#begun && this.#state.kind === 'open' ? this.#state.slot.resource : undefined
+  }
+
+  /** Sends `prelude` ahead of the next statement, at no round trip of its own. Returns the way to take it back unsent. */
+  sendAhead(prelude: Prelude): () => boolean {
+    return this.#line.putAhead(prelude)
+  }
+
+  /** The pool that it is a transaction of. */
+  get owner(): object | undefined {
+    return this.#source.owner
+  }
+
+  /** Runs a statement in the transaction, behind those that were asked for before it. */
+  async query(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+    if (this.isOver) throw notedBy(this.#overError(), this.owner)
+    if (this.#source.admits?.(config.text) === false) {
+      const refused = notedBy(new NotOnReplicaError(), this.owner)
+      this.#firstFailure ??= refused
+      throw refused
+    }
+    try {
+      const result = await this.#line.ask(config, tighter(limit, this.#limit))
+      if (this.#firstFailure !== undefined) this.#firstFailure = this.lastingFailure
+      return result
+    } catch (error) {
+      this.#firstFailure ??= error
+      // A statement may find it out before the timer of the transaction fires, on a busy machine.
+      const reached = limitReached(this.#limit, this.#clock)
+      if (reached !== undefined) this.#giveUp(reached)
+      throw notedBy(error, this.owner)
+    }
+  }
+
+  /** To be called when nobody waits for it any more: its limit is of no interest then. */
+  leave(): void {
+    this.#stopWatching()
+  }
+
+  /** Settles when nothing that was asked for is still running. */
+  settled(): Promise<void> {
+    return this.#line.settled()
+  }
+
+  /** The transaction is as sound again as it was when `firstFailure` was this: a savepoint was rolled back to. */
+  recovered(firstFailure: unknown): void {
+    this.#firstFailure = firstFailure
+  }
+
+  /**
+   * Commits, and says what happened as exactly as can be known.
+   *
+   * @throws what the server said, when it proves that nothing was committed; TransactionRolledBackError when the server
+   * answered COMMIT with ROLLBACK; CommitUnknownError when the answer was lost.
+   */
+  async commit(): Promise<void> {
+    const state = this.#state
+    if (this.isOver) throw this.#overError()
+    if (!this.#begun) {
+      const failure = this.#firstFailure
+      this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
+      if (state.kind === 'open') this.#giveBack(state.slot)
+      if (failure !== undefined) throw this.#noted(new TransactionRolledBackError({ cause: failure }))
+      return
+    }
+    if (state.kind !== 'open') throw new Error('bug: a transaction has begun without a connection')
+    const { slot } = state
+    this.#state = { kind: 'committing' }
+    this.#stopWatching()
+    try {
+      const { command } = await this.#sendCommit(slot)
+      if (command !== 'COMMIT') throw new TransactionRolledBackError({ cause: this.#firstFailure })
+      this.#finish('committed')
+    } catch (error) {
+      const cause = this.#noted(commitError(error), slot)
+      if (cause instanceof CommitUnknownError) this.#follower?.unknown()
+      this.#finish(cause instanceof CommitUnknownError ? 'its outcome is unknown' : 'rolled back', cause)
+      throw cause
+    } finally {
+      this.#giveBack(slot)
+    }
+  }
+
+  /**
+   * Rolls back whatever is open, and settles when the connection has been given back. Never rejects.
+   *
+   * @param reason the limit that ended it: what is under way is told so
+   */
+  async rollback(cause?: unknown, reason?: LimitReason): Promise<void> {
+    const state = this.#state
+    if (state.kind === 'unopened') this.#finish('rolled back', cause)
+    if (state.kind !== 'open') return
+    const { slot } = state
+    const connection = slot.resource
+    this.#finish('rolled back', cause)
+    this.#line.abandon(this.#overError())
+    connection.abandon(reason ?? { kind: 'aborted', reason: this.closedError() })
+    await this.#clean(connection)
+    this.#giveBack(slot)
+  }
+
+  /** Leaves nothing of any transaction on the connection, which is ended where it does not answer. */
+  async #clean(connection: Connection): Promise<void> {
+    const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
+    try {
+      await connection.whenQuiet()
+      if (connection.isAlive && connection.status !== 'I') {
+        const rollback = new Statement({ text: 'rollback' })
+        rollback.caller = this.#caller ?? rollback.caller
+        rollback.isReported = this.reportsItsEnd
+        await connection.run(rollback, unlimited)
+      }
+    } catch {
+      // Nothing was committed, whatever ROLLBACK said; a connection that cannot roll back must not be used again.
+      connection.destroy()
+    }
+    this.#clock.clearTimer(bound)
+  }
+
+  /** The first statement takes the connection, and BEGIN goes ahead of it. */
+  async #send(sending: Sending): Promise<QueryResult> {
+    this.#assertUsable()
+    const { config, preludes, limit } = sending
+    const slot = this.#state.kind === 'open' ? this.#state.slot : await this.#acquire(limit)
+    const connection = slot.resource
+    const last = preludes.at(-1)
+    // Several statements in one text need the simple protocol, and what is not ours takes nothing with it: then what
+    // goes ahead takes a trip of its own.
+    const foreign = 'foreign' in config ? (config as ForeignConfig).foreign : undefined
+    const apart = last !== undefined && (foreign !== undefined || mayHoldSeveral(config.text))
+    const text = foreign?.text ?? config.text
+    this.#ends.length = 0
+    connection.transactionEnds = this.#ends
+    let failure: unknown
+    try {
+      if (apart) await this.#run(connection, new Statement(last, preludes.slice(0, -1)), sending)
+      return await this.#run(connection, foreign ?? statementFrom(config, apart ? [] : preludes), sending)
+    } catch (error) {
+      failure = this.#endUnknown(text, sending, error)
+      throw failure
+    } finally {
+      connection.transactionEnds = undefined
+      await this.#noticeEnd(connection, text, failure)
+    }
+  }
+
+  async #run(
+    connection: Connection,
+    statement: Statement | ForeignStatement | Exchange<unknown>,
+    sending: Sending,
+  ): Promise<QueryResult> {
+    try {
+      return await connection.run(statement, sending.limit)
+    } finally {
+      if (statement.sent) {
+        sending.sent = true
+        this.#begun = true
+      }
+    }
+  }
+
+  async #acquire(bounds: Limit): Promise<ConnectionSlot> {
+    const slot = await this.#source.take(bounds)
+    if (this.#state.kind !== 'unopened') {
+      this.#source.giveBack(slot)
+      throw this.#overError()
+    }
+    this.#state = { kind: 'open', slot }
+    this.#stopListening = slot.resource.onLost((lostWith) => {
+      const cause = new ConnectionLostError(true, { cause: lostWith })
+      inheritOrigin(cause, lostWith)
+      this.#firstFailure ??= cause
+      if (this.#state.kind !== 'open') return
+      this.#finish('its connection was lost', cause)
+      this.#line.abandon(this.closedError())
+      this.#giveBack(slot)
+    })
+    return slot
+  }
+
+  /** A statement that was to commit, and whose answer was lost: nobody knows what became of the transaction. */
+  #endUnknown(text: string, { sent }: Sending, error: unknown): unknown {
+    if (!sent || this.#ends.length > 0 || !textEffects(text).endsTransaction) return error
+    return this.#noted(commitError(error))
+  }
+
+  /**
+   * A COMMIT or ROLLBACK among the callback's statements, or a BEGIN that failed, leaves no transaction to go on with. With
+   * AND CHAIN, or a BEGIN in the same text, the server has begun another, without the role, the settings and the modes
+   * of this one: it is rolled back before anything can run in it. The server's own words and its status decide, so that
+   * nothing depends on how a text is read here.
+   */
+  async #noticeEnd(connection: Connection, text: string, failure: unknown): Promise<void> {
+    if (!this.#begun || this.#endedByHand !== undefined) return
+    const end = failure instanceof CommitUnknownError ? 'unknown' : firstEnd(text, this.#ends)
+    const state = this.#state
+    if (end === undefined && (state.kind !== 'open' || !connection.isQuiet || connection.status !== 'I')) return
+    const cause = this.#firstFailure ?? (end === undefined ? failure : undefined)
+    if (end === undefined && cause !== undefined) this.#finish('it could not begin', cause)
+    else {
+      const how = howEnded(end)
+      this.#endedByHand = how.fate
+      if (how.fate !== 'rolled back') this.#follower?.unknown()
+      if (state.kind !== 'open') return
+      // The callback goes on, and who waits for it may still run out of time.
+      const stop = this.#stopWatching
+      if (this.#whenGivenUp !== nothing) this.#stopWatching = nothing
+      this.#finish(`${how.said} by a statement of the callback`, end === 'unknown' ? failure : cause)
+      this.#stopWatching = stop
+    }
+    if (state.kind !== 'open') return
+    this.#line.abandon(this.closedError())
+    if (!connection.isQuiet) connection.abandon({ kind: 'aborted', reason: this.closedError() })
+    if (!connection.isQuiet || connection.status !== 'I') await this.#clean(connection)
+    this.#giveBack(state.slot)
+  }
+
+  #giveUp(reason: LimitReason): void {
+    if (this.#endedByHand !== undefined) this.#whenGivenUp(givenUp(reason, 'unknown'))
+    if (this.isOver) return
+    const error = givenUp(reason, 'cancelled')
+    this.#gaveUp = reason
+    this.#firstFailure ??= error
+    this.#whenGivenUp(error)
+    void this.rollback(error, reason)
+  }
+
+  /**
+   * COMMIT is not cancelled when time runs out, as that could leave a commit behind that no standby has; the connection
+   * is torn down, and the outcome is unknown. An abort comes too late for it.
+   */
+  async #sendCommit(slot: ConnectionSlot): Promise<Pick<QueryResult, 'command'>> {
+    const connection = slot.resource
+    let late: LimitReason | undefined
+    const stop = watchLimit({ ...this.#limit, signal: undefined }, this.#clock, (reason) => {
+      late = reason
+      connection.sever()
+    })
+    try {
+      return await commitOn(connection, this.#follower, this.reportsItsEnd)
+    } catch (error) {
+      throw late === undefined ? error : givenUp(late, 'unknown', error)
+    } finally {
+      stop()
+    }
+  }
+
+  #assertUsable(): void {
+    if (this.isOver) throw this.#overError()
+  }
+
+  /** What is told to whoever asks for something of it now: that its time is over, or that it is. */
+  #overError(): Error {
+    const reason = this.#gaveUp
+    return reason === undefined ? this.closedError() : this.#noted(givenUp(reason, 'cancelled'))
+  }
+
+  /** That it is over, how, and through what. */
+  closedError(): TransactionClosedError {
+    const state = this.#state
+    if (state.kind !== 'over') return this.#noted(new TransactionClosedError('committing'))
+    const { how, cause } = state
+    return this.#noted(new TransactionClosedError(how, cause === undefined ? undefined : { cause }))
+  }
+
+  /** The same error, noted as of its pool, and of the server if that is still known. */
+  #noted<E>(error: E, slot = this.#state.kind === 'open' ? this.#state.slot : undefined): E {
+    return notedBy(error, this.owner, slot?.resource.where)
+  }
+
+  #finish(how: string, cause?: unknown): void {
+    this.#state = { kind: 'over', how, cause }
+    this.#stopWatching()
+  }
+
+  #giveBack(slot: ConnectionSlot): void {
+    if (this.#gaveBack) return
+    this.#gaveBack = true
+    this.#stopListening()
+    this.#stopListening = nothing
+    this.#source.giveBack(slot)
+  }
+}
+
+const nothing = (): void => undefined
+
+/** @param end the word of the server; undefined when its status alone has said that the transaction is over */
+function howEnded(end: string | undefined): { readonly fate: EndByHand; readonly said: string } {
+  if (end === 'COMMIT') return { fate: 'committed', said: 'committed' }
+  if (end === 'ROLLBACK') return { fate: 'rolled back', said: 'rolled back' }
+  return { fate: 'unknown', said: end === 'PREPARE TRANSACTION' ? 'prepared' : 'ended' }
+}
