@@ -21,22 +21,23 @@ function tell(file: SourceFile, line: number, what: string): string {
   return `${file.path}:${line} ${what}`
 }
 
-/** In the core only wire/ talks to the driver; an adapter never does. The testing package is no part of either. */
-export function driverOutsideWire(files: readonly SourceFile[]): string[] {
+/** In the core only connection/ talks to the driver; an adapter never does. The testing package is no part of either. */
+export function driverOutsideConnection(files: readonly SourceFile[]): string[] {
   return files
-    .filter(({ path }) => !path.startsWith(`${core}src/wire/`) && !path.startsWith(testing))
+    .filter(({ path }) => !path.startsWith(`${core}src/connection/`) && !path.startsWith(testing))
     .flatMap((file) =>
       file.imports
         .filter(({ specifier }) => drivers.test(packageName(specifier) ?? ''))
-        .map(({ specifier, line }) => tell(file, line, `imports ${specifier}: only packages/core/src/wire/ may`)),
+        .map(({ specifier, line }) => tell(file, line, `imports ${specifier}: only packages/core/src/connection/ may`)),
     )
 }
 
-/** Time and chance are injected; base/ alone gets them from the system. */
-export function timeOutsideBase(files: readonly SourceFile[]): string[] {
+/** Time and chance are injected; deadline/ alone gets them from the system. */
+export function timeOutsideDeadline(files: readonly SourceFile[]): string[] {
   return files
     .filter(
-      ({ path }) => !path.startsWith(`${core}src/base/`) && !path.startsWith(testing) && !path.startsWith(conformance),
+      ({ path }) =>
+        !path.startsWith(`${core}src/deadline/`) && !path.startsWith(testing) && !path.startsWith(conformance),
     )
     .flatMap((file) => [
       ...file.identifiers

@@ -6,13 +6,14 @@ import type { SourceFile } from './source-file.js'
  * line are one floor, of which a later one may import an earlier one.
  */
 const floors: readonly (readonly string[])[] = [
-  ['base'],
-  ['errors', 'sql'],
-  ['policy', 'pool'],
-  ['wire'],
-  ['host'],
+  ['errors', 'observe', 'deadline'],
+  ['sql', 'resilience', 'resource-pool'],
+  ['connection'],
+  ['server', 'query'],
   ['cluster'],
-  ['session'],
+  ['transaction'],
+  ['lock', 'listen', 'pg-compat', 'options'],
+  ['pool'],
 ]
 const core = 'packages/core/src/'
 /** Files that stand in src itself put the rest together: they are above every floor. */

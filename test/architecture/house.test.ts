@@ -1,16 +1,16 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { files, packages, read } from '../support/workspace.js'
 import {
-  driverOutsideWire,
+  driverOutsideConnection,
   laxTests,
   packageCircles,
   sqlStateOutsideErrors,
-  timeOutsideBase,
+  timeOutsideDeadline,
   wrongNeighbours,
 } from './borders.js'
 import { entriesOf, publicAnys, wrongDependencies } from './dependencies.js'
 import { importCircles, strayImports, upwardImports } from './floors.js'
-import { innerBarrels, longFiles, unnamedExports, wrongFileNames, wrongNames } from './names.js'
+import { innerBarrels, longFiles, smallFiles, unnamedExports, wrongFileNames, wrongNames } from './names.js'
 import { unqualifiedSql } from './own-sql.js'
 import { parseSource, type SourceFile } from './source-file.js'
 
@@ -44,8 +44,8 @@ describe('floors', () => {
 })
 
 describe('borders', () => {
-  test('only wire/ imports the driver', () => expect(driverOutsideWire(sources)).toEqual([]))
-  test('only base/ knows time and chance', () => expect(timeOutsideBase(sources)).toEqual([]))
+  test('only connection/ imports the driver', () => expect(driverOutsideConnection(sources)).toEqual([]))
+  test('only deadline/ knows time and chance', () => expect(timeOutsideDeadline(sources)).toEqual([]))
   test('the own SQL of the library finds nothing by the search_path', () =>
     expect(unqualifiedSql(sources.filter(({ path }) => !/^packages\/(testing|conformance)\//.test(path)))).toEqual([]))
   test('only errors/ knows SQLSTATEs', () => expect(sqlStateOutsideErrors(sources)).toEqual([]))
@@ -73,6 +73,10 @@ describe('names and sizes', () => {
     expect(wrongFileNames(files('{packages,apps}/*/{src,test}/**/*.ts', '{test,bench}/**/*.ts'))).toEqual([]))
   test('types and functions are named after what they are about', () => expect(wrongNames(sources)).toEqual([]))
   test('a file holds one concept', () => expect(longFiles(sources)).toEqual([]))
+  test('what a single file of the core needs is in that file, where it is short', () => {
+    const core = sources.filter(({ path }) => path.startsWith('packages/core/'))
+    expect(smallFiles(core, new Set(house.flatMap(entriesOf)))).toEqual([])
+  })
 })
 
 test('no test is skipped or singled out', () => {

@@ -1,3 +1,4 @@
+import { relativeTarget } from './modules.js'
 import type { SourceFile } from './source-file.js'
 
 /** A concept has a name of its own; these say only that something did not find its place. */
@@ -34,6 +35,26 @@ export function longFiles(files: readonly SourceFile[]): string[] {
   return files
     .filter(({ lines }) => lines > mostLines)
     .map(({ path, lines }) => `${path} has ${lines} lines: one concept a file, ${mostLines} lines at most`)
+}
+
+/** Shorter than this, a file of its own is more to find than to read. */
+const fewLines = 60
+
+/** Short files that only one other file imports; what only an entry exports has to be somewhere. */
+export function smallFiles(files: readonly SourceFile[], entries: ReadonlySet<string>): string[] {
+  const importers = new Map<string, Set<string>>()
+  for (const { path, imports } of files) {
+    for (const { specifier } of imports) {
+      const target = relativeTarget(path, specifier)
+      if (target !== undefined) importers.set(target, (importers.get(target) ?? new Set()).add(path))
+    }
+  }
+  return files.flatMap(({ path, lines }) => {
+    const [only, ...others] = importers.get(path) ?? []
+    if (lines >= fewLines || only === undefined || others.length > 0 || entries.has(only)) return []
+    const length = lines === 1 ? '1 line' : `${lines} lines`
+    return [`${path} has ${length}, and only ${only} imports it: make it a section of that file`]
+  })
 }
 
 /** Re-exports belong into the files that package.json exports; anywhere else they hide where things are. */

@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import type { Package } from '../support/workspace.js'
 import {
-  driverOutsideWire,
+  driverOutsideConnection,
   laxTests,
   packageCircles,
   sqlStateOutsideErrors,
-  timeOutsideBase,
+  timeOutsideDeadline,
   wrongNeighbours,
 } from './borders.js'
 import { entriesOf, publicAnys, wrongDependencies } from './dependencies.js'
 import { importCircles, strayImports, upwardImports } from './floors.js'
-import { innerBarrels, longFiles, unnamedExports, wrongFileNames, wrongNames } from './names.js'
+import { innerBarrels, longFiles, smallFiles, unnamedExports, wrongFileNames, wrongNames } from './names.js'
 import { unqualifiedSql } from './own-sql.js'
 import { parseSource, type SourceFile } from './source-file.js'
 
@@ -41,25 +41,26 @@ describe('imports are seen', () => {
     ["const a = await import('./a.js')", false],
     ["type A = import('./a.js').A", true],
   ])('%s', (text, isType) => {
-    const [file] = core('base/b.ts', text)
+    const [file] = core('observe/b.ts', text)
     expect(file?.imports.map(({ specifier, isType }) => ({ specifier, isType }))).toEqual([
       { specifier: './a.js', isType },
     ])
   })
 
   test('a text that is no TypeScript is an error', () => {
-    expect(() => core('base/b.ts', 'import {')).toThrow('packages/core/src/base/b.ts does not parse')
+    expect(() => core('observe/b.ts', 'import {')).toThrow('packages/core/src/observe/b.ts does not parse')
   })
 })
 
 describe('floors', () => {
   test.each([
-    ['base/a.ts', '../errors/b.js'],
-    ['policy/a.ts', '../pool/b.js'],
-    ['pool/a.ts', '../wire/b.js'],
-    ['wire/a.ts', '../host/b.js'],
-    ['host/a.ts', '../session/b.js'],
-    ['session/a.ts', '../pool.js'],
+    ['errors/a.ts', '../deadline/b.js'],
+    ['resilience/a.ts', '../resource-pool/b.js'],
+    ['resource-pool/a.ts', '../connection/b.js'],
+    ['connection/connect/a.ts', '../../server/b.js'],
+    ['server/a.ts', '../transaction/b.js'],
+    ['transaction/a.ts', '../lock/b.js'],
+    ['pool/a.ts', '../create-pool.js'],
   ])('%s may not import %s, not even a type', (place, specifier) => {
     for (const what of ['{ B }', 'type { B }']) {
       const found = upwardImports(core(place, `import ${what} from '${specifier}'`))
@@ -69,11 +70,11 @@ describe('floors', () => {
   })
 
   test.each([
-    ['pool/a.ts', '../policy/b.js'],
+    ['resource-pool/a.ts', '../resilience/b.js'],
     ['pool/a.ts', './b.js'],
-    ['session/a.ts', '../wire/b.js'],
-    ['pool.ts', './session/b.js'],
-    ['pool.ts', './pool-options.js'],
+    ['transaction/a.ts', '../connection/b.js'],
+    ['create-pool.ts', './pool/b.js'],
+    ['create-pools.ts', './create-pool.js'],
   ])('%s may import %s', (place, specifier) => {
     expect(upwardImports(core(place, `import { B } from '${specifier}'`))).toEqual([])
   })
@@ -124,10 +125,10 @@ describe('borders', () => {
     "import type pg from 'pg'",
     "import utils from 'pg/lib/utils.js'",
     "import 'pg-cursor'",
-  ])('%s is for wire/', (text) => {
-    expect(driverOutsideWire(core('host/a.ts', text))).toHaveLength(1)
-    expect(driverOutsideWire(adapter(text))).toHaveLength(1)
-    expect(driverOutsideWire(core('wire/a.ts', text))).toEqual([])
+  ])('%s is for connection/', (text) => {
+    expect(driverOutsideConnection(core('server/a.ts', text))).toHaveLength(1)
+    expect(driverOutsideConnection(adapter(text))).toHaveLength(1)
+    expect(driverOutsideConnection(core('connection/a.ts', text))).toEqual([])
   })
 
   test.each([
@@ -139,14 +140,14 @@ describe('borders', () => {
     'AbortSignal.timeout(5)',
     'const random = Math.random',
     "import { setTimeout as sleep } from 'node:timers/promises'",
-  ])('%s is for base/', (text) => {
-    expect(timeOutsideBase(core('pool/a.ts', text))).not.toEqual([])
-    expect(timeOutsideBase(core('base/a.ts', text))).toEqual([])
+  ])('%s is for deadline/', (text) => {
+    expect(timeOutsideDeadline(core('pool/a.ts', text))).not.toEqual([])
+    expect(timeOutsideDeadline(core('deadline/a.ts', text))).toEqual([])
   })
 
   test('a clock that was injected, a comment and a string are no timers', () => {
     expect(
-      timeOutsideBase(core('pool/a.ts', "clock.setTimer(5, run) // setTimeout()\nconst a = 'Date.now()'")),
+      timeOutsideDeadline(core('pool/a.ts', "clock.setTimer(5, run) // setTimeout()\nconst a = 'Date.now()'")),
     ).toEqual([])
   })
 
@@ -162,13 +163,13 @@ describe('borders', () => {
     "const verdicts = { '40P01': true }",
     "switch (code) { case '53300': stop() }",
   ])('%s is for errors/', (text) => {
-    expect(sqlStateOutsideErrors(core('wire/a.ts', text))).toHaveLength(1)
+    expect(sqlStateOutsideErrors(core('connection/a.ts', text))).toHaveLength(1)
     expect(sqlStateOutsideErrors(adapter(text))).toHaveLength(1)
     expect(sqlStateOutsideErrors(core('errors/a.ts', text))).toEqual([])
   })
 
   test('words and comments are no SQLSTATEs', () => {
-    expect(sqlStateOutsideErrors(core('wire/a.ts', "const word = 'BEGIN' // 57014"))).toEqual([])
+    expect(sqlStateOutsideErrors(core('connection/a.ts', "const word = 'BEGIN' // 57014"))).toEqual([])
   })
 
   test('the core knows no ORM and no other package', () => {
@@ -178,7 +179,7 @@ describe('borders', () => {
   })
 
   test('an adapter knows the core by its name alone', () => {
-    expect(wrongNeighbours(adapter("import { Host } from '@pg-lifeguard/core/dist/host/host.js'"))).toHaveLength(1)
+    expect(wrongNeighbours(adapter("import { Host } from '@pg-lifeguard/core/dist/server/server.js'"))).toHaveLength(1)
     expect(wrongNeighbours(adapter("import type { A } from '@pg-lifeguard/drizzle'"))).toHaveLength(1)
     expect(wrongNeighbours(adapter("import { createPool } from '@pg-lifeguard/core'\nimport 'kysely'"))).toEqual([])
   })
@@ -281,6 +282,20 @@ describe('names and sizes', () => {
   test('a file of 601 lines is too long', () => {
     const files = invented({ 'a.ts': '\n'.repeat(601), 'b.ts': '\n'.repeat(600) })
     expect(longFiles(files)).toEqual(['a.ts has 601 lines: one concept a file, 600 lines at most'])
+  })
+
+  test('a short file that one other file imports is a section of that file', () => {
+    const files = invented({
+      'packages/core/src/index.ts': "export { A } from './pool/a.js'\nexport { D } from './pool/d.js'",
+      'packages/core/src/pool/a.ts': "import { B } from './b.js'\nimport { C } from './c.js'",
+      'packages/core/src/pool/b.ts': 'export const B = 1',
+      'packages/core/src/pool/c.ts': '\n'.repeat(60),
+      'packages/core/src/pool/d.ts': "import type { A } from './a.js'",
+    })
+    const entries = new Set(['packages/core/src/index.ts'])
+    expect(smallFiles(files, entries)).toEqual([
+      'packages/core/src/pool/b.ts has 1 line, and only packages/core/src/pool/a.ts imports it: make it a section of that file',
+    ])
   })
 })
 

@@ -47,10 +47,10 @@ function interfacesIn(path: string): Map<string, Declared> {
 }
 
 const declared = new Map([
-  ...interfacesIn('packages/core/src/cluster/cluster-events.ts'),
-  ...interfacesIn('packages/core/src/host/host-events.ts'),
-  ...interfacesIn('packages/core/src/session/session-events.ts'),
-  ...interfacesIn('packages/core/src/policy/circuit-breaker.ts'),
+  ...interfacesIn('packages/core/src/cluster/events.ts'),
+  ...interfacesIn('packages/core/src/server/events.ts'),
+  ...interfacesIn('packages/core/src/transaction/environment.ts'),
+  ...interfacesIn('packages/core/src/resilience/circuit-breaker.ts'),
 ])
 const events = new Map(
   ['ClusterEvents', 'HostEvents', 'SessionEvents'].flatMap((name) => [...(declared.get(name)?.types ?? [])]),
@@ -76,7 +76,7 @@ test.each([...events])('the fields of %s are named there', (event, type) => {
 })
 
 test('the reasons to close a connection are named, all of them', () => {
-  const source = read('packages/core/src/pool/pool-observer.ts')
+  const source = read('packages/core/src/resource-pool/resource.ts')
   const reasons = [...(/export type CloseReason = ([^\n]*)/.exec(source)?.[1] ?? '').matchAll(/'([a-z]+)'/g)]
   expect(reasons.length).toBeGreaterThan(6)
   expect(reasons.map(([, reason]) => reason).filter((reason) => !page.includes(`\`${reason}\``))).toEqual([])

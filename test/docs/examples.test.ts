@@ -100,7 +100,7 @@ async function compile(): Promise<string[]> {
 
 test('every example in the documentation and in doc comments compiles', () => {
   expect(examples.length).toBeGreaterThan(15)
-  for (const path of ['README.md', 'packages/core/README.md', 'packages/core/src/pool.ts', 'docs/errors.md']) {
+  for (const path of ['README.md', 'packages/core/README.md', 'packages/core/src/pool/pool.ts', 'docs/errors.md']) {
     expect(
       examples.some((example) => example.path === path),
       `an example in ${path}`,

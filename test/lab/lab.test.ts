@@ -35,8 +35,8 @@ test('the scripts of before are short for it', () => {
 test('the properties are all that draw their cases from a seed', () => {
   const found =
     labs.find(({ name }) => name === 'properties')?.program.filter((path) => path.endsWith('.test.ts')) ?? []
-  expect(found).toContain('packages/core/test/session/transaction.model.test.ts')
-  expect(found).toContain('packages/core/test/policy/codel.test.ts')
+  expect(found).toContain('packages/core/test/transaction/transaction.model.test.ts')
+  expect(found).toContain('packages/core/test/resilience/codel.test.ts')
   for (const path of found) expect(existsSync(join(root, path)), path).toBe(true)
 })
 

@@ -14,10 +14,10 @@ test('every test file belongs to one project', () => {
 })
 
 test('those that change what is global have a process to themselves, the others share it', () => {
-  expect(filesOf('shared')).toContain('packages/core/test/pool/resource-pool.test.ts')
-  expect(filesOf('shared')).toContain('packages/core/test/session/lock.test.ts')
+  expect(filesOf('shared')).toContain('packages/core/test/resource-pool/resource-pool.test.ts')
+  expect(filesOf('shared')).toContain('packages/core/test/lock/lock.test.ts')
   expect(filesOf('apart')).toContain('packages/kysely/test/oldest.test.ts')
-  expect(filesOf('apart')).toContain('packages/core/test/facade/typeorm.test.ts')
+  expect(filesOf('apart')).toContain('packages/core/test/pg-compat/typeorm.test.ts')
   expect(filesOf('apart')).toContain('packages/testing/test/cluster-lifetime.test.ts')
   expect(filesOf('programs')).toContain('test/proof/proof.test.ts')
   expect(projects.filter(({ isolate }) => !isolate).map(({ name }) => name)).toEqual(['3 shared'])

@@ -23,9 +23,9 @@ export function workersOf(givenServer: string | undefined): number {
 
 /** What they compare is time or memory. */
 const measured = [
-  'packages/core/test/host/lanes.test.ts',
-  'packages/core/test/host/watch-cost.test.ts',
-  'packages/core/test/session/lock-names.test.ts',
+  'packages/core/test/server/pipelining.test.ts',
+  'packages/core/test/server/observer-cost.test.ts',
+  'packages/core/test/lock/names.test.ts',
   'test/memory/memory.test.ts',
 ]
 
@@ -33,7 +33,7 @@ const measured = [
 const needsItsOwnProcess = /vi\.mock|useFakeTimers|process\.(on|memoryUsage)\(/
 
 /** These start clusters and end them, or load packages of others, which change what is global. */
-const apart = ['packages/testing/test/', 'packages/core/test/facade/']
+const apart = ['packages/testing/test/', 'packages/core/test/pg-compat/']
 
 const ofPackages = ['packages/*/test/**/*.test.ts']
 

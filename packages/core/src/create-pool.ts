@@ -20,8 +20,9 @@ import {
   withoutUndefined,
 } from './options/pool-options.js'
 import { preparation } from './pg-compat/new-connection.js'
+import type { PoolEvents } from './pool/events.js'
 import { LifeguardPool } from './pool/lifeguard-pool.js'
-import type { Pool, PoolEvents } from './pool/pool.js'
+import type { Pool } from './pool/pool.js'
 import { RetryBudget } from './resilience/retry.js'
 import type { BudgetShare } from './resource-pool/budget.js'
 import type { LeakReport, PoolEnvironment } from './resource-pool/resource.js'

@@ -355,7 +355,7 @@ function isTlsMisconfigured(error: unknown): boolean {
     /^(ERR_OSSL_|ERR_CRYPTO_|ERR_INVALID_ARG_|EPROTO$|HOSTNAME_MISMATCH$|INVALID_)/.test(code)
   )
     return true
-  // Neither yes nor no to TLS, and no error of a server either: see `wire/tls-answer.ts`.
+  // Neither yes nor no to TLS, and no error of a server either: see `connection/connect/tls.ts`.
   if (error.message === 'There was an error establishing an SSL connection') return true
   // What OpenSSL says has not always a code: `error:0A00010B:SSL routines::wrong version number`.
   return typeof library === 'string' || /^(?:[0-9A-F]+:)?error:[0-9A-F]{8}:/i.test(error.message)

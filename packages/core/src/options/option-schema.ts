@@ -215,7 +215,7 @@ function ssl(): OptionKind {
  * `pool_locks_heartbeat`. Defaults are with the concept, not here.
  */
 export const optionTable: Readonly<Record<string, OptionKind>> = {
-  // The pool's sizes and times: pool/pool-limits.ts
+  // The pool's sizes and times: resource-pool/limits.ts
   max: count({ least: 1 }),
   min: count(),
   maxWaiting: count({ infinity: 'no bound' }),
@@ -229,17 +229,17 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   'overload.targetMs': duration({ above: 0 }),
   'overload.intervalMs': duration({ above: 0 }),
 
-  // What comes back: host/hygiene.ts
+  // What comes back: server/reset.ts
   resetOnRelease: choice(...resetModes),
 
-  // Sharing: host/lane-options.ts
+  // Sharing: server/server-options.ts
   lanes: groupOrFalse(),
   'lanes.maxDepth': count({ least: 1 }),
   'lanes.maxBytes': count({ least: 1 }),
   'lanes.slowAfterMs': duration(),
   retryReads: flag(),
 
-  // Connecting: wire/connect-options.ts
+  // Connecting: connection/connect/settings.ts
   connectionString: { ...text(), isSecret: true },
   host: list(text()),
   port: list(port()),

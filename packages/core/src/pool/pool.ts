@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream'
-import type { ClusterEvents } from '../cluster/events.js'
 import type { CopyResult } from '../connection/copy.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
@@ -22,7 +21,6 @@ import type { FlushMode } from '../resource-pool/lifecycle.js'
 import type { PoolSize } from '../resource-pool/limits.js'
 import type { LockKey } from '../sql/lock-key.js'
 import type { Deadline } from '../transaction/ambient-deadline.js'
-import type { SessionEvents } from '../transaction/environment.js'
 import type { LockHandle } from '../transaction/held-lock.js'
 import type { ControlledTransactionOptions } from '../transaction/manual-transaction.js'
 import type { OptimisticAttempt, OptimisticRetryOptions, UpdateVersionedOptions } from '../transaction/optimistic.js'
@@ -31,6 +29,7 @@ import type { ControlledTransaction, Transaction } from '../transaction/transact
 import type { AdapterSeam } from './adapter-pool.js'
 import type { BatchTaskResults, BatchTasks } from './batch-together.js'
 import type { EndOptions } from './control.js'
+import type { PoolEvents } from './events.js'
 import type { FallbackOptions, FallbackResult } from './fallback.js'
 import type { ConcurrencyOptions, FanOutResults, FanOutTasks } from './fan-out.js'
 import type { PoolHealth } from './health.js'
@@ -444,9 +443,6 @@ export interface PoolDeadlines {
     options?: ConcurrencyOptions,
   ): Promise<T[]>
 }
-
-/** The events of a pool, by name. */
-export interface PoolEvents extends SessionEvents, ClusterEvents {}
 
 /** Looking at the pool, and the ways to change or end it while it is at work. */
 export interface PoolControl extends AsyncDisposable {

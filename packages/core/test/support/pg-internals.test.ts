@@ -4,7 +4,7 @@ import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { ConnectionBase } from '../../src/connection/pg-internals.js'
 
-/** What src/wire/pg-internals.ts says of `pg`, held against the version that is installed. Nothing here connects. */
+/** What src/connection/pg-internals.ts says of `pg`, held against the version that is installed. Nothing here connects. */
 const withPrivates = (object: object): Record<string, unknown> => object as Record<string, unknown>
 
 describe(`the private side of pg ${(pg as unknown as { version?: string }).version ?? ''}`.trim(), () => {

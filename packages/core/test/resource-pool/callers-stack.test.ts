@@ -12,7 +12,7 @@ test('the stack begins at the code that called into the package', () => {
 })
 
 test.each([
-  ['the source', '/lifeguard/packages/core/src/base/callers-stack.ts', '/lifeguard/packages/core/'],
+  ['the source', '/lifeguard/packages/core/src/resource-pool/slots.ts', '/lifeguard/packages/core/'],
   ['the built form', 'file:///lifeguard/packages/core/dist/index.js', '/lifeguard/packages/core/'],
   [
     'an installed package',
