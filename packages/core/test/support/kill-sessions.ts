@@ -6,9 +6,15 @@ import { eventually } from './test-pool.js'
 export async function killSessions(url: string, pool: Pool): Promise<void> {
   const admin = new pg.Client(url)
   await admin.connect()
-  await admin.query(
-    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
-  )
-  await admin.end()
-  await eventually('the dead are gone', () => pool.stats().idle === 0)
+  try {
+    await eventually('the dead are gone', async () => {
+      // Again, as one that was being opened may come to life after the others have died.
+      await admin.query(
+        'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+      )
+      return pool.stats().idle === 0
+    })
+  } finally {
+    await admin.end()
+  }
 }
