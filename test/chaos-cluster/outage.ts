@@ -85,7 +85,7 @@ export async function runOutage(promotedAfterMs: number): Promise<StageResult> {
     const firstWriteMs = Math.max(0, firstWriteAt - promotedAt)
 
     await cluster.primary.start()
-    const seen = () => pool.stats().hosts.some(({ role }) => role === 'replaced')
+    const seen = () => pool.stats().servers.some(({ role }) => role === 'replaced')
     await until('the old primary is seen for what it is', seen)
     const before = told.size
     await until('writes go on', () => told.size > before + 300)

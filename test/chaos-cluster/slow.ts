@@ -21,7 +21,7 @@ export async function runSlow(cluster: Cluster, database: TestDatabase, seconds:
   const read = async (): Promise<void> => {
     while (!over) await pool.read(() => pool.query('select count(*) from item')).catch(() => (failed += 1))
   }
-  const stop = pool.on('route', ({ host, role }) => {
+  const stop = pool.on('route', ({ address: host, role }) => {
     if (role === 'replica') counts[host === `127.0.0.1:${proxy.port}` ? 'its' : 'others'] += 1
   })
   /** The share of the second replica over this time. */
@@ -41,7 +41,7 @@ export async function runSlow(cluster: Cluster, database: TestDatabase, seconds:
     await until('it has its share again', async () => (await shareIn(200)) > 0.3)
     const recoveredMs = performance.now() - since
     await slow.kill()
-    await until('it is known to be away', () => pool.stats().hosts[2]?.role === 'unknown')
+    await until('it is known to be away', () => pool.stats().servers[2]?.role === 'unknown')
     await shareIn(100)
     const shareWhenDead = await shareIn(500)
     await slow.start()

@@ -130,7 +130,7 @@ export async function storm(options: StormOptions): Promise<StormResult> {
 export async function locksLeft(admin: Pool): Promise<number> {
   const until = performance.now() + 5_000
   for (;;) {
-    const held = (await admin.locks()).length
+    const held = (await admin.listLocks()).length
     if (held === 0 || performance.now() > until) return held
     await sleep(20)
   }

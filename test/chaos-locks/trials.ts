@@ -11,7 +11,7 @@ export async function measureAborts(admin: Pool, url: string, kills: number): Pr
   for (let i = 0; i < kills; i++) {
     const lock = await pool.acquireLock('victim')
     const aborted = new Promise<number>((resolve) => lock.signal.addEventListener('abort', () => resolve(now())))
-    const [held] = (await admin.locks()).filter(
+    const [held] = (await admin.listLocks()).filter(
       ({ name, applicationName }) => name !== '' && applicationName === 'victim',
     )
     const killedAt = now()
@@ -111,7 +111,7 @@ export async function tryElection(
   for (let kills = 0; kills < options.kills; kills++) {
     const { by } = await leads.promise
     // Somebody has to be there to take over: a candidate that waits in the server's queue.
-    while ((await admin.locks()).every(({ granted }) => granted)) await sleep(5)
+    while ((await admin.listLocks()).every(({ granted }) => granted)) await sleep(5)
     leads = Promise.withResolvers()
     const killedAt = now()
     await by.kill()

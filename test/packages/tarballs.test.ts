@@ -153,7 +153,7 @@ describe('a project with the tarballs installed', () => {
       attempt: 1,
       state: '23505',
       kind: 'contended',
-      misuse: 'LIFEGUARD_INVALID_OPTION',
+      misuse: 'LIFEGUARD_INVALID_ARGUMENT',
       total: 4,
     })
   }, 180_000)

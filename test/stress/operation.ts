@@ -9,7 +9,7 @@ export type Operation =
   | { readonly do: 'release'; readonly pick: number; readonly as: 'clean' | 'open' | 'failed' | 'busy' | 'discarded' }
   | { readonly do: 'transaction'; readonly sleepMs: number; readonly ends: 'well' | 'thrown' | 'timeout' }
   | { readonly do: 'kill'; readonly pick: number }
-  | { readonly do: 'flush'; readonly mode: 'idle' | 'gracefully' | 'all' }
+  | { readonly do: 'flush'; readonly mode: 'idle' | 'graceful' | 'all' }
   | { readonly do: 'pause'; readonly forMs: number }
   | { readonly do: 'resize'; readonly max: number; readonly min: number }
 
@@ -56,7 +56,7 @@ export function draw(random: () => number): Operation {
     case 'kill':
       return { do: 'kill', pick: upTo(999) }
     case 'flush':
-      return { do: 'flush', mode: oneOf(random, ['idle', 'gracefully', 'all']) }
+      return { do: 'flush', mode: oneOf(random, ['idle', 'graceful', 'all']) }
     case 'pause':
       return { do: 'pause', forMs: upTo(30) }
     case 'resize': {

@@ -204,7 +204,7 @@ class Run {
         return
       }
       case 'flush':
-        await pool.flush(operation.mode, { timeoutMs: 2_000 })
+        await pool.evict(operation.mode, { timeoutMs: 2_000 })
         return
       case 'pause': {
         // One at a time: a pause that another one resumes would only be cut short.

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from './errors/lifeguard-error.js'
+import { InvalidArgumentError } from './errors/lifeguard-error.js'
 import type { LockOptions, TryLockOptions } from './lock/options.js'
 import type { SemaphoreOptions } from './lock/semaphore.js'
 import type { TryLockResult } from './lock/with-lock.js'
@@ -38,12 +38,16 @@ export interface PoolMethods<Db> {
 /**
  * Refuses what is no pool of this house, such as a `pg.Pool` or a URL. For adapters.
  *
- * @throws InvalidOptionError
+ * @throws InvalidArgumentError
  * @internal
  */
 export function assertPool(pool: unknown): asserts pool is Pool {
   if (typeof (pool as Partial<Pool> | null | undefined)?.beginTransaction === 'function') return
-  throw new InvalidOptionError('pool', pool === null ? 'null' : `of type ${typeof pool}`, 'a pool made by createPool()')
+  throw new InvalidArgumentError(
+    'pool',
+    pool === null ? 'null' : `of type ${typeof pool}`,
+    'a pool made by createPool()',
+  )
 }
 
 /**

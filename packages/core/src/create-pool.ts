@@ -35,7 +35,7 @@ import { Ambient } from './transaction/context.js'
  * Makes a pool. Nothing is connected before the first use, unless `min` asks for it. This is the one place where the
  * parts of Lifeguard are put together.
  *
- * @throws InvalidOptionError at once, naming the option, the value and what is allowed
+ * @throws InvalidArgumentError at once, naming the option, the value and what is allowed
  * @throws UnsupportedRuntimeError on Node.js before 22
  * @example
  * ```ts

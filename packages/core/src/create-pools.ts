@@ -1,13 +1,13 @@
 import { createPool } from './create-pool.js'
 import type { OperationOptions } from './deadline/deadline.js'
 import { assertKnownOptions, fieldsOf, isFields, optionNames } from './errors/known-options.js'
-import { assertRuntime, InvalidOptionError } from './errors/lifeguard-error.js'
+import { assertRuntime, InvalidArgumentError } from './errors/lifeguard-error.js'
 import type { PoolOptions } from './options/pool-options.js'
 import type { EndOptions } from './pool/control.js'
 import type { Pool } from './pool/pool.js'
 import type { PoolStats } from './pool/stats.js'
 import { type Budget, type BudgetOptions, createBudget } from './resource-pool/budget.js'
-import type { FlushMode } from './resource-pool/lifecycle.js'
+import type { EvictMode } from './resource-pool/lifecycle.js'
 
 /** What can be done to several pools at once. */
 export interface PoolGroup<Name extends string = string> extends AsyncDisposable {
@@ -18,7 +18,7 @@ export interface PoolGroup<Name extends string = string> extends AsyncDisposable
   /** `resume` of every pool. */
   resume(): void
   /** `flush` of every pool. */
-  flush(mode: FlushMode, options?: OperationOptions): Promise<void>
+  flush(mode: EvictMode, options?: OperationOptions): Promise<void>
   /** `end` of every pool; settles when all have ended. */
   end(options?: EndOptions): Promise<void>
   /** `cancelEnd` of every pool; true when all of them go on. */
@@ -58,7 +58,7 @@ export type PoolConfigs<Name extends string> = { readonly [N in Name]: Omit<Pool
  * Makes several pools, to several databases or for several purposes, that share one budget and can be looked at, paused
  * and ended together. Each is named in `application_name` as it is here, unless it has a `name` of its own.
  *
- * @throws InvalidOptionError at once, naming the option, the value and what is allowed
+ * @throws InvalidArgumentError at once, naming the option, the value and what is allowed
  * @example
  * ```ts
  * import { createPools } from '@pg-lifeguard/core'
@@ -84,11 +84,11 @@ export function createPools<Name extends string>(
   const budget = options.budget === undefined ? undefined : createBudget(options.budget)
   const pools = new Map<Name, Pool>()
   const group = groupOf<Name>(pools, budget)
-  if (!isFields(configs)) throw new InvalidOptionError('the pools', 'no object', 'an object: { name: options }')
+  if (!isFields(configs)) throw new InvalidArgumentError('the pools', 'no object', 'an object: { name: options }')
   const entries = Object.entries(fieldsOf(configs)) as [Name, PoolOptions][]
   for (const [name, config] of entries) {
-    if (name in group) throw new InvalidOptionError(name, 'the name of a pool', 'any name but those of the group')
-    if (!isFields(config)) throw new InvalidOptionError(`the options of ${name}`, 'no object', 'an object')
+    if (name in group) throw new InvalidArgumentError(name, 'the name of a pool', 'any name but those of the group')
+    if (!isFields(config)) throw new InvalidArgumentError(`the options of ${name}`, 'no object', 'an object')
   }
   try {
     for (const [name, config] of entries) {
@@ -126,7 +126,7 @@ function groupOf<Name extends string>(pools: ReadonlyMap<Name, Pool>, budget: Bu
     resume: () => {
       for (const pool of pools.values()) pool.resume()
     },
-    flush: (mode, options) => all((pool) => pool.flush(mode, options)),
+    flush: (mode, options) => all((pool) => pool.evict(mode, options)),
     end,
     cancelEnd: () => [...pools.values()].map((pool) => pool.cancelEnd()).every(Boolean),
     [Symbol.asyncDispose]: () => end(),

@@ -3,10 +3,10 @@ export type { ClusterOptions, ReplicaOptions } from './cluster/cluster-options.j
 export type {
   ClusterEvents,
   FailoverEvent,
-  HostStats,
   PrimaryLostEvent,
   RouteEvent,
   RouteReason,
+  ServerStats as HostStats,
 } from './cluster/events.js'
 export type { ChannelBinding, ConnectOptions, TargetSessionAttrs } from './connection/connect/settings.js'
 export type { SslMode } from './connection/connect/tls.js'
@@ -46,7 +46,7 @@ export {
   optionNames,
 } from './errors/known-options.js'
 export {
-  InvalidOptionError,
+  InvalidArgumentError,
   LifeguardError,
   type LifeguardErrorCode,
   UnsupportedRuntimeError,
@@ -66,7 +66,6 @@ export {
   ConnectionLostError,
   ConnectionReleasedError,
   type HolderFigures,
-  type HostReport,
   NoPrimaryError,
   NotOnReplicaError,
   OverloadedError,
@@ -74,6 +73,7 @@ export {
   type PoolFigures,
   QueueFullError,
   SelfDeadlockError,
+  type ServerReport as HostReport,
   ServerUnavailableError,
 } from './errors/pool-errors.js'
 export { sqlStateOf } from './errors/sqlstate.js'
@@ -138,7 +138,7 @@ export type { BackoffOptions, RetryBudgetOptions } from './resilience/retry.js'
 export type { BreakerStats } from './resilience/server-breaker.js'
 export type { Budget, BudgetOptions } from './resource-pool/budget.js'
 export { createBudget } from './resource-pool/budget.js'
-export type { FlushMode } from './resource-pool/lifecycle.js'
+export type { EvictMode as FlushMode } from './resource-pool/lifecycle.js'
 export type { PoolLimits, PoolSize } from './resource-pool/limits.js'
 export type { CloseReason, LeakReport, PoolCounts } from './resource-pool/resource.js'
 export type { BesideStats, BesideUse } from './server/beside.js'
@@ -149,18 +149,18 @@ export type {
   CloseEvent,
   ConnectEvent,
   ConnectFailedEvent,
-  HostEvent,
-  HostEvents,
-  HostRole,
   LeakEvent,
   QueryEvent,
   ReadOnlyEvent,
   ReleaseEvent,
+  ServerEvent as HostEvent,
+  ServerEvents as HostEvents,
+  ServerRole as HostRole,
   ShedEvent,
   TimeoutEvent,
   TurnedAwayEvent,
 } from './server/events.js'
-export type { HostHealth } from './server/health.js'
+export type { ServerHealth as HostHealth } from './server/health.js'
 export type { HostCounts, QueryCounts, RefusalCounts } from './server/metrics.js'
 export type { QueryTrace } from './server/observer.js'
 export type { HygieneOptions, ResetMode } from './server/reset.js'
@@ -171,7 +171,7 @@ export type { Deadline } from './transaction/ambient-deadline.js'
 export type { CommitProofOptions } from './transaction/commit-proof.js'
 export type { AmbiguousCommitEvent, HookErrorEvent, RetryEvent, SessionEvents } from './transaction/environment.js'
 export type { FencingToken, LockHandle, LockMode } from './transaction/held-lock.js'
-export type { ControlledTransactionOptions } from './transaction/manual-transaction.js'
+export type { ManualTransactionOptions as ControlledTransactionOptions } from './transaction/manual-transaction.js'
 export type { OptimisticAttempt, OptimisticRetryOptions } from './transaction/optimistic.js'
 export {
   type UpdateVersionedOptions,
@@ -187,4 +187,9 @@ export {
   type RetryOptions,
   type TransactionOptions,
 } from './transaction/options.js'
-export type { ControlledTransaction, Hook, RetryReason, Transaction } from './transaction/transaction.js'
+export type {
+  Hook,
+  ManualTransaction as ControlledTransaction,
+  RetryReason,
+  Transaction,
+} from './transaction/transaction.js'

@@ -1,4 +1,4 @@
-import { InvalidOptionError, type OperationOptions } from '@pg-lifeguard/core'
+import { InvalidArgumentError, type OperationOptions } from '@pg-lifeguard/core'
 import { type AnyDatabase, isOfAnother, poolOf } from './pool-of.js'
 
 /** A query of Drizzle's that has been built and not yet awaited. */
@@ -39,14 +39,14 @@ export async function batch<DB extends AnyDatabase, const Queries extends readon
   const strange = queries.findIndex((query) => typeof query?.then !== 'function' || query instanceof Promise)
   if (strange !== -1) {
     const allowed = 'a query of Drizzle that is not awaited yet'
-    throw new InvalidOptionError(`query ${strange} of the batch`, 'not a query that can still be run', allowed)
+    throw new InvalidArgumentError(`query ${strange} of the batch`, 'not a query that can still be run', allowed)
   }
   const pool = poolOf(db)
   // None may run before it is known that all of them can be one.
   const foreign = queries.findIndex((query) => isOfAnother(pool, query))
   if (foreign !== -1) {
     const allowed = 'queries of one database, made with drizzle(pool), or with the tx of withTransaction'
-    throw new InvalidOptionError(`query ${foreign} of the batch`, 'of another pool or transaction', allowed)
+    throw new InvalidArgumentError(`query ${foreign} of the batch`, 'of another pool or transaction', allowed)
   }
   const tasks = queries.map((query) => async () => await query)
   return (await pool.batchTogether(tasks, options)) as BatchedResults<Queries>

@@ -33,7 +33,7 @@ export type LifeguardDatabase<S extends Schema = NoSchema> = NodePgDatabase<S> &
  * Makes a database of Drizzle on a pool of Lifeguard: a real NodePgDatabase. Its queries join the transaction that is
  * open on the pool around them; its own `db.transaction()` is a savepoint there.
  *
- * @throws InvalidOptionError for what is no pool, and for an option that the installed version of Drizzle does not have
+ * @throws InvalidArgumentError for what is no pool, and for an option that the installed version of Drizzle does not have
  * @example
  * ```ts
  * import { createPool, drizzle } from '@pg-lifeguard/drizzle'

@@ -1,4 +1,4 @@
-import { type Transaction as CoreTransaction, InvalidOptionError, type Pool, poolMethods } from '@pg-lifeguard/core'
+import { type Transaction as CoreTransaction, InvalidArgumentError, type Pool, poolMethods } from '@pg-lifeguard/core'
 
 /** A database of Drizzle, or one of its transactions, of whatever schema. */
 export interface AnyDatabase {
@@ -33,13 +33,13 @@ function linkBehind(client: object | undefined): Link | undefined {
   return (client as { readonly [linked]?: Link } | undefined)?.[linked]
 }
 
-/** @throws InvalidOptionError for a database that does not come from this package */
+/** @throws InvalidArgumentError for a database that does not come from this package */
 export function linkOf(db: AnyDatabase): Link {
   // The session is a public field of Drizzle's, its client is not; both majors call it so.
   const { client } = (db as { readonly _?: { readonly session?: { readonly client?: object } } })._?.session ?? {}
   const link = linkBehind(client)
   if (link !== undefined) return link
-  throw new InvalidOptionError(
+  throw new InvalidArgumentError(
     'db',
     'not on a pool of Lifeguard that is known',
     'a database made with drizzle(pool) of @pg-lifeguard/drizzle, or the tx of withTransaction; not that of db.transaction()',
@@ -49,7 +49,7 @@ export function linkOf(db: AnyDatabase): Link {
 /**
  * The pool behind a database of `drizzle(pool)`, and behind the `tx` of `withTransaction`.
  *
- * @throws InvalidOptionError for any other
+ * @throws InvalidArgumentError for any other
  */
 export function poolOf(db: AnyDatabase): Pool {
   return linkOf(db).pool

@@ -1,7 +1,7 @@
 import {
   assertKnownOptions,
   fieldsOf,
-  InvalidOptionError,
+  InvalidArgumentError,
   type OperationOptions,
   updateVersionedNames,
   versionedUpdate,
@@ -57,7 +57,7 @@ export async function updateVersioned<Table extends PgTable, const Version exten
   const column = (of: string, name: string): PgColumn => {
     const found = columns[name]
     if (found !== undefined) return found
-    throw new InvalidOptionError(of, name, Object.keys(columns).join(', '))
+    throw new InvalidArgumentError(of, name, Object.keys(columns).join(', '))
   }
   const counter = column(`the version's column in ${getTableName(table)}`, version)
   const update = { key, changes, changesName: 'changes', version, row: `the row of ${getTableName(table)}` }

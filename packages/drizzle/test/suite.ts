@@ -69,7 +69,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
         { connection: database.url },
         null,
       ]) {
-        expect(() => drizzle(pool, wrong as never)).toThrow(adapter.InvalidOptionError)
+        expect(() => drizzle(pool, wrong as never)).toThrow(adapter.InvalidArgumentError)
       }
       expect(drizzle(pool, { logger: false }).$client).toBe(db.$client)
     })
@@ -114,18 +114,18 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
         new Map(),
         Object.create({ a: 1 }),
       ]) {
-        expect(() => drizzle(pool, wrong as never)).toThrow(adapter.InvalidOptionError)
+        expect(() => drizzle(pool, wrong as never)).toThrow(adapter.InvalidArgumentError)
         const update = adapter.updateVersioned(db, item, { id: 1, version: 1 }, { name: 'a' }, wrong as never)
-        expect(await rejection(update)).toBeInstanceOf(adapter.InvalidOptionError)
+        expect(await rejection(update)).toBeInstanceOf(adapter.InvalidArgumentError)
         const work = withTransaction(db, async () => undefined, wrong as never)
-        expect(await rejection(work)).toBeInstanceOf(adapter.InvalidOptionError)
+        expect(await rejection(work)).toBeInstanceOf(adapter.InvalidArgumentError)
       }
-      expect(() => drizzle({} as never)).toThrow(adapter.InvalidOptionError)
+      expect(() => drizzle({} as never)).toThrow(adapter.InvalidArgumentError)
     })
 
     test('refuses what has been awaited already', async () => {
       const running = Promise.resolve(db.select().from(item))
-      expect(await rejection(adapter.batch(db, [running]))).toBeInstanceOf(adapter.InvalidOptionError)
+      expect(await rejection(adapter.batch(db, [running]))).toBeInstanceOf(adapter.InvalidArgumentError)
       // Nor is any of it run when one is of another pool, or of a transaction of Drizzle's own.
       const other = connect(database.url, 1)
       const strange = adapter.batch(db, [db.insert(item).values(asItem(51)), other.db.insert(item).values(asItem(52))])
@@ -278,7 +278,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
       await withTransaction(db, async (tx) => {
         await tx.insert(item).values({ id: 2, name: 'b' })
         for (const text of ['rollback', 'commit']) {
-          expect(adapterCode(await rejection(tx.execute(sql.raw(text))))).toBe('LIFEGUARD_INVALID_OPTION')
+          expect(adapterCode(await rejection(tx.execute(sql.raw(text))))).toBe('LIFEGUARD_INVALID_ARGUMENT')
         }
       })
       expect(await names()).toEqual(['b'])
@@ -297,7 +297,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
           pool.withTransaction(async () => {
             for (const [index, text] of texts.entries()) await tx.execute(sql.raw(text(index + 1)))
             for (const text of ['commit', 'select 1; commit', '/* x */ rollback']) {
-              expect(adapterCode(await rejection(tx.execute(sql.raw(text))))).toBe('LIFEGUARD_INVALID_OPTION')
+              expect(adapterCode(await rejection(tx.execute(sql.raw(text))))).toBe('LIFEGUARD_INVALID_ARGUMENT')
             }
             throw new Error('undo the other one')
           }),
@@ -397,10 +397,10 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
 
     test('refuses a database and a transaction that it does not know', async () => {
       expect((await rejection(withTransaction({ transaction: async () => undefined }, async () => 1))).code).toBe(
-        'LIFEGUARD_INVALID_OPTION',
+        'LIFEGUARD_INVALID_ARGUMENT',
       )
       await db.transaction(async (tx) => {
-        expect((await rejection(withTransaction(tx, async () => 1))).code).toBe('LIFEGUARD_INVALID_OPTION')
+        expect((await rejection(withTransaction(tx, async () => 1))).code).toBe('LIFEGUARD_INVALID_ARGUMENT')
       })
     })
   })
@@ -528,7 +528,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
         { name: 'c' },
         { versionColumn: 'nonsense' },
       )
-      expect(await rejection(unknown)).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
+      expect(await rejection(unknown)).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
     })
 
     test('an update that says too little is refused', async () => {
@@ -550,7 +550,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
         const error = await rejection(
           adapter.updateVersioned(db, item, key as unknown as { version: number }, changes as object),
         )
-        expect(error.code).toBe('LIFEGUARD_INVALID_OPTION')
+        expect(error.code).toBe('LIFEGUARD_INVALID_ARGUMENT')
       }
     })
   })

@@ -105,7 +105,7 @@ export class LifeguardConnection implements DatabaseConnection {
    * What Kysely left open is rolled back by the pool. Kysely asks for a connection in the same way for a single query and
    * for `db.connection()`, so that only now it shows that a BEGIN was all that was asked of it.
    *
-   * @throws InvalidOptionError for a BEGIN that was no part of anything
+   * @throws InvalidArgumentError for a BEGIN that was no part of anything
    */
   async release(): Promise<void> {
     this.#isReleased = true

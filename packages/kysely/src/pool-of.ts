@@ -1,4 +1,4 @@
-import { InvalidOptionError, type Pool, poolMethods } from '@pg-lifeguard/core'
+import { InvalidArgumentError, type Pool, poolMethods } from '@pg-lifeguard/core'
 import type { QueryExecutorProvider } from 'kysely'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 
@@ -9,7 +9,7 @@ export type AnyKysely = QueryExecutorProvider
 export function poolOf(db: AnyKysely): Pool {
   const { adapter } = db.getExecutor()
   if (adapter instanceof LifeguardAdapter) return adapter.pool
-  throw new InvalidOptionError('db', 'on another dialect', 'a Kysely made with new LifeguardDialect(pool)')
+  throw new InvalidArgumentError('db', 'on another dialect', 'a Kysely made with new LifeguardDialect(pool)')
 }
 
 /** What is a method of the pool, as functions of a Kysely instance. */

@@ -1,4 +1,4 @@
-import { type Transaction as CoreTransaction, InvalidOptionError, type TransactionOptions } from '@pg-lifeguard/core'
+import { type Transaction as CoreTransaction, InvalidArgumentError, type TransactionOptions } from '@pg-lifeguard/core'
 import type { Kysely, Transaction } from 'kysely'
 import { LifeguardConnection } from './lifeguard-connection.js'
 import { poolOf } from './pool-of.js'
@@ -8,7 +8,7 @@ import { poolOf } from './pool-of.js'
  * callback gets Kysely's own Transaction; queries through `db`, through another ORM on the same pool or on the pool
  * itself belong to it as well. Inside another transaction of the pool it is a savepoint.
  *
- * @throws as `pool.withTransaction`; InvalidOptionError for a transaction that Kysely has begun by itself, and inside of
+ * @throws as `pool.withTransaction`; InvalidArgumentError for a transaction that Kysely has begun by itself, and inside of
  * `db.connection()` once that has a session
  * @example
  * ```ts
@@ -38,7 +38,7 @@ export async function withTransaction<DB, T>(
 ): Promise<T> {
   const pool = poolOf(db)
   if (pool.currentTransaction === undefined && (await isTaken(db))) {
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       'db',
       "a transaction of Kysely's own, or inside of db.connection()",
       'the Kysely itself, or the Transaction of withTransaction(): what has a session of its own cannot be nested by the pool',

@@ -5,7 +5,7 @@ import { afterAll, beforeEach, describe, expect, expectTypeOf, test } from 'vite
 import {
   type Transaction as CoreTransaction,
   createPool,
-  InvalidOptionError,
+  InvalidArgumentError,
   LifeguardDialect,
   sqlStateOf,
   TransactionRolledBackError,
@@ -281,7 +281,7 @@ describe('withTransaction', () => {
         createQueryCompiler: () => new PostgresQueryCompiler(),
       },
     })
-    expect(await rejection(withTransaction(foreign, async () => undefined))).toBeInstanceOf(InvalidOptionError)
+    expect(await rejection(withTransaction(foreign, async () => undefined))).toBeInstanceOf(InvalidArgumentError)
     const typed = () =>
       withTransaction(db, async (trx) => {
         // @ts-expect-error there is no such table

@@ -37,7 +37,7 @@ test('tryWithLock gives the value, or says that somebody else has the lock', asy
     }),
   )
   expect(made).toEqual({ acquired: true, value: 1 })
-  expect(await mine.pool.locks()).toEqual([])
+  expect(await mine.pool.listLocks()).toEqual([])
 })
 
 test('withSemaphore lets so many in and no more', async () => {
@@ -55,5 +55,5 @@ test('withSemaphore lets so many in and no more', async () => {
     ),
   )
   expect(most).toBeLessThanOrEqual(2)
-  expect(await mine.pool.locks()).toEqual([])
+  expect(await mine.pool.listLocks()).toEqual([])
 })

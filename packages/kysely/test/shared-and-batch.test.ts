@@ -5,7 +5,7 @@ import {
   BatchError,
   batch,
   createPool,
-  InvalidOptionError,
+  InvalidArgumentError,
   LifeguardDialect,
   OperationTimeoutError,
   sqlStateOf,
@@ -235,7 +235,7 @@ describe('updateVersioned', () => {
       () => updateVersioned(db, 'item', { id: 1, version: 1 }, { name: 'x' }, { versionField: 'v' } as never),
       () => updateVersioned(db, 'item', { id: 1, version: 1 }, { name: 'x' }, null as never),
     ]) {
-      expect(await rejection(wrong())).toBeInstanceOf(InvalidOptionError)
+      expect(await rejection(wrong())).toBeInstanceOf(InvalidArgumentError)
     }
   })
 })

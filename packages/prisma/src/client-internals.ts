@@ -1,4 +1,4 @@
-import { InvalidOptionError, type IsolationLevel } from '@pg-lifeguard/core'
+import { InvalidArgumentError, type IsolationLevel } from '@pg-lifeguard/core'
 import type { Engine } from './asking-client.js'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 
@@ -52,7 +52,7 @@ export function isolationOf(client: object): IsolationLevel | undefined {
   return level?.replace(/(?<=.)[A-Z]/g, ' $&').toLowerCase() as IsolationLevel | undefined
 }
 
-/** @throws InvalidOptionError when the client runs its requests in another way */
+/** @throws InvalidArgumentError when the client runs its requests in another way */
 export function insideOf(client: object): { readonly handler: RequestHandler; readonly engine: Engine } {
   const { _engine: engine, _requestHandler: handler } = client as ClientInternals
   const { dataloader, handleAndLogRequestError } = handler ?? {}
@@ -60,5 +60,5 @@ export function insideOf(client: object): { readonly handler: RequestHandler; re
   if (used.every((part) => typeof part === 'function')) {
     return { handler: handler as RequestHandler, engine: engine as Engine }
   }
-  throw new InvalidOptionError('client', 'of a Prisma that runs its requests in another way', 'a client of Prisma 7')
+  throw new InvalidArgumentError('client', 'of a Prisma that runs its requests in another way', 'a client of Prisma 7')
 }

@@ -4,7 +4,7 @@ import {
   assertPool,
   assertTransactionOptions,
   type CommitOptions,
-  InvalidOptionError,
+  InvalidArgumentError,
   type IsolationLevel,
   optionNames,
   type Pool,
@@ -124,7 +124,7 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
   #checked(): Pool {
     const { pool } = this
     if (this.#isInside() && !isFromExtended()) {
-      throw new InvalidOptionError(
+      throw new InvalidArgumentError(
         'prisma',
         'a client without its extension, inside a transaction of the pool',
         'new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))',
@@ -138,7 +138,7 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
  * Prisma on a Lifeguard pool. Give the client its extension too, `lifeguard(pool)`: with both, queries join the
  * transaction that is open around them, whoever opened it. The adapter alone refuses to be used inside of one.
  *
- * @throws InvalidOptionError
+ * @throws InvalidArgumentError
  * @example
  * ```ts
  * import { createPool, lifeguard, lifeguardAdapter } from '@pg-lifeguard/prisma'
@@ -160,7 +160,7 @@ function assertSchema(schema: unknown): void {
   const isName = typeof schema === 'string' && schema !== '' && !schema.includes('\0')
   if (isName && Buffer.byteLength(schema) <= longestName) return
   const given = typeof schema === 'string' ? JSON.stringify(schema) : `of type ${typeof schema}`
-  throw new InvalidOptionError('schema', given, `the name of a schema, of 1 to ${longestName} bytes`)
+  throw new InvalidArgumentError('schema', given, `the name of a schema, of 1 to ${longestName} bytes`)
 }
 
 /** PostgreSQL cuts names off after so many bytes. */

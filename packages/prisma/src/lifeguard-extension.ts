@@ -1,7 +1,7 @@
 import {
   assertPool,
   type Transaction as CoreTransaction,
-  InvalidOptionError,
+  InvalidArgumentError,
   type Pool,
   type TransactionOptions,
 } from '@pg-lifeguard/core'
@@ -40,7 +40,7 @@ export type LifeguardExtension = (client: object) => {
  * transactions, deadlines, reads on replicas. It keeps apart what Prisma's client would send together, gives the pool's
  * own errors back as they are, and adds `$withTransaction` and `$pool`.
  *
- * @throws InvalidOptionError for what is no pool; from `$extends`, when the client is not on an adapter of this pool
+ * @throws InvalidArgumentError for what is no pool; from `$extends`, when the client is not on an adapter of this pool
  * @example
  * ```ts
  * import { createPool, lifeguard, lifeguardAdapter } from '@pg-lifeguard/prisma'
@@ -78,7 +78,11 @@ function extend(client: object, pool: Pool): void {
   const adapter = adapterOf(client)
   if (adapter?.pool !== pool) {
     const found = adapter === undefined ? 'on another adapter' : 'on another pool'
-    throw new InvalidOptionError('client', found, 'new PrismaClient({ adapter: lifeguardAdapter(pool) }) of this pool')
+    throw new InvalidArgumentError(
+      'client',
+      found,
+      'new PrismaClient({ adapter: lifeguardAdapter(pool) }) of this pool',
+    )
   }
   const { handler, engine } = insideOf(client)
   if (extended.has(handler)) return

@@ -1,4 +1,4 @@
-import { InvalidOptionError, type Pool, poolMethods } from '@pg-lifeguard/core'
+import { InvalidArgumentError, type Pool, poolMethods } from '@pg-lifeguard/core'
 
 /** A client that has the extension; the clients of its transactions have it too. */
 export interface ExtendedClient {
@@ -8,12 +8,12 @@ export interface ExtendedClient {
 /**
  * The pool behind a Prisma client that has the extension; the clients of its transactions have the same one.
  *
- * @throws InvalidOptionError when the client has no extension
+ * @throws InvalidArgumentError when the client has no extension
  */
 export function poolOf(prisma: ExtendedClient): Pool {
   const pool = (prisma as Partial<ExtendedClient> | undefined)?.$pool
   if (pool !== undefined) return pool
-  throw new InvalidOptionError('prisma', 'without its extension', 'a client with .$extends(lifeguard(pool))')
+  throw new InvalidArgumentError('prisma', 'without its extension', 'a client with .$extends(lifeguard(pool))')
 }
 
 /** What is a method of the pool, as functions of a client. */

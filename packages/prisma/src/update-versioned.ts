@@ -1,7 +1,7 @@
 import {
   assertKnownOptions,
   fieldsOf,
-  InvalidOptionError,
+  InvalidArgumentError,
   type OperationOptions,
   optionNames,
   type Pool,
@@ -82,7 +82,7 @@ function nextVersion(version: unknown): unknown {
 function poolBehind(client: object): Pool {
   const adapter = adapterOf(client)
   if (adapter !== undefined) return adapter.pool
-  throw new InvalidOptionError('model', 'of a client on another adapter', 'a model of a client on lifeguardAdapter()')
+  throw new InvalidArgumentError('model', 'of a client on another adapter', 'a model of a client on lifeguardAdapter()')
 }
 
 /** What every model of a client has. */

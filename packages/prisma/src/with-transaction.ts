@@ -3,7 +3,7 @@ import {
   assertTransactionOptions,
   type Transaction as CoreTransaction,
   fieldsOf,
-  InvalidOptionError,
+  InvalidArgumentError,
   type IsolationLevel,
   type Pool,
   type TransactionOptions,
@@ -58,7 +58,7 @@ export async function withTransaction<Client extends ExtendedClient, T>(
   assertTransactionOptions(options)
   const isInTransaction = !('$connect' in prisma)
   if (isInTransaction && pool.currentTransaction === undefined) {
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       'prisma',
       "the client of a transaction of Prisma's own",
       'the client itself, or that of withTransaction(): what began outside of the pool cannot be nested by it',

@@ -5,7 +5,7 @@ import {
   type Transaction as CoreTransaction,
   classify,
   createPool,
-  InvalidOptionError,
+  InvalidArgumentError,
   LifeguardError,
   lifeguard,
   lifeguardAdapter,
@@ -314,7 +314,7 @@ describe('inside pool.withTransaction', () => {
     const plain = new PrismaClient({ adapter: lifeguardAdapter(pool) })
     expect(await plain.item.count()).toBe(0)
     const error = await rejection(pool.withTransaction(() => plain.item.count()))
-    expect(error).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
+    expect(error).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
     expect(error.message).toContain('$extends(lifeguard(pool))')
   })
 })
@@ -369,7 +369,7 @@ describe('withTransaction', () => {
 
   test('refuses the client of a transaction that it cannot see', async () => {
     const failed = prisma.$transaction((tx) => withTransaction(tx, async () => 1))
-    expect(await rejection(failed)).toBeInstanceOf(InvalidOptionError)
+    expect(await rejection(failed)).toBeInstanceOf(InvalidArgumentError)
   })
 
   test('takes the options of the core', async () => {
@@ -477,15 +477,15 @@ describe('locks and versions', () => {
     // @ts-expect-error there is no such column
     const wrong = updateVersioned(prisma.item, { id: 1, version: 2 }, { colour: 'red' })
     expect((await rejection(wrong)).name).toBe('PrismaClientValidationError')
-    expect(await rejection(updateVersioned(prisma.item, { id: 1 }, { name: 'c' }))).toBeInstanceOf(InvalidOptionError)
-    expect(await rejection(updateVersioned(prisma.item, { version: 1 }, {}))).toBeInstanceOf(InvalidOptionError)
+    expect(await rejection(updateVersioned(prisma.item, { id: 1 }, { name: 'c' }))).toBeInstanceOf(InvalidArgumentError)
+    expect(await rejection(updateVersioned(prisma.item, { version: 1 }, {}))).toBeInstanceOf(InvalidArgumentError)
     // Prisma would take either for no condition at all.
     for (const key of [
       { id: 1, version: undefined },
       { id: undefined, version: 2 },
     ]) {
       const error = await rejection(updateVersioned(prisma.item, key as never, { name: 'c' }))
-      expect(error).toBeInstanceOf(InvalidOptionError)
+      expect(error).toBeInstanceOf(InvalidArgumentError)
     }
     // Filters, as they come in the body of a request or out of the client.
     for (const key of [
@@ -501,7 +501,7 @@ describe('locks and versions', () => {
       '{ "__proto__": {}, "version": 2 }',
     ]) {
       const error = await rejection(updateVersioned(prisma.item, JSON.parse(key), { name: 'c' }))
-      expect(error, key).toBeInstanceOf(InvalidOptionError)
+      expect(error, key).toBeInstanceOf(InvalidArgumentError)
     }
     const itself = { id: 1, version: prisma.item.fields.version }
     expect(await rejection(updateVersioned(prisma.item, itself as never, { name: 'c' }))).toMatchObject({
@@ -569,9 +569,9 @@ describe('the client', () => {
   test('is refused when it is on another pool or another adapter', async () => {
     const other = createPool({ connectionString: database.url })
     const client = new PrismaClient({ adapter: lifeguardAdapter(other) })
-    expect(() => client.$extends(lifeguard(pool))).toThrow(InvalidOptionError)
-    expect(() => lifeguardAdapter('postgres://' as never)).toThrow(InvalidOptionError)
-    expect(() => poolOf(client as never)).toThrow(InvalidOptionError)
+    expect(() => client.$extends(lifeguard(pool))).toThrow(InvalidArgumentError)
+    expect(() => lifeguardAdapter('postgres://' as never)).toThrow(InvalidArgumentError)
+    expect(() => poolOf(client as never)).toThrow(InvalidArgumentError)
     await other.end()
   })
 
@@ -630,7 +630,7 @@ describe('the client', () => {
     await pool.query('create schema store; create table store.ticket (seat int primary key, holder text not null)')
     const url = (query: string): string => `${database.url}${database.url.includes('?') ? '&' : '?'}${query}`
     const refused = () => createPool({ connectionString: url('schema=store') })
-    expect(refused).toThrow(InvalidOptionError)
+    expect(refused).toThrow(InvalidArgumentError)
     expect(refused).toThrow(/options=-csearch_path%3Dname, or the option settings: \{ search_path: 'name' \}/)
     expect(refused).toThrow(/lifeguardAdapter\(pool, \{ schema: 'name' \}\)/)
     const ways = [
@@ -667,7 +667,7 @@ describe('the adapter by itself', () => {
   test('tells an isolation level that PostgreSQL has not', async () => {
     const adapter = await lifeguardAdapter(pool).connect()
     const error = await rejection(adapter.startTransaction('SNAPSHOT'))
-    expect(error).toBeInstanceOf(InvalidOptionError)
+    expect(error).toBeInstanceOf(InvalidArgumentError)
     expect(error.message).toMatch(/^isolation is "snapshot"; allowed: read uncommitted, /)
   })
 })

@@ -3,7 +3,7 @@ import { afterAll, beforeEach, expect, test } from 'vitest'
 import { PrismaClient } from '../generated/prisma/client.js'
 import {
   createPool,
-  InvalidOptionError,
+  InvalidArgumentError,
   LifeguardAdapter,
   lifeguard,
   lifeguardAdapter,
@@ -47,7 +47,7 @@ test.each(['before', 'after'])(
         bare.$transaction([bare.item.count(), bare.item.count()]),
         bare.$transaction(async (tx) => await tx.item.count()),
       ]
-      for (const one of refused) expect(await rejection(one)).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
+      for (const one of refused) expect(await rejection(one)).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
       expect(await extended.item.count()).toBe(1)
     })
     // Of one tick, with one from outside first: the engine sends both for the one that came first, outside.
@@ -59,7 +59,7 @@ test.each(['before', 'after'])(
       const inside = gate.promise.then(() => read()).catch((error: unknown) => error)
       expect((await outside).map((row) => row?.name)).toEqual(['mine', 'mine'])
       const found = await inside
-      expect(found instanceof InvalidOptionError || (found as { name: string }).name === 'mine').toBe(true)
+      expect(found instanceof InvalidArgumentError || (found as { name: string }).name === 'mine').toBe(true)
     })
     expect(pool.stats().active).toBe(0)
   },
@@ -81,7 +81,7 @@ test.each<[option: string, options: unknown]>([
   ['the options', 'shop'],
 ])('an option of the adapter that is not what it may be is refused: %s', (option, options) => {
   const made = () => lifeguardAdapter(pool, options as object)
-  expect(made).toThrow(InvalidOptionError)
+  expect(made).toThrow(InvalidArgumentError)
   expect(made).toThrow(new RegExp(`^${option.replace('.', '\\.')} is `))
 })
 
@@ -122,14 +122,14 @@ test('options that are none, or that nobody knows, are refused; those that a cla
   const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
   await prisma.item.create({ data: { id: 1, name: 'a' } })
   for (const wrong of [{ nonsense: 1 }, null, [], new Map(), Object.create({ a: 1 }), { [Symbol('a')]: 1 }]) {
-    expect(() => lifeguardAdapter(pool, wrong as never)).toThrow(InvalidOptionError)
-    expect(() => new LifeguardAdapter(pool, wrong as never)).toThrow(InvalidOptionError)
+    expect(() => lifeguardAdapter(pool, wrong as never)).toThrow(InvalidArgumentError)
+    expect(() => new LifeguardAdapter(pool, wrong as never)).toThrow(InvalidArgumentError)
     for (const call of [
       () => withTransaction(prisma, async () => undefined, wrong as never),
       () => prisma.$withTransaction(async () => undefined, wrong as never),
       () => updateVersioned(prisma.item, { id: 1, version: 1 }, { name: 'b' }, wrong as never),
     ]) {
-      expect(await rejection(call())).toBeInstanceOf(InvalidOptionError)
+      expect(await rejection(call())).toBeInstanceOf(InvalidArgumentError)
     }
   }
   class ForTenant {

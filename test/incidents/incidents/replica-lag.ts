@@ -59,7 +59,7 @@ export const replicaLag: Incident = {
     await replica.pauseReplay()
     const before = { ...reasons }
     await sleep(lagForMs)
-    const [, seen] = pool.stats().hosts
+    const [, seen] = pool.stats().servers
     const during = await watch.check()
     const inLag = { ...reasons }
     await replica.resumeReplay()

@@ -40,7 +40,7 @@ async function main(): Promise<void> {
         database: db instanceof PgDatabase,
         refused: refused instanceof DrizzleQueryError,
         undone: undone instanceof TransactionRollbackError,
-        misuse: misuse instanceof core.InvalidOptionError,
+        misuse: misuse instanceof core.InvalidArgumentError,
         known: other.poolOf(db) === pool && poolOf(other.drizzle(pool)) === pool,
         adapters: [typeof LifeguardDialect, typeof lifeguardAdapter],
       }),

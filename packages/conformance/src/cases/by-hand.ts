@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { InvalidOptionError, TransactionClosedError } from '@pg-lifeguard/core'
+import { InvalidArgumentError, TransactionClosedError } from '@pg-lifeguard/core'
 import type { Case } from '../case.js'
 import { causesOf, committedItems, rejection, untilQuiet } from '../expectations.js'
 
@@ -93,5 +93,5 @@ export const byHandCases: readonly Case[] = [
 ]
 
 function isRefusal(error: unknown): boolean {
-  return causesOf(error).some((one) => one instanceof InvalidOptionError)
+  return causesOf(error).some((one) => one instanceof InvalidArgumentError)
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { InvalidOptionError } from '@pg-lifeguard/core'
+import { InvalidArgumentError } from '@pg-lifeguard/core'
 import type { Case, CaseContext } from '../case.js'
 import { committedItems, rejection } from '../expectations.js'
 import type { Handle } from '../subject.js'
@@ -45,7 +45,7 @@ const wrongRights: readonly object[] = [
 
 async function assertRefused(work: Promise<unknown>, what: string): Promise<void> {
   const error = await rejection(work)
-  assert.ok(error instanceof InvalidOptionError, `${what}: ${error.name}: ${error.message}`)
+  assert.ok(error instanceof InvalidArgumentError, `${what}: ${error.name}: ${error.message}`)
 }
 
 async function assertUntouched({ pool, handle, admin }: CaseContext): Promise<void> {

@@ -31,7 +31,7 @@ async function withStandingReplica(context: CaseContext, run: (stage: Stage) => 
   await replicated.cluster.waitForReplicas()
   // From here on the pool knows of the replica, and how old it is.
   await pool.read(() => handle.find(1))
-  await until(() => pool.stats().hosts.length === 2, 'the pool to know both')
+  await until(() => pool.stats().servers.length === 2, 'the pool to know both')
   await replica.pauseReplay()
   try {
     await primary.update(1, { name: 'new' })

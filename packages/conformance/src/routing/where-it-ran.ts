@@ -27,7 +27,7 @@ export async function whereItRan(pool: Pool, replica: string, run: () => Promise
   const misnamed: string[] = []
   const reasons: RouteReason[] = []
   const stops = [
-    pool.on('query', ({ host, role, text }) => {
+    pool.on('query', ({ address: host, role, text }) => {
       const on = host === replica ? 'replica' : 'primary'
       executed.push({ on, text })
       if (role !== on) misnamed.push(`${host} was called the ${role}`)

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { formatLsn, type Lsn, parseLsn } from './replica-lag.js'
 
 /**
@@ -24,7 +24,7 @@ export function formatToken({ timeline, lsn }: CausalToken): string {
  * The token that a text stands for. The text is not signed and need not be trusted: one that is ahead of
  * the primary is clamped to where the primary is.
  *
- * @throws InvalidOptionError when it is not one
+ * @throws InvalidArgumentError when it is not one
  */
 export function parseToken(text: unknown): CausalToken {
   const parts = typeof text === 'string' ? form.exec(text) : null
@@ -32,7 +32,7 @@ export function parseToken(text: unknown): CausalToken {
   const timeline = Number(parts?.[1])
   if (lsn === undefined || timeline > greatestTimeline) {
     const shown = typeof text === 'string' ? JSON.stringify(text.slice(0, 60)) : `of type ${typeof text}`
-    throw new InvalidOptionError('token', shown, "what causalToken() gave, such as 'v1.1.0-16B3748', or undefined")
+    throw new InvalidArgumentError('token', shown, "what causalToken() gave, such as 'v1.1.0-16B3748', or undefined")
   }
   return { timeline, lsn }
 }

@@ -1,6 +1,6 @@
 import type { Duration, InMs } from '../deadline/duration.js'
 import { fieldNames, isFields } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { ReadRuleOptions } from '../sql/read-only.js'
 
 /** A server that follows the primary. */
@@ -81,12 +81,12 @@ export const defaultClusterTimes = { maxLagMs: 1_000, failoverTimeoutMs: 30_000,
 /**
  * Checks the options and fills in the defaults.
  *
- * @throws InvalidOptionError; never with a URL in it, which may hold a password
+ * @throws InvalidArgumentError; never with a URL in it, which may hold a password
  */
 export function resolveClusterOptions(options: InMs<ClusterOptions>): ResolvedClusterOptions {
   const { replicas = [], maxLagBytes, readFunctions = [], primaryOnly = [] } = options
   if (!Array.isArray(replicas)) {
-    throw new InvalidOptionError('replicas', `of type ${typeof replicas}`, 'an array of URLs or { connectionString }')
+    throw new InvalidArgumentError('replicas', `of type ${typeof replicas}`, 'an array of URLs or { connectionString }')
   }
   if (maxLagBytes !== undefined) number('maxLagBytes', maxLagBytes, 'a number of bytes, 0 or more')
   return {
@@ -103,13 +103,13 @@ export function resolveClusterOptions(options: InMs<ClusterOptions>): ResolvedCl
   }
 }
 
-/** @throws InvalidOptionError when it is no duration */
+/** @throws InvalidArgumentError when it is no duration */
 export function milliseconds(option: string, value: number): number {
   return number(option, value, 'a number of milliseconds, 0 or more')
 }
 
 function number(option: string, value: number, allowed: string): number {
-  if (!(typeof value === 'number' && value >= 0)) throw new InvalidOptionError(option, String(value), allowed)
+  if (!(typeof value === 'number' && value >= 0)) throw new InvalidArgumentError(option, String(value), allowed)
   return value
 }
 
@@ -117,32 +117,32 @@ function resolveReplica(given: string | ReplicaOptions, index: number): Resolved
   const option = `replicas[${index}]`
   const replica = typeof given === 'string' ? { connectionString: given } : given
   if (!isFields(replica)) {
-    throw new InvalidOptionError(option, `of type ${typeof given}`, 'a URL or { connectionString, weight, max, min }')
+    throw new InvalidArgumentError(option, `of type ${typeof given}`, 'a URL or { connectionString, weight, max, min }')
   }
   const known = ['connectionString', 'weight', 'max', 'min']
   const stray = fieldNames(replica).find((name) => !known.includes(name))
-  if (stray !== undefined) throw new InvalidOptionError(`${option}.${stray}`, 'not an option', known.join(', '))
+  if (stray !== undefined) throw new InvalidArgumentError(`${option}.${stray}`, 'not an option', known.join(', '))
   const { connectionString, weight = 1, max, min = 0 } = replica
   if (typeof connectionString !== 'string' || !/^postgres(ql)?:\/\//.test(connectionString)) {
     const shown =
       typeof connectionString === 'string' ? 'not a URL of PostgreSQL' : `of type ${typeof connectionString}`
-    throw new InvalidOptionError(`${option}.connectionString`, shown, 'postgres://user:password@host:port/database')
+    throw new InvalidArgumentError(`${option}.connectionString`, shown, 'postgres://user:password@host:port/database')
   }
   if (!(typeof weight === 'number' && Number.isFinite(weight) && weight > 0)) {
-    throw new InvalidOptionError(`${option}.weight`, String(weight), 'a finite number above 0')
+    throw new InvalidArgumentError(`${option}.weight`, String(weight), 'a finite number above 0')
   }
   if (max !== undefined && !(Number.isInteger(max) && max >= 1)) {
-    throw new InvalidOptionError(`${option}.max`, String(max), 'a whole number, 1 or more')
+    throw new InvalidArgumentError(`${option}.max`, String(max), 'a whole number, 1 or more')
   }
   if (!(Number.isInteger(min) && min >= 0 && min <= (max ?? Number.MAX_SAFE_INTEGER))) {
-    throw new InvalidOptionError(`${option}.min`, String(min), 'a whole number from 0 to max')
+    throw new InvalidArgumentError(`${option}.min`, String(min), 'a whole number from 0 to max')
   }
   return { connectionString, weight, max, min }
 }
 
 function names(option: string, values: readonly string[]): readonly string[] {
   if (!Array.isArray(values) || values.some((value) => typeof value !== 'string' || value === '')) {
-    throw new InvalidOptionError(option, JSON.stringify(values) ?? String(values), 'an array of names')
+    throw new InvalidArgumentError(option, JSON.stringify(values) ?? String(values), 'an array of names')
   }
   return values
 }

@@ -5,10 +5,10 @@ import { givenUp, type Limit, limitReached, sleep } from '../deadline/deadline.j
 import { classify, isReadAgain } from '../errors/classify.js'
 import { ownedBy } from '../errors/origin.js'
 import type { BreakerStats } from '../resilience/server-breaker.js'
-import type { FlushMode } from '../resource-pool/lifecycle.js'
+import type { EvictMode } from '../resource-pool/lifecycle.js'
 import type { Holder } from '../resource-pool/wait-queue.js'
 import type { ConnectionSlot, Host } from '../server/server.js'
-import type { HostStats, RouteReason } from './events.js'
+import type { RouteReason, ServerStats } from './events.js'
 import type { Member } from './member.js'
 import type { PrimaryTrail } from './replica-lag.js'
 import type { ReadContext, ReadScope } from './router.js'
@@ -27,7 +27,7 @@ export function hostStats(
   trail: PrimaryTrail,
   now: number,
   breaker: BreakerStats | undefined,
-): HostStats[] {
+): ServerStats[] {
   const all = members.reduce((sum, { reads }) => sum + reads, 0)
   return members.map((member) => {
     const { sighting, lastError, reader } = member
@@ -37,7 +37,7 @@ export function hostStats(
     const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
     const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
     return {
-      host: member.where,
+      address: member.where,
       role,
       timeline: sighting?.timeline,
       lagMs: lagMs === Number.POSITIVE_INFINITY ? undefined : lagMs,
@@ -59,7 +59,7 @@ export function hostStats(
 }
 
 /** What a member is to its cluster, as far as it was seen. */
-export function roleOf(member: Member, topology: Topology): HostStats['role'] {
+export function roleOf(member: Member, topology: Topology): ServerStats['role'] {
   if (member === topology.writer && !topology.isLost && topology.isKnown) return 'primary'
   const { sighting } = member
   if (sighting === undefined) return 'unknown'
@@ -199,21 +199,21 @@ export class Cluster {
   }
 
   /** What the server of this reader is to the cluster; undefined when it is none of it. */
-  roleOf(reader: Host): HostStats['role'] | undefined {
+  roleOf(reader: Host): ServerStats['role'] | undefined {
     const { members, topology } = this.#parts
     const member = members.find((one) => one.reader === reader)
     return member === undefined ? undefined : roleOf(member, topology)
   }
 
   /** Each host in numbers. */
-  stats(): HostStats[] {
+  stats(): ServerStats[] {
     const { members, topology, trail, primary } = this.#parts
     return hostStats(members, topology, trail, this.#clock.now(), primary.watch.breaker?.stats())
   }
 
   /** As for the primary's pool. */
-  async flush(mode: FlushMode): Promise<void> {
-    await Promise.all(this.#parts.members.map(({ reader }) => reader.pool.flush(mode)))
+  async evict(mode: EvictMode): Promise<void> {
+    await Promise.all(this.#parts.members.map(({ reader }) => reader.pool.evict(mode)))
   }
 
   /** Likewise. */
@@ -326,7 +326,7 @@ export class Cluster {
 
   #tell(member: Member | undefined, reason: RouteReason, text: string | undefined): void {
     this.#parts.events.emit('route', () => ({
-      host: (member ?? this.#parts.topology.writer)?.where ?? 'unknown',
+      address: (member ?? this.#parts.topology.writer)?.where ?? 'unknown',
       role: member === undefined ? 'primary' : 'replica',
       reason,
       text,

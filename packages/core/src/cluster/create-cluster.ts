@@ -91,7 +91,7 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
       if (member === from || from === undefined) return
       inNoContext(() => events.emit('failover', () => ({ from: from.where, to: member.where, timeline })))
     },
-    lost: (member, error) => inNoContext(() => events.emit('primary-lost', () => ({ host: member.where, error }))),
+    lost: (member, error) => inNoContext(() => events.emit('primary-lost', () => ({ address: member.where, error }))),
   })
   const host = new Host(plan.destination, plan.limits, environment, watch, {
     resetMode: plan.resetMode,

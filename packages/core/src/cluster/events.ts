@@ -39,7 +39,7 @@ export type RouteReason =
 /** Where a statement went, and why. */
 export interface RouteEvent {
   /** `127.0.0.1:5432` */
-  readonly host: string
+  readonly address: string
   readonly role: 'primary' | 'replica'
   readonly reason: RouteReason
   /** Its SQL, without the values; undefined for a whole transaction. */
@@ -57,7 +57,7 @@ export interface FailoverEvent {
 
 /** The primary is out of reach, or is none any more. */
 export interface PrimaryLostEvent {
-  readonly host: string
+  readonly address: string
   readonly error: unknown
 }
 
@@ -72,9 +72,9 @@ export interface ClusterEvents {
 export type ClusterVoice = Pick<Emitter<ClusterEvents>, 'emit'>
 
 /** One host of a pool with replicas, in numbers. */
-export interface HostStats {
+export interface ServerStats {
   /** `127.0.0.1:5432` */
-  readonly host: string
+  readonly address: string
   /**
    * `unknown` before anything was seen of it, while it cannot be reached, and while others have not been asked yet whether
    * they have taken its place. `replaced`: it takes itself for the primary, and another one has taken its place; it is not

@@ -1,7 +1,7 @@
 import type { Connection } from '../connection/connection.js'
 import { type Clock, jitter, type Random } from '../deadline/clock.js'
 import { classify } from '../errors/classify.js'
-import { type HostReport, NoPrimaryError } from '../errors/pool-errors.js'
+import { NoPrimaryError, type ServerReport } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
 import type { Member } from './member.js'
 import { Scout, type Sighting } from './probe.js'
@@ -307,7 +307,7 @@ export class Topology {
   }
 
   #noPrimary(): Error {
-    const hosts = this.#members.map((member): HostReport => ({ host: member.where, why: this.#whyNot(member) }))
+    const hosts = this.#members.map((member): ServerReport => ({ address: member.where, why: this.#whyNot(member) }))
     return new NoPrimaryError(hosts, { cause: this.#writer?.lastError })
   }
 

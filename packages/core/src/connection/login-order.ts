@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ProtocolViolationError } from '../errors/operation-errors.js'
 import type { ServerMessage } from './message-reader.js'
 import type { ClientInternals } from './pg-internals.js'
@@ -32,7 +32,7 @@ export class LoginOrder {
     return this.#step === 'open'
   }
 
-  /** @throws InvalidOptionError where the channel is not bound as it must be; ProtocolViolationError out of order */
+  /** @throws InvalidArgumentError where the channel is not bound as it must be; ProtocolViolationError out of order */
   before({ name, ...rest }: ServerMessage): void {
     if (always.has(name)) return
     const step = this.#step
@@ -100,6 +100,6 @@ export class LoginOrder {
 
   #refuse(given: string): never {
     const allowed = 'a server with TLS that logs in by scram-sha-256, or another channelBinding'
-    throw new InvalidOptionError('channelBinding', `'require', and the server ${given}`, allowed)
+    throw new InvalidArgumentError('channelBinding', `'require', and the server ${given}`, allowed)
   }
 }

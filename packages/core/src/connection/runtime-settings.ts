@@ -1,5 +1,5 @@
 import { fieldNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { isDbName, longestName } from '../sql/quote.js'
 
 /** Runtime parameters by name. */
@@ -26,13 +26,13 @@ export const longestServerMs = 2_147_483_647
 /**
  * The name of a role that somebody is to become.
  *
- * @throws InvalidOptionError for what would leave the rights as they are: no name at all, and 'none', which is the role
+ * @throws InvalidArgumentError for what would leave the rights as they are: no name at all, and 'none', which is the role
  * that logged in
  */
 export function assertRole(option: string, role: unknown): void {
   if (isDbName(role) && role !== 'none') return
   const allowed = `the name of a role, of 1 to ${longestName} bytes, and not 'none'; leave ${option} out for the role that logged in`
-  throw new InvalidOptionError(option, shown(role), allowed)
+  throw new InvalidArgumentError(option, shown(role), allowed)
 }
 
 /**
@@ -40,30 +40,30 @@ export function assertRole(option: string, role: unknown): void {
  * that row-level security goes by.
  *
  * @param role where the role is to be said, when not among these
- * @throws InvalidOptionError at the first that cannot be sent, or that would break what is read
+ * @throws InvalidArgumentError at the first that cannot be sent, or that would break what is read
  */
 export function assertSettings(option: string, settings: unknown, role?: string): asserts settings is RuntimeSettings {
   if (!isPlain(settings)) {
-    throw new InvalidOptionError(option, shown(settings), 'a plain object of runtime parameters: { name: value }')
+    throw new InvalidArgumentError(option, shown(settings), 'a plain object of runtime parameters: { name: value }')
   }
   for (const name of fieldNames(settings)) {
     if (!Object.prototype.propertyIsEnumerable.call(settings, name)) {
-      throw new InvalidOptionError(`${option}.${name}`, 'hidden', 'fields of the object itself, as they are written')
+      throw new InvalidArgumentError(`${option}.${name}`, 'hidden', 'fields of the object itself, as they are written')
     }
     const value = settings[name]
     const path = `${option}.${name}`
     if (!/^[^\0=\s]+$/.test(name)) {
       const allowed = 'names without a space, an = or a zero byte'
-      throw new InvalidOptionError(option, `an object with the name ${JSON.stringify(name)}`, allowed)
+      throw new InvalidArgumentError(option, `an object with the name ${JSON.stringify(name)}`, allowed)
     }
     const isText = typeof value === 'string' && !value.includes('\0')
     if (!isText && !Number.isFinite(value) && typeof value !== 'boolean') {
-      throw new InvalidOptionError(path, shown(value), 'a text without a zero byte, a finite number or a boolean')
+      throw new InvalidArgumentError(path, shown(value), 'a text without a zero byte, a finite number or a boolean')
     }
     // Names of parameters have no case, and in a switch of the server a dash is an underscore.
     const plain = name.toLowerCase().replaceAll('-', '_')
     if (role !== undefined && (plain === 'role' || plain === 'session_authorization')) {
-      throw new InvalidOptionError(path, 'given', `${role}, which is checked`)
+      throw new InvalidArgumentError(path, 'given', `${role}, which is checked`)
     }
     if (plain === 'role') assertRole(path, value)
     assertReadable(path, name, String(value))
@@ -73,24 +73,24 @@ export function assertSettings(option: string, settings: unknown, role?: string)
 /**
  * Parameters that decide in which form the server writes values: this side reads one form.
  *
- * @throws InvalidOptionError
+ * @throws InvalidArgumentError
  */
 export function assertReadable(option: string, name: string, value: string): void {
   switch (name.toLowerCase().replaceAll('-', '_')) {
     case 'client_encoding':
       // The server looks at letters and digits alone.
       if (/^(utf8|unicode)$/.test(value.toLowerCase().replace(/[^a-z0-9]/g, ''))) return
-      throw new InvalidOptionError(option, JSON.stringify(value), "'UTF8', in which everything is sent and read")
+      throw new InvalidArgumentError(option, JSON.stringify(value), "'UTF8', in which everything is sent and read")
     case 'datestyle':
       if (!/\b(postgres|sql|german|default)\b/i.test(value)) return
-      throw new InvalidOptionError(
+      throw new InvalidArgumentError(
         option,
         JSON.stringify(value),
         "'ISO', in which dates are read, with the order of day and month: 'ISO, DMY'; to_char() for other forms",
       )
     case 'intervalstyle':
       if (/^\s*postgres\s*$/i.test(value)) return
-      throw new InvalidOptionError(option, JSON.stringify(value), "'postgres', in which intervals are read")
+      throw new InvalidArgumentError(option, JSON.stringify(value), "'postgres', in which intervals are read")
     default:
   }
 }
@@ -99,7 +99,7 @@ export function assertReadable(option: string, name: string, value: string): voi
  * The parameters that switches of the server set: `-c name=value`, `-cname=value`, `--name=value`. A backslash takes the
  * next character as it is. https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-CONNECT-OPTIONS
  *
- * @throws InvalidOptionError for those that would break what is read
+ * @throws InvalidArgumentError for those that would break what is read
  */
 export function assertReadableSwitches(option: string, text: string): void {
   const words = (text.match(/(?:\\[\s\S]|[^\s\\])+/g) ?? []).map((word) => word.replace(/\\([\s\S])/g, '$1'))

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 
 /** What a server is in its cluster; `unknown` before PostgreSQL 14, which does not say it by itself. */
-export type ServerRole = 'primary' | 'standby' | 'unknown'
+export type ReportedRole = 'primary' | 'standby' | 'unknown'
 
 /**
  * What the server tells of its role, at connect and whenever it changes: no query is needed. A promoted standby says so
@@ -11,7 +11,7 @@ export type ServerRole = 'primary' | 'standby' | 'unknown'
 export class RoleReports {
   #inHotStandby: boolean | undefined
   #defaultReadOnly: boolean | undefined
-  readonly #onChange = new Set<(role: ServerRole) => void>()
+  readonly #onChange = new Set<(role: ReportedRole) => void>()
 
   /** Listens to the protocol connection of a client. */
   constructor(wire: EventEmitter) {
@@ -25,7 +25,7 @@ export class RoleReports {
     })
   }
 
-  get role(): ServerRole {
+  get role(): ReportedRole {
     if (this.#inHotStandby === undefined) return 'unknown'
     return this.#inHotStandby ? 'standby' : 'primary'
   }
@@ -37,7 +37,7 @@ export class RoleReports {
   }
 
   /** Calls back when the server has become something else; returns the way to stop listening. */
-  onChange(listener: (role: ServerRole) => void): () => void {
+  onChange(listener: (role: ReportedRole) => void): () => void {
     this.#onChange.add(listener)
     return () => this.#onChange.delete(listener)
   }

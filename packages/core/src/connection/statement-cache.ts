@@ -268,7 +268,7 @@ export class StatementCache {
   /**
    * The same for a name that the caller gave.
    *
-   * @throws Error when the name stands for another text on this connection; InvalidOptionError for one that the server would
+   * @throws Error when the name stands for another text on this connection; InvalidArgumentError for one that the server would
    * cut off, or that would end early
    */
   named(name: string, text: string): PreparedStatement {

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { fieldNames, isFields } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { TypeParsers } from './pg-internals.js'
 import { isoDate, isoTimestamp, readArray } from './text-formats.js'
 
@@ -79,24 +79,24 @@ function exactNumber(text: string): number {
 /**
  * The parsers for `types`, which is either such an object already or a choice of kinds.
  *
- * @throws InvalidOptionError for a kind or a choice that there is not
+ * @throws InvalidArgumentError for a kind or a choice that there is not
  */
 export function typeParsers(types: TypeParsers | TypeChoices): TypeParsers {
   if (typeof types !== 'object' || types === null) {
-    throw new InvalidOptionError('types', `of type ${typeof types}`, 'an object')
+    throw new InvalidArgumentError('types', `of type ${typeof types}`, 'an object')
   }
   if ('getTypeParser' in types) return types
   const chosen = new Map<number, Parser>()
-  if (!isFields(types)) throw new InvalidOptionError('types', 'of another kind', 'an object of choices')
+  if (!isFields(types)) throw new InvalidArgumentError('types', 'of another kind', 'an object of choices')
   for (const name of fieldNames(types)) {
     if (name !== 'parsers' && !Object.hasOwn(kinds, name)) {
-      throw new InvalidOptionError(`types.${name}`, 'not an option', `${Object.keys(kinds).join(', ')}, parsers`)
+      throw new InvalidArgumentError(`types.${name}`, 'not an option', `${Object.keys(kinds).join(', ')}, parsers`)
     }
     const choice = types[name as Kind]
     if (choice === undefined || name === 'parsers') continue
     const { oids, allowed } = kinds[name as Kind]
     if (!(allowed as readonly unknown[]).includes(choice)) {
-      throw new InvalidOptionError(
+      throw new InvalidArgumentError(
         `types.${name}`,
         JSON.stringify(choice),
         allowed.map((one) => `'${one}'`).join(' or '),
@@ -111,12 +111,12 @@ export function typeParsers(types: TypeParsers | TypeChoices): TypeParsers {
   }
   const { parsers } = types
   if (parsers !== undefined && !isFields(parsers)) {
-    throw new InvalidOptionError('types.parsers', `of type ${typeof parsers}`, 'an object of functions by oid')
+    throw new InvalidArgumentError('types.parsers', `of type ${typeof parsers}`, 'an object of functions by oid')
   }
   for (const oid of parsers === undefined ? [] : fieldNames(parsers)) {
     const parser: unknown = parsers?.[oid as never]
     if (typeof parser !== 'function' || !/^[1-9]\d*$/.test(oid)) {
-      throw new InvalidOptionError(
+      throw new InvalidArgumentError(
         `types.parsers.${oid}`,
         `of type ${typeof parser}`,
         'a function, under the oid of a type',

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from '../errors/operation-errors.js'
 import { markOwn } from '../errors/origin.js'
 import { type Clock, nextMicrotask } from './clock.js'
@@ -162,17 +162,17 @@ export function within<T>(
 /**
  * The limit that a caller's options ask for.
  *
- * @throws InvalidOptionError when `timeoutMs` is no duration or `signal` no AbortSignal
+ * @throws InvalidArgumentError when `timeoutMs` is no duration or `signal` no AbortSignal
  */
 export function operationLimit(options: OperationOptions | undefined, clock: Clock): Limit {
   if (options !== undefined) {
-    if (options === null) throw new InvalidOptionError('the options', 'null', 'an object')
+    if (options === null) throw new InvalidArgumentError('the options', 'null', 'an object')
     const { timeoutMs, signal } = options
     if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
-      throw new InvalidOptionError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
+      throw new InvalidArgumentError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
     }
     if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw new InvalidOptionError('signal', `of type ${typeof signal}`, 'an AbortSignal')
+      throw new InvalidArgumentError('signal', `of type ${typeof signal}`, 'an AbortSignal')
     }
   }
   return limitOf(options, clock)

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from './lifeguard-error.js'
+import { InvalidArgumentError } from './lifeguard-error.js'
 
 /** The name of the list that is most like the one given; undefined when none is like it. */
 export function nearestName(given: string, names: Iterable<string>): string | undefined {
@@ -58,7 +58,7 @@ export const limitNames: OptionNames = new Set(['signal', 'timeoutMs'])
  * dropped in silence is a promise that is not kept, such as `{ isolationLevel: 'serializable' }`. A name that is given as
  * `undefined` is looked at as well. For adapters, whose options are to be checked as the pool's are.
  *
- * @throws InvalidOptionError naming the option
+ * @throws InvalidArgumentError naming the option
  * @internal
  */
 export function assertKnownOptions(options: unknown, names: OptionNames, prefix = ''): void {
@@ -77,12 +77,12 @@ export function assertKnownOptions(options: unknown, names: OptionNames, prefix 
 /**
  * Refuses what is neither `true` nor `false`, such as the 'no' of an environment variable. For adapters.
  *
- * @throws InvalidOptionError
+ * @throws InvalidArgumentError
  * @internal
  */
 export function assertFlag(name: string, value: unknown): void {
   if (value === undefined || typeof value === 'boolean') return
-  throw new InvalidOptionError(name, JSON.stringify(value) ?? `of type ${typeof value}`, 'true or false')
+  throw new InvalidArgumentError(name, JSON.stringify(value) ?? `of type ${typeof value}`, 'true or false')
 }
 
 /** Whether a value is an object with fields: no array, and nothing else that is there for its content, such as a Map. */
@@ -96,7 +96,7 @@ function assertFields(options: unknown, name: string): asserts options is object
   if (isFields(options)) return
   const given =
     typeof options === 'object' ? Object.prototype.toString.call(options).slice(8, -1) : `of type ${typeof options}`
-  throw new InvalidOptionError(name, given.replace(/^Null$/, 'null').replace(/^Array$/, 'an array'), 'an object')
+  throw new InvalidArgumentError(name, given.replace(/^Null$/, 'null').replace(/^Array$/, 'an array'), 'an object')
 }
 
 /**
@@ -121,7 +121,7 @@ export function fieldNames(options: object): string[] {
  * The fields of options that were checked, in an object of their own, to be handed on with others: a spread alone would
  * drop those that are inherited, and take null, an array or a Map for no options at all. For adapters too.
  *
- * @throws InvalidOptionError for what is no object
+ * @throws InvalidArgumentError for what is no object
  * @internal
  */
 export function fieldsOf<T extends object>(options: T | undefined): Partial<T> {
@@ -138,5 +138,5 @@ function isMethod(prototype: object, key: PropertyKey): boolean {
 function refuse(name: string, names: OptionNames, prefix: string): void {
   const near = nearestName(name, names)
   const given = near === undefined ? 'not an option here' : `not an option here, but ${prefix}${near} is`
-  throw new InvalidOptionError(prefix + name, given, names.size === 0 ? 'none' : [...names].sort().join(', '))
+  throw new InvalidArgumentError(prefix + name, given, names.size === 0 ? 'none' : [...names].sort().join(', '))
 }

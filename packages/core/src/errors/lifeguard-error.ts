@@ -14,7 +14,7 @@ const marker = Symbol.for('pg-lifeguard.error')
 
 /** The stable `code` of each error class of Lifeguard; see docs/errors.md for what to do about each. */
 export type LifeguardErrorCode =
-  | 'LIFEGUARD_INVALID_OPTION'
+  | 'LIFEGUARD_INVALID_ARGUMENT'
   | 'LIFEGUARD_ACQUIRE_TIMEOUT'
   | 'LIFEGUARD_QUEUE_FULL'
   | 'LIFEGUARD_OVERLOADED'
@@ -84,9 +84,9 @@ export abstract class LifeguardError extends Error {
 }
 
 /** Thrown at once when an option is not what it may be: names the option, the value and what is allowed. */
-export class InvalidOptionError extends LifeguardError {
-  static override readonly name: string = 'InvalidOptionError'
-  readonly code = 'LIFEGUARD_INVALID_OPTION'
+export class InvalidArgumentError extends LifeguardError {
+  static override readonly name: string = 'InvalidArgumentError'
+  readonly code = 'LIFEGUARD_INVALID_ARGUMENT'
   readonly retryable = false
   /** The name of the option as the caller wrote it. */
   readonly option: string

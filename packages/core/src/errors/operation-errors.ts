@@ -1,4 +1,4 @@
-import { InvalidOptionError, LifeguardError } from './lifeguard-error.js'
+import { InvalidArgumentError, LifeguardError } from './lifeguard-error.js'
 
 /**
  * The server sent what PostgreSQL's protocol does not allow there, or what cannot be read: a message out of its order or
@@ -42,8 +42,8 @@ export class UnreadableResultError extends LifeguardError {
 }
 
 /** For a BEGIN that stays open, asked of the pool as such: no later statement of its caller would belong to it. */
-export function beginRefused(): InvalidOptionError {
-  return new InvalidOptionError(
+export function beginRefused(): InvalidArgumentError {
+  return new InvalidArgumentError(
     'the statement',
     'one that begins a transaction and leaves it open, on whatever connection is free',
     'withTransaction or beginTransaction for a transaction; acquire() for a connection on which BEGIN can be sent by hand',

@@ -39,9 +39,9 @@ export class BreakerOpenError extends LifeguardError {
 }
 
 /** What is known of one host when no primary was found. */
-export interface HostReport {
+export interface ServerReport {
   /** `127.0.0.1:5432` */
-  readonly host: string
+  readonly address: string
   /** Why it is not the one. */
   readonly why: string
 }
@@ -54,11 +54,11 @@ export class NoPrimaryError extends LifeguardError {
   static override readonly name: string = 'NoPrimaryError'
   readonly code = 'LIFEGUARD_NO_PRIMARY'
   readonly retryable = true
-  readonly hosts: readonly HostReport[]
+  readonly servers: readonly ServerReport[]
 
-  constructor(hosts: readonly HostReport[], options?: ErrorOptions) {
-    super(`no host takes writes (${hosts.map(({ host, why }) => `${host}: ${why}`).join('; ')})`, options)
-    this.hosts = hosts
+  constructor(hosts: readonly ServerReport[], options?: ErrorOptions) {
+    super(`no host takes writes (${hosts.map(({ address: host, why }) => `${host}: ${why}`).join('; ')})`, options)
+    this.servers = hosts
   }
 }
 

@@ -3,7 +3,7 @@ import { Statement } from '../connection/statement.js'
 import { givenUp, type Limit, limitReached, sleep, tighter, within } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { assertKnownOptions } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionLostError, PoolClosedError } from '../errors/pool-errors.js'
@@ -130,11 +130,11 @@ export class Listeners {
     assertKnownOptions(options, listenNames)
     const channels = channelsOf(given)
     if (typeof handler !== 'function')
-      throw new InvalidOptionError('the handler', `of type ${typeof handler}`, 'a function')
+      throw new InvalidArgumentError('the handler', `of type ${typeof handler}`, 'a function')
     for (const name of ['onGap', 'onEnd'] as const) {
       const callback: unknown = options[name]
       if (callback !== undefined && typeof callback !== 'function')
-        throw new InvalidOptionError(name, `of type ${typeof callback}`, 'a function')
+        throw new InvalidArgumentError(name, `of type ${typeof callback}`, 'a function')
     }
     const { clock } = this.#host.environment
     const { startTimeoutMs } = this.#limits

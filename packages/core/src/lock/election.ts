@@ -1,7 +1,7 @@
 import { sleep, tighter, unlimited } from '../deadline/deadline.js'
 import { classify, isInfrastructureError } from '../errors/classify.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError, isInstance } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError, isInstance } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import { fieldOf } from '../errors/sqlstate.js'
@@ -53,13 +53,13 @@ export function elect(
   fn: (term: LockHandle) => Promise<unknown>,
   options: ElectOptions = {},
 ): Candidacy {
-  if (typeof name !== 'string' || name === '') throw new InvalidOptionError('name', JSON.stringify(name), 'a name')
-  if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('name', JSON.stringify(name), 'a name')
+  if (typeof fn !== 'function') throw new InvalidArgumentError('fn', `of type ${typeof fn}`, 'a function')
   assertKnownOptions(options, names)
   for (const name of ['onError', 'onEnd'] as const) {
     const callback: unknown = options[name]
     if (callback !== undefined && typeof callback !== 'function')
-      throw new InvalidOptionError(name, `of type ${typeof callback}`, 'a function')
+      throw new InvalidArgumentError(name, `of type ${typeof callback}`, 'a function')
   }
   if (environment.host.pool.isEnding)
     throw ownedBy(new PoolClosedError('cannot stand for leader'), environment.host.environment)

@@ -1,7 +1,7 @@
 import { longestServerMs } from '../connection/runtime-settings.js'
 import type { OperationOptions } from '../deadline/deadline.js'
 import { optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { LockMode } from '../transaction/held-lock.js'
 
 /** How a lock is named and taken. */
@@ -56,18 +56,18 @@ export interface CheckedLockOptions {
   readonly waitsIdle?: boolean
 }
 
-/** @throws InvalidOptionError */
+/** @throws InvalidArgumentError */
 export function checkLockOptions(options: LockOptions): CheckedLockOptions {
   const { waitMs = Number.POSITIVE_INFINITY, mode = 'exclusive', scope, dedicated = false } = options
   const isWait = typeof waitMs === 'number' && waitMs >= 0
   if (!isWait || (waitMs > longestServerMs && waitMs !== Number.POSITIVE_INFINITY)) {
-    throw new InvalidOptionError('waitMs', String(waitMs), `0 to ${longestServerMs} milliseconds, or Infinity`)
+    throw new InvalidArgumentError('waitMs', String(waitMs), `0 to ${longestServerMs} milliseconds, or Infinity`)
   }
   if (mode !== 'exclusive' && mode !== 'shared') {
-    throw new InvalidOptionError('mode', JSON.stringify(mode), "'exclusive' or 'shared'")
+    throw new InvalidArgumentError('mode', JSON.stringify(mode), "'exclusive' or 'shared'")
   }
   if (scope !== undefined && scope !== 'session' && scope !== 'transaction') {
-    throw new InvalidOptionError('scope', JSON.stringify(scope), "'session' or 'transaction'")
+    throw new InvalidArgumentError('scope', JSON.stringify(scope), "'session' or 'transaction'")
   }
   return { waitMs, mode, dedicated }
 }

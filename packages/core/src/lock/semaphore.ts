@@ -1,7 +1,7 @@
 import { jitter } from '../deadline/clock.js'
 import { type Limit, unlimited } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { notedBy } from '../errors/origin.js'
 import { DeadlockError, LockTimeoutError } from '../errors/transaction-errors.js'
 import { withCallersStack } from '../query/queryable.js'
@@ -39,11 +39,11 @@ export async function withSemaphore<T>(
   fn: (lock: LockHandle) => Promise<T>,
   options: SemaphoreOptions = {},
 ): Promise<T> {
-  if (typeof name !== 'string' || name === '') throw new InvalidOptionError('name', JSON.stringify(name), 'a name')
+  if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('name', JSON.stringify(name), 'a name')
   if (!(Number.isInteger(permits) && permits >= 1 && permits <= 1_000)) {
-    throw new InvalidOptionError('permits', String(permits), 'a whole number from 1 to 1000')
+    throw new InvalidArgumentError('permits', String(permits), 'a whole number from 1 to 1000')
   }
-  if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  if (typeof fn !== 'function') throw new InvalidArgumentError('fn', `of type ${typeof fn}`, 'a function')
   assertKnownOptions(options, names)
   const { ambient } = environment
   const checked = checkLockOptions(options)

@@ -1,6 +1,6 @@
 import { type Limit, unlimited, within } from '../deadline/deadline.js'
 import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError, isInstance } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError, isInstance } from '../errors/lifeguard-error.js'
 import { notedBy } from '../errors/origin.js'
 import { LockTimeoutError } from '../errors/transaction-errors.js'
 import { withCallersStack } from '../query/queryable.js'
@@ -168,7 +168,7 @@ function isHeld(held: ReadonlyMap<string, HeldLock> | undefined, key: ServerKey,
   const lock = held?.get(key.id)
   if (lock?.kind !== 'held') return false
   if (lock.mode === 'shared' && mode === 'exclusive') {
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       'mode',
       "'exclusive'",
       `'shared', as lock ${key.label} is held shared around this call and would wait for itself`,
@@ -179,7 +179,7 @@ function isHeld(held: ReadonlyMap<string, HeldLock> | undefined, key: ServerKey,
 
 function assertFunction(fn: unknown): void {
   if (typeof fn !== 'function') {
-    throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function that is given the lock')
+    throw new InvalidArgumentError('fn', `of type ${typeof fn}`, 'a function that is given the lock')
   }
 }
 

@@ -7,7 +7,7 @@ import { type GivenTls, type SslMode, type TlsSettings, tlsSettings } from '../c
 import type { TypeParsers } from '../connection/pg-internals.js'
 import { type RuntimeSettings, startupOptions } from '../connection/runtime-settings.js'
 import { type TypeChoices, typeParsers } from '../connection/type-parsers.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { readConnectionString } from './connection-string.js'
 import type { OptionValues } from './validate.js'
 
@@ -23,7 +23,7 @@ const defaults = {
 /**
  * How to connect, out of everything that was said.
  *
- * @throws InvalidOptionError for what does not go together
+ * @throws InvalidArgumentError for what does not go together
  */
 export function connectSettings(values: OptionValues): ConnectSettings {
   const get = <T>(path: string): T | undefined => values.get(path) as T | undefined
@@ -59,14 +59,14 @@ function endpointsOf(
   const listed = addresses?.split(',')
   const hosts = given ?? listed ?? [defaults.host]
   if (ports.length !== 1 && ports.length !== hosts.length) {
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       'port',
       `a list of ${ports.length} for ${hosts.length} host(s)`,
       'one, or one for each host',
     )
   }
   if (listed !== undefined && listed.length !== hosts.length) {
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       'hostaddr',
       `a list of ${listed.length} for ${hosts.length} host(s)`,
       'one for each host',
@@ -87,7 +87,7 @@ function runtimeSettings(values: OptionValues): RuntimeSettings {
     const value = values.get(path)
     if (value === undefined) continue
     if (settings[name] !== undefined && settings[name] !== value) {
-      throw new InvalidOptionError(`settings.${name}`, `given beside ${path}, with another value`, 'one of them')
+      throw new InvalidArgumentError(`settings.${name}`, `given beside ${path}, with another value`, 'one of them')
     }
     // The server counts whole milliseconds, and takes 0 for 'never'.
     settings[name] = value === 0 ? 0 : Math.max(1, Math.round(value as number))
@@ -106,7 +106,7 @@ function tlsOf(values: OptionValues, direct: boolean): TlsSettings {
   const option = get<GivenTls['ssl']>('ssl')
   const fromUrl = sslOfUrl(get('sslText'))
   if (fromUrl !== undefined && option !== undefined && option !== fromUrl) {
-    throw new InvalidOptionError('ssl', 'one thing in the options and another in connectionString', 'one of them')
+    throw new InvalidArgumentError('ssl', 'one thing in the options and another in connectionString', 'one of them')
   }
   const given: GivenTls = {
     ssl: option ?? fromUrl,
@@ -132,7 +132,7 @@ function userOfSystem(): string {
     return userInfo().username
   } catch {
     // A container may run under a number that has no name.
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       'user',
       'not given, and the user of the system has no name',
       'the name of a database user',
@@ -147,7 +147,7 @@ const ofThePlace = ['connectionString', 'host', 'port', 'hostaddr', 'targetSessi
  * How to connect to a replica: what its URL says, and for the rest what holds for the primary.
  *
  * @param values everything that was said of the pool
- * @throws InvalidOptionError for a URL that is none, or says what does not go together
+ * @throws InvalidArgumentError for a URL that is none, or says what does not go together
  */
 export function replicaSettings(
   values: OptionValues,
@@ -157,7 +157,7 @@ export function replicaSettings(
   const wanted = values.get('targetSessionAttrs')
   if (wanted !== undefined && !['any', 'read-write', 'primary'].includes(wanted as string)) {
     const allowed = "'any', 'read-write' or 'primary' beside replicas: read() chooses the replicas"
-    throw new InvalidOptionError('targetSessionAttrs', JSON.stringify(wanted), allowed)
+    throw new InvalidArgumentError('targetSessionAttrs', JSON.stringify(wanted), allowed)
   }
   const all: OptionValues = new Map(values)
   for (const path of ofThePlace) all.delete(path)
@@ -173,7 +173,7 @@ function readReplica(connectionString: string, index: number): OptionValues {
   try {
     return readConnectionString(connectionString)
   } catch (error) {
-    if (!(error instanceof InvalidOptionError)) throw error
-    throw new InvalidOptionError(`replicas[${index}]`, 'not as it should be', error.message, { cause: error })
+    if (!(error instanceof InvalidArgumentError)) throw error
+    throw new InvalidArgumentError(`replicas[${index}]`, 'not as it should be', error.message, { cause: error })
   }
 }

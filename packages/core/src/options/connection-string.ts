@@ -1,7 +1,7 @@
 import { parseConnectionString } from '../connection/connect/connection-string.js'
 import { sslModes } from '../connection/connect/tls.js'
 import { nearestName, plainName } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { choice, count, type OptionKind, optionTable, text } from './option-schema.js'
 import { acceptValue, foreignName, type OptionValues } from './validate.js'
 
@@ -99,7 +99,7 @@ const poolParameters: ReadonlyMap<string, string> = new Map(
 /**
  * What a connection string says, as options by their path, checked; what has no option stands under libpq's name.
  *
- * @throws InvalidOptionError for what is unknown, not allowed, or said twice in different ways
+ * @throws InvalidArgumentError for what is unknown, not allowed, or said twice in different ways
  */
 export function readConnectionString(connectionString: string): OptionValues {
   const { parameters, mayShow } = parseConnectionString(connectionString)
@@ -115,7 +115,7 @@ export function readConnectionString(connectionString: string): OptionValues {
         ? [path ?? name, readText(where, optionTable[path ?? ''], value, showsValue)]
         : readLibpq(where, name, libpq, value, showsValue)
     if (values.has(key) && !isSame(values.get(key), accepted)) {
-      throw new InvalidOptionError(where, 'a second value for the same setting', 'one value')
+      throw new InvalidArgumentError(where, 'a second value for the same setting', 'one value')
     }
     values.set(key, accepted)
   }
@@ -125,7 +125,7 @@ export function readConnectionString(connectionString: string): OptionValues {
 /**
  * What the environment says, in the same form. An empty variable says nothing.
  *
- * @throws InvalidOptionError for a value that is not allowed
+ * @throws InvalidArgumentError for a value that is not allowed
  */
 export function readEnvironment(variables: NodeJS.ProcessEnv): OptionValues {
   const values: OptionValues = new Map()
@@ -154,11 +154,11 @@ function readText(where: string, kind: OptionKind | undefined, value: string, ma
   return acceptValue(where, mayShow ? kind : { ...kind, isSecret: true }, kind.fromText(value), value)
 }
 
-function unknownParameter(name: string | undefined): InvalidOptionError {
+function unknownParameter(name: string | undefined): InvalidArgumentError {
   const names = [...Object.keys(libpqParameters), ...poolParameters.keys()].sort()
   // Only what looks like a name is shown: anything else may be a piece of a password.
   if (name === undefined || !/^[a-zA-Z_][a-zA-Z0-9_.]{0,40}$/.test(name)) {
-    return new InvalidOptionError(
+    return new InvalidArgumentError(
       'a parameter in connectionString',
       'not known (not shown: it may be part of a password)',
       names.join(', '),
@@ -166,11 +166,11 @@ function unknownParameter(name: string | undefined): InvalidOptionError {
   }
   const where = `${name} in connectionString`
   const foreign = foreignName(name, (path) => urlNameOf(path) ?? libpqNameOf(path) ?? `the option ${path}`)
-  if (foreign !== undefined) return new InvalidOptionError(where, 'not a parameter here', foreign.here)
+  if (foreign !== undefined) return new InvalidArgumentError(where, 'not a parameter here', foreign.here)
   const own = ownNameOf(name)
-  if (own !== undefined) return new InvalidOptionError(where, 'not a parameter here', own)
+  if (own !== undefined) return new InvalidArgumentError(where, 'not a parameter here', own)
   const near = nearestName(name, names) ?? nearestName(`pool_${name}`, names)
-  return new InvalidOptionError(
+  return new InvalidArgumentError(
     where,
     near === undefined ? 'not a parameter' : `not a parameter, but ${near} is`,
     names.join(', '),

@@ -8,7 +8,7 @@ import type { ConnectOptions, ConnectSettings } from '../connection/connect/sett
 import { assertReadableSwitches, assertSettings } from '../connection/runtime-settings.js'
 import type { Clock, Random } from '../deadline/clock.js'
 import type { Duration, InMs } from '../deadline/duration.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { OnConnect } from '../pg-compat/new-connection.js'
 import {
   type BreakerOptions,
@@ -21,7 +21,7 @@ import type { Budget } from '../resource-pool/budget.js'
 import { defaultPoolLimits, type PoolLimits, type PoolSize, type ResolvedPoolLimits } from '../resource-pool/limits.js'
 import type { LeakReport } from '../resource-pool/resource.js'
 import type { HygieneOptions } from '../server/reset.js'
-import { defaultLanes, type LaneOptions, type StatementOptions } from '../server/server-options.js'
+import { defaultPipelining, type PipeliningOptions, type StatementOptions } from '../server/server-options.js'
 import { ReadRule } from '../sql/read-only.js'
 import { connectSettings, replicaSettings } from './connect-settings.js'
 import { isSame, readConnectionString, readEnvironment } from './connection-string.js'
@@ -58,14 +58,14 @@ const defaultSlowQueryMs = 100
 /**
  * Checks them and fills in the defaults.
  *
- * @throws InvalidOptionError at the first that is not what it may be
+ * @throws InvalidArgumentError at the first that is not what it may be
  */
 export function resolveWatchOptions({
   slowQueryMs = defaultSlowQueryMs,
   breaker = {},
 }: WatchOptions): ResolvedWatchOptions {
   if (!(typeof slowQueryMs === 'number' && slowQueryMs >= 0)) {
-    throw new InvalidOptionError('slowQueryMs', String(slowQueryMs), 'a number of milliseconds, 0 or more')
+    throw new InvalidArgumentError('slowQueryMs', String(slowQueryMs), 'a number of milliseconds, 0 or more')
   }
   return { slowQueryMs, breaker: breaker === false ? undefined : resolveBreakerOptions(breaker, 'breaker.') }
 }
@@ -87,7 +87,7 @@ const goesWith: Readonly<Record<string, readonly string[]>> = {
  * Adds to the fields what the connection string says, and to both what the environment says of the rest. Fields and
  * connection string stand side by side: neither can be what the user did not mean, so a difference is an error.
  *
- * @throws InvalidOptionError
+ * @throws InvalidArgumentError
  */
 export function mergeOptions(fields: OptionValues, environment: NodeJS.ProcessEnv): OptionValues {
   const values: OptionValues = new Map(fields)
@@ -97,7 +97,7 @@ export function mergeOptions(fields: OptionValues, environment: NodeJS.ProcessEn
       // The URL's ssl is a text, and the option's is not; what they say together is settled where TLS is.
       const key = path === 'ssl' ? 'sslText' : path
       if (values.has(key) && !isSame(values.get(key), value)) {
-        throw new InvalidOptionError(path, 'one thing in the options and another in connectionString', 'one of them')
+        throw new InvalidArgumentError(path, 'one thing in the options and another in connectionString', 'one of them')
       }
       values.set(key, value)
     }
@@ -130,7 +130,7 @@ export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions,
    *
    * @default { maxDepth: 16, maxBytes: 1048576, slowAfterMs: 20 }
    */
-  readonly lanes?: LaneOptions | false | undefined
+  readonly pipelining?: PipeliningOptions | false | undefined
   /**
    * Sends a single statement that only reads once more, on another connection and within its own deadline, when its
    * connection is lost before the answer: a killed backend or a restarted server then costs reads nothing. Only outside
@@ -224,7 +224,7 @@ export interface ResolvedPoolOptions {
 /**
  * Checks every option, takes in what the connection string and the environment say, and fills in defaults.
  *
- * @throws InvalidOptionError at the first that is not what it may be, or is said twice in different ways
+ * @throws InvalidArgumentError at the first that is not what it may be, or is said twice in different ways
  */
 export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEnv = process.env): ResolvedPoolOptions {
   const values = mergeOptions(checkOptions(given), environment)
@@ -252,7 +252,7 @@ export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEn
 const defaultStatementCacheSize = 256
 
 function resolveStatements(options: InMs<PoolOptions>): StatementOptions {
-  const { statementCacheSize, lanes, resetOnRelease, retryReads = true } = options
+  const { statementCacheSize, pipelining: lanes, resetOnRelease, retryReads = true } = options
   // A session that is to be reset after each use has one user at a time.
   const isShared = lanes !== false && resetOnRelease !== 'full'
   const rule = new ReadRule(options, 'same-server')
@@ -261,7 +261,7 @@ function resolveStatements(options: InMs<PoolOptions>): StatementOptions {
     isRepeatable: retryReads ? onlyReads : undefined,
     onlyReads,
     cacheSize: statementCacheSize ?? defaultStatementCacheSize,
-    lanes: isShared ? { ...defaultLanes, ...withoutUndefined(lanes ?? {}) } : undefined,
+    pipelining: isShared ? { ...defaultPipelining, ...withoutUndefined(lanes ?? {}) } : undefined,
   }
 }
 
@@ -270,7 +270,7 @@ function resolveOverload(given: InMs<PoolOptions>['overload']): ResolvedOverload
   const overload: ResolvedOverload = { ...defaultOverload, ...withoutUndefined(given ?? {}) }
   if (overload.intervalMs < overload.targetMs) {
     const allowed = `a finite number of milliseconds, targetMs (${overload.targetMs}) or more`
-    throw new InvalidOptionError('overload.intervalMs', String(overload.intervalMs), allowed)
+    throw new InvalidArgumentError('overload.intervalMs', String(overload.intervalMs), allowed)
   }
   return overload
 }
@@ -283,7 +283,7 @@ function pick(options: InMs<PoolOptions>): Partial<Omit<ResolvedPoolLimits, 'ove
 /**
  * Checks the new sizes of a pool that has these.
  *
- * @throws InvalidOptionError when they are not what they may be
+ * @throws InvalidArgumentError when they are not what they may be
  */
 export function assertSize(size: PoolSize, now: { readonly max: number; readonly min: number }): void {
   const { max = now.max, min = now.min } = size
@@ -291,7 +291,7 @@ export function assertSize(size: PoolSize, now: { readonly max: number; readonly
     const kind = optionTable[name]
     if (kind !== undefined) acceptValue(name, kind, value)
   }
-  if (min > max) throw new InvalidOptionError('min', String(min), `a whole number from 0 to max (${max})`)
+  if (min > max) throw new InvalidArgumentError('min', String(min), `a whole number from 0 to max (${max})`)
 }
 
 /** The same object without the fields that are undefined, so that they do not hide a default. */

@@ -1,5 +1,5 @@
 import { fieldNames, isFields, nearestName, plainName } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { type OptionKind, optionTable } from './option-schema.js'
 
 /** What other pools, drivers and ORMs call something, and what there is for it here. */
@@ -129,12 +129,12 @@ export type OptionValues = Map<string, unknown>
 /**
  * Checks every field of an object of options, groups included, against the table.
  *
- * @throws InvalidOptionError at the first that is not what it may be
+ * @throws InvalidArgumentError at the first that is not what it may be
  */
 export function checkOptions(options: unknown): OptionValues {
   if (!isFields(options)) {
     const given = Array.isArray(options) ? 'an array' : options === null ? 'null' : `of type ${typeof options}`
-    throw new InvalidOptionError('the options', given, 'an object')
+    throw new InvalidArgumentError('the options', given, 'an object')
   }
   const values: OptionValues = new Map()
   checkFields('', options as Readonly<Record<string, unknown>>, values)
@@ -155,10 +155,10 @@ function checkFields(prefix: string, fields: Readonly<Record<string, unknown>>, 
   }
 }
 
-/** @throws InvalidOptionError, with the value unless it is a secret */
+/** @throws InvalidArgumentError, with the value unless it is a secret */
 export function acceptValue(name: string, kind: OptionKind, value: unknown, asGiven = value): unknown {
   const accepted = kind.accept(value)
-  if (accepted === undefined) throw new InvalidOptionError(name, showValue(kind, asGiven), kind.allowed)
+  if (accepted === undefined) throw new InvalidArgumentError(name, showValue(kind, asGiven), kind.allowed)
   return accepted
 }
 
@@ -169,24 +169,24 @@ export function nest(values: OptionValues): Record<string, unknown> {
     if (!Object.hasOwn(optionTable, path)) continue // known to libpq alone
     const [first = '', second] = path.split('.')
     if (second === undefined) nested[first] = value
-    else if (nested[first] === false) throw new InvalidOptionError(path, `given, and ${first} is off`, 'one of them')
+    else if (nested[first] === false) throw new InvalidArgumentError(path, `given, and ${first} is off`, 'one of them')
     else nested[first] = { ...(nested[first] as object | undefined), [second]: value }
   }
   return nested
 }
 
-function unknownOption(prefix: string, name: string): InvalidOptionError {
+function unknownOption(prefix: string, name: string): InvalidArgumentError {
   const foreign = prefix === '' ? foreignName(name, (path) => path) : undefined
   if (foreign !== undefined) {
     const given = foreign.isOfPg ? 'an option of pg.Pool' : 'not an option here'
-    return new InvalidOptionError(name, given, `here it is ${foreign.here}`)
+    return new InvalidArgumentError(name, given, `here it is ${foreign.here}`)
   }
   const names = Object.keys(optionTable)
     .filter((path) => path.startsWith(prefix) && !path.slice(prefix.length).includes('.'))
     .map((path) => path.slice(prefix.length))
   const near = nearestName(name, names)
   const meant = near === undefined ? 'not an option' : `not an option, but ${prefix}${near} is`
-  return new InvalidOptionError(prefix + name, meant, names.sort().join(', '))
+  return new InvalidArgumentError(prefix + name, meant, names.sort().join(', '))
 }
 
 /** How a value is shown in a message; a secret, and what may hold one, only by its type. */

@@ -3,7 +3,7 @@ import type { QueryResult } from '../connection/result.js'
 import { Statement, type StatementConfig } from '../connection/statement.js'
 import { ForeignStatement, type Submittable } from '../connection/submittable.js'
 import { type Limit, unlimited } from '../deadline/deadline.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { ConnectionSlot, Host } from '../server/server.js'
@@ -11,7 +11,7 @@ import { type TransactionControl, transactionControl } from '../sql/transaction-
 import type { OpenTransaction } from '../transaction/context.js'
 import { assertFits } from '../transaction/join.js'
 import { commitError } from '../transaction/server-transaction.js'
-import type { ControlledTransaction } from '../transaction/transaction.js'
+import type { ManualTransaction } from '../transaction/transaction.js'
 
 /** The cursors and streams of one client that are not at their end, so that none outlives its use of the connection. */
 export class Guests {
@@ -161,7 +161,7 @@ export class JoinedSession implements PgSession {
   readonly connection: Connection
   readonly #open: OpenTransaction
   readonly #guests = new Guests()
-  #inner: ControlledTransaction | undefined
+  #inner: ManualTransaction | undefined
   /** Whether it tried to begin: a ROLLBACK behind a BEGIN or COMMIT that failed is clean-up, and has nothing to do. */
   #hasTried = false
 
@@ -247,9 +247,9 @@ export class JoinedSession implements PgSession {
 }
 
 /** What ends the transaction around a call, or does so in the midst of other statements, is not for those inside it. */
-export function refusal(what: TransactionControl['kind']): InvalidOptionError {
+export function refusal(what: TransactionControl['kind']): InvalidArgumentError {
   const said = what === 'mixed' ? 'one that begins or ends a transaction among others' : what.toUpperCase()
-  return new InvalidOptionError(
+  return new InvalidArgumentError(
     'the statement',
     said,
     'inside of an open transaction a plain BEGIN on a client of its own, which is a savepoint, and the COMMIT or ROLLBACK of that',

@@ -2,9 +2,9 @@ import type { ExchangeConfig } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { Limit } from '../deadline/deadline.js'
-import type { ControlledTransactionOptions } from '../transaction/manual-transaction.js'
+import type { ManualTransactionOptions } from '../transaction/manual-transaction.js'
 import type { IsolationLevel } from '../transaction/options.js'
-import type { ControlledTransaction, Transaction } from '../transaction/transaction.js'
+import type { ManualTransaction, Transaction } from '../transaction/transaction.js'
 
 /** What adapters of ORMs need of a pool beyond what everybody does. */
 export interface AdapterSeam {
@@ -39,7 +39,7 @@ export interface AdapterSeam {
    * Like `beginTransaction`, for a transaction that an ORM begins and ends by itself, with no code of its caller's in
    * between: inside of another one all else waits until it is over, and is not undone with it. @internal
    */
-  beginInTurn(options?: ControlledTransactionOptions): Promise<ControlledTransaction>
+  beginInTurn(options?: ManualTransactionOptions): Promise<ManualTransaction>
 
   /** The isolation that the transaction around this code was begun with, undefined when none was asked for. @internal */
   readonly openIsolation: IsolationLevel | undefined
@@ -47,7 +47,7 @@ export interface AdapterSeam {
   /**
    * Refuses a text that begins or ends a transaction, for adapters that run it in one that the core ends.
    *
-   * @throws InvalidOptionError
+   * @throws InvalidArgumentError
    * @internal
    */
   assertNoControl(text: string): void
@@ -58,7 +58,7 @@ export interface AdapterSeam {
   /**
    * Refuses a text that begins a transaction and leaves it open, for adapters that have run it by itself.
    *
-   * @throws InvalidOptionError
+   * @throws InvalidArgumentError
    * @internal
    */
   assertEndsWhatItBegins(text: string): void

@@ -2,7 +2,7 @@ import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import { givenUp, limitOf, limitReached, type OperationOptions, within } from '../deadline/deadline.js'
 import { assertKnownOptions, limitNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { batch } from '../query/batch.js'
 import { type Executor, withCallersStack } from '../query/queryable.js'
@@ -41,7 +41,7 @@ class OneStatement implements StatementCollector {
   add(config: StatementConfig): Promise<QueryResult> {
     if (this.#isAsked || 'exchange' in config || 'portal' in config) {
       const what = this.#isAsked ? 'one that asks for a second statement' : 'one that asks for more than a statement'
-      return Promise.reject(new InvalidOptionError(`task ${this.#index}`, what, 'one statement each'))
+      return Promise.reject(new InvalidArgumentError(`task ${this.#index}`, what, 'one statement each'))
     }
     this.#isAsked = true
     this.#asked.resolve(config)
@@ -62,7 +62,7 @@ class OneStatement implements StatementCollector {
  * Runs pieces of work side by side, each of which asks the pool for one statement, and sends those as one batch: one round
  * trip, all or nothing. So the queries of an ORM become a batch, with the ORM's own types and mapping of rows.
  *
- * @throws BatchError with the index of the one that failed; InvalidOptionError when a piece of work does not ask for
+ * @throws BatchError with the index of the one that failed; InvalidArgumentError when a piece of work does not ask for
  * exactly one statement, which a second one is noticed to be only when the first is answered
  */
 export async function batchTogether<const Tasks extends BatchTasks>(
@@ -72,7 +72,7 @@ export async function batchTogether<const Tasks extends BatchTasks>(
   options?: OperationOptions,
 ): Promise<BatchTaskResults<Tasks>> {
   if (!Array.isArray(tasks) || tasks.some((task) => typeof task !== 'function')) {
-    throw new InvalidOptionError('tasks', `of type ${typeof tasks}`, 'an array of functions')
+    throw new InvalidArgumentError('tasks', `of type ${typeof tasks}`, 'an array of functions')
   }
   assertKnownOptions(options, limitNames)
   const limit = ambient.limitFor(options)
@@ -108,5 +108,5 @@ export async function batchTogether<const Tasks extends BatchTasks>(
 /** A piece of work that ends without a statement: with its own error, or with the complaint that there was none. */
 async function idle(work: Promise<unknown> | undefined, index: number): Promise<never> {
   await work
-  throw new InvalidOptionError(`task ${index}`, 'one that asks for no statement', 'one statement each')
+  throw new InvalidArgumentError(`task ${index}`, 'one that asks for no statement', 'one statement each')
 }

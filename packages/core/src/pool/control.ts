@@ -1,26 +1,26 @@
 import { type OperationOptions, operationLimit, within } from '../deadline/deadline.js'
 import { assertKnownOptions, limitNames, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { Listeners } from '../listen/listener.js'
 import type { LockEnvironment } from '../lock/with-lock.js'
-import { type FlushMode, flushModes } from '../resource-pool/lifecycle.js'
+import { type EvictMode, evictModes } from '../resource-pool/lifecycle.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /** The body of `pool.flush`: on the pool of the primary, and on those of the replicas. */
-export async function flushHosts(
+export async function evictFrom(
   { cluster, host, ambient }: SessionEnvironment,
-  mode: FlushMode,
+  mode: EvictMode,
   options?: OperationOptions,
 ): Promise<void> {
-  if (!flushModes.includes(mode)) throw new InvalidOptionError('mode', String(mode), flushModes.join(', '))
+  if (!evictModes.includes(mode)) throw new InvalidArgumentError('mode', String(mode), evictModes.join(', '))
   assertKnownOptions(options, limitNames)
   const limit = ambient.limitFor(options)
-  const flushed = Promise.all([host.pool.flush(mode), cluster?.flush(mode)])
+  const flushed = Promise.all([host.pool.evict(mode), cluster?.evict(mode)])
   await within(flushed, limit, host.environment.clock, 'unknown')
 }
 
 /** The body of `pool.pause`. */
-export async function pauseHosts(
+export async function pauseServers(
   { cluster, host, ambient }: SessionEnvironment,
   options?: OperationOptions,
 ): Promise<void> {
@@ -31,7 +31,7 @@ export async function pauseHosts(
 }
 
 /** The body of `pool.resume`. */
-export function resumeHosts({ cluster, host }: SessionEnvironment): void {
+export function resumeServers({ cluster, host }: SessionEnvironment): void {
   host.pool.resume()
   cluster?.resume()
 }
@@ -39,15 +39,15 @@ export function resumeHosts({ cluster, host }: SessionEnvironment): void {
 /**
  * How a pool is ended.
  *
- * - `'gracefully'`: what was begun or waits is finished, for `timeoutMs` at most; then as `'fast'`.
+ * - `'graceful'`: what was begun or waits is finished, for `timeoutMs` at most; then as `'fast'`.
  * - `'fast'`: whoever waits is rejected, and every connection is torn down: what runs on it is cancelled.
  *
  * Either way `end` settles: tearing down takes a second at most where the server does not answer.
  */
 export type EndOptions =
   | {
-      /** @default 'gracefully' */
-      readonly mode?: 'gracefully' | undefined
+      /** @default 'graceful' */
+      readonly mode?: 'graceful' | undefined
       /**
        * How long to wait for connections that are in use, in milliseconds; then they are torn down, and who still waits
        * is rejected. `0` does not wait at all.
@@ -69,9 +69,9 @@ export async function endPool(
   options: EndOptions = {},
 ): Promise<void> {
   assertKnownOptions(options, names)
-  const { mode = 'gracefully', timeoutMs = defaultEndMs } = options
-  if (mode !== 'gracefully' && mode !== 'fast') {
-    throw new InvalidOptionError('mode', String(mode), 'gracefully, fast')
+  const { mode = 'graceful', timeoutMs = defaultEndMs } = options
+  if (mode !== 'graceful' && mode !== 'fast') {
+    throw new InvalidArgumentError('mode', String(mode), 'graceful, fast')
   }
   const { cluster, host } = environment
   const { clock } = host.environment

@@ -1,7 +1,7 @@
 import { givenUp, type Limit, limitOf, limitReached, type OperationOptions, within } from '../deadline/deadline.js'
 import { isOwnInfrastructureError } from '../errors/classify.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { warnOf } from '../observe/user-callback.js'
 import { withLimit } from '../transaction/ambient-deadline.js'
@@ -103,14 +103,14 @@ export class Fallback {
       ['staleIfErrorMs', staleIfErrorMs],
     ] as const) {
       if (!(typeof value === 'number' && value >= 0)) {
-        throw new InvalidOptionError(name, String(value), 'a number of milliseconds, 0 or more')
+        throw new InvalidArgumentError(name, String(value), 'a number of milliseconds, 0 or more')
       }
     }
     if (typeof cache?.get !== 'function' || typeof cache.set !== 'function') {
-      throw new InvalidOptionError('cache', `of type ${typeof cache}`, 'an object with get and set')
+      throw new InvalidArgumentError('cache', `of type ${typeof cache}`, 'an object with get and set')
     }
-    if (typeof key !== 'string') throw new InvalidOptionError('key', `of type ${typeof key}`, 'a string')
-    if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+    if (typeof key !== 'string') throw new InvalidArgumentError('key', `of type ${typeof key}`, 'a string')
+    if (typeof fn !== 'function') throw new InvalidArgumentError('fn', `of type ${typeof fn}`, 'a function')
     return this.#get(key, fn, cache, ttlMs, staleIfErrorMs, this.#environment.ambient.limitFor(options))
   }
 

@@ -1,6 +1,6 @@
 import { limitOf, type OperationOptions, within } from '../deadline/deadline.js'
 import { assertKnownOptions, limitNames, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
 import { type Deadline, withLimit } from '../transaction/ambient-deadline.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
@@ -33,7 +33,7 @@ export async function forEachConcurrent<Item, T>(
   assertKnownOptions(options, names)
   const { concurrency = max } = options
   if (!(concurrency === Number.POSITIVE_INFINITY || (Number.isInteger(concurrency) && concurrency >= 1))) {
-    throw new InvalidOptionError('concurrency', String(concurrency), 'a whole number, 1 or more')
+    throw new InvalidArgumentError('concurrency', String(concurrency), 'a whole number, 1 or more')
   }
   const { host } = environment
   const failed = new AbortController()
@@ -107,7 +107,7 @@ export async function fanOut<Tasks extends FanOutTasks>(
   options: OperationOptions = {},
 ): Promise<FanOutResults<Tasks>> {
   if (typeof tasks !== 'object' || tasks === null || Object.values(tasks).some((task) => typeof task !== 'function')) {
-    throw new InvalidOptionError('tasks', `of type ${typeof tasks}`, 'an object of functions')
+    throw new InvalidArgumentError('tasks', `of type ${typeof tasks}`, 'an object of functions')
   }
   assertKnownOptions(options, limitNames)
   const { ambient } = environment

@@ -1,7 +1,7 @@
-import type { HostStats } from '../cluster/events.js'
+import type { ServerStats } from '../cluster/events.js'
 import { type OperationOptions, operationLimit } from '../deadline/deadline.js'
 import { assertKnownOptions, limitNames } from '../errors/known-options.js'
-import { type HostHealth, healthOf } from '../server/health.js'
+import { healthOf, type ServerHealth } from '../server/health.js'
 import type { Host } from '../server/server.js'
 
 /** How a pool is. */
@@ -10,7 +10,7 @@ export interface PoolHealth {
    * `up`: every server answers, every breaker is closed, and none is `replaced` or `foreign`. `down`: no server answers. `degraded`: anything between, such as a server that has no place for one more session.
    */
   readonly status: 'up' | 'degraded' | 'down'
-  readonly hosts: readonly HostHealth[]
+  readonly servers: readonly ServerHealth[]
 }
 
 const defaultTimeoutMs = 2_000
@@ -18,12 +18,12 @@ const defaultTimeoutMs = 2_000
 /** Asks every host at once; `roleOf` knows what each is beside the others, which it cannot say itself. */
 export async function poolHealth(
   hosts: readonly Host[],
-  roleOf: (host: Host) => HostStats['role'] | undefined,
+  roleOf: (host: Host) => ServerStats['role'] | undefined,
   options: OperationOptions = {},
 ): Promise<PoolHealth> {
   assertKnownOptions(options, limitNames)
   const found = await Promise.all(
-    hosts.map(async (host): Promise<HostHealth> => {
+    hosts.map(async (host): Promise<ServerHealth> => {
       const limit = operationLimit(
         { timeoutMs: defaultTimeoutMs, ...withoutUndefined(options) },
         host.environment.clock,
@@ -33,14 +33,14 @@ export async function poolHealth(
       return role === 'replaced' || role === 'foreign' ? { ...health, role } : health
     }),
   )
-  return { status: statusOf(found), hosts: found }
+  return { status: statusOf(found), servers: found }
 }
 
 function withoutUndefined({ signal, timeoutMs }: OperationOptions): OperationOptions {
   return { ...(signal === undefined ? {} : { signal }), ...(timeoutMs === undefined ? {} : { timeoutMs }) }
 }
 
-function statusOf(hosts: readonly HostHealth[]): PoolHealth['status'] {
+function statusOf(hosts: readonly ServerHealth[]): PoolHealth['status'] {
   if (hosts.every(({ status }) => status === 'down')) return 'down'
   const isWell = hosts.every(
     ({ status, role, breaker }) =>

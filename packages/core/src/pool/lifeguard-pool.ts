@@ -32,7 +32,7 @@ import { Operations } from '../query/operations.js'
 import { withCallersStack } from '../query/queryable.js'
 import type { StreamOptions } from '../query/stream.js'
 import type { ListenOptions, NotificationHandler, Subscription } from '../query/subscription.js'
-import type { FlushMode } from '../resource-pool/lifecycle.js'
+import type { EvictMode } from '../resource-pool/lifecycle.js'
 import type { PoolSize } from '../resource-pool/limits.js'
 import { terminateSession } from '../server/run-exclusive.js'
 import type { LockKey } from '../sql/lock-key.js'
@@ -43,7 +43,7 @@ import { type Deadline, withDeadline } from '../transaction/ambient-deadline.js'
 import { adopting, takeAdopted } from '../transaction/context.js'
 import type { LockHandle } from '../transaction/held-lock.js'
 import { endedError } from '../transaction/join.js'
-import { beginTransaction, type ControlledTransactionOptions } from '../transaction/manual-transaction.js'
+import { beginTransaction, type ManualTransactionOptions } from '../transaction/manual-transaction.js'
 import {
   type OptimisticAttempt,
   type OptimisticRetryOptions,
@@ -52,10 +52,10 @@ import {
   withOptimisticRetry,
 } from '../transaction/optimistic.js'
 import type { IsolationLevel, TransactionOptions } from '../transaction/options.js'
-import type { ControlledTransaction, Transaction } from '../transaction/transaction.js'
+import type { ManualTransaction, Transaction } from '../transaction/transaction.js'
 import { withTransaction } from '../transaction/with-transaction.js'
 import { type BatchTaskResults, type BatchTasks, batchTogether } from './batch-together.js'
-import { type EndOptions, endPool, flushHosts, pauseHosts, resumeHosts } from './control.js'
+import { type EndOptions, endPool, evictFrom, pauseServers, resumeServers } from './control.js'
 import type { PoolEvents } from './events.js'
 import { executeJoined } from './execute.js'
 import { Fallback, type FallbackOptions, type FallbackResult } from './fallback.js'
@@ -133,7 +133,7 @@ export class LifeguardPool extends Operations implements Pool {
     return withTransaction(this.#environment, fn, options)
   }
 
-  async beginTransaction(options?: ControlledTransactionOptions): Promise<ControlledTransaction> {
+  async beginTransaction(options?: ManualTransactionOptions): Promise<ManualTransaction> {
     if (this.#environment.host.pool.isEnding) {
       throw ownedBy(new PoolClosedError('cannot begin a transaction'), this.#environment.host.environment)
     }
@@ -162,7 +162,7 @@ export class LifeguardPool extends Operations implements Pool {
     return adopting(this.#environment.ambient, transaction, fn)
   }
 
-  beginInTurn(options?: ControlledTransactionOptions): Promise<ControlledTransaction> {
+  beginInTurn(options?: ManualTransactionOptions): Promise<ManualTransaction> {
     return beginTransaction(this.#environment, options, true)
   }
 
@@ -229,7 +229,7 @@ export class LifeguardPool extends Operations implements Pool {
     return withMigrationLock(this.#environment, fn, options)
   }
 
-  async locks(options?: OperationOptions): Promise<LockListing[]> {
+  async listLocks(options?: OperationOptions): Promise<LockListing[]> {
     assertKnownOptions(options, limitNames)
     const { host, lockNames, ambient } = this.#environment
     return await listLocks(host, lockNames, ambient.limitFor(options))
@@ -316,16 +316,16 @@ export class LifeguardPool extends Operations implements Pool {
     return poolHealth([host, ...(cluster?.readers ?? [])], (one) => cluster?.roleOf(one), options)
   }
 
-  flush(mode: FlushMode, options?: OperationOptions): Promise<void> {
-    return flushHosts(this.#environment, mode, options)
+  evict(mode: EvictMode, options?: OperationOptions): Promise<void> {
+    return evictFrom(this.#environment, mode, options)
   }
 
   pause(options?: OperationOptions): Promise<void> {
-    return pauseHosts(this.#environment, options)
+    return pauseServers(this.#environment, options)
   }
 
   resume(): void {
-    resumeHosts(this.#environment)
+    resumeServers(this.#environment)
   }
 
   resize(size: PoolSize): void {

@@ -17,15 +17,15 @@ import type { QueryArguments } from '../query/queryable.js'
 import type { Sql } from '../query/sql.js'
 import type { StreamArguments, StreamOptions } from '../query/stream.js'
 import type { ListenOptions, NotificationHandler, Subscription } from '../query/subscription.js'
-import type { FlushMode } from '../resource-pool/lifecycle.js'
+import type { EvictMode } from '../resource-pool/lifecycle.js'
 import type { PoolSize } from '../resource-pool/limits.js'
 import type { LockKey } from '../sql/lock-key.js'
 import type { Deadline } from '../transaction/ambient-deadline.js'
 import type { LockHandle } from '../transaction/held-lock.js'
-import type { ControlledTransactionOptions } from '../transaction/manual-transaction.js'
+import type { ManualTransactionOptions } from '../transaction/manual-transaction.js'
 import type { OptimisticAttempt, OptimisticRetryOptions, UpdateVersionedOptions } from '../transaction/optimistic.js'
 import type { TransactionOptions } from '../transaction/options.js'
-import type { ControlledTransaction, Transaction } from '../transaction/transaction.js'
+import type { ManualTransaction, Transaction } from '../transaction/transaction.js'
 import type { AdapterSeam } from './adapter-pool.js'
 import type { BatchTaskResults, BatchTasks } from './batch-together.js'
 import type { EndOptions } from './control.js'
@@ -81,7 +81,7 @@ export interface PoolStatements extends Operable {
    * Runs pieces of work side by side, each of which asks this pool for one statement, by an ORM say, and sends those as
    * one batch: one round trip, all or nothing. Gives what each piece of work gives.
    *
-   * @throws BatchError with the index of the one that failed; InvalidOptionError when one does not ask for exactly one
+   * @throws BatchError with the index of the one that failed; InvalidArgumentError when one does not ask for exactly one
    * statement
    * @example
    * ```ts
@@ -223,7 +223,7 @@ export interface PoolTransactions {
    * A transaction to be ended by hand, for callers that cannot put their work into one function; a savepoint inside the
    * transaction that is open around the call. Only queries through its own handle belong to it.
    */
-  beginTransaction(options?: ControlledTransactionOptions): Promise<ControlledTransaction>
+  beginTransaction(options?: ManualTransactionOptions): Promise<ManualTransaction>
 
   /** The transaction that queries on this pool would join here; undefined outside of any. */
   readonly currentTransaction: Transaction | undefined
@@ -322,7 +322,7 @@ export interface PoolLocks {
   withMigrationLock<T>(fn: (lock: LockHandle) => Promise<T>, options?: MigrationLockOptions): Promise<T>
 
   /** Who holds and who waits for which advisory lock of this database, with the names that this process knows. */
-  locks(options?: OperationOptions): Promise<LockListing[]>
+  listLocks(options?: OperationOptions): Promise<LockListing[]>
 }
 
 /** Reads that may come from a replica, or out of a cache. */
@@ -352,7 +352,7 @@ export interface PoolReads {
    * Runs `fn` as one line of work, a request say: its reads show what it has written before, on replicas too, and what
    * `token` stands for, which another request or another service was given by `causalToken()`.
    *
-   * @throws InvalidOptionError when `token` is no token; what `fn` threw
+   * @throws InvalidArgumentError when `token` is no token; what `fn` threw
    * @example
    * ```ts
    * import { createPool } from '@pg-lifeguard/core'
@@ -489,7 +489,7 @@ export interface PoolControl extends AsyncDisposable {
   /**
    * Closes connections, so that new ones take their place: after a change that sessions see only when they begin, such as
    * ALTER ROLE ... SET, or to spread them anew behind a balancer. `'idle'` closes those that nobody uses now,
-   * `'gracefully'` also those in use as they come back, `'all'` those in use at once: what runs on them fails with
+   * `'graceful'` also those in use as they come back, `'all'` those in use at once: what runs on them fails with
    * ConnectionLostError. Settles when they are gone; a limit ends only the wait, they are closed all the same.
    *
    * @throws OperationTimeoutError, OperationAbortedError
@@ -499,10 +499,10 @@ export interface PoolControl extends AsyncDisposable {
    *
    * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
    * await pool.query("alter role shop set statement_timeout = '5s'")
-   * await pool.flush('gracefully', { timeoutMs: 60_000 })
+   * await pool.flush('graceful', { timeoutMs: 60_000 })
    * ```
    */
-  flush(mode: FlushMode, options?: OperationOptions): Promise<void>
+  evict(mode: EvictMode, options?: OperationOptions): Promise<void>
 
   /**
    * Hands out no connection any more: what runs is finished, and new callers wait within their own deadlines until
@@ -529,7 +529,7 @@ export interface PoolControl extends AsyncDisposable {
    * Changes how many connections there may and should be. A larger pool serves at once who waits; a smaller one closes
    * what is too much, as it comes back.
    *
-   * @throws InvalidOptionError unless `max` is 1 or more and `min` from 0 to `max`, and a shared budget has room for it
+   * @throws InvalidArgumentError unless `max` is 1 or more and `min` from 0 to `max`, and a shared budget has room for it
    */
   resize(size: PoolSize): void
 

@@ -13,8 +13,8 @@ import { batchesIn, type StreamOptions } from '../query/stream.js'
 import type { ConnectionSlot } from '../server/server.js'
 import { onHeld } from '../transaction/connection-source.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
-import { beginOn, type ControlledTransactionOptions } from '../transaction/manual-transaction.js'
-import type { ControlledTransaction } from '../transaction/transaction.js'
+import { beginOn, type ManualTransactionOptions } from '../transaction/manual-transaction.js'
+import type { ManualTransaction } from '../transaction/transaction.js'
 import { batchesInOwn } from './stream.js'
 
 /**
@@ -37,7 +37,7 @@ export interface PooledConnection extends Operable, AsyncDisposable {
   /** Process id of its backend, as in `pg_stat_activity`. */
   readonly pid: number
   /** Begins a transaction on this connection, to be ended by hand. Until then every statement on it belongs to it. */
-  beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction
+  beginTransaction(options?: ManualTransactionOptions): ManualTransaction
   /** Gives it back; a second call does nothing. `discard: true` closes it instead of letting anybody reuse it. */
   release(options?: { readonly discard?: boolean }): void
 }
@@ -94,7 +94,7 @@ export class AcquiredConnection extends Operations implements PooledConnection {
     } else yield* batchesIn<Row>(this, bounds, config, whole, options)
   }
 
-  beginTransaction(options?: ControlledTransactionOptions): ControlledTransaction & Executor {
+  beginTransaction(options?: ManualTransactionOptions): ManualTransaction & Executor {
     return beginOn(onHeld(this.#held()), this.#environment, options)
   }
 

@@ -4,7 +4,7 @@ import type { ReadScope } from '../cluster/router.js'
 import { WritePositions } from '../cluster/write-positions.js'
 import type { OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { withLimit } from '../transaction/ambient-deadline.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
@@ -13,14 +13,14 @@ import type { SessionEnvironment } from '../transaction/environment.js'
  * replicas. Inside of another one it begins with what that has seen, and what it writes is seen there too.
  *
  * @param token what `causalToken` gave, here or in another process; undefined when there is none
- * @throws InvalidOptionError when `token` is no token
+ * @throws InvalidArgumentError when `token` is no token
  */
 export async function withCausality<T>(
   { ambient }: SessionEnvironment,
   token: string | undefined,
   fn: () => Promise<T>,
 ): Promise<T> {
-  if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  if (typeof fn !== 'function') throw new InvalidArgumentError('fn', `of type ${typeof fn}`, 'a function')
   const seen = token === undefined ? undefined : parseToken(token)
   const causality = new Causality(seen, ambient.current?.causality)
   return await ambient.run({ causality }, async () => await fn())
@@ -66,13 +66,13 @@ export async function read<T>(
   fn: () => Promise<T>,
   options: ReadOptions = {},
 ): Promise<T> {
-  if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  if (typeof fn !== 'function') throw new InvalidArgumentError('fn', `of type ${typeof fn}`, 'a function')
   assertKnownOptions(options, names)
   const { ambient, cluster } = environment
   const { maxLagMs, maxLagBytes, signal, timeoutMs } = options
   if (maxLagMs !== undefined) milliseconds('maxLagMs', maxLagMs)
   if (maxLagBytes !== undefined && !(typeof maxLagBytes === 'number' && maxLagBytes >= 0)) {
-    throw new InvalidOptionError('maxLagBytes', String(maxLagBytes), 'a number of bytes, 0 or more')
+    throw new InvalidArgumentError('maxLagBytes', String(maxLagBytes), 'a number of bytes, 0 or more')
   }
   const limit = ambient.limitFor(options)
   const scope = cluster === undefined ? undefined : scopeOf(cluster.scope, maxLagMs, maxLagBytes)

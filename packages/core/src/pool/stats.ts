@@ -1,9 +1,9 @@
-import type { HostStats } from '../cluster/events.js'
+import type { ServerStats } from '../cluster/events.js'
 import type { BreakerStats } from '../resilience/server-breaker.js'
 import type { PoolCounts } from '../resource-pool/resource.js'
 import { type BesideStats, besideStats } from '../server/beside.js'
 import { transactionStates } from '../server/connection-use.js'
-import type { HostRole } from '../server/events.js'
+import type { ServerRole } from '../server/events.js'
 import type { HostCounts } from '../server/metrics.js'
 import type { Host } from '../server/server.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
@@ -11,8 +11,8 @@ import type { SessionEnvironment } from '../transaction/environment.js'
 /** A connection that is in use now. */
 export interface ActiveConnection {
   /** `127.0.0.1:5432`, or the path of a Unix socket. */
-  readonly host: string
-  readonly role: HostRole
+  readonly address: string
+  readonly role: ServerRole
   /** Process id of its backend, as in `pg_stat_activity`. */
   readonly pid: number
   /** How long it has been in use, in milliseconds. */
@@ -37,7 +37,7 @@ export function activeConnections(hosts: readonly Host[]): ActiveConnection[] {
     [...host.pool.busy()].map((slot): ActiveConnection => {
       const { resource: connection, waitedMs, acquireStack } = slot
       return {
-        host: connection.where,
+        address: connection.where,
         role: host.watch.role,
         pid: connection.pid,
         heldMs: host.pool.heldMs(slot),
@@ -88,7 +88,7 @@ export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
    * Each host of a pool with replicas, or with several hosts of which the writer is wanted; empty otherwise. The figures
    * above are the primary's.
    */
-  readonly hosts: readonly HostStats[]
+  readonly servers: readonly ServerStats[]
   /**
    * Sessions beside the pool, of all its hosts: they do not count for `max`, and there is a bound for each use of them.
    * Cancel requests are not among them: they are connections, but no sessions.
@@ -118,7 +118,7 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
     pipelined: host.lanes.pipelined,
     retries: counts.retries,
     retryBudget: retryBudget.available,
-    hosts: cluster?.stats() ?? [],
+    servers: cluster?.stats() ?? [],
     beside: besideStats(
       [host, ...(cluster?.readers ?? [])].map(({ beside }) => beside),
       cluster?.watching ?? 0,

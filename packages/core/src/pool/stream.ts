@@ -13,7 +13,7 @@ import { type Ambient, askingOf, type OpenTransaction } from '../transaction/con
 import type { SessionEnvironment } from '../transaction/environment.js'
 import { endedError } from '../transaction/join.js'
 import { beginAlone, beginOn } from '../transaction/manual-transaction.js'
-import type { ControlledTransaction } from '../transaction/transaction.js'
+import type { ManualTransaction } from '../transaction/transaction.js'
 import { executeJoined } from './execute.js'
 
 /**
@@ -126,7 +126,7 @@ async function* batchesOutside<Row>(
 
 /** In a transaction that is there for the stream alone, and ends with it; what ends it is no statement to be reported. */
 export async function* batchesInOwn<Row>(
-  transaction: ControlledTransaction & Executor,
+  transaction: ManualTransaction & Executor,
   bounds: Bounds,
   config: StatementConfig,
   whole: FetchedStatement,

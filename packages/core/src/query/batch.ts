@@ -5,7 +5,7 @@ import type { Prelude, StatementConfig } from '../connection/statement.js'
 import type { Limit, OperationOptions } from '../deadline/deadline.js'
 import { endsSession } from '../errors/classify.js'
 import { assertKnownOptions, limitNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { inheritOrigin } from '../errors/origin.js'
 import { errorWithSqlState } from '../errors/sqlstate.js'
 import { BatchError } from '../errors/transaction-errors.js'
@@ -54,7 +54,7 @@ export async function batch<const Statements extends readonly StatementConfig[]>
   options: OperationOptions | undefined,
 ): Promise<BatchResults<Statements>> {
   if (!Array.isArray(statements)) {
-    throw new InvalidOptionError('the batch', `of type ${typeof statements}`, 'an array of statements')
+    throw new InvalidArgumentError('the batch', `of type ${typeof statements}`, 'an array of statements')
   }
   assertKnownOptions(options, limitNames)
   for (const [index, statement] of statements.entries()) check(statement, index)
@@ -99,19 +99,19 @@ async function run<Statements extends readonly StatementConfig[]>(
 function check(statement: StatementConfig, index: number): void {
   const name = `statement ${index} of the batch`
   if (typeof statement !== 'object' || statement === null || typeof statement.text !== 'string') {
-    throw new InvalidOptionError(name, `of type ${typeof statement}`, "sql`...`, or an object with a 'text'")
+    throw new InvalidArgumentError(name, `of type ${typeof statement}`, "sql`...`, or an object with a 'text'")
   }
   const { text, values } = statement
   if (values !== undefined && !Array.isArray(values)) {
-    throw new InvalidOptionError(`the values of ${name}`, `of type ${typeof values}`, 'an array')
+    throw new InvalidArgumentError(`the values of ${name}`, `of type ${typeof values}`, 'an array')
   }
   if (values !== undefined && values.length > mostParameters) {
-    throw new InvalidOptionError(name, `with ${values.length} values`, `up to ${mostParameters}; or use copyFrom`)
+    throw new InvalidArgumentError(name, `with ${values.length} values`, `up to ${mostParameters}; or use copyFrom`)
   }
   const command = refused.exec(firstWords(text, 2))?.[0]
   if (command === undefined) return
   const instead = command === 'copy' ? 'copyFrom and copyTo' : 'withTransaction, inside of which batch can be used'
-  throw new InvalidOptionError(
+  throw new InvalidArgumentError(
     name,
     JSON.stringify(command),
     `a statement that leaves the transaction alone; see ${instead}`,

@@ -6,7 +6,7 @@ import { prepareValue } from '../connection/pg-internals.js'
 import type { StatementConfig } from '../connection/statement.js'
 import { type Limit, type OperationOptions, tighter } from '../deadline/deadline.js'
 import { assertKnownOptions, type OptionNames, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
 import { quoteIdentifier, quoteName } from '../sql/quote.js'
 import { endOfPart, replaceInParts } from '../sql/tokens.js'
@@ -45,17 +45,17 @@ const formats = ['text', 'csv', 'binary']
 export function formatClause(options: CopyFormat): string {
   const { format = 'text', header } = options
   if (!formats.includes(format))
-    throw new InvalidOptionError('format', JSON.stringify(format), "'text', 'csv' or 'binary'")
+    throw new InvalidArgumentError('format', JSON.stringify(format), "'text', 'csv' or 'binary'")
   const parts = format === 'text' ? [] : [`format ${format}`]
   if (header !== undefined && typeof header !== 'boolean') {
-    throw new InvalidOptionError('header', JSON.stringify(header), 'true or false')
+    throw new InvalidArgumentError('header', JSON.stringify(header), 'true or false')
   }
   if (header === true) parts.push('header true')
   for (const name of ['delimiter', 'null', 'quote', 'escape'] as const) {
     const value = options[name]
     if (value === undefined) continue
     if (typeof value !== 'string' || value.includes('\0')) {
-      throw new InvalidOptionError(name, JSON.stringify(value), 'a text without a zero byte')
+      throw new InvalidArgumentError(name, JSON.stringify(value), 'a text without a zero byte')
     }
     parts.push(`${name} ${quoteLiteral(value)}`)
   }
@@ -103,7 +103,7 @@ export interface CopyOptions extends OperationOptions {
 export function progressReport({ onProgress }: CopyOptions): (bytes: number, rows: number) => void {
   if (onProgress === undefined) return nothing
   if (typeof onProgress !== 'function') {
-    throw new InvalidOptionError('onProgress', `of type ${typeof onProgress}`, 'a function')
+    throw new InvalidArgumentError('onProgress', `of type ${typeof onProgress}`, 'a function')
   }
   const asCaller = AsyncLocalStorage.snapshot()
   const call = (progress: CopyProgress): void => callUser(() => onProgress(progress), warnOfCopy)
@@ -132,7 +132,7 @@ function literalOf(value: unknown, index: number): string {
   if (ready === null || ready === undefined) return 'null'
   const text = ready instanceof Uint8Array ? `\\x${Buffer.from(ready).toString('hex')}` : String(ready)
   if (text.includes('\0')) {
-    throw new InvalidOptionError(`value ${index + 1} of the statement`, 'a text with a zero byte', 'a text without')
+    throw new InvalidArgumentError(`value ${index + 1} of the statement`, 'a text with a zero byte', 'a text without')
   }
   return quoteLiteral(text)
 }
@@ -164,7 +164,7 @@ interface Copied {
 function copyToCommand(origin: CopyOrigin, options: CopyToOptions): Copied {
   const end = ` to stdout${formatClause(options)}`
   if (typeof origin !== 'object' || origin === null) {
-    throw new InvalidOptionError('what to copy', `of type ${typeof origin}`, "sql`select ...`, or { table: 'name' }")
+    throw new InvalidArgumentError('what to copy', `of type ${typeof origin}`, "sql`select ...`, or { table: 'name' }")
   }
   if ('table' in origin) {
     assertKnownOptions(origin, tableNames)
@@ -174,12 +174,16 @@ function copyToCommand(origin: CopyOrigin, options: CopyToOptions): Copied {
   }
   const { text, values = [] } = origin
   if (typeof text !== 'string') {
-    throw new InvalidOptionError('what to copy', 'without a text', "sql`select ...`, or { table: 'name' }")
+    throw new InvalidArgumentError('what to copy', 'without a text', "sql`select ...`, or { table: 'name' }")
   }
   const label = `copy (${text}\n)${end}`
   if (values.length === 0) return { command: label, label }
   if (!(origin instanceof Sql)) {
-    throw new InvalidOptionError('the query', 'a text with values', 'sql`select ...`: COPY itself takes no parameters')
+    throw new InvalidArgumentError(
+      'the query',
+      'a text with values',
+      'sql`select ...`: COPY itself takes no parameters',
+    )
   }
   return { command: `copy (${withLiterals(origin)}\n)${end}`, label, checked: { text, values } }
 }
@@ -276,14 +280,14 @@ export async function* bytesOf(
       yield typeof one === 'string' ? Buffer.from(one) : Buffer.from(one.buffer, one.byteOffset, one.byteLength)
       continue
     }
-    if (!takesRows) throw new InvalidOptionError('format', 'not text', "'text' for rows; bytes may be in any format")
+    if (!takesRows) throw new InvalidArgumentError('format', 'not text', "'text' for rows; bytes may be in any format")
     const cells = cellsOf(one, columns, ++number)
     for (let at = 0; at < cells.length; at++) {
       if (at > 0) lines += '\t'
       const cell = cells[at]
       if (cell === undefined) {
         const which = columns?.[at] ?? `value ${at + 1}`
-        throw new InvalidOptionError(`${which} of row ${number}`, 'undefined', 'any other value; null for NULL')
+        throw new InvalidArgumentError(`${which} of row ${number}`, 'undefined', 'any other value; null for NULL')
       }
       const value = readyValue(cell)
       if (typeof value === 'string' && value.length <= gathered) lines += escaped(value)
@@ -311,17 +315,17 @@ export async function* bytesOf(
 function cellsOf(row: unknown, columns: readonly string[] | undefined, number: number): readonly unknown[] {
   if (Array.isArray(row)) {
     if (columns === undefined || row.length === columns.length) return row
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       `row ${number}`,
       `of ${row.length} values`,
       `${columns.length}, one for each of columns`,
     )
   }
   if (typeof row !== 'object' || row === null) {
-    throw new InvalidOptionError(`row ${number}`, `of type ${typeof row}`, 'an array, an object, or bytes')
+    throw new InvalidArgumentError(`row ${number}`, `of type ${typeof row}`, 'an array, an object, or bytes')
   }
   if (columns === undefined) {
-    throw new InvalidOptionError('columns', 'undefined', 'the names of the columns, when rows are objects')
+    throw new InvalidArgumentError('columns', 'undefined', 'the names of the columns, when rows are objects')
   }
   return columns.map((column) => (row as Readonly<Record<string, unknown>>)[column])
 }
@@ -405,12 +409,12 @@ export async function copyFrom(
 
 function copyFromCommand(target: CopyTarget): string {
   if (typeof target !== 'object' || target === null || typeof target.table !== 'string') {
-    throw new InvalidOptionError('the target', `of type ${typeof target}`, "{ table: 'name', columns: ['a', 'b'] }")
+    throw new InvalidArgumentError('the target', `of type ${typeof target}`, "{ table: 'name', columns: ['a', 'b'] }")
   }
   assertKnownOptions(target, targetNames)
   const { table, columns } = target
   if (columns !== undefined && !(Array.isArray(columns) && columns.length > 0)) {
-    throw new InvalidOptionError('columns', JSON.stringify(columns), 'an array of one name or more')
+    throw new InvalidArgumentError('columns', JSON.stringify(columns), 'an array of one name or more')
   }
   const list = columns === undefined ? '' : ` (${columns.map(quoteIdentifier).join(', ')})`
   return `copy ${quoteName(table)}${list} from stdin${formatClause(target)}`
@@ -418,7 +422,7 @@ function copyFromCommand(target: CopyTarget): string {
 
 function sourceOf(rows: CopyRows, target: CopyTarget, onRow: () => void): CopySource {
   if (typeof rows !== 'object' || rows === null || !(Symbol.asyncIterator in rows || Symbol.iterator in rows)) {
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       'rows',
       `of type ${typeof rows}`,
       'a stream, an array, or anything that can be iterated',

@@ -5,7 +5,7 @@ import { FetchedStatement } from '../connection/portal.js'
 import type { QueryResult } from '../connection/result.js'
 import type { AheadConfig, PortalConfig, StatementConfig } from '../connection/statement.js'
 import type { Limit, OperationOptions } from '../deadline/deadline.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { assertName } from '../sql/quote.js'
 import { type Batchable, type BatchResults, batch } from './batch.js'
 import {
@@ -59,7 +59,7 @@ export interface Notifiable {
 /** The body of every `notify`. */
 export async function notify(on: Queryable, channel: string, payload = '', options?: OperationOptions): Promise<void> {
   assertName('the channel', channel)
-  if (typeof payload !== 'string') throw new InvalidOptionError('payload', `of type ${typeof payload}`, 'a text')
+  if (typeof payload !== 'string') throw new InvalidArgumentError('payload', `of type ${typeof payload}`, 'a text')
   await on.query(
     { text: 'select pg_catalog.pg_notify($1::pg_catalog.text, $2::pg_catalog.text)', values: [channel, payload] },
     options,

@@ -3,7 +3,7 @@ import type { QueryResult } from '../connection/result.js'
 import type { AheadConfig, PortalConfig, StatementConfig } from '../connection/statement.js'
 import type { Limit, OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, limitNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { Sql } from './sql.js'
 
 /** The ways to say what to run: text and values, or one object with both; then how far it may go. */
@@ -73,12 +73,16 @@ export function statementOf<Options>(args: StatementArguments<Options>): {
   if (typeof first === 'string') {
     const [text, values, options] = args as Extract<typeof args, readonly [text: string, ...unknown[]]>
     if (values !== undefined && !Array.isArray(values)) {
-      throw new InvalidOptionError('values', `of type ${typeof values}`, 'an array with one value for each placeholder')
+      throw new InvalidArgumentError(
+        'values',
+        `of type ${typeof values}`,
+        'an array with one value for each placeholder',
+      )
     }
     return { config: { text, values }, options }
   }
   if (typeof first !== 'object' || first === null || typeof first.text !== 'string') {
-    throw new InvalidOptionError('the statement', `of type ${typeof first}`, "a text, or an object with a 'text'")
+    throw new InvalidArgumentError('the statement', `of type ${typeof first}`, "a text, or an object with a 'text'")
   }
   return { config: first, options: args[1] as Options | undefined }
 }

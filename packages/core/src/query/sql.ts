@@ -1,5 +1,5 @@
 import type { StatementConfig } from '../connection/statement.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { quoteIdentifier } from '../sql/quote.js'
 
 /**
@@ -30,7 +30,7 @@ export class Sql<out Row = Record<string, unknown>> implements StatementConfig {
   /** @internal use the `sql` template */
   constructor(strings: readonly string[], values: readonly unknown[], text: string = numbered(strings)) {
     if (values.length > mostParameters) {
-      throw new InvalidOptionError(
+      throw new InvalidArgumentError(
         'the statement',
         `with ${values.length} values`,
         `up to ${mostParameters} in one statement; pass an array as one value (= any(...), unnest(...)), or use copyFrom`,
@@ -71,10 +71,10 @@ export function append(piece: unknown, where: () => string, strings: string[], v
 /** A value that can be a parameter. `undefined` is nearly always a mistake: of a name, or of an `await` left out. */
 export function asValue(value: unknown, where: () => string): unknown {
   if (value === undefined) {
-    throw new InvalidOptionError(where(), 'undefined', 'any other value; null for NULL, sql`default` for the default')
+    throw new InvalidArgumentError(where(), 'undefined', 'any other value; null for NULL, sql`default` for the default')
   }
   if (typeof value === 'function' || typeof value === 'symbol') {
-    throw new InvalidOptionError(where(), `a ${typeof value}`, 'a value that can be sent to the server')
+    throw new InvalidArgumentError(where(), `a ${typeof value}`, 'a value that can be sent to the server')
   }
   return value
 }
@@ -82,7 +82,7 @@ export function asValue(value: unknown, where: () => string): unknown {
 /** The body of the template. */
 export function fromTemplate<Row>(template: TemplateStringsArray, pieces: readonly unknown[]): Sql<Row> {
   if (!isTemplate(template) || template.length !== pieces.length + 1) {
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       'sql',
       'called as a function',
       'a template: sql`select ...`; sql.unsafe(text) for text',
@@ -91,7 +91,7 @@ export function fromTemplate<Row>(template: TemplateStringsArray, pieces: readon
   for (const [index, string] of template.entries()) {
     if (string !== undefined) continue
     const raw = JSON.stringify(template.raw[index])
-    throw new InvalidOptionError('the template', `with an invalid escape in ${raw}`, 'two backslashes for one')
+    throw new InvalidArgumentError('the template', `with an invalid escape in ${raw}`, 'two backslashes for one')
   }
   const where = (index: number) => () => placeOf(template, index)
   if (!pieces.some((piece) => piece instanceof Sql)) {
@@ -142,7 +142,7 @@ export interface SqlTag {
   /**
    * A name, quoted: `sql.identifier('order')`, `sql.identifier('audit', 'event')`. A dot inside of a part belongs to it.
    *
-   * @throws InvalidOptionError for an empty part, or one with a zero byte
+   * @throws InvalidArgumentError for an empty part, or one with a zero byte
    */
   identifier(...parts: readonly string[]): Sql
   /** The same as the tag itself, for readers: a piece that only makes sense inside of another one. */
@@ -160,7 +160,7 @@ export interface SqlTag {
    * `($1, $2), ($3, $4)`, for an insert of several rows. Rows are arrays of one length, or objects from which `columns`
    * picks.
    *
-   * @throws InvalidOptionError when there is no row, when one has another length, or when a value is undefined
+   * @throws InvalidArgumentError when there is no row, when one has another length, or when a value is undefined
    */
   values(rows: Iterable<readonly unknown[]>): Sql
   values<Row extends object>(rows: Iterable<Row>, columns: readonly (keyof Row & string)[]): Sql
@@ -170,7 +170,7 @@ export interface SqlTag {
 
 function join(parts: Iterable<unknown>, separator: Sql = comma): Sql {
   if (!(separator instanceof Sql)) {
-    throw new InvalidOptionError('separator', `of type ${typeof separator}`, 'a piece of SQL, such as sql` and `')
+    throw new InvalidArgumentError('separator', `of type ${typeof separator}`, 'a piece of SQL, such as sql` and `')
   }
   const strings = ['']
   const values: unknown[] = []
@@ -207,7 +207,7 @@ function rowsOfValues(rows: Iterable<readonly unknown[] | object>, columns?: rea
     width ??= cells.length
     if (cells.length !== width || width === 0) {
       const allowed = width === 0 ? 'one value or more' : `${width}, as in the first row`
-      throw new InvalidOptionError(`row ${number} of sql.values`, `of ${cells.length} values`, allowed)
+      throw new InvalidArgumentError(`row ${number} of sql.values`, `of ${cells.length} values`, allowed)
     }
     strings[strings.length - 1] += number === 1 ? '(' : ', ('
     for (const [index, cell] of cells.entries()) {
@@ -216,7 +216,7 @@ function rowsOfValues(rows: Iterable<readonly unknown[] | object>, columns?: rea
     }
     strings[strings.length - 1] += ')'
   }
-  if (count === 0) throw new InvalidOptionError('sql.values', 'without a row', 'one row or more')
+  if (count === 0) throw new InvalidArgumentError('sql.values', 'without a row', 'one row or more')
   return new Sql(strings, values)
 }
 
@@ -226,7 +226,7 @@ function cellsOf(row: unknown, columns: readonly string[] | undefined, number: n
     return columns.map((column) => (row as Readonly<Record<string, unknown>>)[column])
   }
   const allowed = columns === undefined ? 'an array; objects need the names of their columns' : 'an object'
-  throw new InvalidOptionError(`row ${number} of sql.values`, `of type ${typeof row}`, allowed)
+  throw new InvalidArgumentError(`row ${number} of sql.values`, `of type ${typeof row}`, allowed)
 }
 
 function json(value: unknown): Sql {
@@ -235,12 +235,12 @@ function json(value: unknown): Sql {
 }
 
 function identifier(...parts: readonly string[]): Sql {
-  if (parts.length === 0) throw new InvalidOptionError('sql.identifier', 'without a name', 'one part or more')
+  if (parts.length === 0) throw new InvalidArgumentError('sql.identifier', 'without a name', 'one part or more')
   return new Sql([parts.map((part) => quoteIdentifier(part)).join('.')], [])
 }
 
 function unsafe(text: string): Sql {
-  if (typeof text !== 'string') throw new InvalidOptionError('sql.unsafe', `of type ${typeof text}`, 'a text')
+  if (typeof text !== 'string') throw new InvalidArgumentError('sql.unsafe', `of type ${typeof text}`, 'a text')
   return new Sql([text], [])
 }
 
@@ -250,7 +250,7 @@ const comma = new Sql([', '], [])
  * Writes a statement: what stands in `${}` travels as a parameter, apart from the text, and can never become SQL. The
  * result goes to `query`, `stream`, `batch` and `copyTo`.
  *
- * @throws InvalidOptionError when a value is undefined, naming its place; when there are more than 65535 values
+ * @throws InvalidArgumentError when a value is undefined, naming its place; when there are more than 65535 values
  * @example
  * ```ts
  * import { createPool, sql } from '@pg-lifeguard/core'

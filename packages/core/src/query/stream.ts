@@ -2,7 +2,7 @@ import type { FetchedStatement, PortalRequest } from '../connection/portal.js'
 import type { StatementConfig } from '../connection/statement.js'
 import { type OperationOptions, unlimited } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { type Bounds, type Executor, type StatementArguments, withCallersStack } from './queryable.js'
 import type { Sql } from './sql.js'
 
@@ -120,7 +120,7 @@ const names = optionNames<StreamOptions>({ signal: true, timeoutMs: true, batchS
 /** Portals of one transaction must differ; a number for the whole process is the simplest way. */
 let portals = 0
 
-/** @throws InvalidOptionError for what is no option of a stream */
+/** @throws InvalidArgumentError for what is no option of a stream */
 export function assertStreamOptions(options: StreamOptions | undefined): void {
   assertKnownOptions(options, names)
 }
@@ -142,7 +142,7 @@ export async function* batchesIn<Row>(
   assertStreamOptions(options)
   const { batchSize = defaultBatchSize } = options
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
-    throw new InvalidOptionError('batchSize', String(batchSize), 'a whole number, 1 or more')
+    throw new InvalidArgumentError('batchSize', String(batchSize), 'a whole number, 1 or more')
   }
   const limit = bounds.limitFor(options)
   const name = `lifeguard_${++portals}`

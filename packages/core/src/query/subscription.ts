@@ -1,6 +1,6 @@
 import type { OperationOptions } from '../deadline/deadline.js'
 import { optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { PoolClosedError } from '../errors/pool-errors.js'
 import { assertName } from '../sql/quote.js'
 
@@ -53,7 +53,7 @@ export interface Subscription extends AsyncDisposable {
 /** One or more names of channels, checked: what is sent to a name that the server has cut off would never arrive. */
 export function channelsOf(given: string | readonly string[]): string[] {
   const channels = [...new Set(Array.isArray(given) ? (given as readonly string[]) : [given as string])]
-  if (channels.length === 0) throw new InvalidOptionError('the channels', 'none', 'one name or more')
+  if (channels.length === 0) throw new InvalidArgumentError('the channels', 'none', 'one name or more')
   for (const channel of channels) assertName('the channel', channel)
   return channels
 }

@@ -1,5 +1,5 @@
 import { fieldNames, fieldsOf, isFields } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 
 /** When a circuit breaker opens, and how it comes back. */
 export interface BreakerOptions {
@@ -62,16 +62,16 @@ export const defaultBreakerOptions: ResolvedBreakerOptions = {
 /**
  * Checks the options and fills in the defaults. `prefix` stands in front of their names in messages: `breaker.`.
  *
- * @throws InvalidOptionError at the first that is not what it may be
+ * @throws InvalidArgumentError at the first that is not what it may be
  */
 export function resolveBreakerOptions(options: BreakerOptions, prefix = ''): ResolvedBreakerOptions {
   if (!isFields(options)) {
-    throw new InvalidOptionError(prefix.slice(0, -1) || 'the options', show(options), 'an object, or false for none')
+    throw new InvalidArgumentError(prefix.slice(0, -1) || 'the options', show(options), 'an object, or false for none')
   }
   for (const name of fieldNames(options)) {
     if (!Object.hasOwn(defaultBreakerOptions, name)) {
       const allowed = Object.keys(defaultBreakerOptions).sort().join(', ')
-      throw new InvalidOptionError(prefix + name, 'not an option', allowed)
+      throw new InvalidArgumentError(prefix + name, 'not an option', allowed)
     }
   }
   const given = Object.fromEntries(Object.entries(fieldsOf(options)).filter(([, value]) => value !== undefined))
@@ -79,7 +79,7 @@ export function resolveBreakerOptions(options: BreakerOptions, prefix = ''): Res
   const check = (name: keyof BreakerOptions, isAllowed: (value: number) => boolean, allowed: string): void => {
     const value: unknown = all[name]
     if (!(typeof value === 'number' && isAllowed(value)))
-      throw new InvalidOptionError(prefix + name, show(value), allowed)
+      throw new InvalidArgumentError(prefix + name, show(value), allowed)
   }
   for (const name of ['failureRate', 'slowRate'] as const) {
     check(name, (value) => value > 0 && value <= 1, 'a number above 0, at most 1')

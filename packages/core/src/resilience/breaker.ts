@@ -2,7 +2,7 @@ import { type Clock, type Random, systemClock, systemRandom } from '../deadline/
 import { type OperationOptions, operationLimit, watchLimit, within } from '../deadline/deadline.js'
 import { type BreakerVerdict, breakerVerdict } from '../errors/classify.js'
 import { fieldsOf } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { BreakerOpenError } from '../errors/pool-errors.js'
 import { Emitter } from '../observe/emitter.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
@@ -52,7 +52,7 @@ export interface Breaker {
  * Makes a circuit breaker for anything that can fail: another service, another database. Those of a pool's own hosts
  * are there already.
  *
- * @throws InvalidOptionError at once, naming the option, the value and what is allowed
+ * @throws InvalidArgumentError at once, naming the option, the value and what is allowed
  * @example
  * ```ts
  * import { createBreaker } from '@pg-lifeguard/core'
@@ -78,10 +78,10 @@ class OwnBreaker implements Breaker {
   constructor(options: OwnBreakerOptions) {
     const { name = 'this call', verdict = breakerVerdict, environment, ...rest } = fieldsOf(options)
     if (typeof name !== 'string' || name === '') {
-      throw new InvalidOptionError('name', JSON.stringify(name) ?? String(name), 'a text of at least one character')
+      throw new InvalidArgumentError('name', JSON.stringify(name) ?? String(name), 'a text of at least one character')
     }
     if (typeof verdict !== 'function') {
-      throw new InvalidOptionError('verdict', `of type ${typeof verdict}`, 'a function from an error to a verdict')
+      throw new InvalidArgumentError('verdict', `of type ${typeof verdict}`, 'a function from an error to a verdict')
     }
     const resolved = resolveBreakerOptions(rest)
     this.#name = name

@@ -1,6 +1,6 @@
 import type { Random } from '../deadline/clock.js'
 import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 
 /** Bounds of a {@link RetryBudget}. */
 export interface RetryBudgetOptions {
@@ -72,13 +72,13 @@ export interface BackoffOptions {
 
 const names = optionNames<BackoffOptions>({ baseMs: true, capMs: true })
 
-/** @throws InvalidOptionError for what is unknown, or no duration */
+/** @throws InvalidArgumentError for what is unknown, or no duration */
 export function assertBackoff(option: string, given: BackoffOptions | undefined): void {
   if (given === undefined) return
   assertKnownOptions(given, names, `${option}.`)
   for (const [name, ms] of Object.entries(fieldsOf(given))) {
     if (ms === undefined || (typeof ms === 'number' && ms >= 0)) continue
-    throw new InvalidOptionError(`${option}.${name}`, String(ms), 'a number of milliseconds, 0 or more')
+    throw new InvalidArgumentError(`${option}.${name}`, String(ms), 'a number of milliseconds, 0 or more')
   }
 }
 

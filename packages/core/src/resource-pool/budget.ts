@@ -1,5 +1,5 @@
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 
 /** How many connections several pools may have together. */
 export interface BudgetOptions {
@@ -37,7 +37,7 @@ export interface BudgetMember {
   wantsNoMore(): void
   /** Whether a connection that came back is needed more by another pool. `hasWaiting`: whether it is needed here. */
   mustYield(hasWaiting: boolean): boolean
-  /** Its `min` changes to this. @throws InvalidOptionError when the budget has no room for it */
+  /** Its `min` changes to this. @throws InvalidArgumentError when the budget has no room for it */
   keep(min: number): void
   /** Its `min` has become smaller: an idle connection of it may be needed elsewhere. */
   mayYield(): void
@@ -116,7 +116,7 @@ export class Budget {
   /**
    * Checks that every pool can keep its `min`, this one with `min` too.
    *
-   * @throws InvalidOptionError
+   * @throws InvalidArgumentError
    */
   assertRoom(min: number, sharer: Pick<BudgetSharer, 'database' | 'user'>): void {
     const { max, perDatabase = max, perUser = max } = this.options
@@ -131,7 +131,7 @@ export class Budget {
     for (const [name, bound, sumOfMins] of bounds) {
       if (sumOfMins <= bound) continue
       const allowed = `with the min of the other pools no more than ${name} of the budget (${bound})`
-      throw new InvalidOptionError('min', String(min), allowed)
+      throw new InvalidArgumentError('min', String(min), allowed)
     }
   }
 
@@ -304,7 +304,7 @@ const names = optionNames<BudgetOptions>({ max: true, perDatabase: true, perUser
  * A number of connections for several pools to share. They never have more together. A pool that needs one when all are
  * taken gets it from another: the longest idle one, else the next that comes back to a pool with more.
  *
- * @throws InvalidOptionError
+ * @throws InvalidArgumentError
  * @example
  * ```ts
  * import { createBudget, createPool } from '@pg-lifeguard/core'
@@ -316,7 +316,7 @@ const names = optionNames<BudgetOptions>({ max: true, perDatabase: true, perUser
  */
 export function createBudget(options: BudgetOptions): Budget {
   if (typeof options !== 'object' || options === null) {
-    throw new InvalidOptionError('the budget', `of type ${typeof options}`, 'an object')
+    throw new InvalidArgumentError('the budget', `of type ${typeof options}`, 'an object')
   }
   assertKnownOptions(options, names, 'budget.')
   const { max, perDatabase, perUser } = options
@@ -330,5 +330,5 @@ function assertWhole(name: string, value: unknown, most: number): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return
   const allowed =
     most === Number.MAX_SAFE_INTEGER ? 'a whole number, 1 or more' : `a whole number from 1 to max (${most})`
-  throw new InvalidOptionError(name, String(value), allowed)
+  throw new InvalidArgumentError(name, String(value), allowed)
 }

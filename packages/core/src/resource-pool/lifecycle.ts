@@ -43,13 +43,13 @@ interface Awaited {
  * Which connections a flush closes.
  *
  * - `'idle'`: those that nobody uses now; whoever asks next gets a new one.
- * - `'gracefully'`: every one that was opened before the call, those in use as they come back.
+ * - `'graceful'`: every one that was opened before the call, those in use as they come back.
  * - `'all'`: every one that was opened before the call, at once: what runs on them fails.
  */
-export type FlushMode = 'idle' | 'gracefully' | 'all'
+export type EvictMode = 'idle' | 'graceful' | 'all'
 
 /** Everything that it may be. */
-export const flushModes: readonly FlushMode[] = ['idle', 'gracefully', 'all']
+export const evictModes: readonly EvictMode[] = ['idle', 'graceful', 'all']
 
 /** What the lifecycle needs of its pool. */
 export interface LifecycleEvents {
@@ -106,7 +106,7 @@ export class Lifecycle<R> {
     return this.#phase === 'open' || (this.#phase === 'ending' && heldAround(holder) > 0)
   }
 
-  flush(mode: FlushMode): Promise<void> {
+  evict(mode: EvictMode): Promise<void> {
     const closing = this.#slots.retireIdle(true)
     if (mode === 'idle') {
       this.#events.changed()

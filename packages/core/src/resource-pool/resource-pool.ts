@@ -3,7 +3,7 @@ import { givenUp, type Limit, limitReached } from '../deadline/deadline.js'
 import { PoolClosedError, type PoolFigures } from '../errors/pool-errors.js'
 import type { BudgetShare } from './budget.js'
 import { Dispatcher } from './dispatcher.js'
-import { type FlushMode, Lifecycle } from './lifecycle.js'
+import { type EvictMode, Lifecycle } from './lifecycle.js'
 import type { PoolSize, ResolvedPoolLimits } from './limits.js'
 import { Opener } from './opener.js'
 import {
@@ -241,9 +241,9 @@ export class ResourcePool<R> {
     this.#slots.doubtIdle()
   }
 
-  /** Closes connections and settles when they are gone; new ones are opened as they are needed. See {@link FlushMode}. */
-  flush(mode: FlushMode): Promise<void> {
-    return this.#life.flush(mode)
+  /** Closes connections and settles when they are gone; new ones are opened as they are needed. See {@link EvictMode}. */
+  evict(mode: EvictMode): Promise<void> {
+    return this.#life.evict(mode)
   }
 
   /**
@@ -264,7 +264,7 @@ export class ResourcePool<R> {
   /**
    * Changes how many connections there may and should be. Those above the new maximum are closed as they come back.
    *
-   * @throws InvalidOptionError when a shared budget has no room for `min`
+   * @throws InvalidArgumentError when a shared budget has no room for `min`
    */
   resize(size: PoolSize): void {
     this.#dispatcher.resize(size)

@@ -93,7 +93,7 @@ export class Slot<R> {
  * - `discarded`: given back as not to be used again, or could not be made clean.
  * - `end`: the pool has ended.
  */
-export type CloseReason = 'idle' | 'lifetime' | 'uses' | 'flushed' | 'shrunk' | 'unfit' | 'lost' | 'discarded' | 'end'
+export type CloseReason = 'idle' | 'lifetime' | 'uses' | 'evicted' | 'shrunk' | 'unfit' | 'lost' | 'discarded' | 'end'
 
 /** Told by the pool what happens to its resources. Called in the middle of a change: it must neither throw nor call back. */
 export interface PoolObserver<R> {
@@ -118,7 +118,7 @@ export interface CloseCircumstances {
   /** Whether there are more than there may be, now that the pool was made smaller. */
   readonly isSurplus: boolean
   /** Whether the pool was flushed since it was opened. */
-  readonly isFlushed: boolean
+  readonly isEvicted: boolean
   readonly maxUses: number
   readonly now: number
 }
@@ -126,11 +126,11 @@ export interface CloseCircumstances {
 /** Why this slot goes. */
 export function closeReason(
   slot: Slot<unknown>,
-  { isAlive, suits, isDropped, isEnding, isSurplus, isFlushed, maxUses, now }: CloseCircumstances,
+  { isAlive, suits, isDropped, isEnding, isSurplus, isEvicted, maxUses, now }: CloseCircumstances,
 ): CloseReason {
   if (!isAlive) return 'lost'
   if (isEnding) return 'end'
-  if (isFlushed) return 'flushed'
+  if (isEvicted) return 'evicted'
   if (isDropped) return 'discarded'
   if (!suits) return 'unfit'
   if (isSurplus) return 'shrunk'

@@ -399,9 +399,9 @@ export class Slots<R> {
   }
 
   /** Closes politely; the place is free when the resource is gone, so that the server never sees more than `max`. */
-  retire(slot: Slot<R>, isFlushed = false): void {
+  retire(slot: Slot<R>, isEvicted = false): void {
     slot.state = 'closing'
-    this.#tellClosing(slot, false, isFlushed)
+    this.#tellClosing(slot, false, isEvicted)
     this.#closing += 1
     void this.#factory.close(slot.resource).then(() => this.#gone(slot))
   }
@@ -414,10 +414,10 @@ export class Slots<R> {
     return true
   }
 
-  /** Closes all that idle, `isFlushed`: not for being old, but because somebody wants new ones. */
-  retireIdle(isFlushed = false): readonly Slot<R>[] {
+  /** Closes all that idle, `isEvicted`: not for being old, but because somebody wants new ones. */
+  retireIdle(isEvicted = false): readonly Slot<R>[] {
     const idle = this.idle.takeAll()
-    for (const slot of idle) this.retire(slot, isFlushed)
+    for (const slot of idle) this.retire(slot, isEvicted)
     return idle
   }
 
@@ -429,13 +429,13 @@ export class Slots<R> {
     void this.#factory.destroy(slot.resource).then(() => this.#gone(slot))
   }
 
-  #tellClosing(slot: Slot<R>, isDropped: boolean, isFlushed = false): void {
+  #tellClosing(slot: Slot<R>, isDropped: boolean, isEvicted = false): void {
     if (this.#observer.closing === undefined) return
     const circumstances = {
       isAlive: this.#factory.isAlive(slot.resource),
       suits: this.#factory.suits?.(slot.resource) !== false,
       isDropped,
-      isFlushed: isFlushed || slot.generation !== this.#generation,
+      isEvicted: isEvicted || slot.generation !== this.#generation,
       isEnding: this.#events.isEnding(),
       isSurplus: this.#events.hasSurplus(),
       maxUses: this.#limits.maxUses,

@@ -3,17 +3,17 @@ import type { BreakerTransition } from '../resilience/circuit-breaker.js'
 import type { CloseReason } from '../resource-pool/resource.js'
 
 /** What a host is to the pool. */
-export type HostRole = 'primary' | 'replica'
+export type ServerRole = 'primary' | 'replica'
 
 /** Which server an event is about. */
-export interface HostEvent {
+export interface ServerEvent {
   /** `127.0.0.1:5432`, or the path of a Unix socket. */
-  readonly host: string
-  readonly role: HostRole
+  readonly address: string
+  readonly role: ServerRole
 }
 
 /** A connection was handed to a caller. */
-export interface AcquireEvent extends HostEvent {
+export interface AcquireEvent extends ServerEvent {
   readonly pid: number
   /** How long the caller waited for it, in milliseconds; `0` when it did not have to. */
   readonly waitMs: number
@@ -22,26 +22,26 @@ export interface AcquireEvent extends HostEvent {
 }
 
 /** A connection came back. */
-export interface ReleaseEvent extends HostEvent {
+export interface ReleaseEvent extends ServerEvent {
   readonly pid: number
   /** How long the caller had it, in milliseconds. */
   readonly heldMs: number
 }
 
 /** A connection was opened. */
-export interface ConnectEvent extends HostEvent {
+export interface ConnectEvent extends ServerEvent {
   readonly pid: number
   readonly durationMs: number
 }
 
 /** An attempt to connect failed. */
-export interface ConnectFailedEvent extends HostEvent {
+export interface ConnectFailedEvent extends ServerEvent {
   readonly durationMs: number
   readonly error: unknown
 }
 
 /** A connection is closed. */
-export interface CloseEvent extends HostEvent {
+export interface CloseEvent extends ServerEvent {
   readonly pid: number
   readonly reason: CloseReason
   /** How old it is, in milliseconds. */
@@ -51,7 +51,7 @@ export interface CloseEvent extends HostEvent {
 }
 
 /** A statement was answered, or given up: also a batch, a COPY, a stream, each of which is one. Values are never reported. */
-export interface QueryEvent extends HostEvent {
+export interface QueryEvent extends ServerEvent {
   readonly pid: number
   /**
    * The text as it was sent: with `$1` where values go. Of a batch its different texts, joined by `; `, up to 4096
@@ -79,19 +79,19 @@ export interface QueryEvent extends HostEvent {
 }
 
 /** A caller was dropped from the queue because of overload. */
-export interface ShedEvent extends HostEvent {
+export interface ShedEvent extends ServerEvent {
   readonly waitMs: number
   readonly waiting: number
 }
 
 /** A caller got no connection, and never stood in the queue: it is full, or the breaker is open. */
-export interface TurnedAwayEvent extends HostEvent {
+export interface TurnedAwayEvent extends ServerEvent {
   readonly reason: 'queue-full' | 'breaker-open' | 'self-deadlock' | 'pool-closed'
   readonly waiting: number
 }
 
 /** A caller got no connection in time. */
-export interface TimeoutEvent extends HostEvent {
+export interface TimeoutEvent extends ServerEvent {
   /** `pool-busy`: none came free; `server-unavailable`: none could be opened. */
   readonly reason: 'pool-busy' | 'server-unavailable'
   readonly waitMs: number
@@ -99,26 +99,26 @@ export interface TimeoutEvent extends HostEvent {
 }
 
 /** A connection was held for longer than `leakDetectionMs`. */
-export interface LeakEvent extends HostEvent {
+export interface LeakEvent extends ServerEvent {
   readonly heldMs: number
   /** Where it was acquired. */
   readonly acquireStack: string | undefined
 }
 
 /** A connection broke, in use or idle. */
-export interface BrokenConnectionEvent extends HostEvent {
+export interface BrokenConnectionEvent extends ServerEvent {
   readonly pid: number
   readonly error: unknown
 }
 
 /** A server that was to take writes has refused one as it is read-only: the connection is replaced. */
-export interface ReadOnlyEvent extends HostEvent {
+export interface ReadOnlyEvent extends ServerEvent {
   readonly pid: number
   readonly error: unknown
 }
 
 /** A circuit breaker changed its state. */
-export interface BreakerEvent extends HostEvent, BreakerTransition {
+export interface BreakerEvent extends ServerEvent, BreakerTransition {
   /** How long it will stay open at least, in milliseconds; `0` unless it has just opened. */
   readonly retryAfterMs: number
   /** The last failure that it saw. */
@@ -126,7 +126,7 @@ export interface BreakerEvent extends HostEvent, BreakerTransition {
 }
 
 /** What a host tells. */
-export interface HostEvents {
+export interface ServerEvents {
   acquire: AcquireEvent
   release: ReleaseEvent
   connect: ConnectEvent

@@ -5,18 +5,18 @@ import { classify, isForWantOfAPlace } from '../errors/classify.js'
 import { OperationAbortedError } from '../errors/operation-errors.js'
 import type { PoolFigures } from '../errors/pool-errors.js'
 import type { BreakerStats } from '../resilience/server-breaker.js'
-import type { HostRole } from './events.js'
+import type { ServerRole } from './events.js'
 import type { Host } from './server.js'
 
 /** How one server is. */
-export interface HostHealth {
+export interface ServerHealth {
   /** `127.0.0.1:5432`, or the path of a Unix socket. */
-  readonly where: string
+  readonly address: string
   /**
    * What the server said it is; what it was taken for, when it said nothing. `replaced`: it takes itself for the primary,
    * and another one has taken its place. `foreign`: its database system is another one than the primary's.
    */
-  readonly role: HostRole | 'replaced' | 'foreign'
+  readonly role: ServerRole | 'replaced' | 'foreign'
   /**
    * `degraded`: it answers, but not this question: it has no place for one more session (SQLSTATE 53300), or is too busy to
    * answer it in time while it answers this pool's statements.
@@ -45,11 +45,11 @@ const recentMs = 1_000
  *
  * @throws OperationAbortedError when the caller gave up; a server that does not answer is a finding, not an error
  */
-export async function healthOf(host: Host, limit: Limit): Promise<HostHealth> {
+export async function healthOf(host: Host, limit: Limit): Promise<ServerHealth> {
   const { clock } = host.environment
   const since = clock.now()
-  const found = (where: string, role: HostRole, status: HostHealth['status']): HostHealth => ({
-    where,
+  const found = (where: string, role: ServerRole, status: ServerHealth['status']): ServerHealth => ({
+    address: where,
     role,
     status,
     latencyMs: clock.now() - since,
@@ -73,7 +73,7 @@ const text = 'select pg_catalog.pg_is_in_recovery() as standby'
 /** Which server answered, and what it is. */
 interface Answer {
   readonly where: string
-  readonly role: HostRole
+  readonly role: ServerRole
 }
 
 async function ask(host: Host, limit: Limit): Promise<Answer> {

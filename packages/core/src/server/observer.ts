@@ -12,13 +12,13 @@ import type { ResolvedBreakerOptions } from '../resilience/breaker-options.js'
 import type { BreakerTransition } from '../resilience/circuit-breaker.js'
 import { HostBreaker } from '../resilience/server-breaker.js'
 import type { CloseReason, LeakReport, PoolEnvironment, PoolObserver, Slot } from '../resource-pool/resource.js'
-import type { HostEvents, HostRole, QueryEvent } from './events.js'
+import type { QueryEvent, ServerEvents, ServerRole } from './events.js'
 import { HostTally, refusalKind } from './metrics.js'
 
 /** The object that all messages about one statement share. Whoever traces may put a span on it. */
 export interface QueryTrace {
   readonly pool: string
-  readonly host: string
+  readonly address: string
   readonly role: string
   readonly pid: number
   /** The text as it is sent; values are never reported. Of a batch its different texts, joined by `; `. */
@@ -93,10 +93,10 @@ export class QueryTraces {
 export interface HostWatchOptions {
   /** The pool's name. */
   readonly pool: string
-  readonly role: HostRole
+  readonly role: ServerRole
   /** Why a statement that says nothing else of it is served by this host. */
   readonly why: string
-  readonly events: Announcer<HostEvents>
+  readonly events: Announcer<ServerEvents>
   /** A statement that takes longer is slow; `Infinity` for none. */
   readonly slowQueryMs: number
   /** Undefined for no breaker. */
@@ -113,7 +113,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   readonly breaker: HostBreaker<Connection> | undefined
   /** Which server it is at the moment, for what is about no connection; changes when another one takes its place. */
   where: string
-  readonly role: HostRole
+  readonly role: ServerRole
   /** Called when the breaker has opened; set by the host. */
   whenOpened: () => void = () => undefined
   /** Called when a write was refused as the server is read-only; whether the connection is replaced. Set by the host. */
@@ -128,10 +128,10 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   waiting: () => number = () => 0
   readonly #options: HostWatchOptions
   readonly #environment: PoolEnvironment
-  readonly #events: Announcer<HostEvents>
+  readonly #events: Announcer<ServerEvents>
   readonly #traces = new QueryTraces()
-  readonly #acquire: Told<HostEvents['acquire']>
-  readonly #release: Told<HostEvents['release']>
+  readonly #acquire: Told<ServerEvents['acquire']>
+  readonly #release: Told<ServerEvents['release']>
   readonly #query: Told<QueryEvent>
   readonly #slowQuery: Told<QueryEvent>
 
@@ -193,7 +193,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   leaked(leak: LeakReport): void {
     inNoContext(() => callUser(() => this.#options.onLeak(leak), warnOfListener))
     const { heldMs, acquireStack } = leak
-    this.#say(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#host(), heldMs, acquireStack }))
+    this.#say(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#address(), heldMs, acquireStack }))
   }
 
   // What the host tells
@@ -206,7 +206,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
 
   connectFailed(error: unknown, durationMs: number): void {
     this.breaker?.connectFailed(error)
-    this.#say('connect-failed', () => ({ ...this.#host(), durationMs, error }))
+    this.#say('connect-failed', () => ({ ...this.#address(), durationMs, error }))
   }
 
   /** A connection ended that nobody had ended. */
@@ -219,17 +219,17 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     const kind = refusalKind(error)
     this.tally.refused(kind)
     if (kind === 'shed') {
-      this.#say('shed', () => ({ ...this.#host(), waitMs, waiting: this.waiting() }))
+      this.#say('shed', () => ({ ...this.#address(), waitMs, waiting: this.waiting() }))
       return
     }
     if (kind === 'poolBusy' || kind === 'serverUnavailable') {
       const reason = kind === 'poolBusy' ? 'pool-busy' : 'server-unavailable'
-      this.#say('timeout', () => ({ ...this.#host(), reason, waitMs, waiting: this.waiting() }))
+      this.#say('timeout', () => ({ ...this.#address(), reason, waitMs, waiting: this.waiting() }))
       return
     }
     const reason = turnedAway[kind]
     if (reason === undefined) return
-    this.#say('turned-away', () => ({ ...this.#host(), reason, waiting: this.waiting() }))
+    this.#say('turned-away', () => ({ ...this.#address(), reason, waiting: this.waiting() }))
   }
 
   // What the connections tell
@@ -328,23 +328,23 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
    * Tells of what belongs to no caller: it happens while some caller opens a connection, gives one back or only asks
    * beside, and none of their contexts is that of the listener.
    */
-  #say<Name extends keyof HostEvents>(name: Name, make: () => HostEvents[Name]): void {
+  #say<Name extends keyof ServerEvents>(name: Name, make: () => ServerEvents[Name]): void {
     inNoContext(() => this.#events.emit(name, make))
   }
 
   #breakerChanged(transition: BreakerTransition, error: unknown): void {
     if (transition.to === 'open') this.whenOpened()
     const retryAfterMs = this.breaker?.stats().retryAfterMs ?? 0
-    this.#say('breaker', () => ({ ...this.#host(), ...transition, retryAfterMs, error }))
+    this.#say('breaker', () => ({ ...this.#address(), ...transition, retryAfterMs, error }))
   }
 
-  #host(): { readonly host: string; readonly role: HostRole } {
-    return { host: this.where, role: this.role }
+  #address(): { readonly address: string; readonly role: ServerRole } {
+    return { address: this.where, role: this.role }
   }
 
   /** What is about a connection names the server that this one leads to, whichever is the primary by now. */
-  #at({ where, pid }: Connection): { readonly host: string; readonly role: HostRole; readonly pid: number } {
-    return { host: where, role: this.role, pid }
+  #at({ where, pid }: Connection): { readonly address: string; readonly role: ServerRole; readonly pid: number } {
+    return { address: where, role: this.role, pid }
   }
 }
 

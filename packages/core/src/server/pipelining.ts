@@ -12,7 +12,7 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { Slot } from '../resource-pool/resource.js'
 import type { ResourcePool } from '../resource-pool/resource-pool.js'
 import type { Holder } from '../resource-pool/wait-queue.js'
-import type { ResolvedLaneOptions, StatementOptions } from './server-options.js'
+import type { ResolvedPipeliningOptions, StatementOptions } from './server-options.js'
 
 /** Who finds a connection for a statement. */
 export interface Placement {
@@ -107,7 +107,7 @@ export class Lanes {
   readonly #pool: ResourcePool<Connection>
   readonly #release: (slot: Slot<Connection>) => void
   readonly #texts: StatementTexts
-  readonly #options: ResolvedLaneOptions | undefined
+  readonly #options: ResolvedPipeliningOptions | undefined
   readonly #open: Lane[] = []
   #shortestMs = Number.POSITIVE_INFINITY
   /** How long a statement on a lane keeps the server busy, as a rule: what one more has to wait for. Unknown at first. */
@@ -123,7 +123,7 @@ export class Lanes {
     host: LaneHost,
     release: (slot: Slot<Connection>) => void,
     texts: StatementTexts,
-    { lanes: options, isRepeatable = never }: Partial<StatementOptions> = {},
+    { pipelining: options, isRepeatable = never }: Partial<StatementOptions> = {},
   ) {
     this.#host = host
     this.#pool = host.pool
@@ -271,7 +271,7 @@ export class Lanes {
    * A server far away and one that is slow look the same, until two statements have been sent one behind the other: the
    * second has the way for nothing.
    */
-  #probes(connection: Connection, { slowAfterMs }: ResolvedLaneOptions): boolean {
+  #probes(connection: Connection, { slowAfterMs }: ResolvedPipeliningOptions): boolean {
     if (connection.load > 1 || slowAfterMs === 0) return false
     this.#notSentBehind += 1
     return this.#notSentBehind % probeOneIn === 1

@@ -1,7 +1,7 @@
 import type { Connection } from '../connection/connection.js'
 import type { Clock } from '../deadline/clock.js'
 import { type Limit, within } from '../deadline/deadline.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { markMisconfigured } from '../errors/origin.js'
 
@@ -56,7 +56,7 @@ function assertUsable(connection: Connection): void {
         ? undefined
         : 'in a client_encoding other than UTF8'
   if (left === undefined) return
-  throw new InvalidOptionError(
+  throw new InvalidArgumentError(
     'onConnect',
     `a function that has left the connection ${left}`,
     'one that ends what it begins',

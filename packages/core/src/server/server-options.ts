@@ -6,7 +6,7 @@ import type { PrepareConnection } from './prepare-new.js'
 import type { ResetMode } from './reset.js'
 
 /** How connections are shared while all are in use. */
-export interface LaneOptions {
+export interface PipeliningOptions {
   /**
    * Statements that one connection may have under way, `1` or more. The more, the less it has to wait for the network;
    * the longer may a statement have to wait behind others.
@@ -31,12 +31,12 @@ export interface LaneOptions {
 }
 
 /** The same with the defaults filled in. */
-export type ResolvedLaneOptions = {
-  readonly [K in keyof LaneOptions]-?: Exclude<InMs<LaneOptions>[K], undefined>
+export type ResolvedPipeliningOptions = {
+  readonly [K in keyof PipeliningOptions]-?: Exclude<InMs<PipeliningOptions>[K], undefined>
 }
 
-/** The defaults of {@link LaneOptions}. */
-export const defaultLanes: ResolvedLaneOptions = { maxDepth: 16, maxBytes: 1_048_576, slowAfterMs: 20 }
+/** The defaults of {@link PipeliningOptions}. */
+export const defaultPipelining: ResolvedPipeliningOptions = { maxDepth: 16, maxBytes: 1_048_576, slowAfterMs: 20 }
 
 /** How statements outside of transactions are run. */
 export interface StatementOptions {
@@ -45,7 +45,7 @@ export interface StatementOptions {
   /** Shared by the pools to all servers of one database. @default one of the host's own */
   readonly schema?: SchemaEpoch | undefined
   /** How connections are shared; undefined for never. */
-  readonly lanes: ResolvedLaneOptions | undefined
+  readonly pipelining: ResolvedPipeliningOptions | undefined
   /**
    * Whether a text only reads, so that it is sent once more when its connection is lost before the answer; undefined where
    * nothing is.

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 
 /**
  * What a lock is for: a name, or a number of your own. A `bigint` and a pair of integers are used as they are, so that
@@ -43,7 +43,7 @@ export function advisoryLockKey(name: string, namespace: string = defaultNamespa
 /** All keys of one call, each once, in the one order that everybody takes them in: so several keys cannot deadlock. */
 export function serverKeys(key: LockKey | readonly LockKey[], namespace: string | undefined): ServerKey[] {
   const list: readonly LockKey[] = Array.isArray(key) && !isPair(key) ? (key as readonly LockKey[]) : [key as LockKey]
-  if (list.length === 0) throw new InvalidOptionError('key', 'an empty list', 'one key or more')
+  if (list.length === 0) throw new InvalidArgumentError('key', 'an empty list', 'one key or more')
   const unique = new Map<string, ServerKey>()
   for (const one of list) {
     const found = serverKey(one, namespace)
@@ -54,18 +54,18 @@ export function serverKeys(key: LockKey | readonly LockKey[], namespace: string 
 
 function serverKey(key: LockKey, namespace: string | undefined): ServerKey {
   if (typeof key === 'string') {
-    if (key === '') throw new InvalidOptionError('key', 'an empty string', 'a name, a bigint or a pair of integers')
+    if (key === '') throw new InvalidArgumentError('key', 'an empty string', 'a name, a bigint or a pair of integers')
     const value = String(advisoryLockKey(key, namespace))
     return { id: value, label: labelOfName(key), name: key, args: [value] }
   }
   if (typeof key === 'bigint') {
-    if (key < int64.min || key > int64.max) throw new InvalidOptionError('key', `${key}n`, 'a signed 64-bit integer')
+    if (key < int64.min || key > int64.max) throw new InvalidArgumentError('key', `${key}n`, 'a signed 64-bit integer')
     return { id: String(key), label: `${key}n`, name: undefined, args: [String(key)] }
   }
   if (isPair(key)) {
     for (const part of key) {
       if (!Number.isInteger(part) || part < int32.min || part > int32.max) {
-        throw new InvalidOptionError('key', JSON.stringify(key), 'a pair of signed 32-bit integers')
+        throw new InvalidArgumentError('key', JSON.stringify(key), 'a pair of signed 32-bit integers')
       }
     }
     return {
@@ -75,7 +75,7 @@ function serverKey(key: LockKey, namespace: string | undefined): ServerKey {
       args: [String(key[0]), String(key[1])],
     }
   }
-  throw new InvalidOptionError('key', `of type ${typeof key}`, 'a name, a bigint or a pair of integers')
+  throw new InvalidArgumentError('key', `of type ${typeof key}`, 'a name, a bigint or a pair of integers')
 }
 
 function isPair(key: unknown): key is readonly [number, number] {

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 
 /** PostgreSQL cuts names off after so many bytes; what is said of a longer one would be about another. */
 export const longestName = 63
@@ -14,18 +14,18 @@ export const dbNameAllowed = `a name of 1 to ${longestName} bytes, without a zer
 /**
  * Anything that the server knows by a name.
  *
- * @throws InvalidOptionError for a name that would arrive as another one
+ * @throws InvalidArgumentError for a name that would arrive as another one
  */
 export function assertName(what: string, name: unknown): asserts name is string {
   if (isDbName(name)) return
-  throw new InvalidOptionError(what, JSON.stringify(name)?.slice(0, 200) ?? `of type ${typeof name}`, dbNameAllowed)
+  throw new InvalidArgumentError(what, JSON.stringify(name)?.slice(0, 200) ?? `of type ${typeof name}`, dbNameAllowed)
 }
 
 /**
  * An identifier in double quotes, whatever it contains. One that the server would take for another, as it cuts it off, or
  * as half a surrogate pair becomes U+FFFD on the way, is refused.
  *
- * @throws InvalidOptionError
+ * @throws InvalidArgumentError
  */
 export function quoteIdentifier(name: string): string {
   assertName('the identifier', name)

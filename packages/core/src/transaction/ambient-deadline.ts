@@ -1,7 +1,7 @@
 import type { Clock } from '../deadline/clock.js'
 import { givenUp, type Limit, type LimitReason, limitOf, limitReached, within } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError, isInstance } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError, isInstance } from '../errors/lifeguard-error.js'
 import { OperationAbortedError, OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { causeChain } from '../errors/sqlstate.js'
@@ -29,7 +29,7 @@ export async function withDeadline<T>(
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<T> {
   if (!(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
-    throw new InvalidOptionError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
+    throw new InvalidArgumentError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
   }
   assertKnownOptions(options, names)
   const limit = ambient.limitFor({ timeoutMs, signal: options.signal })

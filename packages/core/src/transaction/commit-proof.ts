@@ -3,7 +3,7 @@ import type { Prelude } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
 import { type Limit, sleep } from '../deadline/deadline.js'
 import { classify, isInfrastructureError } from '../errors/classify.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { urgent } from '../resource-pool/wait-queue.js'
 import type { Host } from '../server/server.js'
 import { quoteName } from '../sql/quote.js'
@@ -141,7 +141,7 @@ export class CommitProof {
   constructor(options: CommitProofOptions, clock: Clock) {
     const { timeoutMs = defaultTimeoutMs, markerTable } = options
     if (!(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
-      throw new InvalidOptionError('proveCommit.timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
+      throw new InvalidArgumentError('proveCommit.timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
     }
     this.#clock = clock
     this.#timeoutMs = timeoutMs

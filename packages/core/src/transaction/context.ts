@@ -13,7 +13,7 @@ import type { Holder } from '../resource-pool/wait-queue.js'
 import type { HeldLock } from './held-lock.js'
 import type { BeginOptions } from './options.js'
 import type { ServerTransaction } from './server-transaction.js'
-import type { ControlledTransaction, Transaction } from './transaction.js'
+import type { ManualTransaction, Transaction } from './transaction.js'
 
 /** Takes in what is asked of the pool in some code, to send it together with what is asked elsewhere. */
 export interface StatementCollector {
@@ -30,7 +30,7 @@ export interface OpenTransaction extends Transaction {
   /** The transaction on the server that this is a level of. */
   readonly server: ServerTransaction
   /** A savepoint that is ended by hand. */
-  begin(options?: OperationOptions, inTurn?: boolean): Promise<ControlledTransaction>
+  begin(options?: OperationOptions, inTurn?: boolean): Promise<ManualTransaction>
   /** Whether this is that level, or one nested in it. */
   isWithin(other: OpenTransaction): boolean
 }

@@ -3,7 +3,7 @@ import type { ClusterEvents } from '../cluster/events.js'
 import type { ErrorClass } from '../errors/classify.js'
 import type { Emitter } from '../observe/emitter.js'
 import type { RetryBudget } from '../resilience/retry.js'
-import type { HostEvents } from '../server/events.js'
+import type { ServerEvents } from '../server/events.js'
 import type { Host } from '../server/server.js'
 import type { Ambient } from './context.js'
 
@@ -43,7 +43,7 @@ export interface CacheErrorEvent {
 }
 
 /** What the methods of this floor tell, and the hosts below. */
-export interface SessionEvents extends HostEvents {
+export interface SessionEvents extends ServerEvents {
   retry: RetryEvent
   'ambiguous-commit': AmbiguousCommitEvent
   'hook-error': HookErrorEvent

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { TransactionClosedError } from '../errors/transaction-errors.js'
 import type { OpenTransaction } from './context.js'
 import type { BeginOptions } from './options.js'
@@ -32,7 +32,7 @@ export function assertFits(options: BeginOptions, outer: OpenTransaction): void 
     const value = options[name]
     const open = outer.begun[name]
     if (value === undefined || effective(value) === effective(open)) continue
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       name,
       show(value),
       `in a nested transaction only what the outermost one was begun with (${open === undefined ? 'not set' : show(open)})`,

@@ -17,7 +17,7 @@ import {
   controlledNames,
 } from './options.js'
 import { ServerTransaction } from './server-transaction.js'
-import type { ControlledTransaction } from './transaction.js'
+import type { ManualTransaction } from './transaction.js'
 
 /** How a transaction, or a savepoint, is run and ended. */
 export interface ByHand extends Executor {
@@ -26,7 +26,7 @@ export interface ByHand extends Executor {
 }
 
 /** A transaction as the one sees it who ends it. */
-export class TransactionByHand extends Operations implements ControlledTransaction {
+export class TransactionByHand extends Operations implements ManualTransaction {
   readonly #under: ByHand
 
   constructor(bounds: AmbientBounds, under: ByHand) {
@@ -52,7 +52,7 @@ export class TransactionByHand extends Operations implements ControlledTransacti
 }
 
 /** How a controlled transaction begins, and how long it may live. */
-export interface ControlledTransactionOptions extends BeginOptions, CommitOptions, OperationOptions {}
+export interface ManualTransactionOptions extends BeginOptions, CommitOptions, OperationOptions {}
 
 /**
  * Inside the transaction that is open around the call a savepoint; elsewhere a transaction on its own connection.
@@ -61,9 +61,9 @@ export interface ControlledTransactionOptions extends BeginOptions, CommitOption
  */
 export async function beginTransaction(
   environment: SessionEnvironment,
-  options: ControlledTransactionOptions = {},
+  options: ManualTransactionOptions = {},
   inTurn = false,
-): Promise<ControlledTransaction> {
+): Promise<ManualTransaction> {
   assertTransactionOptions(options, controlledNames)
   const open = environment.ambient.current?.transaction
   if (open === undefined) return beginAlone(environment, options)
@@ -74,9 +74,9 @@ export async function beginTransaction(
 /** On a connection of its own, whatever is open around. It is not ambient. */
 export function beginAlone(
   environment: SessionEnvironment,
-  options?: ControlledTransactionOptions,
+  options?: ManualTransactionOptions,
   isForOne = false,
-): ControlledTransaction & Executor {
+): ManualTransaction & Executor {
   const { ambient, cluster, host } = environment
   const source = fromPool(host, { held: 0, parent: ambient.current?.holder }, cluster)
   return beginOn(source, environment, options, isForOne)
@@ -90,9 +90,9 @@ export function beginAlone(
 export function beginOn(
   source: ConnectionSource,
   environment: SessionEnvironment,
-  options: ControlledTransactionOptions = {},
+  options: ManualTransactionOptions = {},
   isForOne = false,
-): ControlledTransaction & Executor {
+): ManualTransaction & Executor {
   assertTransactionOptions(options, controlledNames)
   const { ambient: bounds, host } = environment
   const { clock } = host.environment

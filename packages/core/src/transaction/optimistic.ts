@@ -1,7 +1,7 @@
 import { givenUp, type OperationOptions, sleep } from '../deadline/deadline.js'
 import { classifyOwn, ownCause } from '../errors/classify.js'
 import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { VersionConflictError } from '../errors/transaction-errors.js'
 import type { Queryable } from '../query/queryable.js'
@@ -32,7 +32,7 @@ export interface UpdatingPool {
 /** The limits of statements that take none themselves, as those of an ORM; and the pool that puts them around. */
 interface Within {
   readonly limits: OperationOptions
-  /** @throws InvalidOptionError when there is none */
+  /** @throws InvalidArgumentError when there is none */
   readonly pool: () => UpdatingPool
 }
 
@@ -42,7 +42,7 @@ interface Within {
  * parts are values, and never a condition that a query builder would read in an object, such as `{ not: 0 }` out of the
  * body of a request.
  *
- * @throws VersionConflictError when there is no row; InvalidOptionError for a key without a value for every column of it,
+ * @throws VersionConflictError when there is no row; InvalidArgumentError for a key without a value for every column of it,
  * and for no changes
  * @internal
  */
@@ -51,25 +51,26 @@ export async function versionedUpdate<Row>(
   run: (key: Readonly<Record<string, unknown>>) => Promise<readonly Row[]>,
   within?: Within,
 ): Promise<Row> {
-  if (Object.keys(changes).length === 0) throw new InvalidOptionError(changesName, 'empty', 'one column or more')
+  if (Object.keys(changes).length === 0) throw new InvalidArgumentError(changesName, 'empty', 'one column or more')
   const values = Object.entries(key)
   const checked = Object.fromEntries(values)
   if (!Object.hasOwn(checked, version)) {
-    throw new InvalidOptionError('key', `without ${version}`, `the key and the ${version} that was read`)
+    throw new InvalidArgumentError('key', `without ${version}`, `the key and the ${version} that was read`)
   }
   // An ORM may take a condition without a value for no condition at all.
   const empty = values.find(([, value]) => value === undefined)
-  if (empty !== undefined) throw new InvalidOptionError('key', `${empty[0]} undefined`, 'a value for everything in it')
+  if (empty !== undefined)
+    throw new InvalidArgumentError('key', `${empty[0]} undefined`, 'a value for everything in it')
   const condition = values.find(([, value]) => !isValue(value))
   if (condition !== undefined) {
     const [name, value] = condition
     const found = Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
-    throw new InvalidOptionError('key', `${name}: ${found}`, 'values only: a text, a number, a bigint, a Date, bytes')
+    throw new InvalidArgumentError('key', `${name}: ${found}`, 'values only: a text, a number, a bigint, a Date, bytes')
   }
-  if (checked[version] === null) throw new InvalidOptionError('key', `${version} null`, 'the version that was read')
-  if (values.length < 2) throw new InvalidOptionError('key', `only ${version}`, 'what names one row, and its version')
+  if (checked[version] === null) throw new InvalidArgumentError('key', `${version} null`, 'the version that was read')
+  if (values.length < 2) throw new InvalidArgumentError('key', `only ${version}`, 'what names one row, and its version')
   if (version in changes) {
-    throw new InvalidOptionError(changesName, `with ${version}`, 'others: the version counts itself up')
+    throw new InvalidArgumentError(changesName, `with ${version}`, 'others: the version counts itself up')
   }
   const { signal, timeoutMs } = within?.limits ?? {}
   const isLimited = within !== undefined && (signal !== undefined || timeoutMs !== undefined)
@@ -88,7 +89,7 @@ function poolOf(within: Within | undefined): UpdatingPool | undefined {
   try {
     return within?.pool()
   } catch (error) {
-    if (error instanceof InvalidOptionError) return undefined
+    if (error instanceof InvalidArgumentError) return undefined
     throw error
   }
 }
@@ -181,9 +182,9 @@ export async function withOptimisticRetry<T>(
   assertKnownOptions(options, names)
   const { attempts = defaultAttempts, backoff } = options
   assertBackoff('backoff', backoff)
-  if (typeof fn !== 'function') throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function')
+  if (typeof fn !== 'function') throw new InvalidArgumentError('fn', `of type ${typeof fn}`, 'a function')
   if (!(Number.isInteger(attempts) && attempts >= 1)) {
-    throw new InvalidOptionError('attempts', String(attempts), 'a whole number, 1 or more')
+    throw new InvalidArgumentError('attempts', String(attempts), 'a whole number, 1 or more')
   }
   const { clock, random } = host.environment
   const limit = ambient.limitFor(options)

@@ -3,7 +3,7 @@ import type { Prelude } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
 import type { OperationOptions } from '../deadline/deadline.js'
 import { assertFlag, assertKnownOptions, optionNames } from '../errors/known-options.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { assertBackoff, type BackoffOptions } from '../resilience/retry.js'
 import { type LockKey, serverKeys } from '../sql/lock-key.js'
 import { settingMatters } from '../sql/meaning.js'
@@ -118,7 +118,7 @@ const proofNames = optionNames<CommitProofOptions>({ markerTable: true, timeoutM
 /**
  * Checks everything that is said of a transaction, before anything of it is begun. For adapters.
  *
- * @throws InvalidOptionError
+ * @throws InvalidArgumentError
  * @internal
  */
 export function assertTransactionOptions(options: TransactionOptions, names = transactionNames): void {
@@ -138,14 +138,14 @@ export function assertTransactionOptions(options: TransactionOptions, names = tr
   if (retry === undefined || retry === false) return
   assertKnownOptions(retry, retryNames, 'retry.')
   if (retry.attempts !== undefined && !(Number.isInteger(retry.attempts) && retry.attempts >= 1)) {
-    throw new InvalidOptionError('retry.attempts', String(retry.attempts), 'a whole number, 1 or more')
+    throw new InvalidArgumentError('retry.attempts', String(retry.attempts), 'a whole number, 1 or more')
   }
   assertBackoff('retry.backoff', retry.backoff)
 }
 
 function assertIsolation(isolation: IsolationLevel | undefined): void {
   if (isolation === undefined || isolationLevels.has(isolation)) return
-  throw new InvalidOptionError('isolation', JSON.stringify(isolation), [...isolationLevels].join(', '))
+  throw new InvalidArgumentError('isolation', JSON.stringify(isolation), [...isolationLevels].join(', '))
 }
 
 const serverTimes = ['statementTimeoutMs', 'lockTimeoutMs', 'idleTimeoutMs'] as const
@@ -193,7 +193,7 @@ function meaningOf(settings: readonly (readonly [name: string, value: string])[]
 /** The server counts whole milliseconds, and takes 0 for 'never'. */
 export function milliseconds(name: string, ms: number): string {
   if (!(Number.isFinite(ms) && ms >= 0 && ms <= longestServerMs)) {
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       name,
       String(ms),
       `a number of milliseconds from 0 to ${longestServerMs}; 0 for no limit`,

@@ -3,7 +3,7 @@ import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
 import { type Limit, type OperationOptions, tighter, unlimited, within } from '../deadline/deadline.js'
-import { InvalidOptionError } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { notedBy } from '../errors/origin.js'
 import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import { Operations } from '../query/operations.js'
@@ -13,10 +13,10 @@ import { TransactionByHand } from './manual-transaction.js'
 import { assertTransactionOptions, type BeginOptions, type TransactionOptions } from './options.js'
 import type { ServerTransaction } from './server-transaction.js'
 import {
-  type ControlledTransaction,
   type Hook,
   type HookName,
   Hooks,
+  type ManualTransaction,
   type RetryReason,
   type Transaction,
 } from './transaction.js'
@@ -119,7 +119,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
   }
 
   #hook(name: HookName, hook: Hook): void {
-    if (typeof hook !== 'function') throw new InvalidOptionError(name, `of type ${typeof hook}`, 'a function')
+    if (typeof hook !== 'function') throw new InvalidArgumentError(name, `of type ${typeof hook}`, 'a function')
     if (this.#manual !== undefined) {
       this.#manual.#hook(name, hook)
       return
@@ -202,7 +202,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
    * A savepoint that is ended by hand. There is no callback to tell what belongs to it, so everything that is asked of
    * this level until then does; `inTurn`: only what is asked of the savepoint itself does, and the level waits.
    */
-  async begin(options?: OperationOptions, inTurn = false): Promise<ControlledTransaction> {
+  async begin(options?: OperationOptions, inTurn = false): Promise<ManualTransaction> {
     const inner = this.#innermost()
     if (inner !== this) return await inner.begin(options, inTurn)
     this.#assertOpen()

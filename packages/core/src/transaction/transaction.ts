@@ -91,7 +91,7 @@ export interface RetryReason {
  * A transaction without a callback, to be ended by hand: what ORMs with a begin and a commit of their own stand on.
  * Prefer `withTransaction`, which cannot be forgotten and retries.
  */
-export interface ControlledTransaction extends Operable, AsyncDisposable {
+export interface ManualTransaction extends Operable, AsyncDisposable {
   /** Commits. Rejects as `withTransaction` does, and only then was nothing, or nothing certain, committed. */
   commit(): Promise<void>
   /** Rolls back; harmless when the transaction is over. Leaving an `await using` block does the same. */

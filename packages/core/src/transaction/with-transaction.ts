@@ -1,6 +1,6 @@
 import { givenUp, type Limit, limitReached, sleep } from '../deadline/deadline.js'
 import { classifyOwn, type ErrorClass, isRetryableByDefault, ownCause } from '../errors/classify.js'
-import { InvalidOptionError, isInstance } from '../errors/lifeguard-error.js'
+import { InvalidArgumentError, isInstance } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { CommitUnknownError } from '../errors/transaction-errors.js'
 import { warnOf } from '../observe/user-callback.js'
@@ -47,7 +47,7 @@ export async function withTransaction<T>(
   source?: ConnectionSource,
 ): Promise<T> {
   if (typeof fn !== 'function')
-    throw new InvalidOptionError('fn', `of type ${typeof fn}`, 'a function that is given the transaction')
+    throw new InvalidArgumentError('fn', `of type ${typeof fn}`, 'a function that is given the transaction')
   assertTransactionOptions(options)
   const { ambient, host } = environment
   const outer = ambient.current?.transaction

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Causality, type CausalToken, formatToken, laterToken, parseToken, shows } from '../../src/cluster/causality.js'
-import { InvalidOptionError } from '../../src/index.js'
+import { InvalidArgumentError } from '../../src/index.js'
 import { seeded } from '../support/seeded.js'
 
 const tokens = fc.record({
@@ -39,7 +39,7 @@ describe('a causal token', () => {
     7,
     null,
     {},
-  ])('%j is refused, and said so', (text) => expect(() => parseToken(text)).toThrow(InvalidOptionError))
+  ])('%j is refused, and said so', (text) => expect(() => parseToken(text)).toThrow(InvalidArgumentError))
 
   test('the later of two is that of the later timeline, then that of the further place; of none it is the other', () => {
     const one: CausalToken = { timeline: 2, lsn: 10n }

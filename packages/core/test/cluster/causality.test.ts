@@ -1,6 +1,6 @@
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { expect, test } from 'vitest'
-import { createPool, InvalidOptionError, type Pool } from '../../src/index.js'
+import { createPool, InvalidArgumentError, type Pool } from '../../src/index.js'
 import { randomFrom } from '../support/seeded.js'
 import { onServer, useCluster } from '../support/test-cluster.js'
 import { eventually, rejection } from '../support/test-pool.js'
@@ -53,7 +53,7 @@ test('within a line of work every read shows what was written before, however la
   await Promise.all(Array.from({ length: 20 }, worker))
   over = true
   await delaying
-  const hosts = pool.stats().hosts
+  const hosts = pool.stats().servers
   const byReplicas = hosts.slice(1).reduce((sum, { share }) => sum + share, 0)
   expect(stale).toBe(0)
   expect(byReplicas).toBeGreaterThan(0.9)
@@ -109,7 +109,7 @@ test('a token carries over to another pool', async () => {
     // One from the future, made up or of another cluster, costs a wait and no more.
     expect(await reading.withCausality('v1.9.FFFFFFFF-FFFFFFFF', () => versionOf(reading, 2000))).toBe(2)
     expect(await rejection(reading.withCausality('v2.1.0-1', () => versionOf(reading, 2000)))).toBeInstanceOf(
-      InvalidOptionError,
+      InvalidArgumentError,
     )
   } finally {
     for (const server of cluster.replicas) await server.resumeReplay()
@@ -209,7 +209,7 @@ test.each([
     await versionOf(pool, 2000)
     return pool
       .stats()
-      .hosts.slice(1)
+      .servers.slice(1)
       .some(({ share }) => share > 0)
   })
   const reasons = new Map<string, number>()

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { createPool, InvalidOptionError, type PoolOptions } from '../../src/index.js'
+import { createPool, InvalidArgumentError, type PoolOptions } from '../../src/index.js'
 import { resolveOptions } from '../../src/options/pool-options.js'
 
 const primary = 'postgres://app:secret@primary:5433/shop'
 
-function refusal(options: PoolOptions): InvalidOptionError {
+function refusal(options: PoolOptions): InvalidArgumentError {
   try {
     createPool({ connectionString: primary, ...options })
   } catch (error) {
-    if (error instanceof InvalidOptionError) return error
+    if (error instanceof InvalidArgumentError) return error
     throw error
   }
   throw new Error('was expected to be refused')
@@ -74,12 +74,12 @@ describe('options of replicas', () => {
 
   test('read() and withCausality() need a function, and bounds that are some', async () => {
     await using pool = createPool({ connectionString: primary })
-    await expect(pool.read(7 as never)).rejects.toBeInstanceOf(InvalidOptionError)
-    await expect(pool.withCausality(undefined, 7 as never)).rejects.toBeInstanceOf(InvalidOptionError)
-    await expect(pool.read(async () => 1, { maxLagMs: -1 })).rejects.toBeInstanceOf(InvalidOptionError)
-    await expect(pool.read(async () => 1, { maxLagBytes: Number.NaN })).rejects.toBeInstanceOf(InvalidOptionError)
+    await expect(pool.read(7 as never)).rejects.toBeInstanceOf(InvalidArgumentError)
+    await expect(pool.withCausality(undefined, 7 as never)).rejects.toBeInstanceOf(InvalidArgumentError)
+    await expect(pool.read(async () => 1, { maxLagMs: -1 })).rejects.toBeInstanceOf(InvalidArgumentError)
+    await expect(pool.read(async () => 1, { maxLagBytes: Number.NaN })).rejects.toBeInstanceOf(InvalidArgumentError)
     // Without replicas it is the function alone.
     expect(await pool.read(async () => 1)).toBe(1)
-    expect(pool.stats().hosts).toEqual([])
+    expect(pool.stats().servers).toEqual([])
   })
 })

@@ -39,7 +39,7 @@ describe('the primary is killed and a replica promoted', () => {
     const failovers: FailoverEvent[] = []
     pool.on('failover', (event) => failovers.push(event))
     const lost: string[] = []
-    pool.on('primary-lost', ({ host }) => lost.push(host))
+    pool.on('primary-lost', ({ address: host }) => lost.push(host))
     await pool.read(() => pool.query('select count(*) from entry'))
 
     let over = false
@@ -109,15 +109,15 @@ describe('the primary is killed and a replica promoted', () => {
     // Servers are looked at while there are reads; a look may come too early, or fail on a busy machine.
     await eventually('it is seen', async () => {
       await pool.read(() => pool.query('select count(*) from entry'))
-      return pool.stats().hosts[0]?.timeline === 1
+      return pool.stats().servers[0]?.timeline === 1
     })
     for (let n = 100; n < 120; n += 1) await pool.query('insert into entry values ($1)', [n])
     expect(await onServer(database.url, 'select id from entry where id >= 100')).toEqual([])
     expect(await onServer(database.urlOn(heir), 'select id from entry where id >= 100')).toHaveLength(20)
-    expect(pool.stats().hosts.map(({ role }) => role)).toEqual(['replaced', 'primary', 'replica'])
+    expect(pool.stats().servers.map(({ role }) => role)).toEqual(['replaced', 'primary', 'replica'])
     const health = await pool.health()
     expect(health.status).toBe('degraded')
-    expect(health.hosts.map(({ role, status }) => [role, status])).toEqual([
+    expect(health.servers.map(({ role, status }) => [role, status])).toEqual([
       ['primary', 'up'],
       ['replaced', 'up'],
       ['replica', 'up'],
@@ -127,7 +127,7 @@ describe('the primary is killed and a replica promoted', () => {
     await follow(bench(), other, heir)
     await eventually('reads go to the replica', async () => {
       await pool.read(() => pool.query('select count(*) from entry'))
-      return pool.stats().hosts[2]?.role === 'replica' && (pool.stats().hosts[2]?.lagMs ?? 1e9) < 1_000
+      return pool.stats().servers[2]?.role === 'replica' && (pool.stats().servers[2]?.lagMs ?? 1e9) < 1_000
     })
     // A pool that begins now, and is told of the old primary first, finds the new one.
     const fresh = bench().pool()
@@ -180,7 +180,7 @@ describe('a replica', () => {
       }
     }
     const all = Promise.all(Array.from({ length: 8 }, reading))
-    const figures = () => pool.stats().hosts[1]
+    const figures = () => pool.stats().servers[1]
     await eventually('it is read from', () => (figures()?.reads ?? 0) > 20)
     await victim.kill()
     await eventually('it is known to be away', () => figures()?.lastError !== undefined)

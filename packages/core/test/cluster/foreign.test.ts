@@ -32,19 +32,22 @@ test('a server of another system among the replicas is never read from, and is t
   await onServer(stranger, 'insert into entry values (666)')
   await eventually('the replica is known', async () => {
     await pool.read(() => pool.query('select from entry'))
-    return (pool.stats().hosts[2]?.reads ?? 0) > 0
+    return (pool.stats().servers[2]?.reads ?? 0) > 0
   })
-  const before = pool.stats().hosts[0]?.reads ?? 0
+  const before = pool.stats().servers[0]?.reads ?? 0
   for (let n = 0; n < 50; n += 1) {
     expect(await pool.read(async () => (await pool.query('select from entry')).rows)).toEqual([])
   }
-  expect(pool.stats().hosts.map(({ role, reads }, index) => [role, reads > (index === 0 ? before : 0)])).toEqual([
+  expect(pool.stats().servers.map(({ role, reads }, index) => [role, reads > (index === 0 ? before : 0)])).toEqual([
     ['primary', false],
     ['foreign', false],
     ['replica', true],
   ])
   const health = await pool.health()
-  expect([health.status, health.hosts.map(({ role }) => role)]).toEqual(['degraded', ['primary', 'foreign', 'replica']])
+  expect([health.status, health.servers.map(({ role }) => role)]).toEqual([
+    'degraded',
+    ['primary', 'foreign', 'replica'],
+  ])
 })
 
 test('another system in the place of the primary is written to, though its timeline is an earlier one', async () => {
@@ -56,7 +59,7 @@ test('another system in the place of the primary is written to, though its timel
   await cluster.primary.kill()
   await heir.promote()
   await pool.query('insert into entry values (2)')
-  expect(pool.stats().hosts[1]).toMatchObject({ host: whereIs(heir), role: 'primary', timeline: 2 })
+  expect(pool.stats().servers[1]).toMatchObject({ address: whereIs(heir), role: 'primary', timeline: 2 })
 
   await heir.stop()
   const successor = await startOther(heir.port)
@@ -68,5 +71,5 @@ test('another system in the place of the primary is written to, though its timel
     return rowCount === 1
   })
   expect(await onServer(successor, 'select id from entry')).toEqual([{ id: 3 }])
-  expect(pool.stats().hosts[1]).toMatchObject({ role: 'primary', timeline: 1 })
+  expect(pool.stats().servers[1]).toMatchObject({ role: 'primary', timeline: 1 })
 })

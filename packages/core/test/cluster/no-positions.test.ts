@@ -51,7 +51,7 @@ test('without log positions reads stay on the primary, unless any age will do an
   } finally {
     for (const server of cluster.replicas) await server.resumeReplay()
   }
-  expect(pool.stats().hosts).toMatchObject([
+  expect(pool.stats().servers).toMatchObject([
     { role: 'primary', timeline: undefined },
     { role: 'replica', timeline: undefined, lagMs: undefined, lagBytes: undefined },
     { role: 'replica', timeline: undefined, lagMs: undefined, lagBytes: undefined },

@@ -33,7 +33,7 @@ describe('several hosts of which the writer is wanted', () => {
     const failovers: FailoverEvent[] = []
     pool.on('failover', (event) => failovers.push(event))
     const lost: string[] = []
-    pool.on('primary-lost', ({ host }) => lost.push(host))
+    pool.on('primary-lost', ({ address: host }) => lost.push(host))
     const queries: QueryEvent[] = []
     pool.on('query', (event) => queries.push(event))
     const traced: QueryTrace[] = []
@@ -44,7 +44,7 @@ describe('several hosts of which the writer is wanted', () => {
       await pool.query('insert into entry values (1)')
       // The first of the list was never the primary: that is no failover.
       expect([failovers, lost]).toEqual([[], []])
-      expect(queries.at(-1)).toMatchObject({ host: whereIs(cluster.primary), role: 'primary', why: 'not-in-read' })
+      expect(queries.at(-1)).toMatchObject({ address: whereIs(cluster.primary), role: 'primary', why: 'not-in-read' })
 
       await cluster.primary.kill()
       const patient = pool.query('insert into entry values (2)')
@@ -54,10 +54,10 @@ describe('several hosts of which the writer is wanted', () => {
       expect(failovers).toEqual([{ from: whereIs(cluster.primary), to: whereIs(heir), timeline: 2 }])
       expect(await onServer(database.urlOn(heir), 'select id from entry order by id')).toEqual([{ id: 1 }, { id: 2 }])
       // Everything that is told names the server that did it.
-      expect(queries.at(-1)).toMatchObject({ host: whereIs(heir), text: 'insert into entry values (2)' })
-      expect(traced.at(-1)).toMatchObject({ host: whereIs(heir), text: 'insert into entry values (2)' })
+      expect(queries.at(-1)).toMatchObject({ address: whereIs(heir), text: 'insert into entry values (2)' })
+      expect(traced.at(-1)).toMatchObject({ address: whereIs(heir), text: 'insert into entry values (2)' })
       const health = await pool.health()
-      expect(health.hosts[0]).toMatchObject({ where: whereIs(heir), role: 'primary', breaker: { state: 'closed' } })
+      expect(health.servers[0]).toMatchObject({ where: whereIs(heir), role: 'primary', breaker: { state: 'closed' } })
 
       // It comes back by itself, without having heard of the promotion, and takes writes from whoever asks it to.
       await cluster.primary.start()
@@ -65,7 +65,7 @@ describe('several hosts of which the writer is wanted', () => {
       await pool.withTransaction((tx) => tx.query('select 1'))
       await eventually('it is seen', async () => {
         await pool.query('select 1')
-        return pool.stats().hosts[1]?.role === 'replaced'
+        return pool.stats().servers[1]?.role === 'replaced'
       })
       for (let id = 100; id < 120; id += 1) await pool.query('insert into entry values ($1)', [id])
       // Nor by a pool that begins now and is told of it first.
@@ -73,7 +73,7 @@ describe('several hosts of which the writer is wanted', () => {
       await Promise.all([200, 201, 202].map((id) => fresh.query('insert into entry values ($1)', [id])))
       expect(await onServer(database.url, 'select id from entry where id >= 100')).toEqual([])
       expect(await onServer(database.urlOn(heir), 'select id from entry where id >= 100')).toHaveLength(23)
-      expect(fresh.stats().hosts.map(({ host, role }) => [host, role])).toEqual([
+      expect(fresh.stats().servers.map(({ address: host, role }) => [host, role])).toEqual([
         [whereIs(cluster.primary), 'replaced'],
         [whereIs(heir), 'primary'],
         [whereIs(other), 'replica'],
@@ -98,7 +98,7 @@ describe('split brain: a standby is promoted beside a primary that is alive', ()
     let id = 1
     const failover = new Promise<void>((resolve) => pool.on('failover', () => resolve()))
     const writing = (async () => {
-      while (pool.stats().hosts[1]?.role !== 'primary') {
+      while (pool.stats().servers[1]?.role !== 'primary') {
         id += 1
         // One that is under way when its connection is torn down does not learn what became of it.
         const failed = await pool.query('insert into entry values ($1)', [id]).catch((error: { code: string }) => error)
@@ -127,10 +127,10 @@ describe('the others of several hosts', () => {
     await pool.query('select 1')
     await pool.read(() => pool.query('select 2'))
     expect(queries).toMatchObject([
-      { host: whereIs(cluster.primary), role: 'primary', text: 'select 1' },
+      { address: whereIs(cluster.primary), role: 'primary', text: 'select 1' },
       { role: 'replica', why: 'fresh', text: 'select 2' },
     ])
-    expect(cluster.replicas.map(whereIs)).toContain(queries[1]?.host)
+    expect(cluster.replicas.map(whereIs)).toContain(queries[1]?.address)
   })
 
   test('a primary whose sessions are read-only is none for read-write, and the error says so', async () => {
@@ -158,19 +158,19 @@ describe('the others of several hosts', () => {
       maxLagMs: 20_000,
     })
     await pool.read(() => pool.query('select 1'))
-    const states = () => pool.stats().hosts.map((host) => host.breaker?.state)
+    const states = () => pool.stats().servers.map((host) => host.breaker?.state)
     expect(states()).toEqual(['closed', 'closed', 'closed'])
     await eventually('the breakers of both replicas open', async () => {
       await pool.read(() => pool.query('select slow()'))
       return states().join() === 'closed,open,open'
     })
-    for (const host of pool.stats().hosts.slice(1)) {
+    for (const host of pool.stats().servers.slice(1)) {
       expect(host.breaker).toMatchObject({ state: 'open', reason: 'slow-rate', opened: 1 })
       expect(host.breaker?.sinceMs).toBeGreaterThan(0)
       expect(host.breaker?.retryAfterMs).toBeGreaterThan(0)
     }
-    const { status, hosts } = await pool.health()
-    expect([status, hosts.map((host) => [host.where, host.status, host.breaker?.state])]).toEqual([
+    const { status, servers: hosts } = await pool.health()
+    expect([status, hosts.map((host) => [host.address, host.status, host.breaker?.state])]).toEqual([
       'degraded',
       [
         [whereIs(cluster.primary), 'up', 'closed'],

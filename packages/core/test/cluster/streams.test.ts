@@ -60,7 +60,9 @@ test('inside of read() it comes from a replica, in a read-only transaction, and 
   expect(replicaPorts).toContain(rows[0]?.id)
   expect(await idsOf(pool, whereText)).toEqual([cluster.primary.port])
   expect(await pool.read(() => idsOf(pool, allItems))).toEqual(numbers(2_000))
-  await eventually('nothing is held', () => pool.stats().hosts.every(({ inFlight, active }) => inFlight + active === 0))
+  await eventually('nothing is held', () =>
+    pool.stats().servers.every(({ inFlight, active }) => inFlight + active === 0),
+  )
 })
 
 test('belongs to the read() that it was made in, and to no other', async () => {
@@ -81,7 +83,9 @@ test('belongs to the read() that it was made in, and to no other', async () => {
     pool.withTransaction(async () => [pool.stream('select id from item')] as const, { readOnly: true }),
   )
   expect(await rejection(stream[0].next())).toMatchObject({ code: 'LIFEGUARD_TRANSACTION_CLOSED' })
-  await eventually('nothing is held', () => pool.stats().hosts.every(({ inFlight, active }) => inFlight + active === 0))
+  await eventually('nothing is held', () =>
+    pool.stats().servers.every(({ inFlight, active }) => inFlight + active === 0),
+  )
 })
 
 test('left early, and with a consumer that fails, it gives back what it held', async () => {
@@ -96,7 +100,9 @@ test('left early, and with a consumer that fails, it gives back what it held', a
   }
   await pool.read(() => leave('early'))
   expect(await rejection(pool.read(() => leave('failing')))).toBe(boom)
-  await eventually('nothing is held', () => pool.stats().hosts.every(({ inFlight, active }) => inFlight + active === 0))
+  await eventually('nothing is held', () =>
+    pool.stats().servers.every(({ inFlight, active }) => inFlight + active === 0),
+  )
   for (const url of bench().replicas) {
     expect(await onServer(url, "select 1 from pg_stat_activity where state like 'idle in transaction%'")).toEqual([])
   }
@@ -184,7 +190,7 @@ test('a recovery conflict before the first row: read on the next host, and nobod
   expect(await reading).toEqual([20_000_000])
   const [first, second] = routes
   expect([first?.role, first?.reason]).toEqual(['replica', 'fresh'])
-  expect(second?.host).not.toBe(first?.host)
+  expect(second?.address).not.toBe(first?.address)
 })
 
 test('a recovery conflict after the first row is told as what it is, and the connection is clean', async () => {
@@ -207,7 +213,9 @@ test('a recovery conflict after the first row is told as what it is, and the con
   expect(classify(error)).toBe('conflict')
   expect(sqlStateOf(error)).toBe('40001')
   expect(error.stack).toContain('streams.test.ts')
-  await eventually('nothing is held', () => pool.stats().hosts.every(({ inFlight, active }) => inFlight + active === 0))
+  await eventually('nothing is held', () =>
+    pool.stats().servers.every(({ inFlight, active }) => inFlight + active === 0),
+  )
   expect(await pool.read(() => idsOf(pool, 'select id from item where id = 1'))).toEqual([1])
 })
 
@@ -222,8 +230,8 @@ test('a stream of a replica is one statement of that replica, with a histogram o
   expect(events).toMatchObject([{ text: someItems, role: 'replica', rowCount: 1_000, error: undefined }])
   expect(events[0]?.firstRowMs).toBeGreaterThan(0)
   const after = pool.stats()
-  const at = after.hosts.findIndex(({ host }) => host === events[0]?.host)
-  const host = (stats: PoolStats) => stats.hosts[at] as PoolStats['hosts'][number]
+  const at = after.servers.findIndex(({ address: host }) => host === events[0]?.address)
+  const host = (stats: PoolStats) => stats.servers[at] as PoolStats['servers'][number]
   expect(host(after)).toMatchObject({ role: 'replica', queries: { ok: host(before).queries.ok + 1 } })
   expect(host(after).queryMs.count - host(before).queryMs.count).toBe(1)
   expect(host(after).acquireMs.count).toBeGreaterThan(host(before).acquireMs.count)

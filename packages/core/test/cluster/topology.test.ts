@@ -100,7 +100,9 @@ describe('who takes the writes', () => {
     the(third).isSilent = true
     const error = await rejection(cluster.run(cluster.sight.topology.openWriter(), 25))
     expect(error).toBeInstanceOf(NoPrimaryError)
-    expect((error as NoPrimaryError).hosts.map(({ host, why }) => `${host} ${why.replace(/ db0.*/, '')}`)).toEqual([
+    expect(
+      (error as NoPrimaryError).servers.map(({ address: host, why }) => `${host} ${why.replace(/ db0.*/, '')}`),
+    ).toEqual([
       'db0:5432 connect ECONNREFUSED',
       'db1:5432 it follows another server',
       expect.stringContaining('db2:5432'),

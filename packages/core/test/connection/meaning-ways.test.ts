@@ -281,7 +281,7 @@ describe('a session that is changed', () => {
     await pool.query(`${settings} set TimeZone = 'America/New_York'`)
     try {
       expect(await now(pool, moment)).toEqual(before)
-      await pool.flush('gracefully')
+      await pool.evict('graceful')
       expect(await now(pool, moment)).toEqual([{ v: Date.UTC(2024, 0, 31, 5) / 1_000 }])
       await warm(pool, moment)
       expect(await now(pool, moment)).toEqual([{ v: Date.UTC(2024, 0, 31, 5) / 1_000 }])

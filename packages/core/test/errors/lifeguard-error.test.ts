@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import { InvalidOptionError, LifeguardError, type LifeguardErrorCode } from '../../src/errors/lifeguard-error.js'
+import { InvalidArgumentError, LifeguardError, type LifeguardErrorCode } from '../../src/errors/lifeguard-error.js'
 import {
   OperationAbortedError,
   OperationTimeoutError,
@@ -48,10 +48,10 @@ interface Case {
 
 const cases: readonly Case[] = [
   {
-    error: new InvalidOptionError('max', '0', 'a whole number, 1 or more'),
-    code: 'LIFEGUARD_INVALID_OPTION',
+    error: new InvalidArgumentError('max', '0', 'a whole number, 1 or more'),
+    code: 'LIFEGUARD_INVALID_ARGUMENT',
     retryable: false,
-    name: 'InvalidOptionError',
+    name: 'InvalidArgumentError',
     says: ['max is 0', 'allowed: a whole number, 1 or more'],
   },
   {

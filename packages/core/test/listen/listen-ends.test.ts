@@ -13,7 +13,7 @@ afterEach(() => {
 })
 
 describe('subscriptions end when end() begins', () => {
-  test.each(['gracefully', 'fast'] as const)('%s: each owner is told once, and hears no more', async (mode) => {
+  test.each(['graceful', 'fast'] as const)('%s: each owner is told once, and hears no more', async (mode) => {
     const request = new AsyncLocalStorage<string>()
     const [pool, other] = [testPool(database.url), testPool(database.url)]
     const ends: unknown[] = []

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { InvalidOptionError, type ListenGap, type Pool, type Subscription } from '../../src/index.js'
+import { InvalidArgumentError, type ListenGap, type Pool, type Subscription } from '../../src/index.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
@@ -148,11 +148,11 @@ describe('listen', () => {
 
   test('refuses what is no channel and no handler at once', async () => {
     for (const wrong of ['', 'a\0b', 'x'.repeat(64), 7 as never, []]) {
-      expect(await rejection(pool.listen(wrong, () => undefined))).toBeInstanceOf(InvalidOptionError)
+      expect(await rejection(pool.listen(wrong, () => undefined))).toBeInstanceOf(InvalidArgumentError)
     }
-    expect(await rejection(pool.listen('news', 7 as never))).toBeInstanceOf(InvalidOptionError)
-    expect(await rejection(pool.notify('', 'x'))).toBeInstanceOf(InvalidOptionError)
-    expect(await rejection(pool.notify('news', 7 as never))).toBeInstanceOf(InvalidOptionError)
+    expect(await rejection(pool.listen('news', 7 as never))).toBeInstanceOf(InvalidArgumentError)
+    expect(await rejection(pool.notify('', 'x'))).toBeInstanceOf(InvalidArgumentError)
+    expect(await rejection(pool.notify('news', 7 as never))).toBeInstanceOf(InvalidArgumentError)
     expect(() => testPool(database.url, { listen: { heartbeatMs: 0 } })).toThrow('listen.heartbeatMs is 0')
     expect(pool.stats().total).toBe(0)
   })

@@ -1,7 +1,7 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DeadlockError, InvalidOptionError, type LockOptions, type Pool } from '../../src/index.js'
+import { DeadlockError, InvalidArgumentError, type LockOptions, type Pool } from '../../src/index.js'
 import { watchLocks } from '../support/lock-watch.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
@@ -149,7 +149,7 @@ test('a lock in itself: taken once, or refused, and never waited for', async () 
   })
   for (const scope of ['session', 'transaction'] as const) {
     const upgrade = pool.withLock('a', () => pool.withLock('a', async () => undefined, { scope }), { mode: 'shared' })
-    expect(await rejection(upgrade)).toBeInstanceOf(InvalidOptionError)
+    expect(await rejection(upgrade)).toBeInstanceOf(InvalidArgumentError)
   }
 })
 

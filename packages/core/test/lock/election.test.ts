@@ -13,7 +13,7 @@ const untilTold = ({ signal }: LockHandle): Promise<void> =>
   new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve())))
 
 describe('an election ends with its pool', () => {
-  test.each(['gracefully', 'fast'] as const)(
+  test.each(['graceful', 'fast'] as const)(
     '%s: leader and candidate are told, and nothing is reported',
     async (mode) => {
       const [pool, other] = [testPool(database.url), testPool(database.url)]
@@ -27,7 +27,7 @@ describe('an election ends with its pool', () => {
       const leader = pool.elect('scheduler', lead, { onError })
       await eventually('it leads', () => leader.isLeader)
       const candidate = other.elect('scheduler', lead, { onError })
-      await eventually('the other one waits', async () => (await pool.locks()).length === 2)
+      await eventually('the other one waits', async () => (await pool.listLocks()).length === 2)
       await other.end({ mode })
       await candidate.stop()
       expect(terms).toBe(1)
@@ -126,7 +126,7 @@ describe('a candidate that is stopped while the server does not answer is told o
     const leader = pool.elect('silent', untilTold, { onError: (error) => errors.push(error) })
     await eventually('it leads', () => leader.isLeader)
     const candidate = other.elect('silent', untilTold, { onError: (error) => errors.push(error) })
-    await eventually('the other one waits', async () => (await pool.locks()).length === 2)
+    await eventually('the other one waits', async () => (await pool.listLocks()).length === 2)
     await proxy.stall()
     await candidate.stop()
     expect(errors).toEqual([])

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import {
   advisoryLockKey,
   DeadlockError,
-  InvalidOptionError,
+  InvalidArgumentError,
   type LockHandle,
   LockLostError,
   LockTimeoutError,
@@ -106,7 +106,7 @@ test('a shared lock is held together, and keeps an exclusive one out', async () 
       expect(await rejection(other.withLock('read', async () => undefined, { waitMs: 20 }))).toBeInstanceOf(
         LockTimeoutError,
       )
-      expect(await rejection(pool.withLock('read', async () => undefined))).toBeInstanceOf(InvalidOptionError)
+      expect(await rejection(pool.withLock('read', async () => undefined))).toBeInstanceOf(InvalidArgumentError)
     },
     { mode: 'shared' },
   )
@@ -365,7 +365,7 @@ test('locks() lists holders and waiters by the names that were hashed here', asy
   await pool.withLock('invoice:42', async () => {
     const waiting = other.withLock('invoice:42', async () => undefined)
     const listed = await eventually('one waits', async () => {
-      const found = (await pool.locks()).filter(({ name }) => name === 'invoice:42')
+      const found = (await pool.listLocks()).filter(({ name }) => name === 'invoice:42')
       return found.length === 2 ? found : undefined
     })
     expect(

@@ -252,12 +252,12 @@ test('options of the pool about statements do not cut a wait short, and several 
   const others = testPool(database.url)
   const [a, b]: Lock[] = [await others.acquireLock(['1']), await others.acquireLock(['2'])]
   // Before the others begin: a pool that takes its first lock makes a test of its own before.
-  const first = (await others.locks()).filter(({ granted }) => granted)
+  const first = (await others.listLocks()).filter(({ granted }) => granted)
   expect(first).toHaveLength(2)
   const patient = pool.withLock(['1', '2'], async () => 'patient')
   const hasty = rejection(testPool(database.url).withLock(['1', '2'], async () => undefined, { waitMs: 1_500 }))
   await eventually('both have waited for a while', async () => {
-    const waits = (await others.locks()).filter(({ granted }) => !granted)
+    const waits = (await others.listLocks()).filter(({ granted }) => !granted)
     return waits.length === 2 && waits.every(({ waitingMs }) => (waitingMs ?? 0) > 700)
   })
   const [low] = first

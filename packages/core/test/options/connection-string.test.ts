@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
 import { urlNameOf } from '../../src/options/connection-string.js'
 import { optionTable } from '../../src/options/option-schema.js'
 import { type PoolOptions, type ResolvedPoolOptions, resolveOptions } from '../../src/options/pool-options.js'
@@ -12,11 +12,11 @@ function resolve(connectionString: string, options: PoolOptions = {}, environmen
   return resolveOptions({ connectionString, ...options }, environment)
 }
 
-function refusal(options: unknown, environment: NodeJS.ProcessEnv = nobody): InvalidOptionError {
+function refusal(options: unknown, environment: NodeJS.ProcessEnv = nobody): InvalidArgumentError {
   try {
     resolveOptions(options as PoolOptions, environment)
   } catch (error) {
-    if (error instanceof InvalidOptionError) return error
+    if (error instanceof InvalidArgumentError) return error
     throw error
   }
   throw new Error('was expected to be refused, but was not')
@@ -281,7 +281,7 @@ test('a password never appears in an error, however broken the string around it 
       try {
         resolveOptions({ connectionString: `${start}${before}${secret}${after}${end}`, ...options }, nobody)
       } catch (error) {
-        expect(error).toBeInstanceOf(InvalidOptionError)
+        expect(error).toBeInstanceOf(InvalidArgumentError)
         expect(JSON.stringify([(error as Error).message, (error as Error).stack, error])).not.toContain(secret)
         expect((error as Error).cause).toBeUndefined()
       }

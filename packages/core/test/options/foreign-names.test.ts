@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
 import { urlNameOf } from '../../src/options/connection-string.js'
 import { optionTable } from '../../src/options/option-schema.js'
 import { type PoolOptions, resolveOptions } from '../../src/options/pool-options.js'
@@ -13,7 +13,7 @@ function refusal(options: unknown, environment: NodeJS.ProcessEnv = nobody): str
   try {
     resolve(options, environment)
   } catch (error) {
-    if (error instanceof InvalidOptionError) return error.message
+    if (error instanceof InvalidArgumentError) return error.message
     throw error
   }
   throw new Error('was expected to be refused, but was not')

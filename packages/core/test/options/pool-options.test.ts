@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { createPool } from '../../src/create-pool.js'
-import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
 import { type PoolOptions, resolveOptions } from '../../src/options/pool-options.js'
 import { defaultPoolLimits } from '../../src/resource-pool/limits.js'
 
 const limitsOf = (options: PoolOptions): unknown => resolveOptions(options).limits
 
-function refusal(options: unknown): InvalidOptionError {
+function refusal(options: unknown): InvalidArgumentError {
   try {
     limitsOf(options as PoolOptions)
   } catch (error) {
-    if (error instanceof InvalidOptionError) return error
+    if (error instanceof InvalidArgumentError) return error
     throw error
   }
   throw new Error('was expected to be refused, but was not')
@@ -94,7 +94,7 @@ describe('the options of a pool', () => {
     const error = refusal({ [name]: value })
     expect(error.option).toBe(name)
     expect(error.message.startsWith(`${name} is ${shown}; allowed: a `)).toBe(true)
-    expect(error).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION', retryable: false })
+    expect(error).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT', retryable: false })
   })
 
   test('refuse a min above the max, and name the max', () => {

@@ -60,7 +60,7 @@ test('a failed statement keeps its connection, and min is kept up', async () => 
 })
 
 test('statements that share a connection are one checkout each, and are released when it goes back', async () => {
-  const pool = testPool(database.url, { max: 1, lanes: { slowAfterMs: 2_000 } })
+  const pool = testPool(database.url, { max: 1, pipelining: { slowAfterMs: 2_000 } })
   const pgPool = pool.asPgPool()
   const seen: string[] = []
   pgPool.on('acquire', () => seen.push('acquire'))

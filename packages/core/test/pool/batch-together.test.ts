@@ -1,7 +1,7 @@
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, expect, expectTypeOf, test } from 'vitest'
-import { BatchError, InvalidOptionError, OperationTimeoutError, type Pool, sqlStateOf } from '../../src/index.js'
+import { BatchError, InvalidArgumentError, OperationTimeoutError, type Pool, sqlStateOf } from '../../src/index.js'
 import { testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table item (id int primary key)' })
@@ -62,7 +62,7 @@ test('one that fails before it asks is told as it is, and nothing is sent', asyn
 })
 
 test('one that asks for nothing, or for more than a statement, is refused', async () => {
-  expect(await rejection(pool.batchTogether([insert(1), async () => 'nothing']))).toBeInstanceOf(InvalidOptionError)
+  expect(await rejection(pool.batchTogether([insert(1), async () => 'nothing']))).toBeInstanceOf(InvalidArgumentError)
   const two = async () => {
     await pool.query('select 1')
     await pool.query('select 2')
@@ -71,7 +71,7 @@ test('one that asks for nothing, or for more than a statement, is refused', asyn
   expect(error.message).toContain('a second statement')
   const copying = async () => await pool.batch([{ text: 'select 1' }, { text: 'select 2' }])
   expect((await rejection(pool.batchTogether([copying]))).message).toContain('more than a statement')
-  expect(await rejection(pool.batchTogether([1 as never]))).toBeInstanceOf(InvalidOptionError)
+  expect(await rejection(pool.batchTogether([1 as never]))).toBeInstanceOf(InvalidArgumentError)
   expect(await ids()).toEqual([])
 })
 

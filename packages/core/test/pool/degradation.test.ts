@@ -2,7 +2,7 @@ import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, describe, expect, expectTypeOf, test } from 'vitest'
 import {
-  InvalidOptionError,
+  InvalidArgumentError,
   OperationTimeoutError,
   type Pool,
   type QueryResult,
@@ -65,7 +65,7 @@ describe('withDeadline', () => {
   test('leaves no bound behind', async () => {
     expect(await pool.withDeadline(1_000, async () => 'value')).toBe('value')
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-    expect(await rejection(pool.withDeadline(Number.NaN, async () => undefined))).toBeInstanceOf(InvalidOptionError)
+    expect(await rejection(pool.withDeadline(Number.NaN, async () => undefined))).toBeInstanceOf(InvalidArgumentError)
   })
 })
 
@@ -270,7 +270,7 @@ describe('updateVersioned', () => {
       [{ id: 7, version: null }, { name: 'a' }],
       [Object.assign(Object.create({ version: 3 }), { id: 7, name: 'a' }), { name: 'b' }],
     ] as const) {
-      expect(await rejection(pool.updateVersioned('item', key, changes))).toBeInstanceOf(InvalidOptionError)
+      expect(await rejection(pool.updateVersioned('item', key, changes))).toBeInstanceOf(InvalidArgumentError)
     }
   })
 })

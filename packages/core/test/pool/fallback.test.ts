@@ -1,6 +1,6 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { InvalidOptionError, type Pool } from '../../src/index.js'
+import { InvalidArgumentError, type Pool } from '../../src/index.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
@@ -163,6 +163,6 @@ describe('a cache that does not work is a miss', () => {
 
 test('what cannot be meant is refused', () => {
   const cache = new Map<string, unknown>()
-  expect(() => pool.withFallback(7 as never, async () => 1, { cache })).toThrow(InvalidOptionError)
-  expect(() => pool.withFallback('k', 'select 1' as never, { cache })).toThrow(InvalidOptionError)
+  expect(() => pool.withFallback(7 as never, async () => 1, { cache })).toThrow(InvalidArgumentError)
+  expect(() => pool.withFallback('k', 'select 1' as never, { cache })).toThrow(InvalidArgumentError)
 })

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { clientConfig } from '../../src/connection/connect/connector.js'
-import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
 import { type PoolOptions, resolveOptions } from '../../src/options/pool-options.js'
 
-function refusal(options: PoolOptions, environment: NodeJS.ProcessEnv = {}): InvalidOptionError {
+function refusal(options: PoolOptions, environment: NodeJS.ProcessEnv = {}): InvalidArgumentError {
   try {
     resolveOptions(options, environment)
   } catch (error) {
-    if (error instanceof InvalidOptionError) return error
+    if (error instanceof InvalidArgumentError) return error
     throw error
   }
   throw new Error('was expected to be refused, but was not')

@@ -1,6 +1,6 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { InvalidOptionError, type OperationOptions, type Pool } from '../../src/index.js'
+import { InvalidArgumentError, type OperationOptions, type Pool } from '../../src/index.js'
 import { testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table entry (id int, version int); insert into entry values (1, 1)' })
@@ -56,11 +56,11 @@ const operations: Readonly<Record<string, (limits: OperationOptions) => Promise<
     const { rows } = await pool.query<{ version: number }>('select version from entry where id = 1')
     await pool.updateVersioned('entry', { id: 1, version: rows[0]?.version }, { id: 1 }, limits)
   },
-  locks: (limits) => pool.locks(limits),
+  locks: (limits) => pool.listLocks(limits),
   health: (limits) => pool.health(limits),
   flush: async (limits) => {
     const asked = sleep()
-    await pool.flush('gracefully', limits)
+    await pool.evict('graceful', limits)
     await asked
   },
   pause: async (limits) => {
@@ -109,10 +109,10 @@ describe('a time above 2^31 ms does not end early what takes longer than no time
   test('those that the server keeps are refused above that', async () => {
     for (const ms of long.slice(1)) {
       for (const options of [{ statementTimeoutMs: ms }, { lockTimeoutMs: ms }, { idleTimeoutMs: ms }]) {
-        await expect(pool.withTransaction(sleep, options)).rejects.toBeInstanceOf(InvalidOptionError)
-        await expect(pool.beginTransaction(options)).rejects.toBeInstanceOf(InvalidOptionError)
+        await expect(pool.withTransaction(sleep, options)).rejects.toBeInstanceOf(InvalidArgumentError)
+        await expect(pool.beginTransaction(options)).rejects.toBeInstanceOf(InvalidArgumentError)
       }
-      await expect(pool.withLock('k', sleep, { waitMs: ms })).rejects.toBeInstanceOf(InvalidOptionError)
+      await expect(pool.withLock('k', sleep, { waitMs: ms })).rejects.toBeInstanceOf(InvalidArgumentError)
     }
   })
 })

@@ -16,7 +16,7 @@ describe('flush', () => {
     const pool = testPool(database.url)
     const used = await pool.acquire()
     const idle = await pidOf(pool.query(whoAmI))
-    await pool.flush('idle')
+    await pool.evict('idle')
     expect(pool.stats()).toMatchObject({ total: 1, active: 1 })
     const { pid } = used
     used.release()
@@ -24,11 +24,11 @@ describe('flush', () => {
     expect(idle).not.toBe(pid)
   })
 
-  test("'gracefully' settles when those in use have come back too, and are gone", async () => {
+  test("'graceful' settles when those in use have come back too, and are gone", async () => {
     const pool = testPool(database.url)
     const used = await pool.acquire()
     let settled = false
-    const flushed = pool.flush('gracefully').then(() => {
+    const flushed = pool.evict('graceful').then(() => {
       settled = true
     })
     const fresh = await pidOf(pool.query(whoAmI))
@@ -39,13 +39,13 @@ describe('flush', () => {
     expect(await pidOf(pool.query(whoAmI))).toBe(fresh)
   })
 
-  test("'gracefully' is waited for no longer than its limit, and done all the same", async () => {
+  test("'graceful' is waited for no longer than its limit, and done all the same", async () => {
     const pool = testPool(database.url)
     const used = await pool.acquire()
     const { pid } = used
-    expect(await rejection(pool.flush('gracefully', { timeoutMs: 20 }))).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
+    expect(await rejection(pool.evict('graceful', { timeoutMs: 20 }))).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
     const abort = new AbortController()
-    const flushed = rejection(pool.flush('gracefully', { signal: abort.signal }))
+    const flushed = rejection(pool.evict('graceful', { signal: abort.signal }))
     abort.abort()
     expect(await flushed).toMatchObject({ code: 'LIFEGUARD_ABORTED' })
     used.release()
@@ -56,7 +56,7 @@ describe('flush', () => {
     const pool = testPool(database.url)
     const used = await pool.acquire()
     const running = rejection(used.query('select pg_sleep(60)'))
-    await pool.flush('all')
+    await pool.evict('all')
     expect(await running).toMatchObject({ code: 'LIFEGUARD_CONNECTION_LOST' })
     await eventually('its session is gone', async () => {
       const { rows } = await pool.query('select from pg_stat_activity where pid = $1', [used.pid])
@@ -68,7 +68,7 @@ describe('flush', () => {
 
   test('refuses what is no mode', async () => {
     const pool = testPool(database.url)
-    expect(await rejection(pool.flush('every' as FlushMode))).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
+    expect(await rejection(pool.evict('every' as FlushMode))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
   })
 })
 
@@ -133,7 +133,7 @@ describe('resize', () => {
 
   test.each([{ max: 0 }, { max: 1.5 }, { min: -1 }, { min: 6 }, { max: 2, min: 3 }])('refuses %o', (size) => {
     const pool = testPool(database.url, { max: 5 })
-    expect(() => pool.resize(size)).toThrow(expect.objectContaining({ code: 'LIFEGUARD_INVALID_OPTION' }))
+    expect(() => pool.resize(size)).toThrow(expect.objectContaining({ code: 'LIFEGUARD_INVALID_ARGUMENT' }))
     expect(pool.stats()).toMatchObject({ max: 5, min: 0 })
   })
 })
@@ -255,9 +255,9 @@ describe('end', () => {
     const illegal: EndOptions = { mode: 'fast', timeoutMs: 5 }
     const pool = testPool(database.url)
     expect(await rejection(pool.end({ ...illegal, mode: 'slowly' } as unknown as EndOptions))).toMatchObject({
-      code: 'LIFEGUARD_INVALID_OPTION',
+      code: 'LIFEGUARD_INVALID_ARGUMENT',
     })
-    expect(await rejection(pool.end({ timeoutMs: -1 }))).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
+    expect(await rejection(pool.end({ timeoutMs: -1 }))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
     expect(pool.stats().state).toBe('open')
   })
 })

@@ -65,14 +65,14 @@ function contextsOf(text: string | RegExp, step = 'start'): (number | undefined)
 }
 
 test('statements that wait in the queue of the pool, each alone on its connection', async () => {
-  const pool = testPool(database.url, { max: 2, lanes: false })
+  const pool = testPool(database.url, { max: 2, pipelining: false })
   trace()
   await inRequests(40, (id) => pool.query(named(id)))
   expectOwn(40)
 })
 
 test('statements that are sent on connections that others use', async () => {
-  const pool = testPool(database.url, { max: 2, lanes: { slowAfterMs: 10_000 } })
+  const pool = testPool(database.url, { max: 2, pipelining: { slowAfterMs: 10_000 } })
   for (const id of ids(30)) await pool.query(named(id))
   trace()
   await inRequests(30, async (id) => {
@@ -83,7 +83,7 @@ test('statements that are sent on connections that others use', async () => {
 })
 
 test('statements that fail, are given up in the queue, or by somebody else while they run', async () => {
-  const pool = testPool(database.url, { max: 1, lanes: false })
+  const pool = testPool(database.url, { max: 1, pipelining: false })
   trace()
   await inRequests(6, (id) => rejection(pool.query(`select 1 / 0 as request_${id}`)))
   expectOwn(6)
@@ -179,7 +179,7 @@ test('a statement that its connection was lost under is traced again in the same
 })
 
 test('the store that a tracer binds to start is there at the end', async () => {
-  const pool = testPool(database.url, { max: 1, lanes: false })
+  const pool = testPool(database.url, { max: 1, pipelining: false })
   const spans = new AsyncLocalStorage<string>()
   const found: (readonly [string, string | undefined])[] = []
   const onEnd = (trace: unknown): void => void found.push([(trace as QueryTrace).text, spans.getStore()])

@@ -1,6 +1,6 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createBreaker, createPool, createPools, InvalidOptionError, type Pool, sql } from '../../src/index.js'
+import { createBreaker, createPool, createPools, InvalidArgumentError, type Pool, sql } from '../../src/index.js'
 import { endPools, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table entry (id int primary key, version int not null)' })
@@ -62,7 +62,7 @@ const operations: readonly (readonly [name: string, call: Call, wrong: object, m
   ['withSemaphore', (o) => pool.withSemaphore('a', 2, work, o), { mode: 'shared' }, 'mode is not an option here'],
   ['elect', async (o) => pool.elect('a', work, o), { onerror: work }, 'but onError is'],
   ['withMigrationLock', (o) => pool.withMigrationLock(work, o), { nam: 'b' }, 'but name is'],
-  ['locks', (o) => pool.locks(o), { timeout: 5 }, 'but timeoutMs is'],
+  ['locks', (o) => pool.listLocks(o), { timeout: 5 }, 'but timeoutMs is'],
   ['withOptimisticRetry', (o) => pool.withOptimisticRetry(work, o), { attempt: 5 }, 'but attempts is'],
   [
     'updateVersioned',
@@ -81,7 +81,7 @@ const operations: readonly (readonly [name: string, call: Call, wrong: object, m
     'ttl is not an option here, but ttlMs is',
   ],
   ['health', (o) => pool.health(o), { timeout: 5 }, 'but timeoutMs is'],
-  ['flush', (o) => pool.flush('idle', o), { timeout: 5 }, 'but timeoutMs is'],
+  ['flush', (o) => pool.evict('idle', o), { timeout: 5 }, 'but timeoutMs is'],
   ['pause', (o) => pool.pause(o), { timeout: 5 }, 'but timeoutMs is'],
   ['resize', async (o) => pool.resize(o), { maximum: 5 }, 'but max is'],
   ['end', (o) => pool.end(o), { timeout: 5 }, 'but timeoutMs is'],
@@ -102,7 +102,7 @@ describe('an option that an operation does not have', () => {
         () => undefined,
         (error: unknown) => error,
       )
-    expect(refused).toBeInstanceOf(InvalidOptionError)
+    expect(refused).toBeInstanceOf(InvalidArgumentError)
     expect((refused as Error).message).toContain(message)
     expect(pool.stats().active).toBe(0)
   })
@@ -110,9 +110,9 @@ describe('an option that an operation does not have', () => {
   test.each([null, 'serializable', 5, [], () => undefined, AbortSignal.timeout(1_000)])(
     'nor is %s taken for options',
     async (options) => {
-      await expect(pool.query('select 1', [], options as never)).rejects.toBeInstanceOf(InvalidOptionError)
-      await expect(pool.withTransaction(work, options as never)).rejects.toBeInstanceOf(InvalidOptionError)
-      await expect(pool.withLock('a', work, options as never)).rejects.toBeInstanceOf(InvalidOptionError)
+      await expect(pool.query('select 1', [], options as never)).rejects.toBeInstanceOf(InvalidArgumentError)
+      await expect(pool.withTransaction(work, options as never)).rejects.toBeInstanceOf(InvalidArgumentError)
+      await expect(pool.withLock('a', work, options as never)).rejects.toBeInstanceOf(InvalidArgumentError)
     },
   )
 
@@ -142,7 +142,7 @@ describe('an option that an operation does not have', () => {
           () => 'ran',
           (error: unknown) => error,
         )
-      expect(said, name).toBeInstanceOf(InvalidOptionError)
+      expect(said, name).toBeInstanceOf(InvalidArgumentError)
     }
   })
 
@@ -171,7 +171,7 @@ describe('an option that an operation does not have', () => {
   test('is no reason to take any connection: acquire looks at its limits first', async () => {
     await pool.query('select 1')
     for (const timeoutMs of [Number.NaN, -1, '5s', null]) {
-      await expect(pool.acquire({ timeoutMs } as never), String(timeoutMs)).rejects.toThrow(InvalidOptionError)
+      await expect(pool.acquire({ timeoutMs } as never), String(timeoutMs)).rejects.toThrow(InvalidArgumentError)
     }
     await expect(pool.acquire({ signal: 5 } as never)).rejects.toThrow('signal is of type number')
     await expect(pool.acquire({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED' })
@@ -195,14 +195,14 @@ describe('an option that an operation does not have', () => {
       for (const group of groups) {
         if (what === 'a name of every object' && group === 'settings') continue
         expect(() => createPool({ connectionString: database.url, [group]: make() }), `${group}: ${what}`).toThrow(
-          InvalidOptionError,
+          InvalidArgumentError,
         )
       }
-      expect(() => createPool(make() as never), what).toThrow(InvalidOptionError)
-      expect(() => createBreaker(make() as never), what).toThrow(InvalidOptionError)
-      expect(() => createPools({ main: make() } as never), what).toThrow(InvalidOptionError)
+      expect(() => createPool(make() as never), what).toThrow(InvalidArgumentError)
+      expect(() => createBreaker(make() as never), what).toThrow(InvalidArgumentError)
+      expect(() => createPools({ main: make() } as never), what).toThrow(InvalidArgumentError)
     }
-    expect(() => createPools(new Map() as never)).toThrow(InvalidOptionError)
+    expect(() => createPools(new Map() as never)).toThrow(InvalidArgumentError)
     expect(() => createPool({ types: { parsers: [] } as never })).toThrow('types.parsers')
   })
 
@@ -271,9 +271,9 @@ describe('what decides about the rights of a transaction', () => {
   ]
 
   test.each(ways)('is refused by %s when it says nothing', async (_, call) => {
-    for (const role of noRole) await expect(call({ role } as never), String(role)).rejects.toThrow(InvalidOptionError)
+    for (const role of noRole) await expect(call({ role } as never), String(role)).rejects.toThrow(InvalidArgumentError)
     for (const settings of noSettings) {
-      await expect(call({ settings } as never), JSON.stringify(settings)).rejects.toThrow(InvalidOptionError)
+      await expect(call({ settings } as never), JSON.stringify(settings)).rejects.toThrow(InvalidArgumentError)
     }
   })
 
@@ -357,14 +357,14 @@ describe('an identifier', () => {
           () => undefined,
           (error: unknown) => error,
         )
-      expect(refused, String(call)).toBeInstanceOf(InvalidOptionError)
+      expect(refused, String(call)).toBeInstanceOf(InvalidArgumentError)
     }
     expect(pool.stats().active).toBe(0)
   })
 
   test('nor is the name of a prepared statement that is too long, or ends early, sent', async () => {
     for (const name of ['n'.repeat(64), 'é'.repeat(32), 'a\0b', 'half \ud83d']) {
-      await expect(pool.query({ name, text: 'select 1' })).rejects.toBeInstanceOf(InvalidOptionError)
+      await expect(pool.query({ name, text: 'select 1' })).rejects.toBeInstanceOf(InvalidArgumentError)
     }
     const longest = 'n'.repeat(63)
     expect((await pool.query({ name: longest, text: 'select 1 as one' })).rows).toEqual([{ one: 1 }])
@@ -396,7 +396,7 @@ describe('an identifier', () => {
       { connectionString: `host=h options='-c app.a=${zero}'` },
       { connectionString: `host=h application_name=${zero}` },
     ]) {
-      expect(() => createPool(options as never), JSON.stringify(options)).toThrow(InvalidOptionError)
+      expect(() => createPool(options as never), JSON.stringify(options)).toThrow(InvalidArgumentError)
     }
   })
 })

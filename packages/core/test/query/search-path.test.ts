@@ -104,7 +104,7 @@ describe('with shadows of everything at the front of the search_path', () => {
       const waiting = pool.withLock('around', () =>
         pool.withLock(['k', 'l'], async () => 'in', { scope, waitMs: 30_000 }),
       )
-      await eventually('it waits', async () => (await pool.locks()).some(({ granted }) => !granted))
+      await eventually('it waits', async () => (await pool.listLocks()).some(({ granted }) => !granted))
       await watcher.query('select pg_sleep(1.2)')
       await held.release()
       expect(await waiting).toBe('in')

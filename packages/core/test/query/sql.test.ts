@@ -1,7 +1,7 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import fc from 'fast-check'
 import { describe, expect, expectTypeOf, test } from 'vitest'
-import { InvalidOptionError, type QueryResult, type Sql, sql } from '../../src/index.js'
+import { InvalidArgumentError, type QueryResult, type Sql, sql } from '../../src/index.js'
 import { seeded } from '../support/seeded.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
@@ -37,7 +37,7 @@ describe('the text', () => {
       'select * from "or""der; drop table note --"',
     )
     expect(sql.identifier('audit', 'a.b').text).toBe('"audit"."a.b"')
-    for (const wrong of [[], [''], ['a\0b']]) expect(() => sql.identifier(...wrong)).toThrow(InvalidOptionError)
+    for (const wrong of [[], [''], ['a\0b']]) expect(() => sql.identifier(...wrong)).toThrow(InvalidArgumentError)
   })
 
   test('joins pieces and values', () => {
@@ -75,7 +75,7 @@ describe('the text', () => {
 
   test('can be text of the author that is trusted', () => {
     expect(sql`select 1 ${sql.unsafe('order by 1')}`.text).toBe('select 1 order by 1')
-    expect(() => sql.unsafe(7 as never)).toThrow(InvalidOptionError)
+    expect(() => sql.unsafe(7 as never)).toThrow(InvalidArgumentError)
   })
 })
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type BreakerTransition, createBreaker, InvalidOptionError, type OwnBreakerOptions } from '../../src/index.js'
+import { type BreakerTransition, createBreaker, InvalidArgumentError, type OwnBreakerOptions } from '../../src/index.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { socketError } from '../support/server-error.js'
 import { rejection } from '../support/test-pool.js'
@@ -126,6 +126,6 @@ test.each<readonly [OwnBreakerOptions, string]>([
     }
     return undefined
   })()
-  expect(error).toBeInstanceOf(InvalidOptionError)
-  expect((error as InvalidOptionError).option).toBe(name)
+  expect(error).toBeInstanceOf(InvalidArgumentError)
+  expect((error as InvalidArgumentError).option).toBe(name)
 })

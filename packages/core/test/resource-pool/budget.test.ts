@@ -298,7 +298,7 @@ test('whatever pools do, they keep within the budget, and everybody is served in
             }
           } else if (what === 'close') of.factory.closes[0]?.answer()
           else if (what === 'open') of.factory.opens[0]?.fail(new Error('ECONNREFUSED'))
-          else if (what === 'flush') void of.pool.flush('gracefully')
+          else if (what === 'flush') void of.pool.evict('graceful')
           else of.factory.close_ = of.factory.open_ = pick % 2 === 0 ? 'manual' : 'auto'
           await bench.clock.advance(ms)
           bench.check()

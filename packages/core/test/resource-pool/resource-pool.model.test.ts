@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { OverloadedError } from '../../src/errors/pool-errors.js'
-import type { FlushMode } from '../../src/resource-pool/lifecycle.js'
+import type { EvictMode } from '../../src/resource-pool/lifecycle.js'
 import type { ResolvedPoolLimits } from '../../src/resource-pool/limits.js'
 import type { Holder } from '../../src/resource-pool/wait-queue.js'
 import { HopelessError } from '../support/fake-factory.js'
@@ -12,7 +12,7 @@ import { longEnough, randomFrom, seeded } from '../support/seeded.js'
 type Step =
   | { readonly do: 'acquire'; readonly timeoutMs: number | undefined; readonly holder: boolean }
   | { readonly do: 'try' | 'pause' | 'resume' | 'end' | 'cancelEnd' }
-  | { readonly do: 'flush'; readonly flush: FlushMode }
+  | { readonly do: 'flush'; readonly flush: EvictMode }
   | { readonly do: 'resize'; readonly max: number; readonly min: number }
   | { readonly do: 'abort' | 'release' | 'discard' | 'close'; readonly pick: number }
   | { readonly do: 'kill'; readonly pick: number; readonly told: boolean }
@@ -41,7 +41,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       do: fc.constant('flush' as const),
-      flush: fc.constantFrom('idle', 'gracefully', 'all'),
+      flush: fc.constantFrom('idle', 'graceful', 'all'),
     }),
   },
   { weight: 1, arbitrary: fc.constantFrom({ do: 'pause' } as const, { do: 'end' } as const) },
@@ -206,7 +206,7 @@ class Model {
       case 'flush':
         if (step.flush !== 'idle') this.#evictedUpTo = factory.all.length
         if (step.flush === 'all') this.#loseAll()
-        this.#promise(`flush ${step.flush}`, pool.flush(step.flush))
+        this.#promise(`flush ${step.flush}`, pool.evict(step.flush))
         break
       case 'pause':
         this.#promise('pause', pool.pause())
@@ -333,7 +333,7 @@ class Model {
   }
 
   /** Everything is well again: each caller gets an answer, everything is closed, and no timer is left. */
-  async end(how: 'gracefully' | 'now'): Promise<void> {
+  async end(how: 'graceful' | 'now'): Promise<void> {
     const { pool, factory, clock } = this.bench
     if (how === 'now') {
       pool.endNow()
@@ -377,7 +377,7 @@ test('whatever happens to a pool, its promises hold after every step and it can 
       limits,
       fc.integer(),
       fc.array(steps, { minLength: 20, maxLength: 250, size: 'max' }),
-      fc.constantFrom('gracefully' as const, 'now' as const),
+      fc.constantFrom('graceful' as const, 'now' as const),
       async (drawn, seed, list, how) => {
         const model = new Model(drawn, seed)
         for (const step of list) await model.step(step)

@@ -196,18 +196,18 @@ test('why a connection was closed', async () => {
       await testPool(database.url).query('select pg_terminate_backend($1)', [rows[0]?.pid])
     }),
   ).toBe('lost')
-  for (const mode of ['idle', 'gracefully', 'all'] as const) {
-    expect(await reasonOf({}, async (pool) => use(pool).then(() => pool.flush(mode)))).toBe('flushed')
+  for (const mode of ['idle', 'graceful', 'all'] as const) {
+    expect(await reasonOf({}, async (pool) => use(pool).then(() => pool.evict(mode)))).toBe('evicted')
   }
-  const inUse = async (pool: Pool, mode: 'gracefully' | 'all', discard: boolean): Promise<void> => {
+  const inUse = async (pool: Pool, mode: 'graceful' | 'all', discard: boolean): Promise<void> => {
     const connection = await pool.acquire()
-    const flushed = pool.flush(mode)
+    const flushed = pool.evict(mode)
     connection.release({ discard })
     await flushed
   }
-  for (const mode of ['gracefully', 'all'] as const) {
+  for (const mode of ['graceful', 'all'] as const) {
     for (const discard of [false, true]) {
-      expect(await reasonOf({}, (pool) => inUse(pool, mode, discard))).toBe('flushed')
+      expect(await reasonOf({}, (pool) => inUse(pool, mode, discard))).toBe('evicted')
     }
   }
 })

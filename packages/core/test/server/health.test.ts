@@ -8,12 +8,12 @@ const database = useDatabase()
 
 test('up: where, role, how long it took, the breaker and how full the pool is', async () => {
   const pool = testPool(database.url)
-  const { status, hosts } = await pool.health()
+  const { status, servers: hosts } = await pool.health()
   expect(status).toBe('up')
   expect(hosts).toMatchObject([
     { role: 'primary', status: 'up', breaker: { state: 'closed' }, figures: { active: 0, max: 5 } },
   ])
-  expect(hosts[0]?.where).toContain(new URL(database.url).port)
+  expect(hosts[0]?.address).toContain(new URL(database.url).port)
   expect(hosts[0]?.latencyMs).toBeGreaterThan(0)
   expect(hosts[0]).not.toHaveProperty('error')
 })
@@ -95,5 +95,5 @@ test('down: within its bound, with the reason', async () => {
 test('its signal ends it', async () => {
   const pool = testPool(database.url)
   expect((await rejection(pool.health({ signal: AbortSignal.abort() }))).code).toBe('LIFEGUARD_ABORTED')
-  expect((await rejection(pool.health({ timeoutMs: -1 }))).code).toBe('LIFEGUARD_INVALID_OPTION')
+  expect((await rejection(pool.health({ timeoutMs: -1 }))).code).toBe('LIFEGUARD_INVALID_ARGUMENT')
 })

@@ -9,7 +9,7 @@ import { resolveBreakerOptions } from '../../src/resilience/breaker-options.js'
 import { defaultPoolLimits } from '../../src/resource-pool/limits.js'
 import type { PoolObserver } from '../../src/resource-pool/resource.js'
 import { ResourcePool } from '../../src/resource-pool/resource-pool.js'
-import type { HostEvents } from '../../src/server/events.js'
+import type { ServerEvents } from '../../src/server/events.js'
 import { HostWatch } from '../../src/server/observer.js'
 import { FakeClock } from '../support/fake-clock.js'
 
@@ -29,7 +29,7 @@ const nobody = { pid: 7, isAlive: true } as unknown as Connection
 function newWatch(clock = new CountingClock(), pool = 'shop') {
   let described = 0
   const describe = (): string => `described ${++described}`
-  const events = new Emitter<HostEvents>({ prefix: `pg-lifeguard-cost-${pool}`, stamp: { pool }, describe })
+  const events = new Emitter<ServerEvents>({ prefix: `pg-lifeguard-cost-${pool}`, stamp: { pool }, describe })
   const options = {
     pool,
     role: 'primary' as const,

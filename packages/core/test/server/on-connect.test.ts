@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   ConnectionReleasedError,
   createPool,
-  InvalidOptionError,
+  InvalidArgumentError,
   type NewConnection,
   OperationTimeoutError,
   type PoolOptions,
@@ -47,7 +47,7 @@ describe('onConnect', () => {
     expect(first.rows).toEqual([{ tenant: 'one', item: 7, pid: pids[0] }])
     await Promise.all([ask(), ask(), pool.withTransaction((tx) => tx.query('select * from basket'))])
     expect(pids).toHaveLength(1)
-    await pool.flush('all')
+    await pool.evict('all')
     await ask()
     expect(pids).toHaveLength(2)
   })
@@ -201,7 +201,7 @@ describe('onConnect that fails', () => {
   test('to end what it began', async () => {
     const pool = pooled('left-open', (connection) => connection.query('begin'))
     const error = await rejection(pool.query('select 1'))
-    expect(error).toBeInstanceOf(InvalidOptionError)
+    expect(error).toBeInstanceOf(InvalidArgumentError)
     expect(error.message).toContain('in a transaction')
     await eventually('its session is gone', async () => (await sessions('left-open')) === 0)
   })

@@ -66,7 +66,7 @@ test(
           round += 1
           const mine = round
           const name = `lanes-${mine}`
-          const pool = testPool(database.url, { max, name, lanes: { slowAfterMs: 200 }, acquireTimeoutMs: 30_000 })
+          const pool = testPool(database.url, { max, name, pipelining: { slowAfterMs: 200 }, acquireTimeoutMs: 30_000 })
           for (let n = 0; n < 3; n++) await pool.query(write, [-1, mine, 0])
           const run = async (what: Deed, mark: number): Promise<unknown> => {
             switch (what.kind) {

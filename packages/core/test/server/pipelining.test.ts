@@ -24,7 +24,7 @@ async function warm(pool: Pool, text = select, values: readonly unknown[] = [1])
 }
 
 test('a saturated pool sends statements on connections that are in use, and each gets its own answer', async () => {
-  const pool = testPool(database.url, { max: 2, lanes: quick })
+  const pool = testPool(database.url, { max: 2, pipelining: quick })
   await warm(pool)
   const before = pool.stats()
   const rows = await Promise.all(
@@ -48,7 +48,7 @@ test('an error is that of its own statement', async () => {
 })
 
 test('lanes: false never shares', async () => {
-  const pool = testPool(database.url, { max: 1, lanes: false })
+  const pool = testPool(database.url, { max: 1, pipelining: false })
   for (let n = 0; n < 3; n++) await Promise.all(Array.from({ length: 20 }, () => pool.query(select, [1])))
   expect(pool.stats().pipelined).toBe(0)
 })
@@ -133,7 +133,7 @@ test('a server that is far away gets many statements at a time, once it is known
 })
 
 test('a statement that is given up on a lane is the only one that notices', async () => {
-  const pool = testPool(database.url, { max: 1, lanes: { slowAfterMs: 1_000 } })
+  const pool = testPool(database.url, { max: 1, pipelining: { slowAfterMs: 1_000 } })
   const text = 'select pg_sleep($1), $2::int as mark'
   await warm(pool, text, [0, 0])
   for (let round = 0; round < 10; round++) {
@@ -149,7 +149,7 @@ test('a statement that is given up on a lane is the only one that notices', asyn
 })
 
 test('ten thousand callers at once are served, and no more than the bound is under way on a connection', async () => {
-  const pool = testPool(database.url, { max: 2, lanes: quick, acquireTimeoutMs: 60_000, overload: false })
+  const pool = testPool(database.url, { max: 2, pipelining: quick, acquireTimeoutMs: 60_000, overload: false })
   await warm(pool)
   const asked = Array.from({ length: 10_000 }, (_, n) => pool.query(select, [(n % 100) + 1]))
   expect(pool.stats().waiting).toBeGreaterThan(9_000)
@@ -157,7 +157,7 @@ test('ten thousand callers at once are served, and no more than the bound is und
 })
 
 test('large values among small ones arrive whole', async () => {
-  const pool = testPool(database.url, { max: 2, lanes: { maxBytes: 100_000 } })
+  const pool = testPool(database.url, { max: 2, pipelining: { maxBytes: 100_000 } })
   const text = 'select length($1::text) as n, md5($1::text) as md5'
   await warm(pool, text, ['x'])
   const sizes = Array.from({ length: 60 }, (_, n) => (n % 10 === 0 ? 3_000_000 + n : n % 7 === 0 ? 70_000 + n : n))
@@ -169,7 +169,7 @@ test('large values among small ones arrive whole', async () => {
 
 test('a cut connection: who was under way hears so, who was not is served by another', async () => {
   await using proxy = await startFaultProxy({ target: database.url, roundTripMs: 20 })
-  const pool = testPool(proxy.url, { max: 2, lanes: quick })
+  const pool = testPool(proxy.url, { max: 2, pipelining: quick })
   const insert = 'insert into written values ($1)'
   await warm(pool, insert, [-1])
   for (let round = 0; round < 5; round++) {

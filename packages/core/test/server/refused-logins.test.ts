@@ -55,7 +55,7 @@ describe.each(roles)('a login trigger that raises refuses %s', (role) => {
     [
       'health',
       async (pool) => {
-        const { hosts } = await pool.health({ timeoutMs: 60_000 })
+        const { servers: hosts } = await pool.health({ timeoutMs: 60_000 })
         throw hosts[0]?.error
       },
     ],
@@ -106,11 +106,11 @@ describe('in a cluster', () => {
     const read = (): Promise<unknown> => pool.read(async () => (await pool.query('select id from item')).rows)
     await eventually('replicas are read from', async () => {
       await read()
-      return pool.stats().hosts?.some(({ role, reads }) => role === 'replica' && reads > 0)
+      return pool.stats().servers?.some(({ role, reads }) => role === 'replica' && reads > 0)
     })
     await onServer(own.url, 'insert into refusing values (1)')
     await bench().cluster.waitForReplicas()
-    await pool.flush('all')
+    await pool.evict('all')
     for (let i = 0; i < 20; i += 1) expect(await read()).toEqual([{ id: 1 }])
     await pool.query('select 1')
     await onServer(own.url, 'delete from refusing')

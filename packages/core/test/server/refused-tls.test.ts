@@ -27,7 +27,7 @@ const ways: readonly (readonly [string, (pool: Pool) => Promise<unknown>])[] = [
   [
     'health',
     async (pool) => {
-      const { hosts } = await pool.health({ timeoutMs: 60_000 })
+      const { servers: hosts } = await pool.health({ timeoutMs: 60_000 })
       throw hosts[0]?.error
     },
   ],

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
 import { advisoryLockKey, type LockKey, serverKeys } from '../../src/sql/lock-key.js'
 import { seeded } from '../support/seeded.js'
 
@@ -115,7 +115,7 @@ describe('the keys of a call', () => {
     ['null', null],
     ['an object', {}],
   ])('%s is refused, with the name of the option', (_, key) => {
-    expect(() => serverKeys(key as LockKey, undefined)).toThrow(InvalidOptionError)
+    expect(() => serverKeys(key as LockKey, undefined)).toThrow(InvalidArgumentError)
     expect(() => serverKeys(key as LockKey, undefined)).toThrow(/^key is .+; allowed: /)
   })
 })

@@ -1,6 +1,6 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { InvalidOptionError, type Pool, VersionConflictError } from '../../src/index.js'
+import { InvalidArgumentError, type Pool, VersionConflictError } from '../../src/index.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({
@@ -120,7 +120,7 @@ describe('withOptimisticRetry', () => {
     )
     expect(error).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
     expect(await rejection(pool.withOptimisticRetry(async () => undefined, { attempts: 0 }))).toBeInstanceOf(
-      InvalidOptionError,
+      InvalidArgumentError,
     )
   })
 })
@@ -188,7 +188,7 @@ describe('stream', () => {
       code: 'LIFEGUARD_TIMEOUT',
     })
     await eventually('all is back', () => pool.stats().active === 0)
-    expect(await rejection(drain('select 1', [], Number.NaN))).toBeInstanceOf(InvalidOptionError)
+    expect(await rejection(drain('select 1', [], Number.NaN))).toBeInstanceOf(InvalidArgumentError)
     expect(pool.stats().closed).toBe(0)
   })
 })

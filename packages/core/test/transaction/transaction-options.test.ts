@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { InvalidOptionError } from '../../src/errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
 import { beginPreludes, type IsolationLevel, milliseconds } from '../../src/transaction/options.js'
 import { seeded } from '../support/seeded.js'
 
@@ -65,7 +65,7 @@ describe('what travels ahead of the first statement', () => {
     'is refused for the isolation level %j, which would be put into the text',
     (isolation) => {
       const begin = (): unknown => beginPreludes({ isolation: isolation as IsolationLevel })
-      expect(begin).toThrow(InvalidOptionError)
+      expect(begin).toThrow(InvalidArgumentError)
       expect(begin).toThrow(
         /^isolation is ".*"; allowed: read uncommitted, read committed, repeatable read, serializable$/,
       )

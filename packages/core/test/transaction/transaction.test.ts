@@ -3,7 +3,7 @@ import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { beforeEach, describe, expect, test } from 'vitest'
 import {
   CommitUnknownError,
-  InvalidOptionError,
+  InvalidArgumentError,
   OperationTimeoutError,
   type Pool,
   sqlStateOf,
@@ -375,7 +375,7 @@ describe('a nested transaction', () => {
     const error = await rejection(
       pool.withTransaction(() => pool.withTransaction(async () => undefined, { isolation: 'serializable' })),
     )
-    expect(error).toBeInstanceOf(InvalidOptionError)
+    expect(error).toBeInstanceOf(InvalidArgumentError)
     expect(error.message).toContain('isolation')
     await pool.withTransaction(
       () => pool.withTransaction((tx) => tx.query('select 1'), { isolation: 'serializable' }),

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../../errors/lifeguard-error.js'
 
 /** One parameter of a connection string, under libpq's name for it. */
 export interface GivenParameter {
@@ -18,15 +18,15 @@ export interface ParsedConnectionString {
 const allowed = 'postgres://user:password@host:port/database?parameter=value, with % before special characters'
 
 /** What is wrong is said without showing any of the string, which may hold a password. */
-function refuse(what: string): InvalidOptionError {
-  return new InvalidOptionError('connectionString', what, allowed)
+function refuse(what: string): InvalidArgumentError {
+  return new InvalidArgumentError('connectionString', what, allowed)
 }
 
 /**
  * Takes a connection string apart: a URL with one or several hosts, `key=value` pairs, or the path of a Unix socket.
  * https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-CONNSTRING
  *
- * @throws InvalidOptionError, which shows nothing of the string
+ * @throws InvalidArgumentError, which shows nothing of the string
  */
 export function parseConnectionString(given: string): ParsedConnectionString {
   // From a file or a variable, a line end often comes along; URLs are taken without, also by `pg`.

@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { type Clock, longestDelayMs, type Random } from '../../deadline/clock.js'
 import { type Limit, limitOf } from '../../deadline/deadline.js'
 import { isAboutEncryption } from '../../errors/classify.js'
-import { InvalidOptionError } from '../../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../../errors/lifeguard-error.js'
 import { Connection } from '../connection.js'
 import { makeReadable } from '../readable-session.js'
 import { Statement } from '../statement.js'
@@ -59,7 +59,7 @@ function passwordFor(settings: ConnectSettings, endpoint: Endpoint): string | ((
         ? 'not given, and the server asks for one'
         : 'a function that gave no text, or one with a zero byte'
     const allowed = 'the option password, a connection string, PGPASSWORD, or a line in the password file'
-    throw new InvalidOptionError('password', given, allowed)
+    throw new InvalidArgumentError('password', given, allowed)
   }
 }
 

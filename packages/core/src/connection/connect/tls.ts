@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import * as tls from 'node:tls'
-import { InvalidOptionError } from '../../errors/lifeguard-error.js'
+import { InvalidArgumentError } from '../../errors/lifeguard-error.js'
 import { markMisconfigured } from '../../errors/origin.js'
 import { type Endpoint, isSocketFolder } from './endpoint.js'
 
@@ -76,7 +76,7 @@ export interface TlsSettings {
  * Reads the files and settles the mode. When nothing was said of TLS there is none, as `pg` has it; when anything was
  * but the mode, the certificate is verified in full.
  *
- * @throws InvalidOptionError
+ * @throws InvalidArgumentError
  */
 export function tlsSettings(given: GivenTls): TlsSettings {
   const options: tls.ConnectionOptions = typeof given.ssl === 'object' ? copyOf(given.ssl) : {}
@@ -89,17 +89,17 @@ export function tlsSettings(given: GivenTls): TlsSettings {
   if (given.maxVersion !== undefined) options.maxVersion = given.maxVersion as tls.SecureVersion
   const mode = modeOf(given, options)
   if (given.direct === true && sslModes.indexOf(mode) < sslModes.indexOf('require')) {
-    throw new InvalidOptionError('sslNegotiation', `'direct' with sslmode ${mode}`, 'sslmode require or stronger')
+    throw new InvalidArgumentError('sslNegotiation', `'direct' with sslmode ${mode}`, 'sslmode require or stronger')
   }
   if (given.rootCertificate === 'system' && mode !== 'verify-full') {
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       'sslmode',
       `'${mode}' with sslrootcert=system`,
       "'verify-full': anybody may get such a certificate",
     )
   }
   if (mode === 'verify-ca' && options.ca === undefined) {
-    throw new InvalidOptionError('sslmode', "'verify-ca' without sslrootcert", "with sslrootcert, or 'verify-full'")
+    throw new InvalidArgumentError('sslmode', "'verify-ca' without sslrootcert", "with sslrootcert, or 'verify-full'")
   }
   return { mode, options }
 }
@@ -108,12 +108,12 @@ function modeOf(given: GivenTls, options: tls.ConnectionOptions): SslMode {
   const { ssl, mode } = given
   const own = ssl === true ? 'verify-full' : ssl === false ? 'disable' : typeof ssl === 'string' ? ssl : undefined
   if (own !== undefined && mode !== undefined && own !== mode) {
-    throw new InvalidOptionError('ssl', `${ssl}, which is sslmode ${own}, and sslmode is ${mode}`, 'one of them')
+    throw new InvalidArgumentError('ssl', `${ssl}, which is sslmode ${own}, and sslmode is ${mode}`, 'one of them')
   }
   const decidesItself = options.rejectUnauthorized !== undefined || options.checkServerIdentity !== undefined
   if (decidesItself && mode !== undefined) {
     const what = 'an object with rejectUnauthorized or checkServerIdentity, and sslmode is given too'
-    throw new InvalidOptionError('ssl', what, 'one of them')
+    throw new InvalidArgumentError('ssl', what, 'one of them')
   }
   const asked = own ?? mode
   if (asked === 'no-verify') {
@@ -173,7 +173,7 @@ function fileOf(parameter: string, path: string): string {
     return readFileSync(path, 'utf8')
   } catch (error) {
     const { code = 'unknown error' } = error as NodeJS.ErrnoException
-    throw new InvalidOptionError(
+    throw new InvalidArgumentError(
       parameter,
       `${JSON.stringify(path)}, which cannot be read (${code})`,
       'the path of a PEM file',
@@ -183,5 +183,9 @@ function fileOf(parameter: string, path: string): string {
 
 function systemCertificates(): string[] {
   if (typeof tls.getCACertificates === 'function') return tls.getCACertificates('system')
-  throw new InvalidOptionError('sslrootcert', "'system', which needs Node.js 22.15 or newer", 'the path of a PEM file')
+  throw new InvalidArgumentError(
+    'sslrootcert',
+    "'system', which needs Node.js 22.15 or newer",
+    'the path of a PEM file',
+  )
 }
