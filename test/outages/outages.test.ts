@@ -18,7 +18,7 @@ test.each(scenarios)(
     expect(report.claims.length).toBeGreaterThan(1)
     expect(certain.filter(({ holds }) => !holds)).toEqual([])
   },
-  120_000,
+  300_000,
 )
 
 test('a promise that does not hold, and a process that dies, are told', () => {

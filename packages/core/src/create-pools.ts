@@ -17,8 +17,8 @@ export interface PoolGroup<Name extends string = string> extends AsyncDisposable
   pause(options?: OperationOptions): Promise<void>
   /** `resume` of every pool. */
   resume(): void
-  /** `flush` of every pool. */
-  flush(mode: EvictMode, options?: OperationOptions): Promise<void>
+  /** `evict` of every pool. */
+  evict(mode: EvictMode, options?: OperationOptions): Promise<void>
   /** `end` of every pool; settles when all have ended. */
   end(options?: EndOptions): Promise<void>
   /** `cancelEnd` of every pool; true when all of them go on. */
@@ -126,7 +126,7 @@ function groupOf<Name extends string>(pools: ReadonlyMap<Name, Pool>, budget: Bu
     resume: () => {
       for (const pool of pools.values()) pool.resume()
     },
-    flush: (mode, options) => all((pool) => pool.evict(mode, options)),
+    evict: (mode, options) => all((pool) => pool.evict(mode, options)),
     end,
     cancelEnd: () => [...pools.values()].map((pool) => pool.cancelEnd()).every(Boolean),
     [Symbol.asyncDispose]: () => end(),

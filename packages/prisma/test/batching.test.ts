@@ -93,11 +93,14 @@ test('calls of one tick keep their own deadlines', async () => {
     await pool.outsideTransaction(async () => {
       const asked = Promise.withResolvers<void>()
       patient = asked.promise.then(async () => await prisma.part.findUnique({ where: { id: 2 } }))
-      const late = pool.withDeadline(200, async () => {
-        const answer = prisma.part.findUnique({ where: { id: 1 } }).then((row) => row)
-        asked.resolve()
-        return await answer
-      })
+      const late = pool.withDeadline(
+        async () => {
+          const answer = prisma.part.findUnique({ where: { id: 1 } }).then((row) => row)
+          asked.resolve()
+          return await answer
+        },
+        { timeoutMs: 200 },
+      )
       expect(await rejection(late)).toBeInstanceOf(OperationTimeoutError)
       // As long as the lock is held the other one can only wait, or have been cancelled with what was late.
       const waiting = new Promise((resolve) => setTimeout(resolve, 200, 'waiting'))

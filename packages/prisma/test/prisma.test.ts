@@ -434,7 +434,9 @@ describe("the pool's own errors", () => {
   })
 
   test('of a deadline around the code cancel what runs', async () => {
-    const failed = pool.withDeadline(100, () => prisma.$queryRaw`select 'deadline', pg_sleep(30)::text`.then((a) => a))
+    const failed = pool.withDeadline(() => prisma.$queryRaw`select 'deadline', pg_sleep(30)::text`.then((a) => a), {
+      timeoutMs: 100,
+    })
     expect(await rejection(failed)).toBeInstanceOf(OperationTimeoutError)
     await until(async () => (await activeWith('deadline')) === 0)
   })

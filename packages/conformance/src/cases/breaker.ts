@@ -14,7 +14,7 @@ export const breakerCases: readonly Case[] = [
       await proxy.refuse()
       await proxy.cut()
       await until(async () => {
-        await Promise.allSettled([1, 2, 3].map(() => pool.withDeadline(50, () => handle.find(1))))
+        await Promise.allSettled([1, 2, 3].map(() => pool.withDeadline(() => handle.find(1), { timeoutMs: 50 })))
         return pool.stats().breaker?.state === 'open'
       }, 'the breaker to open')
       const calls: readonly (() => Promise<unknown>)[] = [

@@ -17,7 +17,7 @@ function failing({ pool, handle }: Opened, id: number): readonly (() => Promise<
         throw new Error('undone')
       }),
     () => handle.ownTransaction(() => Promise.reject(new Error('undone before it began'))),
-    () => pool.withDeadline(20, () => handle.query(sleeping)),
+    () => pool.withDeadline(() => handle.query(sleeping), { timeoutMs: 20 }),
     () => handle.withTransaction((tx) => tx.query(sleeping), { timeoutMs: 20 }),
     () => handle.withTransaction(() => handle.query(sleeping), { signal: AbortSignal.timeout(20) }),
     () => handle.query('select pg_terminate_backend(pg_backend_pid())::text as killed'),

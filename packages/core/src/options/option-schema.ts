@@ -233,10 +233,10 @@ export const optionTable: Readonly<Record<string, OptionKind>> = {
   resetOnRelease: choice(...resetModes),
 
   // Sharing: server/server-options.ts
-  lanes: groupOrFalse(),
-  'lanes.maxDepth': count({ least: 1 }),
-  'lanes.maxBytes': count({ least: 1 }),
-  'lanes.slowAfterMs': duration(),
+  pipelining: groupOrFalse(),
+  'pipelining.maxDepth': count({ least: 1 }),
+  'pipelining.maxBytes': count({ least: 1 }),
+  'pipelining.slowAfterMs': duration(),
   retryReads: flag(),
 
   // Connecting: connection/connect/settings.ts

@@ -34,8 +34,7 @@ const ofPg: Readonly<Record<string, string>> = {
   client_encoding: 'nothing: text is always sent and read as UTF8',
   encoding: 'nothing: text is always sent and read as UTF8',
   binary: 'nothing: values are read as text; types says as what they come back',
-  pipeline: '{lanes}: statements share connections while all are in use',
-  pipelining: '{lanes}: statements share connections while all are in use',
+  pipeline: '{pipelining}: statements share connections while all are in use',
   stream: 'nothing: the pool makes its sockets itself; host, port and ssl say where to',
   connection: 'connectionString, or host, port, user, password and database',
   isDomainSocket: 'host: the folder of the socket',
@@ -59,7 +58,7 @@ const ofOthers: Readonly<Record<string, string>> = {
   requiressl: 'sslmode=require',
   // Prisma, and its forms of URLs for poolers
   pgbouncer:
-    'nothing where PgBouncer tracks prepared statements (1.21 and newer), else {statementCacheSize} of 0; {lanes} off behind any pooler',
+    'nothing where PgBouncer tracks prepared statements (1.21 and newer), else {statementCacheSize} of 0; {pipelining} off behind any pooler',
   connection_limit: '{max}',
   pool_timeout: "{acquireTimeoutMs}, with a unit: '10s'",
   socket_timeout: "{statementTimeoutMs}, with a unit: '10s', or timeoutMs for one call",
@@ -89,7 +88,7 @@ const ofOthers: Readonly<Record<string, string>> = {
   prepare: '{statementCacheSize}: 0 prepares nothing',
   prepareThreshold: '{statementCacheSize}: 0 prepares nothing',
   prepared_statements: '{statementCacheSize}: 0 prepares nothing',
-  max_pipeline: '{lanes}: { maxDepth }',
+  max_pipeline: '{pipelining}: { maxDepth }',
   onnotice: "pool.asPgPool().on('connect', (client) => client.on('notice', ...))",
   afterCreate: 'onConnect',
   queueLimit: '{maxWaiting}',
@@ -102,7 +101,7 @@ const ofOthers: Readonly<Record<string, string>> = {
   uri: 'connectionString',
   connection_string: 'connectionString',
   sslmode: "ssl: 'require', 'verify-full', ...",
-  poolMode: 'nothing for a pooler that lends sessions; else {statementCacheSize} of 0 and {lanes} off',
+  poolMode: 'nothing for a pooler that lends sessions; else {statementCacheSize} of 0 and {pipelining} off',
 }
 
 /** By the name without its case and underscores: one thing has several spellings. */

@@ -6,7 +6,7 @@ import type { LockEnvironment } from '../lock/with-lock.js'
 import { type EvictMode, evictModes } from '../resource-pool/lifecycle.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
-/** The body of `pool.flush`: on the pool of the primary, and on those of the replicas. */
+/** The body of `pool.evict`: on the pool of the primary, and on those of the replicas. */
 export async function evictFrom(
   { cluster, host, ambient }: SessionEnvironment,
   mode: EvictMode,
@@ -15,8 +15,8 @@ export async function evictFrom(
   if (!evictModes.includes(mode)) throw new InvalidArgumentError('mode', String(mode), evictModes.join(', '))
   assertKnownOptions(options, limitNames)
   const limit = ambient.limitFor(options)
-  const flushed = Promise.all([host.pool.evict(mode), cluster?.evict(mode)])
-  await within(flushed, limit, host.environment.clock, 'unknown')
+  const evicted = Promise.all([host.pool.evict(mode), cluster?.evict(mode)])
+  await within(evicted, limit, host.environment.clock, 'unknown')
 }
 
 /** The body of `pool.pause`. */

@@ -39,7 +39,7 @@ import type { LockKey } from '../sql/lock-key.js'
 import { isReadOnlyText } from '../sql/read-only.js'
 import { textEffects } from '../sql/text-effects.js'
 import { transactionControl } from '../sql/transaction-control.js'
-import { type Deadline, withDeadline } from '../transaction/ambient-deadline.js'
+import { type Deadline, type DeadlineOptions, withDeadline } from '../transaction/ambient-deadline.js'
 import { adopting, takeAdopted } from '../transaction/context.js'
 import type { LockHandle } from '../transaction/held-lock.js'
 import { endedError } from '../transaction/join.js'
@@ -260,12 +260,8 @@ export class LifeguardPool extends Operations implements Pool {
     return causalToken(this.#environment)
   }
 
-  withDeadline<T>(
-    timeoutMs: number,
-    fn: (deadline: Deadline) => Promise<T>,
-    options?: { readonly signal?: AbortSignal | undefined },
-  ): Promise<T> {
-    return withDeadline(this.#environment, timeoutMs, fn, options)
+  withDeadline<T>(fn: (deadline: Deadline) => Promise<T>, options: DeadlineOptions): Promise<T> {
+    return withDeadline(this.#environment, fn, options)
   }
 
   fanOut<Tasks extends FanOutTasks>(tasks: Tasks, options?: OperationOptions): Promise<FanOutResults<Tasks>> {

@@ -20,7 +20,7 @@ import type { ListenOptions, NotificationHandler, Subscription } from '../query/
 import type { EvictMode } from '../resource-pool/lifecycle.js'
 import type { PoolSize } from '../resource-pool/limits.js'
 import type { LockKey } from '../sql/lock-key.js'
-import type { Deadline } from '../transaction/ambient-deadline.js'
+import type { Deadline, DeadlineOptions } from '../transaction/ambient-deadline.js'
 import type { LockHandle } from '../transaction/held-lock.js'
 import type { ManualTransactionOptions } from '../transaction/manual-transaction.js'
 import type { OptimisticAttempt, OptimisticRetryOptions, UpdateVersionedOptions } from '../transaction/optimistic.js'
@@ -409,11 +409,7 @@ export interface PoolDeadlines {
    *
    * @throws OperationTimeoutError
    */
-  withDeadline<T>(
-    timeoutMs: number,
-    fn: (deadline: Deadline) => Promise<T>,
-    options?: { readonly signal?: AbortSignal | undefined },
-  ): Promise<T>
+  withDeadline<T>(fn: (deadline: Deadline) => Promise<T>, options: DeadlineOptions): Promise<T>
 
   /**
    * Runs pieces of work side by side and gives their values by the same names. The first failure, or the deadline,
@@ -499,7 +495,7 @@ export interface PoolControl extends AsyncDisposable {
    *
    * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
    * await pool.query("alter role shop set statement_timeout = '5s'")
-   * await pool.flush('graceful', { timeoutMs: 60_000 })
+   * await pool.evict('graceful', { timeoutMs: 60_000 })
    * ```
    */
   evict(mode: EvictMode, options?: OperationOptions): Promise<void>

@@ -40,7 +40,7 @@ interface Awaited {
 }
 
 /**
- * Which connections a flush closes.
+ * Which connections an eviction closes.
  *
  * - `'idle'`: those that nobody uses now; whoever asks next gets a new one.
  * - `'graceful'`: every one that was opened before the call, those in use as they come back.
@@ -59,14 +59,14 @@ export interface LifecycleEvents {
   readonly over: () => void
 }
 
-/** What a pool goes through beside its daily work: it is flushed, paused, ended; and when each of these is done. */
+/** What a pool goes through beside its daily work: it is emptied, paused, ended; and when each of these is done. */
 export class Lifecycle<R> {
   readonly #slots: Slots<R>
   readonly #opener: Opener<R>
   readonly #waiters: WaiterQueue<R>
   readonly #line: WaitingLine<R>
   readonly #events: LifecycleEvents
-  readonly #flushes = new Conditions()
+  readonly #evictions = new Conditions()
   readonly #pauses = new Conditions()
   readonly #ends = new Conditions()
   #phase: 'open' | 'ending' | 'tearing' = 'open'
@@ -110,12 +110,12 @@ export class Lifecycle<R> {
     const closing = this.#slots.retireIdle(true)
     if (mode === 'idle') {
       this.#events.changed()
-      return this.#flushes.until(() => !closing.some((slot) => this.#slots.has(slot)))
+      return this.#evictions.until(() => !closing.some((slot) => this.#slots.has(slot)))
     }
     const generation = this.#slots.beginGeneration()
     if (mode === 'all') this.#slots.confiscateAll()
     this.#events.changed()
-    return this.#flushes.until(() => !this.#slots.hasOlder(generation) && !this.#opener.isOpeningBefore(generation))
+    return this.#evictions.until(() => !this.#slots.hasOlder(generation) && !this.#opener.isOpeningBefore(generation))
   }
 
   pause(): Promise<void> {
@@ -167,7 +167,7 @@ export class Lifecycle<R> {
         this.#ends.look()
       }
     }
-    this.#flushes.look()
+    this.#evictions.look()
     this.#pauses.look()
   }
 

@@ -86,7 +86,7 @@ export class Slot<R> {
  * - `idle`: not used for `idleTimeoutMs`.
  * - `lifetime`: older than `maxLifetimeMs`.
  * - `uses`: handed out `maxUses` times.
- * - `flushed`: opened before the pool was flushed, in use then or not.
+ * - `evicted`: opened before connections were evicted, in use then or not.
  * - `shrunk`: the pool was made smaller.
  * - `unfit`: its server is not what is wanted any more: it refuses writes, or has another role.
  * - `lost`: it broke, or gave no sign of life.
@@ -117,7 +117,7 @@ export interface CloseCircumstances {
   readonly isEnding: boolean
   /** Whether there are more than there may be, now that the pool was made smaller. */
   readonly isSurplus: boolean
-  /** Whether the pool was flushed since it was opened. */
+  /** Whether it was to be evicted since it was opened. */
   readonly isEvicted: boolean
   readonly maxUses: number
   readonly now: number

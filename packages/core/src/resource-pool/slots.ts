@@ -88,7 +88,8 @@ export function ownFolders(stack: unknown): readonly string[] {
   return [...new Set([path, decodeURI(path)])].flatMap((folder) => [`${folder}src/`, `${folder}dist/`])
 }
 
-const ownFile = /(\/(?!\/)[^:]*\/(?:@pg-lifeguard|packages)\/core\/)(?:src\/base\/callers-stack\.ts|dist\/index\.js):\d/
+const ownFile =
+  /(\/(?!\/)[^:]*\/(?:@pg-lifeguard|packages)\/core\/)(?:src\/resource-pool\/slots\.ts|dist\/index\.js):\d/
 
 /**
  * The stack of the code that called into this package, without the frames of the package itself and of Node: they would use

@@ -15,7 +15,19 @@ export interface Deadline {
   remainingMs(): number
 }
 
-const names = optionNames<{ readonly signal?: AbortSignal }>({ signal: true })
+/** Bounds for all that a callback does on the pool. */
+export interface DeadlineOptions {
+  /** Milliseconds from the call; `0` or more. What runs when they are over is cancelled on the server. */
+  readonly timeoutMs: number
+  /**
+   * Aborts all that runs inside, as the end of the time does.
+   *
+   * @default undefined (not abortable)
+   */
+  readonly signal?: AbortSignal | undefined
+}
+
+const names = optionNames<DeadlineOptions>({ timeoutMs: true, signal: true })
 
 /**
  * Runs `fn` with `timeoutMs` milliseconds for all that it does on the pool. Whatever runs inside gets the time that is
@@ -24,15 +36,18 @@ const names = optionNames<{ readonly signal?: AbortSignal }>({ signal: true })
  */
 export async function withDeadline<T>(
   { ambient, host }: SessionEnvironment,
-  timeoutMs: number,
   fn: (deadline: Deadline) => Promise<T>,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: DeadlineOptions,
 ): Promise<T> {
+  if (typeof fn !== 'function') {
+    throw new InvalidArgumentError('fn', typeof fn, 'a function; withDeadline(fn, { timeoutMs })')
+  }
+  assertKnownOptions(options, names)
+  const { timeoutMs, signal } = options ?? {}
   if (!(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
     throw new InvalidArgumentError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
   }
-  assertKnownOptions(options, names)
-  const limit = ambient.limitFor({ timeoutMs, signal: options.signal })
+  const limit = ambient.limitFor({ timeoutMs, signal })
   return await withLimit({ ambient, host }, limit, fn)
 }
 

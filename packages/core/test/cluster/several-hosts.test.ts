@@ -57,7 +57,7 @@ describe('several hosts of which the writer is wanted', () => {
       expect(queries.at(-1)).toMatchObject({ address: whereIs(heir), text: 'insert into entry values (2)' })
       expect(traced.at(-1)).toMatchObject({ address: whereIs(heir), text: 'insert into entry values (2)' })
       const health = await pool.health()
-      expect(health.servers[0]).toMatchObject({ where: whereIs(heir), role: 'primary', breaker: { state: 'closed' } })
+      expect(health.servers[0]).toMatchObject({ address: whereIs(heir), role: 'primary', breaker: { state: 'closed' } })
 
       // It comes back by itself, without having heard of the promotion, and takes writes from whoever asks it to.
       await cluster.primary.start()

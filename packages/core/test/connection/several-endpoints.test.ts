@@ -107,8 +107,8 @@ test('what no host can give is told for each of them', async () => {
   expect(none).toBeInstanceOf(ServerUnavailableError)
   expect(none.cause).toBeInstanceOf(NoPrimaryError)
   expect((none.cause as NoPrimaryError).servers).toEqual([
-    { host: `127.0.0.1:${standby}`, why: 'it follows another server' },
-    { host: `127.0.0.1:${closed}`, why: `connect ECONNREFUSED 127.0.0.1:${closed}` },
+    { address: `127.0.0.1:${standby}`, why: 'it follows another server' },
+    { address: `127.0.0.1:${closed}`, why: `connect ECONNREFUSED 127.0.0.1:${closed}` },
   ])
 })
 

@@ -99,7 +99,7 @@ describe('listen', () => {
     const around: Readonly<Record<string, (fn: () => Promise<Subscription>) => Promise<Subscription>>> = {
       read: (fn) => pool.read(fn),
       causality: (fn) => pool.withCausality(undefined, fn),
-      deadline: (fn) => pool.withDeadline(60_000, fn),
+      deadline: (fn) => pool.withDeadline(fn, { timeoutMs: 60_000 }),
       lock: (fn) => pool.withLock('job', fn),
       transaction: (fn) => pool.withTransaction(fn),
     }

@@ -96,7 +96,7 @@ describe('an election ends with its pool', () => {
       'scheduler',
       async () => {
         // Without a bound: were it to wait for itself, it would do so for ever.
-        await pool.withDeadline(60_000, () => pool.end({ timeoutMs: Number.POSITIVE_INFINITY }))
+        await pool.withDeadline(() => pool.end({ timeoutMs: Number.POSITIVE_INFINITY }), { timeoutMs: 60_000 })
         ended = true
       },
       { onError: (error) => errors.push(error) },
@@ -157,20 +157,23 @@ describe('an election leaves the context that it was made in', () => {
     const undone = pool.withTransaction(async (tx) => {
       await tx.query('select 1')
       await pool.withLock('around', async () => {
-        await pool.withDeadline(200, async () => {
-          candidacy = pool.elect(
-            'context',
-            async ({ signal }) => {
-              // Both are over, and neither the deadline nor the transaction is the leader's.
-              await rejection(undone)
-              await pool.query('insert into item values (2)')
-              // Held no more, and not taken for held.
-              await pool.withLock('around', async () => undefined)
-              seen.resolve(signal.aborted)
-            },
-            { onError: (error) => errors.push(error) },
-          )
-        })
+        await pool.withDeadline(
+          async () => {
+            candidacy = pool.elect(
+              'context',
+              async ({ signal }) => {
+                // Both are over, and neither the deadline nor the transaction is the leader's.
+                await rejection(undone)
+                await pool.query('insert into item values (2)')
+                // Held no more, and not taken for held.
+                await pool.withLock('around', async () => undefined)
+                seen.resolve(signal.aborted)
+              },
+              { onError: (error) => errors.push(error) },
+            )
+          },
+          { timeoutMs: 200 },
+        )
       })
       throw new Error('undone')
     })

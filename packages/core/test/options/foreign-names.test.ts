@@ -101,7 +101,7 @@ describe('a URL of something else is refused by its scheme, without showing any 
 describe('a name that others have for it is answered with the name here, in one line', () => {
   test.each<[string, string]>([
     ['pgbouncer', 'pool_statement_cache_size'],
-    ['pgBouncer', 'pool_lanes'],
+    ['pgBouncer', 'pool_pipelining'],
     ['connection_limit', 'pool_max'],
     ['connectionLimit', 'pool_max'],
     ['pool_timeout', 'pool_acquire_timeout'],
@@ -122,7 +122,7 @@ describe('a name that others have for it is answered with the name here, in one 
     ['query_timeout', 'pool_statement_timeout'],
     ['lock_timeout', 'options=-clock_timeout%3D500ms'],
     ['binary', 'read as text'],
-    ['pipeline', 'pool_lanes'],
+    ['pipeline', 'pool_pipelining'],
     ['encoding', 'UTF8'],
     ['prepare', 'pool_statement_cache_size'],
     ['username', 'user'],
@@ -145,7 +145,7 @@ describe('a name that others have for it is answered with the name here, in one 
     ['allowExitOnIdle', 'end()'],
     ['client_encoding', 'UTF8'],
     ['binary', 'types'],
-    ['pipeline', 'lanes'],
+    ['pipeline', 'pipelining'],
     ['poolSize', 'max'],
     ['query_timeout', 'timeoutMs'],
     ['lock_timeout', 'lock_timeout'],

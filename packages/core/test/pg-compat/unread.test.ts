@@ -276,7 +276,9 @@ describe('a client that is given back with an unread guest costs nobody anything
       [() => to(copied), 1],
     ] as const) {
       const client = await pool.asPgPool().connect()
-      const stream = await pool.withDeadline(500, async () => client.query(made() as ReturnType<typeof from>))
+      const stream = await pool.withDeadline(async () => client.query(made() as ReturnType<typeof from>), {
+        timeoutMs: 500,
+      })
       const [error] = await once(stream, 'error')
       expect(error).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
       client.release()
@@ -355,11 +357,14 @@ describe('a client that is given back with an unread guest costs nobody anything
 
 test('a cursor whose deadline has come is told so, gets no more rows, and frees its connection', async () => {
   const client = await pool.asPgPool().connect()
-  const cursor = await pool.withDeadline(500, async () => {
-    const submitted = client.query(new Cursor(endless))
-    await submitted.read(1)
-    return submitted
-  })
+  const cursor = await pool.withDeadline(
+    async () => {
+      const submitted = client.query(new Cursor(endless))
+      await submitted.read(1)
+      return submitted
+    },
+    { timeoutMs: 500 },
+  )
   const failed = await eventually('it is told', async () => {
     try {
       await cursor.read(1)

@@ -39,7 +39,7 @@ test('a group is paused, flushed and ended as one', async () => {
   expect(pools.stats()).toMatchObject({ waiting: 2, budget: undefined })
   pools.resume()
   await waiting
-  await pools.flush('idle')
+  await pools.evict('idle')
   expect(pools.stats().total).toBe(0)
   const held = await pools.a.acquire()
   const ended = rejection(pools.end())

@@ -33,11 +33,14 @@ describe('withDeadline', () => {
   test('cancels on the server what runs when the time is up, and answers the caller', async () => {
     let signal: AbortSignal | undefined
     const error = await rejection(
-      pool.withDeadline(50, async (deadline) => {
-        signal = deadline.signal
-        expect(deadline.remainingMs()).toBeLessThanOrEqual(50)
-        await pool.query('select pg_sleep(30)')
-      }),
+      pool.withDeadline(
+        async (deadline) => {
+          signal = deadline.signal
+          expect(deadline.remainingMs()).toBeLessThanOrEqual(50)
+          await pool.query('select pg_sleep(30)')
+        },
+        { timeoutMs: 50 },
+      ),
     )
     expect(error).toBeInstanceOf(OperationTimeoutError)
     expect(signal?.aborted).toBe(true)
@@ -49,23 +52,25 @@ describe('withDeadline', () => {
       () => pool.withTransaction((tx) => tx.query('select pg_sleep(30)')),
       () => pool.withTransaction(() => pool.query('select pg_sleep(30)'), { timeoutMs: 20_000 }),
       () => pool.withLock('k', () => pool.query('select pg_sleep(30)')),
-      () => pool.withDeadline(20_000, () => pool.query('select pg_sleep(30)')),
+      () => pool.withDeadline(() => pool.query('select pg_sleep(30)'), { timeoutMs: 20_000 }),
       async () => {
         await using connection = await pool.acquire()
         await connection.query('select pg_sleep(30)')
       },
     ]
     for (const work of works) {
-      expect(await rejection(pool.withDeadline(500, work))).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
+      expect(await rejection(pool.withDeadline(work, { timeoutMs: 500 }))).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
       await eventually('all is back', () => pool.stats().active === 0)
     }
     expect(await running()).toBe(0)
   })
 
   test('leaves no bound behind', async () => {
-    expect(await pool.withDeadline(1_000, async () => 'value')).toBe('value')
+    expect(await pool.withDeadline(async () => 'value', { timeoutMs: 1_000 })).toBe('value')
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-    expect(await rejection(pool.withDeadline(Number.NaN, async () => undefined))).toBeInstanceOf(InvalidArgumentError)
+    expect(await rejection(pool.withDeadline(async () => undefined, { timeoutMs: Number.NaN }))).toBeInstanceOf(
+      InvalidArgumentError,
+    )
   })
 })
 
@@ -213,7 +218,7 @@ describe('withFallback', () => {
 
 describe('a deadline says of what was running whether it took effect', () => {
   test.each<[string, (work: () => Promise<unknown>) => Promise<unknown>]>([
-    ['withDeadline', (work) => pool.withDeadline(60, work)],
+    ['withDeadline', (work) => pool.withDeadline(work, { timeoutMs: 60 })],
     ['fanOut', (work) => pool.fanOut({ work }, { timeoutMs: 60 })],
   ])('%s', async (_, within) => {
     const outcomes = new Set<unknown>()

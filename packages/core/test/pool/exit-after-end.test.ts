@@ -23,7 +23,7 @@ const begun: Readonly<Record<string, string>> = {
     pools.push(other)
     await new Promise((leads) => other.elect('scheduler', () => { leads(); return new Promise(() => undefined) }))
     pool.elect('scheduler', () => new Promise(() => undefined))
-    while ((await other.locks()).length < 2) await new Promise(setImmediate)`,
+    while ((await other.listLocks()).length < 2) await new Promise(setImmediate)`,
   'a lock': `await pool.acquireLock('held')`,
   'a callback under a lock that never ends': `
     await new Promise((held) => pool.withLock('held', () => { held(); return new Promise(() => undefined) }).catch(() => undefined))`,

@@ -37,7 +37,7 @@ const ways: Readonly<Record<string, (pool: Pool) => Promise<unknown>>> = {
   'a query that finds no connection': (pool) => whileBusy(pool, () => pool.query('select 1')),
   'a query of the facade that finds no connection': (pool) =>
     whileBusy(pool, async () => await pool.asPgPool().query('select 1')),
-  'a deadline': (pool) => pool.withDeadline(50, never),
+  'a deadline': (pool) => pool.withDeadline(never, { timeoutMs: 50 }),
   fanOut: (pool) => pool.fanOut({ a: never }, soon),
   forEachConcurrent: (pool) => pool.forEachConcurrent([1], never, soon),
   'forEachConcurrent, of a source that gives nothing': (pool) =>

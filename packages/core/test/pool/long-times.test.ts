@@ -47,7 +47,7 @@ const operations: Readonly<Record<string, (limits: OperationOptions) => Promise<
   withSemaphore: (limits) => pool.withSemaphore('k', 2, sleep, limits),
   withMigrationLock: (limits) => pool.withMigrationLock(sleep, limits),
   withOptimisticRetry: (limits) => pool.withOptimisticRetry(sleep, limits),
-  withDeadline: ({ timeoutMs = 0 }) => pool.withDeadline(timeoutMs, sleep),
+  withDeadline: ({ timeoutMs = 0 }) => pool.withDeadline(sleep, { timeoutMs }),
   fanOut: (limits) => pool.fanOut({ sleep }, limits),
   forEachConcurrent: (limits) => pool.forEachConcurrent([1, 2], sleep, limits),
   withFallback: ({ timeoutMs = 0 }) =>

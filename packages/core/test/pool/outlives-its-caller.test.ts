@@ -154,10 +154,12 @@ describe('callbacks of what outlives its caller', () => {
     const seen: unknown[] = []
     await other.withTransaction(async (tx) => {
       await tx.query('select 1')
-      await pool.withDeadline(60_000, () =>
-        pool.listen('news', async () => {
-          seen.push([other.context, pool.context, (await other.query('select 1 as n')).rows])
-        }),
+      await pool.withDeadline(
+        () =>
+          pool.listen('news', async () => {
+            seen.push([other.context, pool.context, (await other.query('select 1 as n')).rows])
+          }),
+        { timeoutMs: 60_000 },
       )
     })
     await pool.notify('news')

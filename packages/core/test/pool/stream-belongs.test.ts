@@ -70,7 +70,7 @@ describe.each(Object.entries(ways))('%s', (_, make) => {
 
   test('made within a deadline is bound by it, wherever it is read', async () => {
     const abort = new AbortController()
-    const [rows] = await pool.withDeadline(60_000, async () => [make()], { signal: abort.signal })
+    const [rows] = await pool.withDeadline(async () => [make()], { timeoutMs: 60_000, signal: abort.signal })
     abort.abort()
     expect(await rejection(drain(rows))).toMatchObject({ code: 'LIFEGUARD_ABORTED' })
     expect(pool.stats().active).toBe(0)
@@ -104,7 +104,7 @@ test('a stream of a transaction or a connection is bound by the deadline that it
   const aborted = { code: 'LIFEGUARD_ABORTED' }
   const madeBefore = async (make: () => AsyncIterable<unknown>): Promise<readonly [AsyncIterable<unknown>]> => {
     const abort = new AbortController()
-    const made = await pool.withDeadline(60_000, async () => [make()] as const, { signal: abort.signal })
+    const made = await pool.withDeadline(async () => [make()] as const, { timeoutMs: 60_000, signal: abort.signal })
     abort.abort()
     return made
   }

@@ -72,7 +72,7 @@ describe.each(objects)('%s', (_, thrown) => {
       () => pool.withTransaction((tx) => tx.withTransaction((inner) => inner.query('select 1').then(fn))),
     ],
     ['withTransaction with a limit', () => pool.withTransaction(fn, { timeoutMs: 60_000 })],
-    ['withDeadline', () => pool.withDeadline(60_000, fn)],
+    ['withDeadline', () => pool.withDeadline(fn, { timeoutMs: 60_000 })],
     ['withOptimisticRetry', () => pool.withOptimisticRetry(fn)],
     ['withLock', () => pool.withLock('k', fn)],
     ['tryWithLock', () => pool.tryWithLock('k', fn)],

@@ -71,7 +71,7 @@ const operations: readonly (readonly [name: string, call: Call, wrong: object, m
     'versionField is not an option here',
   ],
   ['read', (o) => pool.read(work, o), { maxLag: 5 }, 'maxLag is not an option here, but maxLagMs is'],
-  ['withDeadline', (o) => pool.withDeadline(1_000, work, o), { sgnal: 5 }, 'but signal is'],
+  ['withDeadline', (o) => pool.withDeadline(work, o as never), { sgnal: 5 }, 'but signal is'],
   ['fanOut', (o) => pool.fanOut({ work }, o), { timeout: 5 }, 'but timeoutMs is'],
   ['forEachConcurrent', (o) => pool.forEachConcurrent([1], work, o), { concurency: 5 }, 'but concurrency is'],
   [
@@ -183,7 +183,7 @@ describe('an option that an operation does not have', () => {
     const groups = [
       'breaker',
       'overload',
-      'lanes',
+      'pipelining',
       'locks',
       'listen',
       'retryBudget',

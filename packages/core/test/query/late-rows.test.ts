@@ -27,7 +27,7 @@ const readers: readonly ((pool: Pool) => Promise<unknown>)[] = [
   async (pool) => {
     const client = await pool.asPgPool().connect()
     try {
-      await pool.withDeadline(timeoutMs, async () => client.query(new Cursor(endless)).read(5_000_000))
+      await pool.withDeadline(async () => client.query(new Cursor(endless)).read(5_000_000), { timeoutMs })
     } finally {
       client.release()
     }

@@ -234,7 +234,7 @@ test('what holds a connection already goes on while the breaker is open, and hea
   expect(pool.stats().breaker?.state).toBe('open')
   expect(await pool.health({ timeoutMs: 5_000 })).toMatchObject({
     status: 'degraded',
-    hosts: [{ status: 'up', role: 'primary', breaker: { state: 'open', reason: 'failure-rate' } }],
+    servers: [{ status: 'up', role: 'primary', breaker: { state: 'open', reason: 'failure-rate' } }],
   })
   await proxy.resume()
 })

@@ -22,7 +22,7 @@ test('a pool that is full of work is well, and its queue is not waited in', asyn
   const pool = testPool(database.url, { max: 1 })
   const connection = await pool.acquire()
   const waiting = pool.query('select 1')
-  expect(await pool.health()).toMatchObject({ status: 'up', hosts: [{ figures: { active: 1, waiting: 1 } }] })
+  expect(await pool.health()).toMatchObject({ status: 'up', servers: [{ figures: { active: 1, waiting: 1 } }] })
   connection.release()
   await waiting
 })
@@ -38,7 +38,7 @@ test('a server that has no place for one more session is not down: its statement
   const first = await pool.acquire()
   const second = await pool.acquire()
   // Answered a moment ago, so that nobody needs to dial.
-  expect(await pool.health()).toMatchObject({ status: 'up', hosts: [{ role: 'primary' }] })
+  expect(await pool.health()).toMatchObject({ status: 'up', servers: [{ role: 'primary' }] })
   // Nothing was heard for longer than a second: the way beside the pool is taken, and is refused for want of a place.
   const held = await admin.acquire()
   await held.query('select pg_advisory_lock(1)')
@@ -46,7 +46,7 @@ test('a server that has no place for one more session is not down: its statement
   await setTimeout(1_100)
   expect(await pool.health()).toMatchObject({
     status: 'degraded',
-    hosts: [{ status: 'degraded', error: { code: '53300' } }],
+    servers: [{ status: 'degraded', error: { code: '53300' } }],
   })
   await held.query('select pg_advisory_unlock(1)')
   await Promise.all(busy)
@@ -79,14 +79,14 @@ test('down: within its bound, with the reason', async () => {
   await eventually('the pool has seen it', () => pool.stats().total === 0)
   expect(await pool.health()).toMatchObject({
     status: 'down',
-    hosts: [{ status: 'down', error: { code: 'ECONNREFUSED' } }],
+    servers: [{ status: 'down', error: { code: 'ECONNREFUSED' } }],
   })
   await proxy.accept()
   expect(await pool.health({ timeoutMs: 10_000 })).toMatchObject({ status: 'up' })
   await proxy.stall()
   expect(await pool.health({ timeoutMs: 50 })).toMatchObject({
     status: 'down',
-    hosts: [{ role: 'primary', status: 'down', error: { code: 'LIFEGUARD_TIMEOUT' } }],
+    servers: [{ role: 'primary', status: 'down', error: { code: 'LIFEGUARD_TIMEOUT' } }],
   })
   await proxy.resume()
   await pool.end()

@@ -54,7 +54,7 @@ function allowed(outcome: PromiseSettledResult<unknown>): readonly number[] {
 }
 
 test(
-  'whatever happens on lanes, everybody gets one answer, his own, and it is true',
+  'whatever happens on pipelined connections, everybody gets one answer, his own, and it is true',
   async () => {
     const admin = testPool(database.url, { max: 1, name: 'admin' })
     let round = 0

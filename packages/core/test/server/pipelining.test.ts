@@ -47,7 +47,7 @@ test('an error is that of its own statement', async () => {
   expect(pool.stats()).toMatchObject({ opened: 1, active: 0 })
 })
 
-test('lanes: false never shares', async () => {
+test('pipelining: false never shares', async () => {
   const pool = testPool(database.url, { max: 1, pipelining: false })
   for (let n = 0; n < 3; n++) await Promise.all(Array.from({ length: 20 }, () => pool.query(select, [1])))
   expect(pool.stats().pipelined).toBe(0)
@@ -132,7 +132,7 @@ test('a server that is far away gets many statements at a time, once it is known
   await eventually('as many are under way as may be', async () => (await waiting()) === 64 - 16)
 })
 
-test('a statement that is given up on a lane is the only one that notices', async () => {
+test('a statement that is given up on a pipelined connection is the only one that notices', async () => {
   const pool = testPool(database.url, { max: 1, pipelining: { slowAfterMs: 1_000 } })
   const text = 'select pg_sleep($1), $2::int as mark'
   await warm(pool, text, [0, 0])

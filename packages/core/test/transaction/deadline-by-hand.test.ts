@@ -50,19 +50,25 @@ describe('a deadline is an OperationTimeoutError', () => {
     [
       'around beginTransaction',
       () =>
-        pool.withDeadline(100, async () => {
-          await using tx = await pool.beginTransaction()
-          await tx.query(long)
-        }),
+        pool.withDeadline(
+          async () => {
+            await using tx = await pool.beginTransaction()
+            await tx.query(long)
+          },
+          { timeoutMs: 100 },
+        ),
     ],
     [
       'around a transaction by hand on a connection that was acquired',
       () =>
-        pool.withDeadline(100, async () => {
-          await using connection = await pool.acquire()
-          await using tx = connection.beginTransaction()
-          await tx.query(long)
-        }),
+        pool.withDeadline(
+          async () => {
+            await using connection = await pool.acquire()
+            await using tx = connection.beginTransaction()
+            await tx.query(long)
+          },
+          { timeoutMs: 100 },
+        ),
     ],
     [
       'of a transaction by hand on a connection that was acquired',
@@ -75,15 +81,18 @@ describe('a deadline is an OperationTimeoutError', () => {
     [
       'around a client of the facade',
       () =>
-        pool.withDeadline(100, async () => {
-          const client = await pool.asPgPool().connect()
-          try {
-            await client.query('begin')
-            await client.query(long)
-          } finally {
-            client.release()
-          }
-        }),
+        pool.withDeadline(
+          async () => {
+            const client = await pool.asPgPool().connect()
+            try {
+              await client.query('begin')
+              await client.query(long)
+            } finally {
+              client.release()
+            }
+          },
+          { timeoutMs: 100 },
+        ),
     ],
     [
       'of beginTransaction inside of withTransaction',

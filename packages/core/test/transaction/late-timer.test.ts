@@ -42,7 +42,7 @@ const ways: readonly (readonly [string, (pool: Pool) => Promise<unknown>])[] = [
     (pool) =>
       pool.withTransaction((tx) => tx.withTransaction((inner) => fail(() => inner.query('select 1')), { timeoutMs })),
   ],
-  ['withDeadline', (pool) => pool.withDeadline(timeoutMs, () => fail(() => pool.query('select 1')))],
+  ['withDeadline', (pool) => pool.withDeadline(() => fail(() => pool.query('select 1')), { timeoutMs })],
   ['withOptimisticRetry', (pool) => pool.withOptimisticRetry(() => fail(() => pool.query('select 1')), { timeoutMs })],
   ['fanOut', (pool) => pool.fanOut({ one: () => fail(() => pool.query('select 1')) }, { timeoutMs })],
 ]
