@@ -53,13 +53,13 @@ const declared = new Map([
   ...interfacesIn('packages/core/src/resilience/circuit-breaker.ts'),
 ])
 const events = new Map(
-  ['ClusterEvents', 'HostEvents', 'SessionEvents'].flatMap((name) => [...(declared.get(name)?.types ?? [])]),
+  ['ClusterEvents', 'ServerEvents', 'SessionEvents'].flatMap((name) => [...(declared.get(name)?.types ?? [])]),
 )
 
 /** Every field of an event but those that all of them share. */
 function fieldsOf(type: string): string[] {
   const { names, parents } = declared.get(type) ?? { names: [], parents: [] }
-  const shared = new Set(['pid', ...(declared.get('HostEvent')?.names ?? [])])
+  const shared = new Set(['pid', ...(declared.get('ServerEvent')?.names ?? [])])
   return [...parents.flatMap(fieldsOf), ...names].filter((name) => !shared.has(name))
 }
 
