@@ -6,7 +6,7 @@ export type {
   PrimaryLostEvent,
   RouteEvent,
   RouteReason,
-  ServerStats as HostStats,
+  ServerStats,
 } from './cluster/events.js'
 export type { ChannelBinding, ConnectOptions, TargetSessionAttrs } from './connection/connect/settings.js'
 export type { SslMode } from './connection/connect/tls.js'
@@ -73,7 +73,7 @@ export {
   type PoolFigures,
   QueueFullError,
   SelfDeadlockError,
-  type ServerReport as HostReport,
+  type ServerReport,
   ServerUnavailableError,
 } from './errors/pool-errors.js'
 export { sqlStateOf } from './errors/sqlstate.js'
@@ -138,7 +138,7 @@ export type { BackoffOptions, RetryBudgetOptions } from './resilience/retry.js'
 export type { BreakerStats } from './resilience/server-breaker.js'
 export type { Budget, BudgetOptions } from './resource-pool/budget.js'
 export { createBudget } from './resource-pool/budget.js'
-export type { EvictMode as FlushMode } from './resource-pool/lifecycle.js'
+export type { EvictMode } from './resource-pool/lifecycle.js'
 export type { PoolLimits, PoolSize } from './resource-pool/limits.js'
 export type { CloseReason, LeakReport, PoolCounts } from './resource-pool/resource.js'
 export type { BesideStats, BesideUse } from './server/beside.js'
@@ -153,14 +153,14 @@ export type {
   QueryEvent,
   ReadOnlyEvent,
   ReleaseEvent,
-  ServerEvent as HostEvent,
-  ServerEvents as HostEvents,
-  ServerRole as HostRole,
+  ServerEvent,
+  ServerEvents,
+  ServerRole,
   ShedEvent,
   TimeoutEvent,
   TurnedAwayEvent,
 } from './server/events.js'
-export type { ServerHealth as HostHealth } from './server/health.js'
+export type { ServerHealth } from './server/health.js'
 export type { HostCounts, QueryCounts, RefusalCounts } from './server/metrics.js'
 export type { QueryTrace } from './server/observer.js'
 export type { HygieneOptions, ResetMode } from './server/reset.js'
@@ -171,7 +171,7 @@ export type { Deadline, DeadlineOptions } from './transaction/ambient-deadline.j
 export type { CommitProofOptions } from './transaction/commit-proof.js'
 export type { AmbiguousCommitEvent, HookErrorEvent, RetryEvent, SessionEvents } from './transaction/environment.js'
 export type { FencingToken, LockHandle, LockMode } from './transaction/held-lock.js'
-export type { ManualTransactionOptions as ControlledTransactionOptions } from './transaction/manual-transaction.js'
+export type { ManualTransactionOptions } from './transaction/manual-transaction.js'
 export type { OptimisticAttempt, OptimisticRetryOptions } from './transaction/optimistic.js'
 export {
   type UpdateVersionedOptions,
@@ -189,7 +189,7 @@ export {
 } from './transaction/options.js'
 export type {
   Hook,
-  ManualTransaction as ControlledTransaction,
+  ManualTransaction,
   RetryReason,
   Transaction,
 } from './transaction/transaction.js'

@@ -1,8 +1,8 @@
 import {
   type BeginOptions,
   ConnectionReleasedError,
-  type ControlledTransaction,
   type QueryResult as CoreResult,
+  type ManualTransaction,
   type OperationOptions,
   type Pool,
   type PooledConnection,
@@ -28,7 +28,7 @@ export class LifeguardConnection implements DatabaseConnection {
   /** A session of one's own, from the first statement that needs one until Kysely releases it. */
   #held: PooledConnection | undefined
   /** The transaction that Kysely has begun on this connection, and ends. */
-  #own: ControlledTransaction | undefined
+  #own: ManualTransaction | undefined
   /** The transaction that the core has begun, and ends. */
   #adopted: Transaction | undefined
   /** Aborts the query that runs now on the server; there while Kysely may ask for that. */
@@ -213,7 +213,7 @@ export class LifeguardConnection implements DatabaseConnection {
     return new TransactionClosedError('its COMMIT failed')
   }
 
-  async #end(how: (own: ControlledTransaction) => Promise<void>): Promise<void> {
+  async #end(how: (own: ManualTransaction) => Promise<void>): Promise<void> {
     const own = this.#own
     this.#own = undefined
     this.#adopted = undefined

@@ -1,4 +1,4 @@
-import { type ControlledTransaction, inheritOrigin, OperationAbortedError, type Queryable } from '@pg-lifeguard/core'
+import { inheritOrigin, type ManualTransaction, OperationAbortedError, type Queryable } from '@pg-lifeguard/core'
 import type { SqlQuery, SqlResultSet, Transaction, TransactionOptions } from '@prisma/driver-adapter-utils'
 import { asDriverError, withDriverErrors } from './driver-error.js'
 import { executeRaw, queryRaw } from './run-statement.js'
@@ -15,11 +15,11 @@ export class LifeguardTransaction implements Transaction {
   readonly options: TransactionOptions = { usePhantomQuery: true }
   readonly #on: Queryable
   /** The transaction to end; undefined when the core, which has begun it, ends it too. */
-  readonly #own: ControlledTransaction | undefined
+  readonly #own: ManualTransaction | undefined
   /** Aborts what runs when the transaction is rolled back under it, as by Prisma's own timeout. */
   readonly #ended = new AbortController()
 
-  constructor(on: Queryable, own?: ControlledTransaction) {
+  constructor(on: Queryable, own?: ManualTransaction) {
     this.#on = on
     this.#own = own
   }

@@ -1,7 +1,7 @@
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { describe, expect, test } from 'vitest'
-import { createPool, type EndOptions, type FlushMode } from '../../src/index.js'
+import { createPool, type EndOptions, type EvictMode } from '../../src/index.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
@@ -68,7 +68,7 @@ describe('flush', () => {
 
   test('refuses what is no mode', async () => {
     const pool = testPool(database.url)
-    expect(await rejection(pool.evict('every' as FlushMode))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+    expect(await rejection(pool.evict('every' as EvictMode))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
   })
 })
 

@@ -2,8 +2,8 @@ import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
-  type ControlledTransaction,
   LifeguardError,
+  type ManualTransaction,
   OperationTimeoutError,
   type Pool,
   type Queryable,
@@ -113,7 +113,7 @@ class Runner {
   }
 
   async #manual(
-    manual: ControlledTransaction,
+    manual: ManualTransaction,
     { body, end }: Extract<Step, { do: 'manual' }>,
     tx: Transaction,
     place: string,
