@@ -8,12 +8,15 @@ import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { createPool } from '@pg-lifeguard/core'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { until } from '../support/until.js'
 import { files, read, root } from '../support/workspace.js'
 import { type Example, examplesOfMarkdown, examplesOfSource, moduleOf } from './examples.js'
 
 const run = promisify(execFile)
+// Each example is a process of its own.
+vi.setConfig({ testTimeout: 120_000 })
+
 const database = useDatabase()
 /** What the adapters' examples find. */
 const shop = useDatabase({

@@ -16,13 +16,13 @@ export async function endPools(): Promise<void> {
   await Promise.all(open.splice(0).map((pool) => pool.end({ timeoutMs: 5_000 })))
 }
 
-/** Waits until `condition` gives something other than false or undefined; fails loudly after ten seconds. */
+/** Waits until `condition` gives something other than false or undefined; fails loudly after 25 seconds, before the test is over. */
 export async function eventually<T>(what: string, condition: () => T | Promise<T>): Promise<NonNullable<T>> {
-  const until = performance.now() + 10_000
+  const until = performance.now() + 25_000
   for (;;) {
     const value = await condition()
     if (value !== undefined && value !== null && value !== false) return value as NonNullable<T>
-    if (performance.now() > until) throw new Error(`did not happen within 10 s: ${what}`)
+    if (performance.now() > until) throw new Error(`did not happen within 25 s: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
