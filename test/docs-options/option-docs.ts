@@ -1,76 +1,107 @@
-import { type Comment, parseSync, Visitor } from 'oxc-parser'
-import { files, read } from '../support/workspace.js'
+import {
+  type Argument,
+  type CallExpression,
+  type Comment,
+  type Expression,
+  type ObjectExpression,
+  parseSync,
+  Visitor,
+} from 'oxc-parser'
+import { read } from '../support/workspace.js'
 
-/** A field of an interface of options, with what its documentation says. */
-export interface FieldDocs {
-  readonly name: string
-  /** Its type, as it is written. */
+/** Where every option of a pool is, from the root of the repository. */
+export const schema = 'packages/core/src/options/option-schema.ts'
+
+/** An option of the schema, with what its documentation says. */
+export interface OptionDoc {
+  readonly path: string
+  /** The TypeScript type of what may be given. */
   readonly type: string
   readonly text: string
   /** What `@default` says. */
   readonly standard: string | undefined
+  /** Where its comment is in the source. */
+  readonly comment: { readonly start: number; readonly end: number }
 }
 
-/** An interface: its own fields, and the names of those that it extends. */
-interface Interface {
-  readonly parents: readonly string[]
-  readonly fields: readonly FieldDocs[]
+/** The types of what the kinds of the schema take, but for those that name it or are made of others. */
+const types: Readonly<Record<string, string>> = {
+  amount: 'number',
+  count: 'number',
+  dbName: 'string',
+  duration: 'Duration',
+  flag: 'boolean',
+  password: 'string | (() => string | Promise<string>)',
+  port: 'number | string',
+  ssl: "boolean | SslMode | 'no-verify' | TlsOptions",
+  text: 'string',
 }
 
-/** The fields of every interface of the core, inherited ones included, by its name. */
-export class OptionDocs {
-  readonly #interfaces = new Map<string, Interface>()
+/** Every option of `poolFields`, in the order of the schema. @throws Error for one that is not documented */
+export function optionDocs(source = read(schema)): OptionDoc[] {
+  const { program, comments, errors } = parseSync(schema, source)
+  if (errors[0] !== undefined) throw new Error(`${schema} does not parse: ${errors[0].message}`)
+  const docs = comments.filter(({ type, value }) => type === 'Block' && value.startsWith('*'))
+  const objects = new Map<string, ObjectExpression>()
+  new Visitor({
+    VariableDeclarator({ id, init }) {
+      let value = init
+      while (value?.type === 'TSSatisfiesExpression' || value?.type === 'TSAsExpression') value = value.expression
+      if (id.type === 'Identifier' && value?.type === 'ObjectExpression') objects.set(id.name, value)
+    },
+  }).visit(program)
+  const all = (prefix: string, name: string): OptionDoc[] =>
+    (objects.get(name)?.properties ?? []).flatMap((property): OptionDoc[] => {
+      if (property.type === 'SpreadElement') {
+        return property.argument.type === 'Identifier' ? all(prefix, property.argument.name) : []
+      }
+      const { key, value, start } = property
+      if (key.type !== 'Identifier' || value.type !== 'CallExpression') return []
+      const path = prefix + key.name
+      const { text, standard, ...comment } = said(docBefore(docs, source, start))
+      if (text === '') throw new Error(`the option ${path} is not documented`)
+      const inner = /^group/.test(calleeOf(value)) ? value.arguments[0] : undefined
+      return [
+        { path, type: typeOf(value, source), text, standard, comment },
+        ...(inner?.type === 'Identifier' ? all(`${path}.`, inner.name) : []),
+      ]
+    })
+  return all('', 'poolFields')
+}
 
-  /** @throws Error when a file does not parse */
-  static ofCore(): OptionDocs {
-    const docs = new OptionDocs()
-    for (const path of files('packages/core/src/**/*.ts')) docs.#add(path, read(path))
-    return docs
-  }
+function calleeOf({ callee }: CallExpression): string {
+  return callee.type === 'Identifier' ? callee.name : ''
+}
 
-  /** Fields of this interface; those that it inherits come first. */
-  fieldsOf(name: string): readonly FieldDocs[] {
-    const found = this.#interfaces.get(name)
-    if (found === undefined) return []
-    return [...found.parents.flatMap((parent) => this.fieldsOf(parent)), ...found.fields]
+/** What may be given, by how the option's kind is made. */
+function typeOf(kind: Argument | Expression | undefined, source: string): string {
+  if (kind?.type !== 'CallExpression') throw new Error('the kind of an option is a call')
+  const name = calleeOf(kind)
+  const [first] = kind.arguments
+  const named = kind.typeArguments?.params[0]
+  const type = named && source.slice(named.start, named.end).replace(/\s+/g, ' ')
+  if (type !== undefined) return name === 'groupOrFalse' ? `${type} | false` : type
+  if (name === 'secret' || name === 'withDefault') return typeOf(first, source)
+  if (name === 'list') {
+    const one = typeOf(first, source)
+    return `${one} | readonly ${one.includes(' ') ? `(${one})` : one}[]`
   }
-
-  /** The interface among those that a type names whose fields are known. */
-  interfaceIn(type: string): string | undefined {
-    return type.match(/[A-Z]\w+/g)?.find((name) => this.#interfaces.has(name))
+  if (name === 'choice' && first?.type === 'ArrayExpression') {
+    return first.elements.map((value) => (value === null ? '' : source.slice(value.start, value.end))).join(' | ')
   }
-
-  #add(path: string, source: string): void {
-    const { program, comments, errors } = parseSync(path, source)
-    const [error] = errors
-    if (error !== undefined) throw new Error(`${path} does not parse: ${error.message}`)
-    const docs = comments.filter(({ type, value }) => type === 'Block' && value.startsWith('*'))
-    const interfaces = this.#interfaces
-    new Visitor({
-      TSInterfaceDeclaration({ id, body, extends: parents }) {
-        const fields = body.body.flatMap((member): FieldDocs[] => {
-          if (member.type !== 'TSPropertySignature' || member.key.type !== 'Identifier') return []
-          const { start, end } = member.typeAnnotation?.typeAnnotation ?? member
-          const type = source.slice(start, end).replace(/\s+/g, ' ')
-          return [{ name: member.key.name, type, ...said(docBefore(docs, source, member.start)) }]
-        })
-        interfaces.set(id.name, {
-          parents: parents.flatMap(({ expression }) => (expression.type === 'Identifier' ? [expression.name] : [])),
-          fields,
-        })
-      },
-    }).visit(program)
-  }
+  const known = types[name]
+  if (known === undefined) throw new Error(`no type is known of the kind ${name}() of an option`)
+  return known
 }
 
 /** The doc comment that stands right above. */
-function docBefore(docs: readonly Comment[], source: string, start: number): string {
+function docBefore(docs: readonly Comment[], source: string, start: number): Comment | undefined {
   const doc = docs.findLast(({ end }) => end <= start)
-  return doc !== undefined && source.slice(doc.end, start).trim() === '' ? doc.value : ''
+  return doc !== undefined && source.slice(doc.end, start).trim() === '' ? doc : undefined
 }
 
-function said(comment: string): Pick<FieldDocs, 'text' | 'standard'> {
-  const whole = comment
+function said(doc: Comment | undefined): Pick<OptionDoc, 'text' | 'standard'> & OptionDoc['comment'] {
+  const whole = (doc?.value ?? '')
     .split('\n')
     .map((line) => line.replace(/^\s*\*+ ?/, '').trim())
     .join('\n')
@@ -86,5 +117,7 @@ function said(comment: string): Pick<FieldDocs, 'text' | 'standard'> {
       .replaceAll('\0', '\n\n')
       .replace(/\{@link (\w+)\}/g, '`$1`'),
     standard: standard === undefined ? undefined : flat(standard).replaceAll('\0', ' '),
+    start: doc?.start ?? 0,
+    end: doc?.end ?? 0,
   }
 }

@@ -1,6 +1,7 @@
 import { libpqParameters, urlNameOf } from '../../packages/core/src/options/connection-string.js'
 import { optionTable } from '../../packages/core/src/options/option-schema.js'
-import { type FieldDocs, OptionDocs } from './option-docs.js'
+import { read } from '../support/workspace.js'
+import { type OptionDoc, optionDocs, schema } from './option-docs.js'
 
 /** The page, from the root of the repository. */
 export const page = 'docs/options.md'
@@ -12,31 +13,17 @@ const rare = [
   ...['maxUses', 'validateAfterIdleMs', 'onConnect', 'onLeak', 'environment', 'retryBudget', 'locks', 'budget'],
 ]
 
-/** What the core knows of its options beside their documentation. */
-interface CoreTables {
-  readonly optionTable: Readonly<Record<string, { readonly allowed: string; readonly isGroup?: boolean }>>
-  readonly libpqParameters: Readonly<Record<string, LibpqParameter>>
-  readonly urlNameOf: (path: string) => string | undefined
-}
-
-interface LibpqParameter {
-  readonly option?: string
-  readonly kind?: { readonly allowed: string }
-  readonly env?: string
-}
-
-/** The page as the source has it now. @throws Error for an option that is not documented, or not in the table */
+/** The page as the schema has it now. @throws Error for an option that is not documented */
 export function optionsPage(): string {
-  const tables: CoreTables = { optionTable, libpqParameters, urlNameOf }
-  const options = documented(OptionDocs.ofCore(), tables)
+  const options = optionDocs().filter(({ path }) => !path.startsWith('environment.'))
   const part = (title: string, said: string, level: string): string =>
     `## ${title}\n\n${said}\n\n${options
       .filter((one) => levelOf(one.path) === level)
-      .map((one) => section(one, tables))
+      .map(section)
       .join('\n\n')}`
   return `${[
     '# Options of a pool',
-    '<!-- Written by `npx -y pnpm@12 docs:options` from the documentation of the types. -->',
+    '<!-- Written by `npx -y pnpm@12 docs:options` from packages/core/src/options/option-schema.ts. -->',
     [
       "Durations are numbers of milliseconds, or texts with a unit: `'500ms'`, `'15s'`, `'15m'`, `'1h'`. What is not allowed throws `InvalidArgumentError` at once, with the name, the value and what is allowed.",
       'Fields and the connection string stand side by side: what both say must be the same. What neither says comes from the environment, where the option has a variable, and else is the default. How URLs, hosts, TLS and the environment work is told in [connecting.md](connecting.md).',
@@ -44,7 +31,7 @@ export function optionsPage(): string {
     part('Essential', 'What every service should have thought about.', 'essential'),
     part('Frequent', 'What many services set.', 'frequent'),
     part('Rare', 'What few need.', 'rare'),
-    libpqSection(tables),
+    libpqSection(),
   ].join('\n\n')}\n`
 }
 
@@ -60,12 +47,12 @@ const tableMarks = { begin: '<!-- options: written by `npx -y pnpm@12 docs:optio
 
 /** Every option once, with its default and the first sentence about it. */
 function optionsTable(): string {
-  const options = documented(OptionDocs.ofCore(), { optionTable, libpqParameters, urlNameOf })
+  const options = optionDocs()
   const rows = options
     .filter(({ path }) => !path.includes('.'))
     .map(({ path, standard, text }) => [
       `\`${path}\``,
-      standard?.replace(/^undefined \((.*)\)$/, '$1') ?? 'none',
+      (defaultText(path, standard) ?? standard)?.replace(/^undefined \((.*)\)$/, '$1') ?? 'none',
       /^.{11,}?[.;](?=\s|$)/s.exec(text)?.[0] ?? text,
     ])
     .map((row) => row.map((cell) => cell.replace(/[.;]$/, '').replaceAll('|', '\\|').replace(/\s+/g, ' ')))
@@ -76,28 +63,46 @@ function optionsTable(): string {
   return [line(table[0] ?? [], ' '), line([], '-'), ...table.slice(1).map((row) => line(row, ' '))].join('\n')
 }
 
-interface Option extends FieldDocs {
-  readonly path: string
+/** The source of the schema, with `@default` as the defaults are now, where they are values. */
+export function schemaWithDefaults(): string {
+  let source = read(schema)
+  for (const { path, standard, comment } of optionDocs(source).reverse()) {
+    const value = defaultText(path, standard)
+    if (value === undefined || value === standard) continue
+    const { start, end } = comment
+    source = source.slice(0, start) + withDefaultTag(source.slice(start, end), value) + source.slice(end)
+  }
+  return source
 }
 
-function documented(docs: OptionDocs, { optionTable }: CoreTables): Option[] {
-  const options: Option[] = []
-  const add = (prefix: string, fields: readonly FieldDocs[]): void => {
-    for (const field of fields) {
-      const path = prefix + field.name
-      const rule = optionTable[path]
-      if (rule === undefined) throw new Error(`${path} is an option by its type, and not in the option table`)
-      if (field.text === '' && field.standard === undefined) throw new Error(`the option ${path} is not documented`)
-      options.push({ ...field, path })
-      const inner = rule.isGroup === true ? docs.interfaceIn(field.type) : undefined
-      if (inner !== undefined && path !== 'environment') add(`${path}.`, docs.fieldsOf(inner))
-    }
-  }
-  add('', docs.fieldsOf('PoolOptions'))
-  const seen = new Set(options.map(({ path }) => path))
-  const missing = Object.keys(optionTable).filter((path) => !seen.has(path) && !path.startsWith('environment.'))
-  if (missing.length > 0) throw new Error(`in the option table, and not in the types: ${missing.join(', ')}`)
-  return options
+function withDefaultTag(comment: string, value: string): string {
+  if (comment.includes('@default')) return comment.replace(/@default[\s\S]*?(?=\s*\*\/$)/, () => `@default ${value}`)
+  const end = comment.includes('\n') ? `\n   *\n   * @default ${value}\n   */` : ` @default ${value} */`
+  return comment.replace(/\s*\*\/$/, () => end)
+}
+
+/**
+ * The default of an option, where it is a value; what the documentation adds to it in brackets is kept.
+ *
+ * @param standard what `@default` says now
+ */
+function defaultText(path: string, standard: string | undefined): string | undefined {
+  const value = shown(optionTable[path]?.default)
+  if (value === undefined) return undefined
+  const variable = Object.values(libpqParameters).find(({ option }) => option === path)?.env
+  const text = variable === undefined ? value : `${variable} or ${value}`
+  return standard?.startsWith(`${text} (`) === true ? standard : text
+}
+
+function shown(value: unknown): string | undefined {
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (Array.isArray(value)) return value.length === 1 ? shown(value[0]) : `[${value.map(shown).join(', ')}]`
+  if (typeof value !== 'object' || value === null) return undefined
+  const fields = Object.entries(value).flatMap(([name, one]) =>
+    shown(one) === undefined ? [] : `${name}: ${shown(one)}`,
+  )
+  return fields.length === 0 ? undefined : `{ ${fields.join(', ')} }`
 }
 
 function levelOf(path: string): string {
@@ -105,22 +110,22 @@ function levelOf(path: string): string {
   return essential.includes(first) ? 'essential' : rare.includes(first) ? 'rare' : 'frequent'
 }
 
-function section({ path, type, text, standard }: Option, tables: CoreTables): string {
-  const named = Object.entries(tables.libpqParameters).filter(([, { option }]) => option === path)
-  const inUrl = [...named.map(([name]) => name), tables.urlNameOf(path)].filter((name) => name !== undefined)
+function section({ path, type, text, standard }: OptionDoc): string {
+  const named = Object.entries(libpqParameters).filter(([, { option }]) => option === path)
+  const inUrl = [...named.map(([name]) => name), urlNameOf(path)].filter((name) => name !== undefined)
   const variables = named.flatMap(([, { env }]) => env ?? [])
   const code = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(', ')
   const facts = [
-    `- Type: \`${type.replace(' | undefined', '')}\``,
-    `- Default: ${standard ?? 'none'}`,
-    `- Allowed: ${tables.optionTable[path]?.allowed}`,
+    `- Type: \`${type}\``,
+    `- Default: ${defaultText(path, standard) ?? standard ?? 'none'}`,
+    `- Allowed: ${optionTable[path]?.allowed}`,
     ...(inUrl.length > 0 ? [`- In a connection string: ${code(inUrl)}`] : []),
     ...(variables.length > 0 ? [`- In the environment: ${code(variables)}`] : []),
   ]
   return [`### \`${path}\``, ...(text === '' ? [] : [text]), facts.join('\n')].join('\n\n')
 }
 
-function libpqSection({ libpqParameters }: CoreTables): string {
+function libpqSection(): string {
   const rows = Object.entries(libpqParameters)
     .filter(([, { option }]) => option === undefined)
     .map(

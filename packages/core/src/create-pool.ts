@@ -11,14 +11,8 @@ import { LockGrants, LockNames } from './lock/grants.js'
 import { LockSessions } from './lock/lock-session.js'
 import type { LockEnvironment } from './lock/with-lock.js'
 import { Emitter } from './observe/emitter.js'
-import {
-  defaultListen,
-  defaultPoolLocks,
-  type PoolOptions,
-  resolveOptions,
-  resolveWatchOptions,
-  withoutUndefined,
-} from './options/pool-options.js'
+import type { PoolOptions } from './options/option-schema.js'
+import { resolveOptions } from './options/pool-options.js'
 import { preparation } from './pg-compat/new-connection.js'
 import type { PoolEvents } from './pool/events.js'
 import { LifeguardPool } from './pool/lifeguard-pool.js'
@@ -27,7 +21,6 @@ import { RetryBudget } from './resilience/retry.js'
 import type { BudgetShare } from './resource-pool/budget.js'
 import type { LeakReport, PoolEnvironment } from './resource-pool/resource.js'
 import { HostWatch } from './server/observer.js'
-import { defaultResetMode } from './server/reset.js'
 import { Host } from './server/server.js'
 import { Ambient } from './transaction/context.js'
 
@@ -48,18 +41,18 @@ import { Ambient } from './transaction/context.js'
  */
 export function createPool(given: PoolOptions = {}): Pool {
   assertRuntime()
-  const { options, limits, connect, statements, replicas, cluster: clusterOptions } = resolveOptions(given)
-  const name = options.name ?? 'lifeguard'
+  const { resolved: options, limits, connect, statements, replicas, cluster: clusterOptions } = resolveOptions(given)
+  const { name, slowQueryMs, resetOnRelease: resetMode } = options
   const environment: PoolEnvironment = {
-    clock: options.environment?.clock ?? systemClock,
-    random: options.environment?.random ?? systemRandom,
+    clock: options.environment.clock ?? systemClock,
+    random: options.environment.random ?? systemRandom,
     poolName: name,
   }
   const events = new Emitter<PoolEvents>({ prefix: 'pg-lifeguard', stamp: { pool: name }, describe: summaryOf })
-  const { resetOnRelease: resetMode = defaultResetMode } = options
   const { clock, random } = environment
   const destination = new Destination(connect, name, clock, random)
-  const watching = { ...resolveWatchOptions(options), pool: name, events, onLeak: options.onLeak ?? warnOfLeak(name) }
+  const breaker = options.breaker === false ? undefined : options.breaker
+  const watching = { slowQueryMs, breaker, pool: name, events, onLeak: options.onLeak ?? warnOfLeak(name) }
   const shareOf = (settings: ConnectSettings, where: string): BudgetShare | undefined =>
     options.budget && {
       budget: options.budget,
@@ -107,7 +100,7 @@ export function createPool(given: PoolOptions = {}): Pool {
         host: new Host(destination, limits, environment, watch, { resetMode, prepare, statements, share }),
         cluster: undefined,
       }
-  const { maxConnections, heartbeatMs, selfTest } = { ...defaultPoolLocks, ...withoutUndefined(options.locks ?? {}) }
+  const { maxConnections, heartbeatMs, selfTest } = options.locks
   const sessions = new LockSessions(host, maxConnections, {
     everyMs: heartbeatMs,
     boundMs: heartbeatMs,
@@ -125,7 +118,7 @@ export function createPool(given: PoolOptions = {}): Pool {
     counts: { retries: 0 },
   }
   const listeners = new Listeners(host, session.ambient, {
-    heartbeatMs: options.listen?.heartbeatMs ?? defaultListen.heartbeatMs,
+    heartbeatMs: options.listen.heartbeatMs,
     startTimeoutMs: limits.acquireTimeoutMs,
   })
   const pool = new LifeguardPool(name, session, listeners)

@@ -1,5 +1,4 @@
 export { assertPool, type PoolMethods, poolMethods } from './adapter.js'
-export type { ClusterOptions, ReplicaOptions } from './cluster/cluster-options.js'
 export type {
   ClusterEvents,
   FailoverEvent,
@@ -8,7 +7,7 @@ export type {
   RouteReason,
   ServerStats,
 } from './cluster/events.js'
-export type { ChannelBinding, ConnectOptions, TargetSessionAttrs } from './connection/connect/settings.js'
+export type { ChannelBinding, TargetSessionAttrs } from './connection/connect/settings.js'
 export type { SslMode } from './connection/connect/tls.js'
 export type { CopyResult } from './connection/copy.js'
 export type { Field, TypeParsers } from './connection/pg-internals.js'
@@ -24,6 +23,7 @@ export {
   timeInUtc,
 } from './connection/text-formats.js'
 export type { TypeChoices } from './connection/type-parsers.js'
+export { createBreaker, type OwnBreakerOptions } from './create-breaker.js'
 export { createPool } from './create-pool.js'
 export {
   type CreatePoolsOptions,
@@ -95,7 +95,22 @@ export type { AcquireLockOptions, LockOptions, TryLockOptions } from './lock/opt
 export type { SemaphoreOptions } from './lock/semaphore.js'
 export type { MigrationLockOptions, TryLockResult } from './lock/with-lock.js'
 export type { HistogramSnapshot } from './observe/histogram.js'
-export type { PoolListenOptions, PoolLockOptions, PoolOptions, WatchOptions } from './options/pool-options.js'
+export type {
+  BreakerOptions,
+  ClusterOptions,
+  ConnectOptions,
+  HygieneOptions,
+  OverloadOptions,
+  PipeliningOptions,
+  PoolLimits,
+  PoolListenOptions,
+  PoolLockOptions,
+  PoolOptions,
+  ReadRuleOptions,
+  ReplicaOptions,
+  RetryBudgetOptions,
+  WatchOptions,
+} from './options/option-schema.js'
 export type { NewConnection, OnConnect } from './pg-compat/new-connection.js'
 export type { BatchTaskResults, BatchTasks } from './pool/batch-together.js'
 export type { EndOptions } from './pool/control.js'
@@ -130,16 +145,14 @@ export type {
   NotificationOrigin,
   Subscription,
 } from './query/subscription.js'
-export { type Breaker, type BreakerCall, createBreaker, type OwnBreakerOptions } from './resilience/breaker.js'
-export type { BreakerOptions } from './resilience/breaker-options.js'
+export type { Breaker, BreakerCall } from './resilience/breaker.js'
 export type { BreakerFigures, BreakerReason, BreakerState, BreakerTransition } from './resilience/circuit-breaker.js'
-export type { OverloadOptions } from './resilience/codel.js'
-export type { BackoffOptions, RetryBudgetOptions } from './resilience/retry.js'
+export type { BackoffOptions } from './resilience/retry.js'
 export type { BreakerStats } from './resilience/server-breaker.js'
 export type { Budget, BudgetOptions } from './resource-pool/budget.js'
 export { createBudget } from './resource-pool/budget.js'
 export type { EvictMode } from './resource-pool/lifecycle.js'
-export type { PoolLimits, PoolSize } from './resource-pool/limits.js'
+export type { PoolSize } from './resource-pool/limits.js'
 export type { CloseReason, LeakReport, PoolCounts } from './resource-pool/resource.js'
 export type { BesideStats, BesideUse } from './server/beside.js'
 export type {
@@ -163,10 +176,10 @@ export type {
 export type { ServerHealth } from './server/health.js'
 export type { HostCounts, QueryCounts, RefusalCounts } from './server/metrics.js'
 export type { QueryTrace } from './server/observer.js'
-export type { HygieneOptions, ResetMode } from './server/reset.js'
+export type { ResetMode } from './server/reset.js'
 export { advisoryLockKey, type LockKey } from './sql/lock-key.js'
 export { quoteIdentifier } from './sql/quote.js'
-export { isReadOnlyText, type ReadRuleOptions } from './sql/read-only.js'
+export { isReadOnlyText } from './sql/read-only.js'
 export type { Deadline, DeadlineOptions } from './transaction/ambient-deadline.js'
 export type { CommitProofOptions } from './transaction/commit-proof.js'
 export type { AmbiguousCommitEvent, HookErrorEvent, RetryEvent, SessionEvents } from './transaction/environment.js'

@@ -4,21 +4,12 @@ import type { Endpoint } from '../connection/connect/endpoint.js'
 import { defaultPasswordFile } from '../connection/connect/password-file.js'
 import type { ConnectSettings } from '../connection/connect/settings.js'
 import { type GivenTls, type SslMode, type TlsSettings, tlsSettings } from '../connection/connect/tls.js'
-import type { TypeParsers } from '../connection/pg-internals.js'
 import { type RuntimeSettings, startupOptions } from '../connection/runtime-settings.js'
-import { type TypeChoices, typeParsers } from '../connection/type-parsers.js'
+import { typeParsers } from '../connection/type-parsers.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { readConnectionString } from './connection-string.js'
-import type { OptionValues } from './validate.js'
-
-/** What stands where nobody said anything. */
-const defaults = {
-  host: 'localhost',
-  port: 5_432,
-  connectTimeoutMs: 5_000,
-  keepAlive: true,
-  keepAliveInitialDelayMs: 10_000,
-} as const
+import { connectFields } from './option-schema.js'
+import { type OptionValues, resolveFields } from './validate.js'
 
 /**
  * How to connect, out of everything that was said.
@@ -27,37 +18,36 @@ const defaults = {
  */
 export function connectSettings(values: OptionValues): ConnectSettings {
   const get = <T>(path: string): T | undefined => values.get(path) as T | undefined
-  const user = get<string>('user') ?? userOfSystem()
-  const types = get<TypeParsers | TypeChoices>('types')
-  const sslNegotiation = get<'postgres' | 'direct'>('sslNegotiation') ?? 'postgres'
+  const options = resolveFields(connectFields, Object.fromEntries(values))
+  const { user = userOfSystem(), types, sslNegotiation } = options
   return {
-    endpoints: endpointsOf(get('host'), get('port'), get('hostaddr')),
+    endpoints: endpointsOf(options, get('host'), get('hostaddr')),
     user,
-    database: get('database') ?? user,
-    password: get('password') || undefined,
+    database: options.database ?? user,
+    password: options.password || undefined,
     passwordFile: get('passfile') ?? defaultPasswordFile(),
     tls: tlsOf(values, sslNegotiation === 'direct'),
     sslNegotiation,
-    channelBinding: get('channelBinding') ?? 'disable',
-    targetSessionAttrs: get('targetSessionAttrs') ?? 'any',
-    loadBalanceHosts: get('loadBalanceHosts') ?? 'disable',
+    channelBinding: options.channelBinding,
+    targetSessionAttrs: options.targetSessionAttrs,
+    loadBalanceHosts: options.loadBalanceHosts,
     types: types === undefined ? undefined : typeParsers(types),
-    connectTimeoutMs: get('connectTimeoutMs') ?? defaults.connectTimeoutMs,
-    keepAlive: get('keepAlive') ?? defaults.keepAlive,
-    keepAliveInitialDelayMs: get('keepAliveInitialDelayMs') ?? defaults.keepAliveInitialDelayMs,
-    applicationName: get('applicationName'),
+    connectTimeoutMs: options.connectTimeoutMs,
+    keepAlive: options.keepAlive,
+    keepAliveInitialDelayMs: options.keepAliveInitialDelayMs,
+    applicationName: options.applicationName,
     startupOptions: startupOptions(get('options'), runtimeSettings(values)),
   }
 }
 
 /** One for each host. One port counts for all; with several there is one for each, and so with addresses. */
 function endpointsOf(
+  { host: hostOrDefault, port: ports }: { readonly host: readonly string[]; readonly port: readonly number[] },
   given: readonly string[] | undefined,
-  ports: readonly number[] = [defaults.port],
   addresses: string | undefined,
 ): readonly Endpoint[] {
   const listed = addresses?.split(',')
-  const hosts = given ?? listed ?? [defaults.host]
+  const hosts = given ?? listed ?? hostOrDefault
   if (ports.length !== 1 && ports.length !== hosts.length) {
     throw new InvalidArgumentError(
       'port',
@@ -73,7 +63,7 @@ function endpointsOf(
     )
   }
   return hosts.map((host, at) => {
-    const port = ports[ports.length === 1 ? 0 : at] ?? defaults.port
+    const port = ports[ports.length === 1 ? 0 : at] as number
     const address = listed?.[at]
     return address === undefined || address === '' || address === host ? { host, port } : { host, port, address }
   })

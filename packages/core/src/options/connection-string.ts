@@ -2,7 +2,8 @@ import { parseConnectionString } from '../connection/connect/connection-string.j
 import { sslModes } from '../connection/connect/tls.js'
 import { nearestName, plainName } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
-import { choice, count, type OptionKind, optionTable, text } from './option-schema.js'
+import { choice, count, type OptionKind, secret, text } from './option-kinds.js'
+import { optionTable } from './option-schema.js'
 import { acceptValue, foreignName, type OptionValues } from './validate.js'
 
 /** A parameter of libpq, as connection strings name it. */
@@ -18,9 +19,9 @@ export interface LibpqParameter {
 }
 
 const seconds = (value: number): number => value * 1_000
-const version = choice('TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3')
+const version = choice(['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'])
 /** The only value that changes nothing: everything else would be dropped in silence. */
-const only = (...values: string[]): LibpqParameter => ({ kind: choice(...values) })
+const only = (...values: string[]): LibpqParameter => ({ kind: choice(values) })
 
 /**
  * What connection strings and the environment may say beside the options of the pool.
@@ -41,7 +42,7 @@ export const libpqParameters: Readonly<Record<string, LibpqParameter>> = {
   connect_timeout: { option: 'connectTimeoutMs', kind: count(), convert: seconds, env: 'PGCONNECT_TIMEOUT' },
   keepalives: {
     option: 'keepAlive',
-    kind: choice('0', '1'),
+    kind: choice(['0', '1']),
     convert: (value: string) => value === '1',
   },
   keepalives_idle: { option: 'keepAliveInitialDelayMs', kind: count({ most: 32_767 }), convert: seconds },
@@ -49,18 +50,18 @@ export const libpqParameters: Readonly<Record<string, LibpqParameter>> = {
   load_balance_hosts: { option: 'loadBalanceHosts', env: 'PGLOADBALANCEHOSTS' },
   channel_binding: { option: 'channelBinding', env: 'PGCHANNELBINDING' },
   sslmode: {
-    kind: choice('disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'),
+    kind: choice(['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify']),
     env: 'PGSSLMODE',
   },
   sslnegotiation: { option: 'sslNegotiation', env: 'PGSSLNEGOTIATION' },
   sslrootcert: { kind: text(), env: 'PGSSLROOTCERT' },
   sslcert: { kind: text(), env: 'PGSSLCERT' },
   sslkey: { kind: text(), env: 'PGSSLKEY' },
-  sslpassword: { kind: { ...text(), isSecret: true } },
+  sslpassword: { kind: secret(text()) },
   ssl_min_protocol_version: { kind: version, env: 'PGSSLMINPROTOCOLVERSION' },
   ssl_max_protocol_version: { kind: version, env: 'PGSSLMAXPROTOCOLVERSION' },
   // `pg` has these.
-  ssl: { kind: choice('true', '1', 'false', '0', 'no-verify', ...sslModes) },
+  ssl: { kind: choice(['true', '1', 'false', '0', 'no-verify', ...sslModes]) },
   uselibpqcompat: only('true'),
   // Values of libpq that are the case anyway.
   client_encoding: { ...only('UTF8', 'utf8', 'UTF-8', 'utf-8', 'auto'), env: 'PGCLIENTENCODING' },

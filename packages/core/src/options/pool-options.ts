@@ -1,74 +1,24 @@
-import {
-  type ClusterOptions,
-  type ResolvedClusterOptions,
-  type ResolvedReplica,
-  resolveClusterOptions,
-} from '../cluster/cluster-options.js'
-import type { ConnectOptions, ConnectSettings } from '../connection/connect/settings.js'
+import type { ResolvedClusterOptions, ResolvedReplica } from '../cluster/cluster-options.js'
+import type { ConnectSettings } from '../connection/connect/settings.js'
 import { assertReadableSwitches, assertSettings } from '../connection/runtime-settings.js'
-import type { Clock, Random } from '../deadline/clock.js'
-import type { Duration, InMs } from '../deadline/duration.js'
+import type { InMs } from '../deadline/duration.js'
+import { isFields } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
-import type { OnConnect } from '../pg-compat/new-connection.js'
-import {
-  type BreakerOptions,
-  type ResolvedBreakerOptions,
-  resolveBreakerOptions,
-} from '../resilience/breaker-options.js'
-import { defaultOverload, type ResolvedOverload } from '../resilience/codel.js'
-import type { RetryBudgetOptions } from '../resilience/retry.js'
-import type { Budget } from '../resource-pool/budget.js'
-import { defaultPoolLimits, type PoolLimits, type PoolSize, type ResolvedPoolLimits } from '../resource-pool/limits.js'
-import type { LeakReport } from '../resource-pool/resource.js'
-import type { HygieneOptions } from '../server/reset.js'
-import { defaultPipelining, type PipeliningOptions, type StatementOptions } from '../server/server-options.js'
+import type { PoolSize, ResolvedPoolLimits } from '../resource-pool/limits.js'
+import type { StatementOptions } from '../server/server-options.js'
 import { ReadRule } from '../sql/read-only.js'
 import { connectSettings, replicaSettings } from './connect-settings.js'
 import { isSame, readConnectionString, readEnvironment } from './connection-string.js'
-import { optionTable } from './option-schema.js'
-import { acceptValue, checkOptions, nest, type OptionValues } from './validate.js'
-
-/** What a pool watches for. */
-export interface WatchOptions {
-  /**
-   * A statement that takes longer than this is counted as slow, and told as `slow-query`; in milliseconds. `Infinity`
-   * for none.
-   *
-   * @default 100
-   */
-  readonly slowQueryMs?: number | undefined
-  /**
-   * When the pool stops asking a server that fails, so that callers are answered at once in place of waiting for nothing;
-   * `false` for never. One breaker for each host.
-   *
-   * @default { failureRate: 0.5, slowRate: 0.8, slowAfterMs: 30000, minCalls: 20, windowMs: 10000, halfOpenCalls: 3,
-   * openMs: 1000, maxOpenMs: 30000 }
-   */
-  readonly breaker?: BreakerOptions | false | undefined
-}
-
-/** The options with every default filled in. */
-export interface ResolvedWatchOptions {
-  readonly slowQueryMs: number
-  readonly breaker: ResolvedBreakerOptions | undefined
-}
-
-const defaultSlowQueryMs = 100
-
-/**
- * Checks them and fills in the defaults.
- *
- * @throws InvalidArgumentError at the first that is not what it may be
- */
-export function resolveWatchOptions({
-  slowQueryMs = defaultSlowQueryMs,
-  breaker = {},
-}: WatchOptions): ResolvedWatchOptions {
-  if (!(typeof slowQueryMs === 'number' && slowQueryMs >= 0)) {
-    throw new InvalidArgumentError('slowQueryMs', String(slowQueryMs), 'a number of milliseconds, 0 or more')
-  }
-  return { slowQueryMs, breaker: breaker === false ? undefined : resolveBreakerOptions(breaker, 'breaker.') }
-}
+import {
+  clusterFields,
+  limitFields,
+  type PoolOptions,
+  poolFields,
+  type ReplicaOptions,
+  type ResolvedOptions,
+  replicaFields,
+} from './option-schema.js'
+import { acceptValue, checkOptions, nest, type OptionValues, resolveFields } from './validate.js'
 
 /** What must not come from the environment when `other` was said: it would be about something else. */
 const goesWith: Readonly<Record<string, readonly string[]>> = {
@@ -110,103 +60,10 @@ export function mergeOptions(fields: OptionValues, environment: NodeJS.ProcessEn
   return values
 }
 
-/** Everything that can be said of a pool. Durations are numbers of milliseconds, or texts such as '15s'. */
-export interface PoolOptions extends ConnectOptions, PoolLimits, HygieneOptions, ClusterOptions, WatchOptions {
-  /**
-   * A budget that this pool shares with others, made by `createBudget`: the pool opens no connection that the budget
-   * has no place for, and `max` is what it may have at most of it. Its `min` are never taken from it.
-   *
-   * @default undefined (none)
-   */
-  readonly budget?: Budget | undefined
-  /** Names the pool: in `application_name` unless one is set, and in messages. @default 'lifeguard' */
-  readonly name?: string | undefined
-  /** How advisory locks are held. */
-  readonly locks?: PoolLockOptions | undefined
-  /**
-   * How `query` shares connections while all are in use: statements outside of transactions are then sent on a connection
-   * before the answer to the one before has come. `false` never shares, which a pooler in between may need; neither does
-   * a pool with `resetOnRelease: 'full'`.
-   *
-   * @default { maxDepth: 16, maxBytes: 1048576, slowAfterMs: 20 }
-   */
-  readonly pipelining?: PipeliningOptions | false | undefined
-  /**
-   * Sends a single statement that only reads once more, on another connection and within its own deadline, when its
-   * connection is lost before the answer: a killed backend or a restarted server then costs reads nothing. Only outside
-   * of transactions, and never what may write; what counts as a read is what may go to a replica, see `readFunctions`.
-   *
-   * @default true
-   */
-  readonly retryReads?: boolean | undefined
-  /** How the session is kept that `listen` uses. */
-  readonly listen?: PoolListenOptions | undefined
-  /** Bounds on what retries may add to the load while everything fails. @default { reserve: 100, perSuccess: 1 } */
-  readonly retryBudget?: RetryBudgetOptions | undefined
-  /**
-   * Called with each new connection of the pool before anybody else has it, and awaited: what it asks there with `query`
-   * goes ahead of everything. What it throws, or rejects with, refuses the connection: the first caller that waits gets
-   * that error, the session is closed, and the next attempt may succeed. It may take as long as `connectTimeoutMs`. It
-   * runs in no caller's context. `connection.asPgClient()` is the connection as a `pg.Client`, for code that takes one. For
-   * settings alone, `settings` costs no round trip, and is not undone by
-   * `resetOnRelease: 'full'`. Sessions beside the pool, such as that of `listen`, are not its affair.
-   *
-   * @default undefined (nothing)
-   */
-  readonly onConnect?: OnConnect | undefined
-  /**
-   * Called when a connection was held for longer than `leakDetectionMs`, and again when it came back after all.
-   *
-   * @default a warning through `process.emitWarning`
-   */
-  readonly onLeak?: ((leak: LeakReport) => void) | undefined
-  /** Time and chance, for tests. @default the system's */
-  readonly environment?: { readonly clock?: Clock; readonly random?: Random } | undefined
-}
-
-/** How the session locks of a pool are held. */
-export interface PoolLockOptions {
-  /**
-   * Connections that locks share, `1` or more: any number of locks that were free when they were asked for are held by
-   * these few. A lock that must be waited for takes a connection of its own.
-   *
-   * @default 4
-   */
-  readonly maxConnections?: number | undefined
-  /**
-   * How often a connection with locks asks the server whether it still has them, in milliseconds; the answer may take as
-   * long again, so that a silent partition is noticed within twice this time. A connection that ends is noticed at once.
-   *
-   * @default 5000
-   */
-  readonly heartbeatMs?: Duration | undefined
-  /**
-   * Whether to find out, before the first lock, that session locks work on this way to the server.
-   *
-   * @default true
-   */
-  readonly selfTest?: boolean | undefined
-}
-
-/** How the session is kept that `listen` uses, beside the connections of the pool. */
-export interface PoolListenOptions {
-  /**
-   * How often it is asked for a sign of life, in milliseconds; the answer may take as long again, so that a silent
-   * partition is noticed within twice this time. A session that ends is noticed at once.
-   *
-   * @default 10000
-   */
-  readonly heartbeatMs?: Duration | undefined
-}
-
-/** The defaults of PoolListenOptions. */
-export const defaultListen = { heartbeatMs: 10_000 } as const
-
-/** The defaults of PoolLockOptions. */
-export const defaultPoolLocks = { maxConnections: 4, heartbeatMs: 5_000, selfTest: true } as const
-
 /** The options of a pool, checked, with every duration in milliseconds. */
 export interface ResolvedPoolOptions {
+  /** All of them, with their defaults. */
+  readonly resolved: ResolvedOptions
   /** Sizes and times, with their defaults. */
   readonly limits: ResolvedPoolLimits
   /** What is prepared, and which connections are shared. */
@@ -228,56 +85,56 @@ export interface ResolvedPoolOptions {
  */
 export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEnv = process.env): ResolvedPoolOptions {
   const values = mergeOptions(checkOptions(given), environment)
-  const options = nest(values) as InMs<PoolOptions>
-  if (options.settings !== undefined) assertSettings('settings', options.settings)
+  const options = nest(values)
+  if (options['settings'] !== undefined) assertSettings('settings', options['settings'])
   const switches = values.get('options')
   if (typeof switches === 'string') assertReadableSwitches('options', switches)
-  const limits = { ...defaultPoolLimits, ...pick(options), overload: resolveOverload(options.overload) }
-  assertSize({}, limits)
-  const cluster = resolveClusterOptions(options)
-  const replicas = cluster.replicas.map((replica, index) => {
-    return { ...replica, connect: replicaSettings(values, replica, index) }
-  })
+  const resolved = resolveFields(poolFields, options)
+  const cluster = { ...resolveFields(clusterFields, options), replicas: resolved.replicas.map(resolveReplica) }
   return {
-    limits,
-    options,
-    statements: resolveStatements(options),
+    resolved,
+    limits: resolveFields(limitFields, options),
+    options: options as InMs<PoolOptions>,
+    statements: resolveStatements(resolved),
     connect: connectSettings(values),
     cluster,
-    replicas,
+    replicas: cluster.replicas.map((one, index) => ({ ...one, connect: replicaSettings(values, one, index) })),
   }
 }
 
-/** The default of `statementCacheSize`. */
-const defaultStatementCacheSize = 256
-
-function resolveStatements(options: InMs<PoolOptions>): StatementOptions {
-  const { statementCacheSize, pipelining: lanes, resetOnRelease, retryReads = true } = options
-  // A session that is to be reset after each use has one user at a time.
-  const isShared = lanes !== false && resetOnRelease !== 'full'
+function resolveStatements(options: ResolvedOptions): StatementOptions {
+  const { statementCacheSize, pipelining, resetOnRelease, retryReads } = options
   const rule = new ReadRule(options, 'same-server')
   const onlyReads = (text: string): boolean => rule.allows(text)
   return {
     isRepeatable: retryReads ? onlyReads : undefined,
     onlyReads,
-    cacheSize: statementCacheSize ?? defaultStatementCacheSize,
-    pipelining: isShared ? { ...defaultPipelining, ...withoutUndefined(lanes ?? {}) } : undefined,
+    cacheSize: statementCacheSize,
+    // A session that is to be reset after each use has one user at a time.
+    pipelining: pipelining === false || resetOnRelease === 'full' ? undefined : pipelining,
   }
 }
 
-function resolveOverload(given: InMs<PoolOptions>['overload']): ResolvedOverload | false {
-  if (given === false) return false
-  const overload: ResolvedOverload = { ...defaultOverload, ...withoutUndefined(given ?? {}) }
-  if (overload.intervalMs < overload.targetMs) {
-    const allowed = `a finite number of milliseconds, targetMs (${overload.targetMs}) or more`
-    throw new InvalidArgumentError('overload.intervalMs', String(overload.intervalMs), allowed)
+/** @throws InvalidArgumentError; never with a URL in it, which may hold a password */
+function resolveReplica(given: string | ReplicaOptions, index: number): ResolvedReplica {
+  const option = `replicas[${index}]`
+  const one = typeof given === 'string' ? { connectionString: given } : given
+  if (!isFields(one)) {
+    throw new InvalidArgumentError(option, `of type ${typeof given}`, 'a URL or { connectionString, weight, max, min }')
   }
-  return overload
-}
-
-function pick(options: InMs<PoolOptions>): Partial<Omit<ResolvedPoolLimits, 'overload'>> {
-  const given = Object.entries(options).filter(([name]) => Object.hasOwn(defaultPoolLimits, name))
-  return Object.fromEntries(given)
+  const prefix = `${option}.`
+  const values = [...checkOptions(one, replicaFields, prefix)].map(([path, value]) => [
+    path.slice(prefix.length),
+    value,
+  ])
+  const resolved = resolveFields(replicaFields, Object.fromEntries(values), prefix)
+  const { connectionString } = resolved
+  if (connectionString !== undefined) return { ...resolved, connectionString }
+  throw new InvalidArgumentError(
+    `${prefix}connectionString`,
+    'of type undefined',
+    replicaFields.connectionString.allowed,
+  )
 }
 
 /**
@@ -287,11 +144,9 @@ function pick(options: InMs<PoolOptions>): Partial<Omit<ResolvedPoolLimits, 'ove
  */
 export function assertSize(size: PoolSize, now: { readonly max: number; readonly min: number }): void {
   const { max = now.max, min = now.min } = size
-  for (const [name, value] of Object.entries({ max, min })) {
-    const kind = optionTable[name]
-    if (kind !== undefined) acceptValue(name, kind, value)
-  }
-  if (min > max) throw new InvalidArgumentError('min', String(min), `a whole number from 0 to max (${max})`)
+  acceptValue('max', limitFields.max, max)
+  acceptValue('min', limitFields.min, min)
+  resolveFields({ max: limitFields.max, min: limitFields.min }, { max, min })
 }
 
 /** The same object without the fields that are undefined, so that they do not hide a default. */

@@ -1,6 +1,7 @@
 import { fieldNames, isFields, nearestName, plainName } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
-import { type OptionKind, optionTable } from './option-schema.js'
+import type { OptionFields, OptionKind, ResolvedOf } from './option-kinds.js'
+import { poolFields } from './option-schema.js'
 
 /** What other pools, drivers and ORMs call something, and what there is for it here. */
 interface ForeignName {
@@ -126,32 +127,67 @@ export function foreignName(name: string, nameOf: (path: string) => string): For
 export type OptionValues = Map<string, unknown>
 
 /**
- * Checks every field of an object of options, groups included, against the table.
+ * Checks every field of an object of options, groups included, against the schema.
  *
  * @throws InvalidArgumentError at the first that is not what it may be
  */
-export function checkOptions(options: unknown): OptionValues {
+export function checkOptions(options: unknown, fields: OptionFields = poolFields, prefix = ''): OptionValues {
   if (!isFields(options)) {
     const given = Array.isArray(options) ? 'an array' : options === null ? 'null' : `of type ${typeof options}`
     throw new InvalidArgumentError('the options', given, 'an object')
   }
   const values: OptionValues = new Map()
-  checkFields('', options as Readonly<Record<string, unknown>>, values)
+  checkFields(options as Readonly<Record<string, unknown>>, fields, prefix, values)
   return values
 }
 
-function checkFields(prefix: string, fields: Readonly<Record<string, unknown>>, values: OptionValues): void {
-  for (const name of fieldNames(fields)) {
-    const value = fields[name]
+function checkFields(
+  given: Readonly<Record<string, unknown>>,
+  fields: OptionFields,
+  prefix: string,
+  values: OptionValues,
+): void {
+  for (const name of fieldNames(given)) {
+    const value = given[name]
     const path = prefix + name
-    const kind = Object.hasOwn(optionTable, path) ? optionTable[path] : undefined
-    if (kind === undefined) throw unknownOption(prefix, name)
+    const kind = Object.hasOwn(fields, name) ? fields[name] : undefined
+    if (kind === undefined) throw unknownOption(fields, prefix, name)
     if (value === undefined) continue
     const accepted = acceptValue(path, kind, value)
-    if (kind.isGroup === true && accepted !== false) {
-      checkFields(`${path}.`, accepted as Readonly<Record<string, unknown>>, values)
+    if (kind.fields !== undefined && accepted !== false) {
+      checkFields(accepted as Readonly<Record<string, unknown>>, kind.fields, `${path}.`, values)
     } else values.set(path, accepted)
   }
+}
+
+/**
+ * Fills in the defaults of options that were checked, each by itself, and checks what they must be beside each other.
+ *
+ * @param prefix what stands in front of their names in messages: `breaker.`
+ * @throws InvalidArgumentError
+ */
+export function resolveFields<Fields extends OptionFields>(
+  fields: Fields,
+  given: object,
+  prefix = '',
+): ResolvedOf<Fields> {
+  const resolved: Record<string, unknown> = {}
+  const values = given as Readonly<Record<string, unknown>>
+  for (const [name, kind] of Object.entries(fields)) {
+    const value = values[name]
+    resolved[name] =
+      kind.fields === undefined || value === false
+        ? (value ?? kind.default)
+        : resolveFields(kind.fields, value ?? {}, `${prefix}${name}.`)
+  }
+  for (const [name, { beside }] of Object.entries(fields)) {
+    const [value, other] = [resolved[name], resolved[beside?.option ?? name]]
+    if (beside === undefined || value === undefined || other === undefined) continue
+    if (!beside.holds(value as number, other as number)) {
+      throw new InvalidArgumentError(prefix + name, String(value), beside.allowed(other as number))
+    }
+  }
+  return resolved as ResolvedOf<Fields>
 }
 
 /** @throws InvalidArgumentError, with the value unless it is a secret */
@@ -162,11 +198,11 @@ export function acceptValue(name: string, kind: OptionKind, value: unknown, asGi
 }
 
 /** The options as an object again, groups included. */
-export function nest(values: OptionValues): Record<string, unknown> {
+export function nest(values: OptionValues, fields: OptionFields = poolFields): Record<string, unknown> {
   const nested: Record<string, unknown> = {}
   for (const [path, value] of values) {
-    if (!Object.hasOwn(optionTable, path)) continue // known to libpq alone
     const [first = '', second] = path.split('.')
+    if (!Object.hasOwn(fields, first)) continue // known to libpq alone
     if (second === undefined) nested[first] = value
     else if (nested[first] === false) throw new InvalidArgumentError(path, `given, and ${first} is off`, 'one of them')
     else nested[first] = { ...(nested[first] as object | undefined), [second]: value }
@@ -174,15 +210,13 @@ export function nest(values: OptionValues): Record<string, unknown> {
   return nested
 }
 
-function unknownOption(prefix: string, name: string): InvalidArgumentError {
-  const foreign = prefix === '' ? foreignName(name, (path) => path) : undefined
+function unknownOption(fields: OptionFields, prefix: string, name: string): InvalidArgumentError {
+  const foreign = fields === poolFields ? foreignName(name, (path) => path) : undefined
   if (foreign !== undefined) {
     const given = foreign.isOfPg ? 'an option of pg.Pool' : 'not an option here'
     return new InvalidArgumentError(name, given, `here it is ${foreign.here}`)
   }
-  const names = Object.keys(optionTable)
-    .filter((path) => path.startsWith(prefix) && !path.slice(prefix.length).includes('.'))
-    .map((path) => path.slice(prefix.length))
+  const names = Object.keys(fields)
   const near = nearestName(name, names)
   const meant = near === undefined ? 'not an option' : `not an option, but ${prefix}${near} is`
   return new InvalidArgumentError(prefix + name, meant, names.sort().join(', '))
@@ -190,8 +224,9 @@ function unknownOption(prefix: string, name: string): InvalidArgumentError {
 
 /** How a value is shown in a message; a secret, and what may hold one, only by its type. */
 export function showValue(kind: OptionKind, value: unknown): string {
-  if (kind.isSecret === true) {
+  if (kind.isSecret !== undefined) {
     if (typeof value !== 'string') return `of type ${typeof value}`
+    if (typeof kind.isSecret === 'string') return kind.isSecret
     return value === '' ? 'empty' : 'a text that is not shown'
   }
   if (typeof value === 'number') return String(value)

@@ -1,26 +1,23 @@
-import { type Clock, type Random, systemClock, systemRandom } from '../deadline/clock.js'
+import type { Clock, Random } from '../deadline/clock.js'
 import { type OperationOptions, operationLimit, watchLimit, within } from '../deadline/deadline.js'
 import { type BreakerVerdict, breakerVerdict } from '../errors/classify.js'
-import { fieldsOf } from '../errors/known-options.js'
-import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { BreakerOpenError } from '../errors/pool-errors.js'
 import { Emitter } from '../observe/emitter.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
-import { type BreakerOptions, resolveBreakerOptions } from './breaker-options.js'
-import { type BreakerFigures, type BreakerState, type BreakerTransition, CircuitBreaker } from './circuit-breaker.js'
+import {
+  type BreakerFigures,
+  type BreakerState,
+  type BreakerTransition,
+  CircuitBreaker,
+  type ResolvedBreakerOptions,
+} from './circuit-breaker.js'
 
-/** Options of a breaker of one's own. */
-export interface OwnBreakerOptions extends BreakerOptions {
-  /** What it stands in front of, for messages. @default 'this call' */
-  readonly name?: string | undefined
-  /**
-   * What the end of a call says of the host; `undefined` stands for a call that returned.
-   *
-   * @default breakerVerdict: by the same table as the pool's own breaker
-   */
-  readonly verdict?: ((error: unknown) => BreakerVerdict) | undefined
-  /** Time and chance, for tests. @default the system's */
-  readonly environment?: { readonly clock?: Clock; readonly random?: Random } | undefined
+/** What a breaker of one's own is made of: see the options of `createBreaker`. */
+export interface OwnBreakerParts extends ResolvedBreakerOptions {
+  readonly name: string
+  readonly verdict: (error: unknown) => BreakerVerdict
+  readonly clock: Clock
+  readonly random: Random
 }
 
 /** What a call gets. */
@@ -29,7 +26,7 @@ export interface BreakerCall {
   readonly signal: AbortSignal
 }
 
-/** A circuit breaker; made by {@link createBreaker}. */
+/** A circuit breaker; made by `createBreaker`. */
 export interface Breaker {
   /** What it does now. */
   readonly state: BreakerState
@@ -48,25 +45,8 @@ export interface Breaker {
   on(name: 'breaker', listener: (transition: BreakerTransition) => void): () => void
 }
 
-/**
- * Makes a circuit breaker for anything that can fail: another service, another database. Those of a pool's own hosts
- * are there already.
- *
- * @throws InvalidArgumentError at once, naming the option, the value and what is allowed
- * @example
- * ```ts
- * import { createBreaker } from '@pg-lifeguard/core'
- *
- * const breaker = createBreaker({ name: 'the mail service', minCalls: 5, verdict: (error) => (error === undefined ? 'success' : 'failure') })
- * breaker.on('breaker', ({ to, reason }) => console.log(to, reason))
- * await breaker.run(({ signal }) => fetch('https://mail.example/send', { method: 'POST', signal }), { timeoutMs: 500 })
- * ```
- */
-export function createBreaker(options: OwnBreakerOptions = {}): Breaker {
-  return new OwnBreaker(options)
-}
-
-class OwnBreaker implements Breaker {
+/** A breaker that stands by itself. */
+export class OwnBreaker implements Breaker {
   readonly #name: string
   readonly #clock: Clock
   readonly #slowAfterMs: number
@@ -75,18 +55,10 @@ class OwnBreaker implements Breaker {
   readonly #breaker: CircuitBreaker
   #lastFailure: unknown
 
-  constructor(options: OwnBreakerOptions) {
-    const { name = 'this call', verdict = breakerVerdict, environment, ...rest } = fieldsOf(options)
-    if (typeof name !== 'string' || name === '') {
-      throw new InvalidArgumentError('name', JSON.stringify(name) ?? String(name), 'a text of at least one character')
-    }
-    if (typeof verdict !== 'function') {
-      throw new InvalidArgumentError('verdict', `of type ${typeof verdict}`, 'a function from an error to a verdict')
-    }
-    const resolved = resolveBreakerOptions(rest)
+  constructor({ name, verdict, clock, random, ...options }: OwnBreakerParts) {
     this.#name = name
-    this.#clock = environment?.clock ?? systemClock
-    this.#slowAfterMs = resolved.slowAfterMs
+    this.#clock = clock
+    this.#slowAfterMs = options.slowAfterMs
     this.#verdict = (error) => {
       try {
         const given: unknown = verdict(error)
@@ -103,9 +75,7 @@ class OwnBreaker implements Breaker {
         return breakerVerdict(error)
       }
     }
-    this.#breaker = new CircuitBreaker(resolved, environment?.random ?? systemRandom, (transition) =>
-      this.#events.emit('breaker', () => transition),
-    )
+    this.#breaker = new CircuitBreaker(options, random, (transition) => this.#events.emit('breaker', () => transition))
   }
 
   get state(): BreakerState {

@@ -1,5 +1,17 @@
 import { jitter, type Random } from '../deadline/clock.js'
-import type { ResolvedBreakerOptions } from './breaker-options.js'
+
+/** When a circuit breaker opens, and how it comes back: see the option `breaker`. Times in milliseconds. */
+export interface ResolvedBreakerOptions {
+  readonly failureRate: number
+  readonly slowRate: number
+  readonly slowAfterMs: number
+  readonly minCalls: number
+  readonly windowMs: number
+  readonly windowCalls: number | undefined
+  readonly halfOpenCalls: number
+  readonly openMs: number
+  readonly maxOpenMs: number
+}
 
 /** What one call said of the host: see `breakerVerdict`. Neutral ones say nothing and are not kept. */
 export type Outcome = 'success' | 'failure' | 'slow'

@@ -1,31 +1,8 @@
-import type { Duration } from '../deadline/duration.js'
-
-/** When the pool takes a queue for overload, and turns callers away. Durations are numbers of milliseconds, or texts such as '15s'. */
-export interface OverloadOptions {
-  /**
-   * The wait that is fine, above 0. Once the pool is overloaded, a caller that has waited for twice as long is turned
-   * away with OverloadedError, and a newer one is served in its place.
-   *
-   * @default 50
-   */
-  readonly targetMs?: Duration | undefined
-  /**
-   * What the pool looks back on, and ahead to, before it calls a queue overload; at least `targetMs`. A burst that can
-   * be served within this time, and while its callers are willing to wait, is never turned away.
-   *
-   * @default 2000
-   */
-  readonly intervalMs?: Duration | undefined
-}
-
-/** The options with every default filled in. */
+/** When a queue is taken for overload, in milliseconds: see the option `overload`. */
 export interface ResolvedOverload {
   readonly targetMs: number
   readonly intervalMs: number
 }
-
-/** What stands where the user said nothing. */
-export const defaultOverload: ResolvedOverload = { targetMs: 50, intervalMs: 2_000 }
 
 /** Of those that left the queue, the share that must have left it in vain for it to count as overload: one in so many. */
 const lostOneIn = 20

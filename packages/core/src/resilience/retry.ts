@@ -2,21 +2,12 @@ import type { Random } from '../deadline/clock.js'
 import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 
-/** Bounds of a {@link RetryBudget}. */
-export interface RetryBudgetOptions {
-  /**
-   * Retries that may be made out of nothing, before any success paid in, and the most that successes can fill it up
-   * to again; `0` never retries.
-   *
-   * @default 100
-   */
-  readonly reserve?: number
-  /**
-   * Retries that each success pays for.
-   *
-   * @default 1
-   */
-  readonly perSuccess?: number
+/** Bounds of a {@link RetryBudget}: see the option `retryBudget`. */
+export interface RetryBudgetLimits {
+  /** Retries that may be made out of nothing. */
+  readonly reserve: number
+  /** Retries that each success pays for. */
+  readonly perSuccess: number
 }
 
 /**
@@ -30,10 +21,10 @@ export class RetryBudget {
   readonly #perSuccess: number
   #tokens: number
 
-  constructor(options: RetryBudgetOptions = {}) {
-    this.#reserve = options.reserve ?? 100
-    this.#perSuccess = options.perSuccess ?? 1
-    this.#tokens = this.#reserve
+  constructor({ reserve, perSuccess }: RetryBudgetLimits) {
+    this.#reserve = reserve
+    this.#perSuccess = perSuccess
+    this.#tokens = reserve
   }
 
   /** Retries that could be made at once. */

@@ -3,7 +3,7 @@ import { breakerVerdict, classify } from '../errors/classify.js'
 import { LifeguardError } from '../errors/lifeguard-error.js'
 import { BreakerOpenError } from '../errors/pool-errors.js'
 import { sqlStateOf } from '../errors/sqlstate.js'
-import type { ResolvedBreakerOptions } from './breaker-options.js'
+import type { ResolvedBreakerOptions } from './circuit-breaker.js'
 import {
   type BreakerFigures,
   type BreakerState,

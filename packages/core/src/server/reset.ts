@@ -14,22 +14,6 @@ import { unlimited } from '../deadline/deadline.js'
  */
 export type ResetMode = 'off' | 'rollback' | 'full'
 
-/** What the user may say of it. */
-export interface HygieneOptions {
-  /**
-   * What is done to a connection that comes back before the next one gets it. Nobody waits for it, but the connection is
-   * not free in the meantime: `'full'` costs a round trip for each use, for single statements too. With `'off'` and
-   * `'rollback'` what was SET, LISTENed to, locked for the session or put into temporary tables stays for the next user.
-   * Whatever is chosen, an open transaction never reaches the next user, nor does a client_encoding
-   * in which text would be misread.
-   *
-   * @default 'rollback'
-   */
-  readonly resetOnRelease?: ResetMode | undefined
-}
-
-/** What stands where the user said nothing. */
-export const defaultResetMode: ResetMode = 'rollback'
 /** Everything that it may be. */
 export const resetModes: readonly ResetMode[] = ['off', 'rollback', 'full']
 
@@ -55,10 +39,10 @@ const resetText = [
 
 /** Makes connections that come back fit for the next user. */
 export class Hygiene {
-  readonly #mode: ResetMode
+  readonly #mode: ResetMode | undefined
   readonly #clock: Clock
 
-  constructor(mode: ResetMode, clock: Clock) {
+  constructor(mode: ResetMode | undefined, clock: Clock) {
     this.#mode = mode
     this.#clock = clock
   }

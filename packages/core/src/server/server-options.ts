@@ -1,42 +1,18 @@
 import type { Connection } from '../connection/connection.js'
 import type { SchemaEpoch } from '../connection/statement-cache.js'
-import type { Duration, InMs } from '../deadline/duration.js'
 import type { BudgetShare } from '../resource-pool/budget.js'
 import type { PrepareConnection } from './prepare-new.js'
 import type { ResetMode } from './reset.js'
 
-/** How connections are shared while all are in use. */
-export interface PipeliningOptions {
-  /**
-   * Statements that one connection may have under way, `1` or more. The more, the less it has to wait for the network;
-   * the longer may a statement have to wait behind others.
-   *
-   * @default 16
-   */
-  readonly maxDepth?: number | undefined
-  /**
-   * Bytes that one connection may have under way before it takes another statement, `1` or more. A statement that is
-   * larger is sent all the same.
-   *
-   * @default 1048576 (1 MiB)
-   */
-  readonly maxBytes?: number | undefined
-  /**
-   * Milliseconds after which a statement counts as slow, on top of the shortest round trip seen: nothing more is sent
-   * behind it, and its text gets a connection to itself for a while. `0` or more.
-   *
-   * @default 20
-   */
-  readonly slowAfterMs?: Duration | undefined
+/** How connections are shared while all are in use: see the option `pipelining`. */
+export interface ResolvedPipeliningOptions {
+  /** Statements that one connection may have under way. */
+  readonly maxDepth: number
+  /** Bytes that one connection may have under way before it takes another statement. */
+  readonly maxBytes: number
+  /** When a statement counts as slow, on top of the shortest round trip seen. */
+  readonly slowAfterMs: number
 }
-
-/** The same with the defaults filled in. */
-export type ResolvedPipeliningOptions = {
-  readonly [K in keyof PipeliningOptions]-?: Exclude<InMs<PipeliningOptions>[K], undefined>
-}
-
-/** The defaults of {@link PipeliningOptions}. */
-export const defaultPipelining: ResolvedPipeliningOptions = { maxDepth: 16, maxBytes: 1_048_576, slowAfterMs: 20 }
 
 /** How statements outside of transactions are run. */
 export interface StatementOptions {
@@ -57,7 +33,7 @@ export interface StatementOptions {
 
 /** What a host is for, and how it keeps its connections. */
 export interface HostPurpose {
-  /** What is done to a connection that comes back. */
+  /** What is done to a connection that comes back; when left out, no more than makes it fit for the next user. */
   readonly resetMode?: ResetMode | undefined
   /** What is prepared, and which connections are shared; nothing and none when left out. */
   readonly statements?: StatementOptions | undefined

@@ -19,7 +19,7 @@ import { useOf } from './connection-use.js'
 import type { HostWatch } from './observer.js'
 import { Lanes } from './pipelining.js'
 import { isRefusal, type PrepareConnection, prepareNew } from './prepare-new.js'
-import { defaultResetMode, Hygiene } from './reset.js'
+import { Hygiene } from './reset.js'
 import type { HostPurpose } from './server-options.js'
 
 /** The host, as far as it matters here. */
@@ -148,7 +148,7 @@ export class Host {
     this.watch = watch
     this.#destination = destination
     this.#limits = limits
-    this.#hygiene = new Hygiene(purpose.resetMode ?? defaultResetMode, environment.clock)
+    this.#hygiene = new Hygiene(purpose.resetMode, environment.clock)
     this.#prepare = purpose.prepare
     this.#onlyReads = purpose.statements?.onlyReads
     this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)

@@ -199,21 +199,11 @@ const sameServer = `
 /** See {@link sameServer}. */
 export const sameServerFunctionNames: readonly string[] = sameServer.trim().split(/\s+/)
 
-/** What a pool's own functions are to the read rule. */
-export interface ReadRuleOptions {
-  /**
-   * Functions beside PostgreSQL's own that change nothing, so that a statement that calls them may go to a replica. In
-   * small letters unless they are created with quotes; with the schema, when statements name it.
-   *
-   * @default []
-   */
+/** Names of functions and tables that make an exception to the rule: see the options of the same names. */
+export interface ReadExceptions {
+  /** Functions that change nothing. */
   readonly readFunctions?: readonly string[] | undefined
-  /**
-   * Names of functions that are to keep a statement on the primary, although PostgreSQL has a harmless one of that name,
-   * and of tables and views that do (a view may call anything).
-   *
-   * @default []
-   */
+  /** What keeps a statement on the primary. */
   readonly primaryOnly?: readonly string[] | undefined
 }
 
@@ -243,7 +233,7 @@ export class ReadRule {
    * @param where `same-server`: the rule for a read that is sent once more to the server that it was sent to before, which
    * may therefore ask that server about itself
    */
-  constructor({ readFunctions = [], primaryOnly = [] }: ReadRuleOptions = {}, where?: 'same-server') {
+  constructor({ readFunctions = [], primaryOnly = [] }: ReadExceptions = {}, where?: 'same-server') {
     this.#isSameServer = where === 'same-server'
     this.#primaryOnly = new Set(primaryOnly)
     const own = this.#isSameServer ? [...readFunctionNames, ...sameServerFunctionNames] : readFunctionNames

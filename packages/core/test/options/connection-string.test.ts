@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
 import { urlNameOf } from '../../src/options/connection-string.js'
-import { optionTable } from '../../src/options/option-schema.js'
-import { type PoolOptions, type ResolvedPoolOptions, resolveOptions } from '../../src/options/pool-options.js'
+import { optionTable, type PoolOptions } from '../../src/options/option-schema.js'
+import { type ResolvedPoolOptions, resolveOptions } from '../../src/options/pool-options.js'
 import { seeded } from '../support/seeded.js'
 
 const nobody = { PGUSER: 'nobody' }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
 import { urlNameOf } from '../../src/options/connection-string.js'
-import { optionTable } from '../../src/options/option-schema.js'
-import { type PoolOptions, resolveOptions } from '../../src/options/pool-options.js'
+import { optionTable, type PoolOptions } from '../../src/options/option-schema.js'
+import { resolveOptions } from '../../src/options/pool-options.js'
 
 const nobody = { PGUSER: 'nobody' }
 

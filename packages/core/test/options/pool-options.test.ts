@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { createPool } from '../../src/create-pool.js'
 import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
-import { type PoolOptions, resolveOptions } from '../../src/options/pool-options.js'
-import { defaultPoolLimits } from '../../src/resource-pool/limits.js'
+import { defaultsOf } from '../../src/options/option-kinds.js'
+import { limitFields, type PoolOptions } from '../../src/options/option-schema.js'
+import { resolveOptions } from '../../src/options/pool-options.js'
 
+const defaultPoolLimits = defaultsOf(limitFields)
 const limitsOf = (options: PoolOptions): unknown => resolveOptions(options).limits
 
 function refusal(options: unknown): InvalidArgumentError {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { clientConfig } from '../../src/connection/connect/connector.js'
 import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
-import { type PoolOptions, resolveOptions } from '../../src/options/pool-options.js'
+import type { PoolOptions } from '../../src/options/option-schema.js'
+import { resolveOptions } from '../../src/options/pool-options.js'
 
 function refusal(options: PoolOptions, environment: NodeJS.ProcessEnv = {}): InvalidArgumentError {
   try {

@@ -1,10 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type BreakerOptions, resolveBreakerOptions } from '../../src/resilience/breaker-options.js'
+import { type BreakerOptions, breakerFields } from '../../src/options/option-schema.js'
+import { resolveFields } from '../../src/options/validate.js'
 import {
   type BreakerTransition,
   CircuitBreaker,
   type Permit,
+  type ResolvedBreakerOptions,
   type Verdict,
 } from '../../src/resilience/circuit-breaker.js'
 import { randomFrom, seeded } from '../support/seeded.js'
@@ -20,7 +22,7 @@ interface Bench {
 
 function bench(options: BreakerOptions = {}, random = half): Bench {
   const changes: BreakerTransition[] = []
-  const breaker = new CircuitBreaker(resolveBreakerOptions(options), random, (change) => changes.push(change))
+  const breaker = new CircuitBreaker(resolveFields(breakerFields, options), random, (change) => changes.push(change))
   const call = (verdict: Verdict, now: number): boolean => {
     const permit = breaker.admit(now)
     if (permit !== undefined) breaker.settle(permit, verdict, now)
@@ -227,9 +229,9 @@ class Model {
   #probes: Verdict[] = []
   #nextProbe = 1
 
-  readonly options: ReturnType<typeof resolveBreakerOptions>
+  readonly options: ResolvedBreakerOptions
 
-  constructor(options: ReturnType<typeof resolveBreakerOptions>) {
+  constructor(options: ResolvedBreakerOptions) {
     this.options = options
   }
 
@@ -326,7 +328,7 @@ test('does what the model does, through 100,000 random events, and is never stuc
       fc.double({ min: 0, max: 1, noNaN: true }),
       (options, seed, health) => {
         const random = randomFrom(seed)
-        const resolved = resolveBreakerOptions(options)
+        const resolved = resolveFields(breakerFields, options)
         const breaker = new CircuitBreaker(resolved, half, ({ to, reason }) => {
           visited.set(`${to}: ${reason}`, (visited.get(`${to}: ${reason}`) ?? 0) + 1)
         })

@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { poolFields } from '../../src/options/option-schema.js'
 import { RetryBudget } from '../../src/resilience/retry.js'
 import { seeded } from '../support/seeded.js'
+
+const defaults = poolFields.retryBudget.default
 
 describe('the retry budget', () => {
   test('never grants more than the reserve and what the successes paid for', () => {
@@ -35,14 +38,14 @@ describe('the retry budget', () => {
   })
 
   test('starts with 100, is spent by retries alone, and is filled one for one', () => {
-    const budget = new RetryBudget()
+    const budget = new RetryBudget(defaults)
     expect(Array.from({ length: 101 }, () => budget.tryRetry()).filter(Boolean)).toHaveLength(100)
     budget.succeeded()
     expect([budget.tryRetry(), budget.tryRetry()]).toEqual([true, false])
   })
 
   test('saves up no more than its reserve, so that a long calm does not pay for a storm', () => {
-    const budget = new RetryBudget({ reserve: 3 })
+    const budget = new RetryBudget({ ...defaults, reserve: 3 })
     for (let success = 0; success < 1_000; success++) budget.succeeded()
     expect(budget.available).toBe(3)
   })
@@ -57,7 +60,7 @@ describe('the retry budget', () => {
   })
 
   test('without a reserve grants nothing ever', () => {
-    const budget = new RetryBudget({ reserve: 0 })
+    const budget = new RetryBudget({ ...defaults, reserve: 0 })
     budget.succeeded()
     expect(budget.tryRetry()).toBe(false)
   })

@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest'
 import { OperationTimeoutError } from '../../src/errors/operation-errors.js'
-import { defaultBreakerOptions } from '../../src/resilience/breaker-options.js'
+import { defaultsOf } from '../../src/options/option-kinds.js'
+import { breakerFields } from '../../src/options/option-schema.js'
 import { HostBreaker } from '../../src/resilience/server-breaker.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { socketError } from '../support/server-error.js'
 
 function newBreaker() {
   const environment = { clock: new FakeClock(), random: () => 0.5 }
-  const options = { ...defaultBreakerOptions, minCalls: 3, slowAfterMs: 10 }
+  const options = { ...defaultsOf(breakerFields), minCalls: 3, slowAfterMs: 10 }
   return new HostBreaker<object>(
     () => 'db:5432',
     options,

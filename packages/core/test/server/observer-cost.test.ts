@@ -5,8 +5,8 @@ import { Statement } from '../../src/connection/statement.js'
 import { systemClock } from '../../src/deadline/clock.js'
 import { unlimited } from '../../src/deadline/deadline.js'
 import { Emitter } from '../../src/observe/emitter.js'
-import { resolveBreakerOptions } from '../../src/resilience/breaker-options.js'
-import { defaultPoolLimits } from '../../src/resource-pool/limits.js'
+import { defaultsOf } from '../../src/options/option-kinds.js'
+import { breakerFields, limitFields } from '../../src/options/option-schema.js'
 import type { PoolObserver } from '../../src/resource-pool/resource.js'
 import { ResourcePool } from '../../src/resource-pool/resource-pool.js'
 import type { ServerEvents } from '../../src/server/events.js'
@@ -36,7 +36,7 @@ function newWatch(clock = new CountingClock(), pool = 'shop') {
     why: 'the only host',
     events,
     slowQueryMs: 100,
-    breaker: resolveBreakerOptions({}),
+    breaker: defaultsOf(breakerFields),
     onLeak: () => undefined,
   }
   return { clock, events, watch: new HostWatch('here', options, { clock, random: () => 0.5 }) }
@@ -54,7 +54,7 @@ async function newPool(clock: FakeClock | typeof systemClock, observer: PoolObse
   }
   const pool = new ResourcePool<Connection>(
     factory,
-    { ...defaultPoolLimits, validateAfterIdleMs: Number.POSITIVE_INFINITY },
+    { ...defaultsOf(limitFields), validateAfterIdleMs: Number.POSITIVE_INFINITY },
     { clock, random: () => 0.5 },
     observer,
   )

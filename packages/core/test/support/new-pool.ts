@@ -1,6 +1,8 @@
 import { type Limit, limitOf, unlimited } from '../../src/deadline/deadline.js'
+import { defaultsOf } from '../../src/options/option-kinds.js'
+import { limitFields } from '../../src/options/option-schema.js'
 import type { BudgetShare } from '../../src/resource-pool/budget.js'
-import { defaultPoolLimits, type ResolvedPoolLimits } from '../../src/resource-pool/limits.js'
+import type { ResolvedPoolLimits } from '../../src/resource-pool/limits.js'
 import type { Slot } from '../../src/resource-pool/resource.js'
 import { ResourcePool } from '../../src/resource-pool/resource-pool.js'
 import type { Holder } from '../../src/resource-pool/wait-queue.js'
@@ -35,7 +37,7 @@ export class PoolBench {
     this.clock = clock
     this.factory = new FakeFactory()
     prepare(this.factory)
-    const all: ResolvedPoolLimits = { ...defaultPoolLimits, ...limits }
+    const all: ResolvedPoolLimits = { ...defaultsOf(limitFields), ...limits }
     this.pool = new ResourcePool(this.factory, all, { clock, random }, {}, share)
   }
 
