@@ -1,4 +1,3 @@
-export { assertPool, type PoolMethods, poolMethods } from './adapter.js'
 export type { ClusterOptions, ReplicaOptions } from './cluster/cluster-options.js'
 export type {
   ClusterEvents,
@@ -14,15 +13,6 @@ export type { CopyResult } from './connection/copy.js'
 export type { Field, TypeParsers } from './connection/pg-internals.js'
 export type { QueryResult } from './connection/result.js'
 export type { StatementConfig } from './connection/statement.js'
-export {
-  isoDate,
-  isoTimestamp,
-  isoTimestampInUtc,
-  momentText,
-  readArray,
-  readBytes,
-  timeInUtc,
-} from './connection/text-formats.js'
 export type { TypeChoices } from './connection/type-parsers.js'
 export { createPool } from './create-pool.js'
 export {
@@ -38,14 +28,6 @@ export type { Duration, DurationText } from './deadline/duration.js'
 export type { ErrorSummary } from './errors/classify.js'
 export { type BreakerVerdict, breakerVerdict, classify, type ErrorClass, type Phase } from './errors/classify.js'
 export {
-  assertFlag,
-  assertKnownOptions,
-  fieldsOf,
-  limitNames,
-  type OptionNames,
-  optionNames,
-} from './errors/known-options.js'
-export {
   InvalidArgumentError,
   LifeguardError,
   type LifeguardErrorCode,
@@ -58,7 +40,6 @@ export {
   ProtocolViolationError,
   UnreadableResultError,
 } from './errors/operation-errors.js'
-export { inheritOrigin } from './errors/origin.js'
 export {
   AcquireTimeoutError,
   BreakerOpenError,
@@ -172,20 +153,13 @@ export type { CommitProofOptions } from './transaction/commit-proof.js'
 export type { AmbiguousCommitEvent, HookErrorEvent, RetryEvent, SessionEvents } from './transaction/environment.js'
 export type { FencingToken, LockHandle, LockMode } from './transaction/held-lock.js'
 export type { ManualTransactionOptions as ControlledTransactionOptions } from './transaction/manual-transaction.js'
-export type { OptimisticAttempt, OptimisticRetryOptions } from './transaction/optimistic.js'
-export {
-  type UpdateVersionedOptions,
-  updateVersionedNames,
-  type VersionedUpdate,
-  versionedUpdate,
-} from './transaction/optimistic.js'
-export {
-  assertTransactionOptions,
-  type BeginOptions,
-  type CommitOptions,
-  type IsolationLevel,
-  type RetryOptions,
-  type TransactionOptions,
+export type { OptimisticAttempt, OptimisticRetryOptions, UpdateVersionedOptions } from './transaction/optimistic.js'
+export type {
+  BeginOptions,
+  CommitOptions,
+  IsolationLevel,
+  RetryOptions,
+  TransactionOptions,
 } from './transaction/options.js'
 export type {
   Hook,

@@ -1,3 +1,4 @@
+import { adapterPool } from '@pg-lifeguard/core/adapter'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { type ControlledTransaction, Kysely, type LogEvent, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
@@ -146,7 +147,7 @@ describe("a transaction of Kysely's own", () => {
     await aborted.rollback().execute()
     const killed = await db.startTransaction().execute()
     const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(killed)
-    await pool.terminateSession(rows[0]?.pid ?? 0)
+    await adapterPool(pool).terminateSession(rows[0]?.pid ?? 0)
     await rejection(killed.commit().execute())
     expect(pool.stats().active).toBe(0)
     expect(await rejection(killed.insertInto('entry').values(one(6)).execute())).toBeInstanceOf(Error)
@@ -188,7 +189,7 @@ describe("a transaction of Kysely's own", () => {
         const trx = await db.startTransaction().execute()
         await trx.insertInto('entry').values(one(12)).execute()
         const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(trx)
-        await pool.terminateSession(rows[0]?.pid ?? 0)
+        await adapterPool(pool).terminateSession(rows[0]?.pid ?? 0)
         return trx
       },
       'a ROLLBACK as a statement': async () => {
@@ -238,7 +239,7 @@ describe("a transaction of Kysely's own", () => {
     expect(await ids(db)).toEqual([1, 3])
     const lost = await db.startTransaction().execute()
     const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(lost)
-    await pool.terminateSession(rows[0]?.pid ?? 0)
+    await adapterPool(pool).terminateSession(rows[0]?.pid ?? 0)
     await lost.rollback().execute()
     await eventually('the session is given back', () => pool.stats().active === 0)
     await rejection((async () => await lost.insertInto('entry').values(one(4)).execute())())

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { adapterPool } from '../../src/adapter.js'
 import { InvalidArgumentError, type ListenGap, type Pool, type Subscription } from '../../src/index.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
@@ -94,7 +95,7 @@ describe('listen', () => {
   test('leaves all that is open around it, while its handlers stay in the context of the caller', async () => {
     const request = new AsyncLocalStorage<string>()
     const seen: unknown[] = []
-    const handler = (): void => void seen.push([pool.context, request.getStore()])
+    const handler = (): void => void seen.push([adapterPool(pool).context, request.getStore()])
     const listening = (): Promise<Subscription> => pool.listen('news', handler)
     const around: Readonly<Record<string, (fn: () => Promise<Subscription>) => Promise<Subscription>>> = {
       read: (fn) => pool.read(fn),

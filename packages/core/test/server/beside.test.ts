@@ -1,6 +1,7 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { adapterPool } from '../../src/adapter.js'
 import { unlimited } from '../../src/deadline/deadline.js'
 import { Beside, mostBeside } from '../../src/server/beside.js'
 import { FakeClock } from '../support/fake-clock.js'
@@ -73,7 +74,7 @@ describe('sessions beside the pool', () => {
       }
     })()
     const nobody = 2_000_000_000
-    await Promise.all(Array.from({ length: 20 }, () => pool.terminateSession(nobody)))
+    await Promise.all(Array.from({ length: 20 }, () => adapterPool(pool).terminateSession(nobody)))
     isOver = true
     await watching
     expect(most).toBeLessThanOrEqual(2 + mostBeside.listen + mostBeside.terminate)
