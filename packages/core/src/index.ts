@@ -87,7 +87,7 @@ export type { PoolHealth } from './pool/health.js'
 export type { Pool } from './pool/pool.js'
 export type { PooledConnection } from './pool/pooled-connection.js'
 export type { ReadOptions } from './pool/read.js'
-export type { ActiveConnection, PoolStats } from './pool/stats.js'
+export type { ActiveConnection, ConnectionStats, PoolStats, QueryStats, WaitStats } from './pool/stats.js'
 export type { Batchable, BatchResults } from './query/batch.js'
 export type {
   CopyFormat,
@@ -121,7 +121,7 @@ export type { Budget, BudgetOptions } from './resource-pool/budget.js'
 export { createBudget } from './resource-pool/budget.js'
 export type { EvictMode as FlushMode } from './resource-pool/lifecycle.js'
 export type { PoolLimits, PoolSize } from './resource-pool/limits.js'
-export type { CloseReason, LeakReport, PoolCounts } from './resource-pool/resource.js'
+export type { CloseReason, LeakReport } from './resource-pool/resource.js'
 export type { BesideStats, BesideUse } from './server/beside.js'
 export type {
   AcquireEvent,
@@ -142,7 +142,7 @@ export type {
   TurnedAwayEvent,
 } from './server/events.js'
 export type { ServerHealth as HostHealth } from './server/health.js'
-export type { HostCounts, QueryCounts, RefusalCounts } from './server/metrics.js'
+export type { QueryCounts, RefusalCounts, WaitCounts } from './server/metrics.js'
 export type { QueryTrace } from './server/observer.js'
 export type { HygieneOptions, ResetMode } from './server/reset.js'
 export { advisoryLockKey, type LockKey } from './sql/lock-key.js'

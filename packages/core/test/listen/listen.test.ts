@@ -45,7 +45,7 @@ describe('listen', () => {
     await pool.notify('b')
     await eventually('all are heard', () => heard.length === 3)
     expect(heard).toEqual([`1 ${odd} x`, '1 b ', '2 '])
-    expect(pool.stats()).toMatchObject({ max: 1, total: 1 })
+    expect(pool.stats()).toMatchObject({ pool: { max: 1, total: 1 } })
     const { rows } = await other.query(
       'select count(*)::int as n from pg_stat_activity where datname = current_database()',
     )
@@ -155,7 +155,7 @@ describe('listen', () => {
     expect(await rejection(pool.notify('', 'x'))).toBeInstanceOf(InvalidArgumentError)
     expect(await rejection(pool.notify('news', 7 as never))).toBeInstanceOf(InvalidArgumentError)
     expect(() => testPool(database.url, { listen: { heartbeatMs: 0 } })).toThrow('listen.heartbeatMs is 0')
-    expect(pool.stats().total).toBe(0)
+    expect(pool.stats().pool.total).toBe(0)
   })
 })
 

@@ -28,10 +28,10 @@ describe('sessions beside the pool', () => {
     const pool = testPool(database.url, { name: 'listens', max: 2 })
     expect(pool.stats().beside).toEqual({ listen: 0, locks: 0, health: 0, terminate: 0, watch: 0, total: 0 })
     const subscriptions = await Promise.all(['a', 'b', 'c'].map((channel) => pool.listen(channel, () => undefined)))
-    expect(pool.stats()).toMatchObject({ total: 0, beside: { listen: 1, total: 1 } })
+    expect(pool.stats()).toMatchObject({ pool: { total: 0 }, beside: { listen: 1, total: 1 } })
     const held = await Promise.all([pool.acquire(), pool.acquire()])
     expect(await sessions('listens')).toBe(3)
-    expect(pool.stats()).toMatchObject({ total: 2, max: 2, beside: { total: 1 } })
+    expect(pool.stats()).toMatchObject({ pool: { total: 2, max: 2 }, beside: { total: 1 } })
     for (const one of held) one.release()
     await Promise.all(subscriptions.map((one) => one.unlisten()))
     await eventually('it is gone', () => pool.stats().beside.total === 0)
@@ -66,7 +66,10 @@ describe('sessions beside the pool', () => {
     const watching = (async () => {
       while (!isOver) {
         most = Math.max(most, await sessions('full'))
-        const { beside, total } = pool.stats()
+        const {
+          pool: { total },
+          beside,
+        } = pool.stats()
         expect(total).toBeLessThanOrEqual(2)
         for (const [use, bound] of Object.entries(mostBeside)) {
           expect(beside[use as keyof typeof mostBeside], use).toBeLessThanOrEqual(bound)

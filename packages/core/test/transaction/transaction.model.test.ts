@@ -134,7 +134,7 @@ test(
   async () => {
     // Warm: connecting is no part of the time that a statement is given.
     const pool = testPool(database.url, { max: 8, min: 8 })
-    await eventually('all connections are open', () => pool.stats().idle === 8)
+    await eventually('all connections are open', () => pool.stats().pool.idle === 8)
     const settings = { seed: Math.floor(Math.random() * 2 ** 31), ...seeded(240) }
     console.info(`seed ${settings.seed}; FC_SEED=${settings.seed} runs the same programs again`)
     let runs = 0
@@ -148,8 +148,8 @@ test(
         // The model knows nothing of a server that does not answer; its connection is closed.
         const known = some.filter((_, index) => runners[index]?.late === 0)
         expect(seen.filter((_, index) => runners[index]?.late === 0)).toEqual(known.map(predict))
-        await eventually('every connection is back', () => pool.stats().active === 0)
-        expect(pool.stats()).toMatchObject({ waiting: 0, closed: late })
+        await eventually('every connection is back', () => pool.stats().pool.active === 0)
+        expect(pool.stats()).toMatchObject({ waits: { waiting: 0 }, pool: { closed: late } })
       }),
       settings,
     )
