@@ -5,6 +5,8 @@ const core = 'packages/core/'
 const testing = 'packages/testing/'
 /** Tests in the form of a package: what a test may know, it may. */
 const conformance = 'packages/conformance/'
+/** What adapters know of this house: the core as its users do, and what it has for adapters. */
+const forAdapters: ReadonlySet<string> = new Set(['@pg-lifeguard/core', '@pg-lifeguard/core/adapter'])
 /** ORMs, each of which one adapter knows, and the core none. */
 const orms = /^(kysely|drizzle-orm|@prisma\/|prisma$|typeorm|sequelize|@mikro-orm\/|slonik$|knex$)/
 const drivers = /^(pg|pg-[\w-]+|@types\/pg|postgres)$/
@@ -72,7 +74,7 @@ export function sqlStateOutsideErrors(files: readonly SourceFile[]): string[] {
 
 /**
  * Who may know whom: the core and the testing package know no other package of this house and no ORM; an adapter knows
- * the core by its name, not by a path into it. The cases of conformance know the core and the testing package.
+ * the core by its names, not by a path into it. The cases of conformance know the core and the testing package.
  */
 export function wrongNeighbours(files: readonly SourceFile[]): string[] {
   const found: string[] = []
@@ -88,7 +90,7 @@ export function wrongNeighbours(files: readonly SourceFile[]): string[] {
         if (isOfThisHouse && specifier !== '@pg-lifeguard/core' && specifier !== '@pg-lifeguard/testing')
           found.push(tell(file, line, `imports ${specifier}: its cases know no adapter, subjects are in its tests`))
         if (orms.test(name)) found.push(tell(file, line, `imports ${specifier}: its cases know no ORM`))
-      } else if (isOfThisHouse && specifier !== '@pg-lifeguard/core') {
+      } else if (isOfThisHouse && !forAdapters.has(specifier)) {
         found.push(tell(file, line, `imports ${specifier}: of this house an adapter knows @pg-lifeguard/core alone`))
       }
       if (isAlone && orms.test(name)) found.push(tell(file, line, `imports ${specifier}: ORMs are for the adapters`))

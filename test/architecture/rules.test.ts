@@ -182,6 +182,7 @@ describe('borders', () => {
     expect(wrongNeighbours(adapter("import { Host } from '@pg-lifeguard/core/dist/server/server.js'"))).toHaveLength(1)
     expect(wrongNeighbours(adapter("import type { A } from '@pg-lifeguard/drizzle'"))).toHaveLength(1)
     expect(wrongNeighbours(adapter("import { createPool } from '@pg-lifeguard/core'\nimport 'kysely'"))).toEqual([])
+    expect(wrongNeighbours(adapter("import { adapterPool } from '@pg-lifeguard/core/adapter'"))).toEqual([])
   })
 
   test('the cases of conformance know no adapter and no ORM', () => {

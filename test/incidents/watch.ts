@@ -79,12 +79,12 @@ export class Watch implements AsyncDisposable {
   /** For the table. */
   figures(): Readonly<Record<string, string>> {
     const { waiting, longestWaitMs, longestHeldMs, active } = this.#worst
-    const { refusals } = this.#pool.stats()
+    const { refusals } = this.#pool.stats().waits
     const refused = Object.fromEntries(Object.entries(refusals).filter(([, n]) => n > 0))
     return {
       events: listed(this.#events),
       'stats(), at worst': `${active} in use, ${waiting} waiting, the longest for ${Math.round(longestWaitMs)} ms; held for ${Math.round(longestHeldMs)} ms`,
-      'stats().refusals': listed(refused),
+      'stats().waits.refusals': listed(refused),
       'health()': this.#courseOfHealth(),
     }
   }
@@ -101,8 +101,14 @@ export class Watch implements AsyncDisposable {
     }
   }
 
-  #sample(stats: PoolStats): void {
-    for (const name of sampled) this.#worst[name] = Math.max(this.#worst[name], stats[name])
+  #sample({ pool, waits }: PoolStats): void {
+    const now = {
+      waiting: waits.waiting,
+      longestWaitMs: waits.longestMs,
+      longestHeldMs: pool.longestHeldMs,
+      active: pool.active,
+    }
+    for (const name of sampled) this.#worst[name] = Math.max(this.#worst[name], now[name])
   }
 
   /** `up from 0.0 s, down (ECONNREFUSED) from 1.2 s, up from 21.3 s`. */

@@ -2,9 +2,10 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import * as core from '@pg-lifeguard/core'
+import * as adapter from '@pg-lifeguard/core/adapter'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { describe, expect, test } from 'vitest'
-import { files, root } from '../support/workspace.js'
+import { files, read, root } from '../support/workspace.js'
 
 const database = useDatabase()
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -17,10 +18,41 @@ async function run(args: readonly string[]): Promise<string> {
 
 const bundled = ['core', 'drizzle', 'kysely', 'prisma']
 
+/** All that is built of a package. */
+const built: Readonly<Record<string, readonly string[]>> = {
+  // Two ways into one file.
+  core: ['adapter.js', 'index.js', 'lifeguard.js'],
+  // Two forms, as Drizzle has them, each of which needs its own.
+  drizzle: ['cjs/index.js', 'index.js'],
+}
+
 test.each(bundled)('%s is one file', (name) => {
-  // Drizzle comes in two forms, each of which needs its own.
-  const forms = name === 'drizzle' ? ['cjs/index.js', 'index.js'] : ['index.js']
+  const forms = built[name] ?? ['index.js']
   expect(files(`packages/${name}/dist/**/*.js`)).toEqual(forms.map((form) => `packages/${name}/dist/${form}`))
+})
+
+test('both ways into the core only name what they export of the one file', () => {
+  for (const entry of ['index', 'adapter']) {
+    expect(read(`packages/core/dist/${entry}.js`)).toMatch(/^export \{ [\w$, ]+ \} from "\.\/lifeguard\.js";\s*$/)
+  }
+})
+
+test('a program has one core, by whichever way it comes in', async () => {
+  const program = `
+    import { createRequire } from 'node:module'
+    import { InvalidArgumentError } from '@pg-lifeguard/core'
+    import * as adapter from '@pg-lifeguard/core/adapter'
+    const required = createRequire(import.meta.url)('@pg-lifeguard/core/adapter')
+    try { adapter.adapterPool({}) } catch (error) {
+      console.log(error instanceof InvalidArgumentError, required.adapterPool === adapter.adapterPool, String(error))
+    }`
+  expect(
+    await run(['--input-type=module', '--eval', program.replaceAll('import.meta.url', `'${import.meta.url}'`)]),
+  ).toBe('true true InvalidArgumentError: pool is of type object; allowed: a pool made by createPool()\n')
+})
+
+test('what only adapters use is in nobody else’s way', () => {
+  expect(Object.keys(core).filter((name) => name in adapter)).toEqual([])
 })
 
 /** Milliseconds of processor time of a whole process, which other processes disturb less than the time that passes. */

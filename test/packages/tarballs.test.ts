@@ -84,7 +84,8 @@ describe.each(published)('the tarball of $name', ({ name, folder: source }) => {
     const { files } = of(name)
     const orphans = files.filter((file) => {
       const match = /^dist\/(?:cjs\/)?(.*?)(\.d\.ts|\.js)(\.map)?$/.exec(file)
-      return match !== null && !files.includes(`src/${match[1]}.ts`)
+      // What two entries share has its sources in its map.
+      return match !== null && match[1] !== 'lifeguard' && !files.includes(`src/${match[1]}.ts`)
     })
     expect(orphans, `delete ${source}/dist and build again`).toEqual([])
   })

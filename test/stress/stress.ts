@@ -132,13 +132,16 @@ class Run {
     })
     for (const connection of this.#held.splice(0)) connection.release()
     await until('all connections are back', () => this.#isStill(), 10_000).catch(() => {
-      this.#violations.push(`${this.#pool.stats().active} connections never came back`)
+      this.#violations.push(`${this.#pool.stats().pool.active} connections never came back`)
     })
-    const { waiting, connecting, acquired, released } = this.#pool.stats()
+    const {
+      pool: { connecting, acquired, released },
+      waits: { waiting },
+    } = this.#pool.stats()
     if (waiting + connecting !== 0) this.#violations.push(`${waiting} wait and ${connecting} connect at the end`)
     if (acquired !== released) this.#violations.push(`${acquired} were acquired, ${released} released`)
     await this.#pool.end()
-    const { total, opened, closed } = this.#pool.stats()
+    const { total, opened, closed } = this.#pool.stats().pool
     if (total !== 0 || opened !== closed) this.#violations.push(`${total} are left; ${opened} opened, ${closed} closed`)
     const left = await this.#sessions(this.#admin)
     if (left.length > 0) this.#violations.push(`${left.length} sessions are left on the server`)
@@ -154,7 +157,7 @@ class Run {
   }
 
   #isStill(): boolean {
-    const { active, connecting } = this.#pool.stats()
+    const { active, connecting } = this.#pool.stats().pool
     return active + connecting === 0
   }
 

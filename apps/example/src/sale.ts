@@ -60,12 +60,12 @@ export async function runSale(
     } catch (error) {
       errors.push(error)
     }
-    inUse = Math.max(inUse, office.pool.stats().active)
+    inUse = Math.max(inUse, office.pool.stats().pool.active)
     onAnswer(++answered)
   }
   const since = performance.now()
   const sampler = setInterval(() => {
-    inUse = Math.max(inUse, office.pool.stats().active)
+    inUse = Math.max(inUse, office.pool.stats().pool.active)
   }, 1)
   await Promise.all(Array.from({ length: buyers }, (_, index) => visit(index + 1)))
   clearInterval(sampler)

@@ -63,7 +63,7 @@ export async function untilRunning(context: CaseContext, text: string, count = 1
 export async function untilQuiet(context: CaseContext): Promise<void> {
   await until(async () => {
     const busy = (await context.sessions()).filter(({ state }) => state !== 'idle')
-    return busy.length === 0 && context.pool.stats().active === 0
+    return busy.length === 0 && context.pool.stats().pool.active === 0
   }, 'the server to have nothing to do')
 }
 

@@ -155,7 +155,10 @@ class Scene {
   /** What was given up is tidied up behind its caller's back, so that it may take a moment. */
   async #untilNothingIsInUse(): Promise<void> {
     for (const { pool } of this.#opened) {
-      await until(() => pool.stats().active === 0 && pool.stats().waiting === 0, 'all connections to be given back')
+      await until(
+        () => pool.stats().pool.active === 0 && pool.stats().waits.waiting === 0,
+        'all connections to be given back',
+      )
     }
   }
 }

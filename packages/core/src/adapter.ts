@@ -1,4 +1,3 @@
-import { InvalidArgumentError } from './errors/lifeguard-error.js'
 import type { LockOptions, TryLockOptions } from './lock/options.js'
 import type { SemaphoreOptions } from './lock/semaphore.js'
 import type { TryLockResult } from './lock/with-lock.js'
@@ -7,7 +6,33 @@ import type { LockKey } from './sql/lock-key.js'
 import type { LockHandle } from './transaction/held-lock.js'
 import type { OptimisticAttempt, OptimisticRetryOptions } from './transaction/optimistic.js'
 
-/** Methods of a pool as functions of what an ORM calls its db. @internal */
+/**
+ * `@pg-lifeguard/core/adapter`: what only adapters of ORMs use. A program that uses the pool, or an adapter, needs none of
+ * it.
+ */
+export {
+  isoDate,
+  isoTimestamp,
+  isoTimestampInUtc,
+  momentText,
+  readArray,
+  readBytes,
+  timeInUtc,
+} from './connection/text-formats.js'
+export {
+  assertFlag,
+  assertKnownOptions,
+  fieldsOf,
+  limitNames,
+  type OptionNames,
+  optionNames,
+} from './errors/known-options.js'
+export { inheritOrigin } from './errors/origin.js'
+export { type AdapterPool, adapterPool } from './pool/adapter-pool.js'
+export { updateVersionedNames, type VersionedUpdate, versionedUpdate } from './transaction/optimistic.js'
+export { assertTransactionOptions } from './transaction/options.js'
+
+/** Methods of a pool as functions of what an ORM calls its db. */
 export interface PoolMethods<Db> {
   withLock<T>(
     db: Db,
@@ -35,26 +60,7 @@ export interface PoolMethods<Db> {
   ): Promise<T>
 }
 
-/**
- * Refuses what is no pool of this house, such as a `pg.Pool` or a URL. For adapters.
- *
- * @throws InvalidArgumentError
- * @internal
- */
-export function assertPool(pool: unknown): asserts pool is Pool {
-  if (typeof (pool as Partial<Pool> | null | undefined)?.beginTransaction === 'function') return
-  throw new InvalidArgumentError(
-    'pool',
-    pool === null ? 'null' : `of type ${typeof pool}`,
-    'a pool made by createPool()',
-  )
-}
-
-/**
- * What every adapter has in the same way, once it can tell the pool of a db. For adapters.
- *
- * @internal
- */
+/** What every adapter has in the same way, once it can tell the pool of a db. */
 export function poolMethods<Db>(poolOf: (db: Db) => Pool): PoolMethods<Db> {
   return {
     withLock: async (db, key, fn, options) => await poolOf(db).withLock(key, fn, options),

@@ -116,9 +116,9 @@ function groupOf<Name extends string>(pools: ReadonlyMap<Name, Pool>, budget: Bu
       const sum = (of: (one: PoolStats) => number): number => [...stats.values()].reduce((n, one) => n + of(one), 0)
       return {
         pools: Object.fromEntries(stats) as { readonly [N in Name]: PoolStats },
-        total: sum(({ total }) => total),
-        active: sum(({ active }) => active),
-        waiting: sum(({ waiting }) => waiting),
+        total: sum(({ pool }) => pool.total),
+        active: sum(({ pool }) => pool.active),
+        waiting: sum(({ waits }) => waits.waiting),
         budget: budget && { ...budget.options, taken: budget.taken, wanting: budget.wanting },
       }
     },

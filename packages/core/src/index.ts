@@ -1,4 +1,3 @@
-export { assertPool, type PoolMethods, poolMethods } from './adapter.js'
 export type {
   ClusterEvents,
   FailoverEvent,
@@ -13,15 +12,6 @@ export type { CopyResult } from './connection/copy.js'
 export type { Field, TypeParsers } from './connection/pg-internals.js'
 export type { QueryResult } from './connection/result.js'
 export type { StatementConfig } from './connection/statement.js'
-export {
-  isoDate,
-  isoTimestamp,
-  isoTimestampInUtc,
-  momentText,
-  readArray,
-  readBytes,
-  timeInUtc,
-} from './connection/text-formats.js'
 export type { TypeChoices } from './connection/type-parsers.js'
 export { createBreaker, type OwnBreakerOptions } from './create-breaker.js'
 export { createPool } from './create-pool.js'
@@ -38,14 +28,6 @@ export type { Duration, DurationText } from './deadline/duration.js'
 export type { ErrorSummary } from './errors/classify.js'
 export { type BreakerVerdict, breakerVerdict, classify, type ErrorClass, type Phase } from './errors/classify.js'
 export {
-  assertFlag,
-  assertKnownOptions,
-  fieldsOf,
-  limitNames,
-  type OptionNames,
-  optionNames,
-} from './errors/known-options.js'
-export {
   InvalidArgumentError,
   LifeguardError,
   type LifeguardErrorCode,
@@ -58,7 +40,6 @@ export {
   ProtocolViolationError,
   UnreadableResultError,
 } from './errors/operation-errors.js'
-export { inheritOrigin } from './errors/origin.js'
 export {
   AcquireTimeoutError,
   BreakerOpenError,
@@ -121,7 +102,7 @@ export type { PoolHealth } from './pool/health.js'
 export type { Pool } from './pool/pool.js'
 export type { PooledConnection } from './pool/pooled-connection.js'
 export type { ReadOptions } from './pool/read.js'
-export type { ActiveConnection, PoolStats } from './pool/stats.js'
+export type { ActiveConnection, ConnectionStats, PoolStats, QueryStats, WaitStats } from './pool/stats.js'
 export type { Batchable, BatchResults } from './query/batch.js'
 export type {
   CopyFormat,
@@ -153,7 +134,7 @@ export type { Budget, BudgetOptions } from './resource-pool/budget.js'
 export { createBudget } from './resource-pool/budget.js'
 export type { EvictMode } from './resource-pool/lifecycle.js'
 export type { PoolSize } from './resource-pool/limits.js'
-export type { CloseReason, LeakReport, PoolCounts } from './resource-pool/resource.js'
+export type { CloseReason, LeakReport } from './resource-pool/resource.js'
 export type { BesideStats, BesideUse } from './server/beside.js'
 export type {
   AcquireEvent,
@@ -174,7 +155,7 @@ export type {
   TurnedAwayEvent,
 } from './server/events.js'
 export type { ServerHealth } from './server/health.js'
-export type { HostCounts, QueryCounts, RefusalCounts } from './server/metrics.js'
+export type { QueryCounts, RefusalCounts, WaitCounts } from './server/metrics.js'
 export type { QueryTrace } from './server/observer.js'
 export type { ResetMode } from './server/reset.js'
 export { advisoryLockKey, type LockKey } from './sql/lock-key.js'
@@ -185,20 +166,13 @@ export type { CommitProofOptions } from './transaction/commit-proof.js'
 export type { AmbiguousCommitEvent, HookErrorEvent, RetryEvent, SessionEvents } from './transaction/environment.js'
 export type { FencingToken, LockHandle, LockMode } from './transaction/held-lock.js'
 export type { ManualTransactionOptions } from './transaction/manual-transaction.js'
-export type { OptimisticAttempt, OptimisticRetryOptions } from './transaction/optimistic.js'
-export {
-  type UpdateVersionedOptions,
-  updateVersionedNames,
-  type VersionedUpdate,
-  versionedUpdate,
-} from './transaction/optimistic.js'
-export {
-  assertTransactionOptions,
-  type BeginOptions,
-  type CommitOptions,
-  type IsolationLevel,
-  type RetryOptions,
-  type TransactionOptions,
+export type { OptimisticAttempt, OptimisticRetryOptions, UpdateVersionedOptions } from './transaction/optimistic.js'
+export type {
+  BeginOptions,
+  CommitOptions,
+  IsolationLevel,
+  RetryOptions,
+  TransactionOptions,
 } from './transaction/options.js'
 export type {
   Hook,

@@ -1,4 +1,5 @@
-import { assertKnownOptions, assertPool, type OptionNames, type Pool } from '@pg-lifeguard/core'
+import type { Pool } from '@pg-lifeguard/core'
+import { adapterPool, assertKnownOptions, type OptionNames } from '@pg-lifeguard/core/adapter'
 import * as orm from 'drizzle-orm'
 import { drizzle as drizzleOnClient, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { OpenTransactionClient, OpenTransactionPool } from './open-transaction-client.js'
@@ -47,7 +48,7 @@ export type LifeguardDatabase<S extends Schema = NoSchema> = NodePgDatabase<S> &
  * ```
  */
 export function drizzle<S extends Schema = NoSchema>(pool: Pool, options?: DrizzleOptions<S>): LifeguardDatabase<S> {
-  assertPool(pool)
+  const own = adapterPool(pool)
   assertKnownOptions(options, names)
   // As a field: Drizzle 1.0 ignores a pool in the first place, and opens one of its own.
   const on = (client: object): NodePgDatabase<S> => drizzleOnClient({ ...options, client } as never)
@@ -59,7 +60,7 @@ export function drizzle<S extends Schema = NoSchema>(pool: Pool, options?: Drizz
     adopt: (transaction, fn) => {
       inside ??= on(open)
       const db = inside
-      const client = new OpenTransactionClient(pool, transaction)
+      const client = new OpenTransactionClient(own, transaction)
       remember(client, link)
       return open.adopt<never>(client, (begin) => db.transaction(begin as never), fn)
     },

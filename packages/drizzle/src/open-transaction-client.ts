@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Transaction as CoreTransaction, Pool, StatementConfig } from '@pg-lifeguard/core'
+import type { Transaction as CoreTransaction, StatementConfig } from '@pg-lifeguard/core'
+import type { AdapterPool } from '@pg-lifeguard/core/adapter'
 
 const noop = (): undefined => undefined
 
@@ -9,12 +10,12 @@ const noop = (): undefined => undefined
  * retries and ends the transaction.
  */
 export class OpenTransactionClient {
-  readonly #pool: Pool
+  readonly #pool: AdapterPool
   readonly #transaction: CoreTransaction
   /** Whether Drizzle runs the callback now, or begins and ends around it. */
   #isInside = false
 
-  constructor(pool: Pool, transaction: CoreTransaction) {
+  constructor(pool: AdapterPool, transaction: CoreTransaction) {
     this.#pool = pool
     this.#transaction = transaction
   }

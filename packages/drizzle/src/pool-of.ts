@@ -1,4 +1,5 @@
-import { type Transaction as CoreTransaction, InvalidArgumentError, type Pool, poolMethods } from '@pg-lifeguard/core'
+import { type Transaction as CoreTransaction, InvalidArgumentError, type Pool } from '@pg-lifeguard/core'
+import { poolMethods } from '@pg-lifeguard/core/adapter'
 
 /** A database of Drizzle, or one of its transactions, of whatever schema. */
 export interface AnyDatabase {

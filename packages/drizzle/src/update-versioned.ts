@@ -1,11 +1,11 @@
+import { InvalidArgumentError, type OperationOptions } from '@pg-lifeguard/core'
 import {
+  adapterPool,
   assertKnownOptions,
   fieldsOf,
-  InvalidArgumentError,
-  type OperationOptions,
   updateVersionedNames,
   versionedUpdate,
-} from '@pg-lifeguard/core'
+} from '@pg-lifeguard/core/adapter'
 import { and, getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { type AnyDatabase, poolOf } from './pool-of.js'
@@ -74,5 +74,5 @@ export async function updateVersioned<Table extends PgTable, const Version exten
       .returning()
     return rows as InferSelectModel<Table>[]
   }
-  return await versionedUpdate(update, run, { limits, pool: () => poolOf(db) })
+  return await versionedUpdate(update, run, { limits, pool: () => adapterPool(poolOf(db)) })
 }

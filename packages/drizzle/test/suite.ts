@@ -51,7 +51,8 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
   })
   afterEach(async () => {
     // Nothing is left in use by any test. Who has run out of time may be told so while his connection is being cleaned.
-    for (const one of open) await vi.waitFor(() => expect(one.stats()).toMatchObject({ active: 0, waiting: 0 }), 5_000)
+    for (const one of open)
+      await vi.waitFor(() => expect(one.stats()).toMatchObject({ pool: { active: 0 }, waits: { waiting: 0 } }), 5_000)
     await Promise.all(open.splice(0).map((one) => one.end()))
   })
 
@@ -433,7 +434,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
       for (let time = 0; time < 5; time++) {
         await rejection(db.transaction(async () => 1, { isolationLevel: 'nonsense' as 'serializable' }))
       }
-      expect(pool.stats().active).toBe(0)
+      expect(pool.stats().pool.active).toBe(0)
     })
 
     test('leaks no connection when its session is killed under BEGIN', async () => {
@@ -442,7 +443,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
       for (let time = 0; time < 3; time++) {
         await proxy.rule({ statement: 'BEGIN', when: 'after', action: 'cut' })
         await rejection(proxied.db.transaction(async () => 1))
-        expect(proxied.pool.stats().active).toBe(0)
+        expect(proxied.pool.stats().pool.active).toBe(0)
         await proxied.db.execute(sql`select 1`)
       }
     })

@@ -11,6 +11,7 @@ import {
   type Transaction,
   TransactionClosedError,
 } from '@pg-lifeguard/core'
+import type { AdapterPool } from '@pg-lifeguard/core/adapter'
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
 import { standsAlone } from './stands-alone.js'
 
@@ -25,6 +26,7 @@ const counted: ReadonlySet<string> = new Set(['INSERT', 'UPDATE', 'DELETE', 'MER
  */
 export class LifeguardConnection implements DatabaseConnection {
   readonly #pool: Pool
+  readonly #adapterPool: AdapterPool
   /** A session of one's own, from the first statement that needs one until Kysely releases it. */
   #held: PooledConnection | undefined
   /** The transaction that Kysely has begun on this connection, and ends. */
@@ -45,8 +47,9 @@ export class LifeguardConnection implements DatabaseConnection {
   /** A COMMIT has failed, and Kysely takes its transaction for an open one: what comes now would commit by itself. */
   #isOver = false
 
-  constructor(pool: Pool) {
-    this.#pool = pool
+  constructor(adapterPool: AdapterPool) {
+    this.#pool = adapterPool.pool
+    this.#adapterPool = adapterPool
   }
 
   /** Inside the ambient transaction a savepoint; else a transaction on the session of this connection. */
@@ -116,7 +119,7 @@ export class LifeguardConnection implements DatabaseConnection {
     } finally {
       held?.release()
     }
-    if (held !== undefined && this.#only !== undefined) this.#pool.assertEndsWhatItBegins(this.#only.sql)
+    if (held !== undefined && this.#only !== undefined) this.#adapterPool.assertEndsWhatItBegins(this.#only.sql)
   }
 
   async executeQuery<R>(query: CompiledQuery, options?: Abortable): Promise<QueryResult<R>> {
@@ -178,7 +181,7 @@ export class LifeguardConnection implements DatabaseConnection {
 
   /** Beside the pool: a connection of Kysely's may be the one that the query has, or be waited for. */
   async killSession(): Promise<void> {
-    if (this.#pid !== undefined && this.#inflight !== undefined) await this.#pool.terminateSession(this.#pid)
+    if (this.#pid !== undefined && this.#inflight !== undefined) await this.#adapterPool.terminateSession(this.#pid)
   }
 
   async #queryable(options?: Abortable, query?: CompiledQuery): Promise<Queryable> {
@@ -188,7 +191,7 @@ export class LifeguardConnection implements DatabaseConnection {
       const { currentTransaction } = this.#pool
       if (currentTransaction !== undefined) return currentTransaction
       // One whose session may be killed, or looked at, is given one.
-      if (query !== undefined && this.#pid === undefined && standsAlone(this.#pool, query)) return this.#pool
+      if (query !== undefined && this.#pid === undefined && standsAlone(this.#adapterPool, query)) return this.#pool
     }
     return await this.#hold(options)
   }

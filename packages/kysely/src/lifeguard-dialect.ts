@@ -1,4 +1,5 @@
-import { assertFlag, assertKnownOptions, assertPool, optionNames, type Pool } from '@pg-lifeguard/core'
+import type { Pool } from '@pg-lifeguard/core'
+import { type AdapterPool, adapterPool, assertFlag, assertKnownOptions, optionNames } from '@pg-lifeguard/core/adapter'
 import { type DialectAdapter, type Driver, PostgresDialect } from 'kysely'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 import { LifeguardDriver } from './lifeguard-driver.js'
@@ -35,20 +36,22 @@ export interface LifeguardDialectOptions {
 export class LifeguardDialect extends PostgresDialect {
   /** The pool that every query of this dialect runs on. */
   readonly pool: Pool
+  readonly #adapterPool: AdapterPool
   readonly #options: LifeguardDialectOptions
 
   constructor(pool: Pool, options: LifeguardDialectOptions = {}) {
-    assertPool(pool)
+    const own = adapterPool(pool)
     assertKnownOptions(options, names)
     assertFlag('endPoolOnDestroy', options.endPoolOnDestroy)
     super({ pool: async () => pool.asPgPool() })
     this.pool = pool
+    this.#adapterPool = own
     this.#options = options
   }
 
   /** @internal called by Kysely */
   override createDriver(): Driver {
-    return new LifeguardDriver(this.pool, this.#options.endPoolOnDestroy ?? false)
+    return new LifeguardDriver(this.#adapterPool, this.#options.endPoolOnDestroy ?? false)
   }
 
   /** @internal called by Kysely */

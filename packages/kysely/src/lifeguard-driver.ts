@@ -1,4 +1,5 @@
 import { type BeginOptions, type IsolationLevel, type Pool, TransactionRolledBackError } from '@pg-lifeguard/core'
+import type { AdapterPool } from '@pg-lifeguard/core/adapter'
 import { CompiledQuery, type DatabaseConnection, PostgresDriver, type TransactionSettings } from 'kysely'
 import { LifeguardConnection } from './lifeguard-connection.js'
 
@@ -8,11 +9,14 @@ import { LifeguardConnection } from './lifeguard-connection.js'
  */
 export class LifeguardDriver extends PostgresDriver {
   readonly #pool: Pool
+  readonly #adapterPool: AdapterPool
   readonly #endPool: boolean
 
-  constructor(pool: Pool, endPool: boolean) {
+  constructor(adapterPool: AdapterPool, endPool: boolean) {
+    const { pool } = adapterPool
     super({ pool: async () => pool.asPgPool() })
     this.#pool = pool
+    this.#adapterPool = adapterPool
     this.#endPool = endPool
   }
 
@@ -21,11 +25,11 @@ export class LifeguardDriver extends PostgresDriver {
   }
 
   override async acquireConnection(): Promise<DatabaseConnection> {
-    return new LifeguardConnection(this.#pool)
+    return new LifeguardConnection(this.#adapterPool)
   }
 
   override async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
-    const adopted = this.#pool.takeAdopted()
+    const adopted = this.#adapterPool.takeAdopted()
     if (adopted !== undefined) return own(connection).adopt(adopted)
     own(connection).instead(() => own(connection).begin(beginOptions(settings)))
     await super.beginTransaction(connection, settings)

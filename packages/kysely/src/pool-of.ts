@@ -1,4 +1,5 @@
-import { InvalidArgumentError, type Pool, poolMethods } from '@pg-lifeguard/core'
+import { InvalidArgumentError, type Pool } from '@pg-lifeguard/core'
+import { poolMethods } from '@pg-lifeguard/core/adapter'
 import type { QueryExecutorProvider } from 'kysely'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 

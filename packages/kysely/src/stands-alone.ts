@@ -1,4 +1,4 @@
-import type { Pool } from '@pg-lifeguard/core'
+import type { AdapterPool } from '@pg-lifeguard/core/adapter'
 import type { CompiledQuery } from 'kysely'
 
 /** Queries of rows that Kysely builds; everything else is raw SQL, or changes the schema. */
@@ -12,7 +12,7 @@ const ofRows: ReadonlySet<string> = new Set(['InsertQueryNode', 'UpdateQueryNode
  * A text that only reads does; so does an INSERT, UPDATE, DELETE or MERGE whose pieces of raw SQL and functions would be
  * harmless in one that only reads. Whatever is not known to be harmless does not.
  */
-export function standsAlone(pool: Pool, query: CompiledQuery): boolean {
+export function standsAlone(pool: AdapterPool, query: CompiledQuery): boolean {
   if (pool.isReadOnly(query.sql)) return true
   return ofRows.has(query.query.kind) && isHarmless(pool, query.query)
 }
@@ -24,7 +24,7 @@ interface Node {
 }
 
 /** Walks the whole tree: raw SQL and functions hide in selections, values, conditions and CTEs. */
-function isHarmless(pool: Pool, value: object): boolean {
+function isHarmless(pool: AdapterPool, value: object): boolean {
   const { kind, sqlFragments, func } = value as Node
   // What a piece is part of makes no difference to the rule: it looks at each word and each call.
   if (kind === 'RawNode' && !pool.isReadOnly(`select ${sqlFragments?.join(' $1 ')}`)) return false

@@ -1,10 +1,11 @@
+import type { UpdateVersionedOptions } from '@pg-lifeguard/core'
 import {
+  adapterPool,
   assertKnownOptions,
   fieldsOf,
-  type UpdateVersionedOptions,
   updateVersionedNames,
   versionedUpdate,
-} from '@pg-lifeguard/core'
+} from '@pg-lifeguard/core/adapter'
 import { type Kysely, type Selectable, sql, type Updateable } from 'kysely'
 import { poolOf } from './pool-of.js'
 
@@ -58,5 +59,5 @@ export async function updateVersioned<DB, Table extends keyof DB & string>(
       .execute()
     return rows as Selectable<DB[Table]>[]
   }
-  return await versionedUpdate(update, run, { limits, pool: () => poolOf(db) })
+  return await versionedUpdate(update, run, { limits, pool: () => adapterPool(poolOf(db)) })
 }

@@ -1,4 +1,5 @@
 import { type Transaction as CoreTransaction, InvalidArgumentError, type TransactionOptions } from '@pg-lifeguard/core'
+import { adapterPool } from '@pg-lifeguard/core/adapter'
 import type { Kysely, Transaction } from 'kysely'
 import { LifeguardConnection } from './lifeguard-connection.js'
 import { poolOf } from './pool-of.js'
@@ -49,7 +50,7 @@ export async function withTransaction<DB, T>(
       // Inside of Kysely's own transaction object a nested one is the same object: its queries go to the innermost level.
       db.isTransaction
         ? fn(db as Transaction<DB>, tx)
-        : pool.adopting(tx, () => db.transaction().execute((trx) => fn(trx, tx))),
+        : adapterPool(pool).adopting(tx, () => db.transaction().execute((trx) => fn(trx, tx))),
     options,
   )
 }

@@ -62,14 +62,14 @@ describe('queries', () => {
     expect((await db.updateTable('item').set({ name: 'b' }).executeTakeFirst()).numUpdatedRows).toBe(1n)
     expect(await names()).toEqual(['b'])
     expect((await db.deleteFrom('item').executeTakeFirst()).numDeletedRows).toBe(1n)
-    expect(pool.stats()).toMatchObject({ active: 0, waiting: 0 })
+    expect(pool.stats()).toMatchObject({ pool: { active: 0 }, waits: { waiting: 0 } })
   })
 
   test('fail with the error of the server, code and all', async () => {
     await db.insertInto('item').values({ id: 1, name: 'a', version: 1 }).execute()
     const error = await rejection(db.insertInto('item').values({ id: 1, name: 'b', version: 1 }).execute())
     expect(sqlStateOf(error)).toBe('23505')
-    expect(pool.stats()).toMatchObject({ active: 0 })
+    expect(pool.stats()).toMatchObject({ pool: { active: 0 } })
   })
 
   test('on db.connection() share one session', async () => {
@@ -91,7 +91,7 @@ describe('queries', () => {
     for await (const { id } of db.selectFrom('item').select('id').orderBy('id').stream(100)) seen.push(id)
     expect(seen).toHaveLength(250)
     for await (const _ of db.selectFrom('item').select('id').stream(10)) break
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('can be aborted by each of the three strategies', async () => {
@@ -112,7 +112,7 @@ describe('queries', () => {
       })
       controller.abort(new Error('enough'))
       expect((await running).message).toBe('enough')
-      await until(() => pool.stats().active === 0)
+      await until(() => pool.stats().pool.active === 0)
     }
   })
 
@@ -155,7 +155,7 @@ describe("Kysely's own transactions", () => {
       }),
     )
     expect(await names()).toEqual(['kept'])
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('that swallowed a failure are rejected', async () => {
@@ -179,7 +179,7 @@ describe("Kysely's own transactions", () => {
     await again.insertInto('item').values({ id: 3, name: 'third', version: 1 }).execute()
     await (await again.releaseSavepoint('two').execute()).commit().execute()
     expect(await names()).toEqual(['first', 'third'])
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('are savepoints inside a transaction of the pool', async () => {
@@ -204,7 +204,7 @@ describe('withTransaction', () => {
       await db.insertInto('item').values({ id: 2, name: 'by db', version: 1 }).execute()
       await pool.query("insert into item values (3, 'by pool')")
       await tx.query("insert into item values (4, 'by tx')")
-      expect(pool.stats().active).toBe(1)
+      expect(pool.stats().pool.active).toBe(1)
       return 'value'
     })
     expect(value).toBe('value')

@@ -1,3 +1,4 @@
+import { adapterPool } from '@pg-lifeguard/core/adapter'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { type ControlledTransaction, Kysely, type LogEvent, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
@@ -22,7 +23,7 @@ const pools: Pool[] = []
 
 afterEach(async () => {
   for (const pool of pools.splice(0)) {
-    await eventually('all connections are given back', () => pool.stats().active === 0)
+    await eventually('all connections are given back', () => pool.stats().pool.active === 0)
     await pool.query('truncate entry')
     await pool.end({ timeoutMs: 5_000 })
   }
@@ -79,7 +80,7 @@ describe('a session of db.connection()', () => {
     for (const outcome of await Promise.allSettled(late)) {
       if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(ConnectionReleasedError)
     }
-    await eventually('all connections are given back', () => pool.stats().active === 0)
+    await eventually('all connections are given back', () => pool.stats().pool.active === 0)
     const kept = await db.connection().execute(async (session) => session)
     expect(await rejection(sql`select 1`.execute(kept))).toBeInstanceOf(ConnectionReleasedError)
     expect(await rejection(batch(kept, [kept.selectFrom('entry').selectAll()]))).toBeInstanceOf(ConnectionReleasedError)
@@ -130,7 +131,7 @@ describe("a transaction of Kysely's own", () => {
         .values([one(1), { ...one(2), name: 'n1' }])
         .execute()
       expect(sqlStateOf(await rejection(late.commit().execute()))).toBe('23505')
-      expect(pool.stats().active).toBe(0)
+      expect(pool.stats().pool.active).toBe(0)
       expect(await rejection(late.insertInto('entry').values(one(3)).execute())).toBeInstanceOf(Error)
       await late.rollback().execute()
       expect(await rejection(late.insertInto('entry').values(one(3)).execute())).toBeInstanceOf(Error)
@@ -141,14 +142,14 @@ describe("a transaction of Kysely's own", () => {
     await aborted.insertInto('entry').values(one(4)).execute()
     await rejection(sql`select 1 / 0`.execute(aborted))
     expect(await rejection(aborted.commit().execute())).toMatchObject({ code: 'LIFEGUARD_TRANSACTION_ROLLED_BACK' })
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
     expect(await rejection(aborted.insertInto('entry').values(one(5)).execute())).toBeInstanceOf(Error)
     await aborted.rollback().execute()
     const killed = await db.startTransaction().execute()
     const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(killed)
-    await pool.terminateSession(rows[0]?.pid ?? 0)
+    await adapterPool(pool).terminateSession(rows[0]?.pid ?? 0)
     await rejection(killed.commit().execute())
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
     expect(await rejection(killed.insertInto('entry').values(one(6)).execute())).toBeInstanceOf(Error)
     await killed.rollback().execute()
     // A session of db.connection() goes on.
@@ -161,7 +162,7 @@ describe("a transaction of Kysely's own", () => {
       await session.insertInto('entry').values(one(7)).execute()
     })
     expect(await ids(db)).toEqual([7])
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('ended by hand, whose COMMIT failed, is not called committed by another COMMIT', async () => {
@@ -188,7 +189,7 @@ describe("a transaction of Kysely's own", () => {
         const trx = await db.startTransaction().execute()
         await trx.insertInto('entry').values(one(12)).execute()
         const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(trx)
-        await pool.terminateSession(rows[0]?.pid ?? 0)
+        await adapterPool(pool).terminateSession(rows[0]?.pid ?? 0)
         return trx
       },
       'a ROLLBACK as a statement': async () => {
@@ -210,14 +211,14 @@ describe("a transaction of Kysely's own", () => {
       for (const [what, begin] of Object.entries(failing)) {
         const trx = await begin()
         await rejection(trx.commit().execute())
-        await eventually(`a session is given back after ${what}`, () => pool.stats().active === 0)
+        await eventually(`a session is given back after ${what}`, () => pool.stats().pool.active === 0)
         // The oldest Kysely throws some of it at once.
         await rejection((async () => await trx.commit().execute())())
         await rejection((async () => await trx.savepoint('more').execute())())
         await rejection((async () => await trx.insertInto('entry').values(one(20)).execute())())
         await Promise.allSettled([(async () => await trx.rollback().execute())()])
         await rejection((async () => await trx.commit().execute())())
-        expect(pool.stats().active, what).toBe(0)
+        expect(pool.stats().pool.active, what).toBe(0)
       }
       expect(await ids(db)).toEqual([10])
     } finally {
@@ -238,9 +239,9 @@ describe("a transaction of Kysely's own", () => {
     expect(await ids(db)).toEqual([1, 3])
     const lost = await db.startTransaction().execute()
     const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(lost)
-    await pool.terminateSession(rows[0]?.pid ?? 0)
+    await adapterPool(pool).terminateSession(rows[0]?.pid ?? 0)
     await lost.rollback().execute()
-    await eventually('the session is given back', () => pool.stats().active === 0)
+    await eventually('the session is given back', () => pool.stats().pool.active === 0)
     await rejection((async () => await lost.insertInto('entry').values(one(4)).execute())())
   })
 
@@ -250,7 +251,7 @@ describe("a transaction of Kysely's own", () => {
       const error = await rejection(sql.raw(text).execute(db))
       expect(error).toBeInstanceOf(InvalidArgumentError)
       expect(error.message).toMatch(/begins a transaction and leaves it open/)
-      await eventually('the session is given back', () => pool.stats().active === 0)
+      await eventually('the session is given back', () => pool.stats().pool.active === 0)
     }
     expect(sqlStateOf(await rejection(sql.raw('begin; select 1 / 0').execute(db)))).toBe('22012')
     await sql.raw("begin; insert into entry values (1, 'n1'); commit").execute(db)
@@ -302,7 +303,7 @@ describe("a transaction of Kysely's own", () => {
     expect(await read((undone as unknown as { stream: AsyncIterable<{ id: number }> }).stream)).toEqual([1, 2])
     const outside = streamOf(db)
     expect(await withTransaction(db, () => read(outside))).toEqual([1, 2])
-    await eventually('nothing is held', () => pool.stats().active === 0)
+    await eventually('nothing is held', () => pool.stats().pool.active === 0)
   })
 
   test('is of a dialect that refuses what is no pool, and options that it does not have', async () => {

@@ -54,9 +54,9 @@ describe('a query', () => {
   async function sessionsTaken(run: (on: Kysely<Database>) => Promise<unknown>): Promise<number> {
     let taken = 0
     await db.connection().execute(async (one) => {
-      const before = pool.stats().active
+      const before = pool.stats().pool.active
       await run(one)
-      taken = pool.stats().active - before
+      taken = pool.stats().pool.active - before
     })
     return taken
   }

@@ -1,12 +1,5 @@
-import {
-  isoDate,
-  isoTimestamp,
-  isoTimestampInUtc,
-  readArray,
-  readBytes,
-  type TypeParsers,
-  timeInUtc,
-} from '@pg-lifeguard/core'
+import type { TypeParsers } from '@pg-lifeguard/core'
+import { isoDate, isoTimestamp, isoTimestampInUtc, readArray, readBytes, timeInUtc } from '@pg-lifeguard/core/adapter'
 import { type ColumnType, ColumnTypeEnum } from '@prisma/driver-adapter-utils'
 
 type Reader = (text: string) => unknown

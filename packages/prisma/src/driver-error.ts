@@ -1,4 +1,5 @@
-import { classify, inheritOrigin, LifeguardError, sqlStateOf } from '@pg-lifeguard/core'
+import { classify, LifeguardError, sqlStateOf } from '@pg-lifeguard/core'
+import { inheritOrigin } from '@pg-lifeguard/core/adapter'
 import { DriverAdapterError, type MappedError } from '@prisma/driver-adapter-utils'
 
 /** What PostgreSQL says beside its message. https://www.postgresql.org/docs/18/protocol-error-fields.html */

@@ -1,14 +1,12 @@
+import { type CommitOptions, InvalidArgumentError, type IsolationLevel, type Pool } from '@pg-lifeguard/core'
 import {
+  type AdapterPool,
+  adapterPool,
   assertFlag,
   assertKnownOptions,
-  assertPool,
   assertTransactionOptions,
-  type CommitOptions,
-  InvalidArgumentError,
-  type IsolationLevel,
   optionNames,
-  type Pool,
-} from '@pg-lifeguard/core'
+} from '@pg-lifeguard/core/adapter'
 import type {
   ConnectionInfo,
   IsolationLevel as PrismaIsolationLevel,
@@ -49,17 +47,19 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
   readonly adapterName = '@pg-lifeguard/prisma'
   /** The pool that every query of its clients runs on. */
   readonly pool: Pool
+  readonly #adapterPool: AdapterPool
   readonly #options: LifeguardAdapterOptions
 
   /** @internal use lifeguardAdapter */
   constructor(pool: Pool, options: LifeguardAdapterOptions = {}) {
-    assertPool(pool)
+    const own = adapterPool(pool)
     assertKnownOptions(options, names)
     const { endPoolOnDispose, proveCommit, schema } = options
     assertFlag('endPoolOnDispose', endPoolOnDispose)
     assertTransactionOptions({ proveCommit })
     assertSchema(schema)
     this.pool = pool
+    this.#adapterPool = own
     this.#options = options
   }
 
@@ -86,13 +86,13 @@ export class LifeguardAdapter implements SqlDriverAdapterFactory, SqlDriverAdapt
   /** Inside the ambient transaction a savepoint. BEGIN or SAVEPOINT travels with the first statement. @internal */
   async startTransaction(level?: PrismaIsolationLevel): Promise<Transaction> {
     const pool = this.#checked()
-    const adopted = pool.takeAdopted()
+    const adopted = this.#adapterPool.takeAdopted()
     if (adopted !== undefined) return new LifeguardTransaction(adopted)
     return await withDriverErrors(async () => {
       const { proveCommit } = this.#options
       const isolation = level?.toLowerCase() as IsolationLevel | undefined // of Prisma's levels only SNAPSHOT is none
       const options = { isolation, proveCommit }
-      const own = await (isInteractive() ? pool.beginTransaction(options) : pool.beginInTurn(options))
+      const own = await (isInteractive() ? pool.beginTransaction(options) : this.#adapterPool.beginInTurn(options))
       return new LifeguardTransaction(own, own)
     })
   }

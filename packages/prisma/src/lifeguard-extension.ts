@@ -1,10 +1,10 @@
 import {
-  assertPool,
   type Transaction as CoreTransaction,
   InvalidArgumentError,
   type Pool,
   type TransactionOptions,
 } from '@pg-lifeguard/core'
+import { type AdapterPool, adapterPool } from '@pg-lifeguard/core/adapter'
 import { Prisma } from '@prisma/client/extension'
 import { tellInteractive } from './asking-client.js'
 import { adapterOf, insideOf } from './client-internals.js'
@@ -55,9 +55,9 @@ export type LifeguardExtension = (client: object) => {
  * ```
  */
 export function lifeguard(pool: Pool): LifeguardExtension {
-  assertPool(pool)
+  const own = adapterPool(pool)
   const extension = Prisma.defineExtension((client) => {
-    extend(client, pool)
+    extend(client, own)
     return client.$extends({
       name: 'lifeguard',
       client: {
@@ -74,9 +74,9 @@ export function lifeguard(pool: Pool): LifeguardExtension {
 /** What was extended already: a client, and with it all that are made from it. */
 const extended = new WeakSet<object>()
 
-function extend(client: object, pool: Pool): void {
+function extend(client: object, own: AdapterPool): void {
   const adapter = adapterOf(client)
-  if (adapter?.pool !== pool) {
+  if (adapter?.pool !== own.pool) {
     const found = adapter === undefined ? 'on another adapter' : 'on another pool'
     throw new InvalidArgumentError(
       'client',
@@ -87,7 +87,7 @@ function extend(client: object, pool: Pool): void {
   const { handler, engine } = insideOf(client)
   if (extended.has(handler)) return
   extended.add(handler)
-  separateBatches(handler.dataloader, pool)
+  separateBatches(handler.dataloader, own)
   passOwnErrors(handler)
   tellInteractive(engine)
 }

@@ -1,4 +1,5 @@
-import { inheritOrigin, type ManualTransaction, OperationAbortedError, type Queryable } from '@pg-lifeguard/core'
+import { type ManualTransaction, OperationAbortedError, type Queryable } from '@pg-lifeguard/core'
+import { inheritOrigin } from '@pg-lifeguard/core/adapter'
 import type { SqlQuery, SqlResultSet, Transaction, TransactionOptions } from '@prisma/driver-adapter-utils'
 import { asDriverError, withDriverErrors } from './driver-error.js'
 import { executeRaw, queryRaw } from './run-statement.js'

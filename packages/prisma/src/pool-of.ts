@@ -1,4 +1,5 @@
-import { InvalidArgumentError, type Pool, poolMethods } from '@pg-lifeguard/core'
+import { InvalidArgumentError, type Pool } from '@pg-lifeguard/core'
+import { poolMethods } from '@pg-lifeguard/core/adapter'
 
 /** A client that has the extension; the clients of its transactions have it too. */
 export interface ExtendedClient {

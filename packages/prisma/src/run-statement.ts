@@ -1,4 +1,5 @@
-import { momentText, type OperationOptions, type Queryable, type QueryResult } from '@pg-lifeguard/core'
+import type { OperationOptions, Queryable, QueryResult } from '@pg-lifeguard/core'
+import { momentText } from '@pg-lifeguard/core/adapter'
 import {
   type ArgType,
   type ColumnType,

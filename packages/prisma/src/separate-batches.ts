@@ -1,4 +1,4 @@
-import type { Pool } from '@pg-lifeguard/core'
+import type { AdapterPool } from '@pg-lifeguard/core/adapter'
 import { askingFromEngine } from './asking-client.js'
 import type { Loader, LoaderOptions } from './client-internals.js'
 
@@ -11,7 +11,7 @@ import type { Loader, LoaderOptions } from './client-internals.js'
  * a collector of its own, of the client's own kind: within one context calls are merged as ever.
  * https://www.prisma.io/docs/orm/prisma-client/queries/query-optimization-performance
  */
-export function separateBatches(shared: Loader, pool: Pool): void {
+export function separateBatches(shared: Loader, pool: AdapterPool): void {
   const Collector = shared.constructor as new (options: LoaderOptions) => Loader
   const options = { ...shared.options, batchLoader: answeringAll(shared.options.batchLoader) }
   const outside = new Collector(options)

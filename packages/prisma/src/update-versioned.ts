@@ -1,12 +1,5 @@
-import {
-  assertKnownOptions,
-  fieldsOf,
-  InvalidArgumentError,
-  type OperationOptions,
-  optionNames,
-  type Pool,
-  versionedUpdate,
-} from '@pg-lifeguard/core'
+import { InvalidArgumentError, type OperationOptions, type Pool } from '@pg-lifeguard/core'
+import { adapterPool, assertKnownOptions, fieldsOf, optionNames, versionedUpdate } from '@pg-lifeguard/core/adapter'
 import type { Types } from '@prisma/client/runtime/client'
 import { adapterOf } from './client-internals.js'
 
@@ -66,7 +59,7 @@ export async function updateVersioned<Model extends VersionedModel>(
     const rows = await updateManyAndReturn({ where, data: { ...data, [versionField]: next } })
     return rows as RowOf<Model>[]
   }
-  return await versionedUpdate(update, run, { limits, pool: () => poolBehind($parent) })
+  return await versionedUpdate(update, run, { limits, pool: () => adapterPool(poolBehind($parent)) })
 }
 
 /**

@@ -1,13 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import {
-  assertTransactionOptions,
   type Transaction as CoreTransaction,
-  fieldsOf,
   InvalidArgumentError,
   type IsolationLevel,
   type Pool,
   type TransactionOptions,
 } from '@pg-lifeguard/core'
+import { adapterPool, assertTransactionOptions, fieldsOf } from '@pg-lifeguard/core/adapter'
 import { isolationOf } from './client-internals.js'
 import { type ExtendedClient, poolOf } from './pool-of.js'
 
@@ -70,7 +69,7 @@ export async function withTransaction<Client extends ExtendedClient, T>(
   const asked = options.isolation
   return await chosen.run(asked === undefined ? chosen.getStore() : pool, () =>
     pool.withTransaction(
-      (tx) => pool.adopting(tx, () => client.$transaction((inside) => fn(inside, tx), unbounded)),
+      (tx) => adapterPool(pool).adopting(tx, () => client.$transaction((inside) => fn(inside, tx), unbounded)),
       withIsolation(options, asked ?? defaultIsolation(prisma, pool)),
     ),
   )
@@ -91,7 +90,7 @@ function defaultIsolation(client: object, pool: Pool): IsolationLevel | undefine
   const level = isolationOf(client)
   if (level === undefined || pool.currentTransaction === undefined) return level
   // A savepoint has the level of the transaction around it, which may be higher, or have been chosen by the caller.
-  const isEnough = levels.indexOf(pool.openIsolation ?? 'read committed') >= levels.indexOf(level)
+  const isEnough = levels.indexOf(adapterPool(pool).openIsolation ?? 'read committed') >= levels.indexOf(level)
   return isEnough || chosen.getStore() === pool ? undefined : level
 }
 

@@ -174,7 +174,7 @@ test('what the engine begins takes turns: what was answered beside it is not und
     expect(rows.map((row) => row.id)).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((n) => id + n))
   }
   await pool.query('delete from item where id > 100')
-  expect(pool.stats().active).toBe(0)
+  expect(pool.stats().pool.active).toBe(0)
 })
 
 test('a failure beside a call of the same tick is not an empty answer', async () => {
@@ -232,5 +232,5 @@ test('whatever is asked for in one tick, wherever: every answer is of its own co
     ),
     { numRuns: 60 },
   )
-  expect(pool.stats().active).toBe(0)
+  expect(pool.stats().pool.active).toBe(0)
 })

@@ -62,7 +62,7 @@ describe('queries', () => {
     expect(await names()).toEqual(['a', 'b', 'c'])
     expect(await prisma.item.delete({ where: { id: 3 } })).toMatchObject({ name: 'c', stock: 1 })
     expect(await prisma.item.aggregate({ _sum: { stock: true } })).toEqual({ _sum: { stock: 2 } })
-    expect(pool.stats()).toMatchObject({ active: 0, waiting: 0 })
+    expect(pool.stats()).toMatchObject({ pool: { active: 0 }, waits: { waiting: 0 } })
   })
 
   test('write nested rows, and read them back over joins and over queries', async () => {
@@ -186,11 +186,11 @@ describe("Prisma's own transactions", () => {
       prisma.$transaction((tx) => tx.$queryRaw`select 'timed out', pg_sleep(30)::text`, { timeout: 1_000 }),
     )
     expect(cutShort).toContain(((await failed) as { code?: string }).code)
-    await until(async () => (await activeWith('timed out')) === 0 && pool.stats().active === 0)
+    await until(async () => (await activeWith('timed out')) === 0 && pool.stats().pool.active === 0)
     const late = prisma.$transaction(
       async (tx) => {
         await tx.item.create({ data: { id: 1, name: 'a' } })
-        await until(() => pool.stats().active === 0)
+        await until(() => pool.stats().pool.active === 0)
         await tx.item.count()
       },
       { timeout: 2_000 },
@@ -209,7 +209,7 @@ describe("Prisma's own transactions", () => {
     const error = await rejection(failed)
     expect(classify(error)).toBe('connection')
     expect(await names()).toEqual([])
-    await until(() => pool.stats().active === 0)
+    await until(() => pool.stats().pool.active === 0)
   })
 })
 
@@ -262,7 +262,7 @@ describe('inside pool.withTransaction', () => {
       await prisma.item.create({ data: { id: 3, name: 'nested', parts: { create: [{ label: 'y' }] } } })
     })
     expect(await names()).toEqual(['interactive', 'batch', 'nested'])
-    await until(() => pool.stats().active === 0)
+    await until(() => pool.stats().pool.active === 0)
   })
 
   test('nested writes and arrays side by side take turns, and take nothing along when they fail', async () => {
@@ -297,7 +297,7 @@ describe('inside pool.withTransaction', () => {
       expect(await names()).toEqual(['n1', 'n2', 'n3', 'n5', 'n6', 'n7'])
       await pool.query('delete from part where item_id = 7')
     }
-    await until(() => pool.stats().active === 0)
+    await until(() => pool.stats().pool.active === 0)
   })
 
   test("Prisma's timeout around a savepoint cancels the statement, and leaves the transaction usable", async () => {
@@ -390,7 +390,7 @@ describe('withTransaction', () => {
     await until(async () => (await activeWith('past its time')) === 1)
     controller.abort(new Error('enough'))
     expect(await running).toBeInstanceOf(OperationAbortedError)
-    await until(async () => (await activeWith('past its time')) === 0 && pool.stats().active === 0)
+    await until(async () => (await activeWith('past its time')) === 0 && pool.stats().pool.active === 0)
   })
 
   test('goes through without a session that was killed under it', async () => {
@@ -541,7 +541,7 @@ describe('the client', () => {
       const { rows } = await pool.query<{ n: number }>(
         'select count(*)::int as n from pg_stat_activity where datname = current_database()',
       )
-      return rows[0]?.n === pool.stats().total
+      return rows[0]?.n === pool.stats().pool.total
     })
   })
 

@@ -191,5 +191,5 @@ test('many transfers at once keep the sum', async () => {
     { stock: 0 },
     { stock: 0 },
   ])
-  expect(pool.stats()).toMatchObject({ active: 0, waiting: 0 })
+  expect(pool.stats()).toMatchObject({ pool: { active: 0 }, waits: { waiting: 0 } })
 })

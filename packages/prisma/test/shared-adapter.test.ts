@@ -61,7 +61,7 @@ test.each(['before', 'after'])(
       const found = await inside
       expect(found instanceof InvalidArgumentError || (found as { name: string }).name === 'mine').toBe(true)
     })
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   },
 )
 
@@ -115,7 +115,7 @@ test('the isolation level of the client holds for withTransaction, unless the ca
   )
   // What somebody else began may not be enough.
   expect(await rejection(pool.withTransaction(nested))).toMatchObject({ option: 'isolation' })
-  expect(pool.stats().active).toBe(0)
+  expect(pool.stats().pool.active).toBe(0)
 })
 
 test('options that are none, or that nobody knows, are refused; those that a class gives are kept', async () => {

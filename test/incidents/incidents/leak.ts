@@ -50,7 +50,7 @@ export const leak: Incident = {
     await until('each leak is reported', () => leaks.length === max)
     await until('callers have waited in vain', () => callers.told.some(({ outcome }) => outcome !== 'ok'))
     const active = pool.active()
-    const { longestHeldMs } = pool.stats()
+    const { longestHeldMs } = pool.stats().pool
     const refusal = await pool.query('select 1', [], { timeoutMs: patienceMs }).then(
       () => 'none',
       (error: Error) => error.message.split('\n')[0],

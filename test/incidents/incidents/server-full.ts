@@ -58,7 +58,7 @@ export const serverFull: Incident = {
       await Promise.all(others.splice(0, left).map((one) => one.end()))
       const someAt = performance.now()
       await sleep(partMs)
-      const withSome = pool.stats().total
+      const withSome = pool.stats().pool.total
       const allAt = performance.now()
       await Promise.all(others.splice(0).map((one) => one.end()))
       await offering
@@ -69,7 +69,7 @@ export const serverFull: Incident = {
       const failedWithSome = whileSome.filter(({ outcome }) => outcome !== 'ok').length
       const said = Object.keys(outcomes(whileFull))
       const downs = watch.checks.filter(({ status }) => status === 'down').length
-      const { opened } = pool.stats()
+      const { opened } = pool.stats().pool
       return {
         figures: {
           ...seenBy(callers),

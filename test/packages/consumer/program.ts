@@ -44,7 +44,7 @@ console.log(
     state: sqlStateOf(failure),
     kind,
     misuse: LifeguardError.isInstance(misuse) ? misuse.code : undefined,
-    total: pool.stats().max,
+    total: pool.stats().pool.max,
   }),
 )
 

@@ -14,7 +14,7 @@ export const ambientCases: readonly Case[] = [
         const { rows } = await pool.query('select name from item where id = 2')
         assert.deepEqual(rows, [{ name: 'handle' }])
         assert.deepEqual(await committedItems(context), [])
-        assert.equal(pool.stats().active, 1)
+        assert.equal(pool.stats().pool.active, 1)
       })
       await handle.withTransaction(async (tx) => {
         await tx.insert({ id: 3, name: 'tx' })

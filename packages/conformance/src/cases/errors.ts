@@ -39,7 +39,7 @@ export const errorsCases: readonly Case[] = [
         (await sessions()).map(({ pid }) => pid),
         before,
       )
-      assert.equal(pool.stats().total, before.length)
+      assert.equal(pool.stats().pool.total, before.length)
       assert.equal((await handle.find(1))?.name, 'lamp')
     },
   },

@@ -87,7 +87,7 @@ export const killsCases: readonly Case[] = [
         // A statement that is on its way when the session ends is told so; here nothing is.
         await until(async () => {
           const left = await sessions()
-          return !left.some(({ pid }) => killed.includes(pid)) && pool.stats().total <= left.length
+          return !left.some(({ pid }) => killed.includes(pid)) && pool.stats().pool.total <= left.length
         }, 'the sessions to be gone, and missed')
         await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(() => handle.find(1)))
       }

@@ -46,7 +46,10 @@ export const leaksCases: readonly Case[] = [
       assert.deepEqual(succeeded, [])
       await untilQuiet(context)
       await until(async () => {
-        const { waiting, active, total } = pool.stats()
+        const {
+          waits: { waiting },
+          pool: { active, total },
+        } = pool.stats()
         return waiting === 0 && active === 0 && total === (await context.sessions()).length
       }, 'the pool to be quiet, and to have noticed what it has lost')
       assert.deepEqual(await committedItems(context), [1])
@@ -54,11 +57,11 @@ export const leaksCases: readonly Case[] = [
       const inside = new Set<number>()
       const allAreIn = Promise.withResolvers<void>()
       await Promise.all(
-        Array.from({ length: pool.stats().max }, (_, index) =>
+        Array.from({ length: pool.stats().pool.max }, (_, index) =>
           handle.withTransaction(async (tx) => {
             await tx.insert({ id: 200 + index, name: 'kept' })
             inside.add(index)
-            if (inside.size === pool.stats().max) allAreIn.resolve()
+            if (inside.size === pool.stats().pool.max) allAreIn.resolve()
             await allAreIn.promise
           }),
         ),

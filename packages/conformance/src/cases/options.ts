@@ -51,7 +51,7 @@ async function assertRefused(work: Promise<unknown>, what: string): Promise<void
 async function assertUntouched({ pool, handle, admin }: CaseContext): Promise<void> {
   assert.deepEqual(await handle.find(1), { id: 1, name: 'lamp', stock: 0, version: 1 })
   assert.deepEqual(await committedItems({ admin }), [1])
-  assert.equal(pool.stats().active, 0)
+  assert.equal(pool.stats().pool.active, 0)
 }
 
 export const optionsCases: readonly Case[] = [

@@ -62,7 +62,7 @@ export const savepointCases: readonly Case[] = [
         )
         await rejection(handle.ownTransaction((own) => own.insert({ id: 1, name: 'again' })))
         assert.deepEqual(await committedItems(context), [])
-        assert.equal(pool.stats().active, 1)
+        assert.equal(pool.stats().pool.active, 1)
       })
       assert.deepEqual(await committedItems(context), [1, 2])
     },

@@ -35,7 +35,7 @@ export const secondPoolCases: readonly Case[] = [
       )
       assert.ok(seen >= 1 && seen <= 3, `${seen} sessions at once`)
       assert.ok((await sessions()).length <= 3)
-      assert.ok(pool.stats().total <= 3)
+      assert.ok(pool.stats().pool.total <= 3)
     },
   },
   {

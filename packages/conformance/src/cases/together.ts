@@ -68,7 +68,7 @@ export const togetherCases: readonly TogetherCase[] = [
         await withTransaction(async () => {
           for (const [id, step] of steps.entries()) await step(id)
           assert.deepEqual(await committedItems(context), [])
-          assert.equal(context.pool.stats().active, 1)
+          assert.equal(context.pool.stats().pool.active, 1)
         })
         assert.deepEqual(await committedItems(context), numbers(steps.length))
       }

@@ -39,7 +39,7 @@ export async function whereItRan(pool: Pool, replica: string, run: () => Promise
       await run()
       await pool.causalToken()
     })
-    await until(() => pool.stats().active === 0, 'all connections to be given back')
+    await until(() => pool.stats().pool.active === 0, 'all connections to be given back')
   } finally {
     for (const stop of stops) stop()
   }

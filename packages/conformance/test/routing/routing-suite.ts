@@ -78,7 +78,7 @@ export function routingSuite<Db>(
 
   test('behind all of it nothing is in use, and no lock was left on the replica', async () => {
     const { pool, replicaUrl } = stage()
-    await until(() => pool.stats().active === 0, 'all connections to be given back')
+    await until(() => pool.stats().pool.active === 0, 'all connections to be given back')
     await using onReplica = createPool({ connectionString: replicaUrl, max: 1 })
     const { rows } = await onReplica.query("select pid from pg_locks where locktype = 'advisory'")
     expect(rows).toEqual([])

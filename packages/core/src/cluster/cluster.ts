@@ -33,7 +33,7 @@ export function hostStats(
     const { sighting, lastError, reader } = member
     const role = roleOf(member, topology)
     const replays = role === 'replica' ? sighting?.lsn : undefined
-    const { queries, acquireMs, queryMs } = reader.watch.tally.snapshot()
+    const { queries, waits } = reader.watch.tally.snapshot()
     const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
     const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
     return {
@@ -51,9 +51,8 @@ export function hostStats(
       lastError: lastError instanceof Error ? lastError.message : undefined,
       total: reader.pool.total,
       active: reader.pool.active,
+      waits: { durationMs: waits.durationMs },
       queries,
-      acquireMs,
-      queryMs,
     }
   })
 }

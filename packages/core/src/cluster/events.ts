@@ -1,7 +1,6 @@
 import type { Emitter } from '../observe/emitter.js'
-import type { HistogramSnapshot } from '../observe/histogram.js'
 import type { BreakerStats } from '../resilience/server-breaker.js'
-import type { QueryCounts } from '../server/metrics.js'
+import type { QueryCounts, WaitCounts } from '../server/metrics.js'
 
 /**
  * Why a statement went where it went.
@@ -104,8 +103,8 @@ export interface ServerStats {
   /** Connections for reads: open, in use. Those of the primary are the pool's own. */
   readonly total: number
   readonly active: number
-  /** What was run on it as a replica, and how long that took; what is run on the primary is in the pool's own figures. */
+  /** How long callers waited for one of them. */
+  readonly waits: Pick<WaitCounts, 'durationMs'>
+  /** What was run on it as a replica; what is run on the primary is in the pool's own figures. */
   readonly queries: QueryCounts
-  readonly acquireMs: HistogramSnapshot
-  readonly queryMs: HistogramSnapshot
 }

@@ -5,7 +5,6 @@ import type { StatementConfig } from '../connection/statement.js'
 import type { PgPool } from '../connection/submittable.js'
 import { type Limit, limitReached, type OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, limitNames, optionNames } from '../errors/known-options.js'
-import { beginRefused } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import type { Listeners } from '../listen/listener.js'
@@ -26,7 +25,7 @@ import {
 import { assertSize, withoutUndefined } from '../options/pool-options.js'
 import type { LendClient } from '../pg-compat/new-connection.js'
 import { PgPoolFacade } from '../pg-compat/pg-pool.js'
-import { type PgSession, refusal } from '../pg-compat/pg-session.js'
+import type { PgSession } from '../pg-compat/pg-session.js'
 import { type CopyOrigin, type CopyToOptions, copyTo } from '../query/copy.js'
 import { Operations } from '../query/operations.js'
 import { withCallersStack } from '../query/queryable.js'
@@ -34,13 +33,8 @@ import type { StreamOptions } from '../query/stream.js'
 import type { ListenOptions, NotificationHandler, Subscription } from '../query/subscription.js'
 import type { EvictMode } from '../resource-pool/lifecycle.js'
 import type { PoolSize } from '../resource-pool/limits.js'
-import { terminateSession } from '../server/run-exclusive.js'
 import type { LockKey } from '../sql/lock-key.js'
-import { isReadOnlyText } from '../sql/read-only.js'
-import { textEffects } from '../sql/text-effects.js'
-import { transactionControl } from '../sql/transaction-control.js'
 import { type Deadline, type DeadlineOptions, withDeadline } from '../transaction/ambient-deadline.js'
-import { adopting, takeAdopted } from '../transaction/context.js'
 import type { LockHandle } from '../transaction/held-lock.js'
 import { endedError } from '../transaction/join.js'
 import { beginTransaction, type ManualTransactionOptions } from '../transaction/manual-transaction.js'
@@ -51,9 +45,10 @@ import {
   updateVersioned,
   withOptimisticRetry,
 } from '../transaction/optimistic.js'
-import type { IsolationLevel, TransactionOptions } from '../transaction/options.js'
+import type { TransactionOptions } from '../transaction/options.js'
 import type { ManualTransaction, Transaction } from '../transaction/transaction.js'
 import { withTransaction } from '../transaction/with-transaction.js'
+import { type Adaptable, type AdapterPool, createAdapterPool, forAdapters } from './adapter-pool.js'
 import { type BatchTaskResults, type BatchTasks, batchTogether } from './batch-together.js'
 import { type EndOptions, endPool, evictFrom, pauseServers, resumeServers } from './control.js'
 import type { PoolEvents } from './events.js'
@@ -70,12 +65,13 @@ import { executorFromHere, streamBatches } from './stream.js'
 const sizeNames = optionNames<PoolSize>({ max: true, min: true })
 
 /** The pool: every method hands on to the function that does the work, with what the parts of the pool share. */
-export class LifeguardPool extends Operations implements Pool {
+export class LifeguardPool extends Operations implements Pool, Adaptable {
   readonly name: string
   readonly #environment: LockEnvironment
   readonly #fallback: Fallback
   readonly #listeners: Listeners
   #pgPool: PgPoolFacade | undefined
+  #adapterPool: AdapterPool | undefined
 
   constructor(name: string, environment: LockEnvironment, listeners: Listeners) {
     super(environment.ambient)
@@ -85,6 +81,7 @@ export class LifeguardPool extends Operations implements Pool {
     this.#fallback = new Fallback(environment)
   }
 
+  /** How `query` and all that is like it run what they are given. @internal */
   execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
     return executeJoined(this.#environment, config, limit)
   }
@@ -146,47 +143,6 @@ export class LifeguardPool extends Operations implements Pool {
     return transaction
   }
 
-  get context(): object | undefined {
-    return this.#environment.ambient.current
-  }
-
-  get openIsolation(): IsolationLevel | undefined {
-    return this.#environment.ambient.current?.transaction?.begun.isolation
-  }
-
-  isReadOnly(text: string): boolean {
-    return this.#environment.cluster?.allows(text) ?? isReadOnlyText(text)
-  }
-
-  adopting<T>(transaction: Transaction, fn: () => Promise<T>): Promise<T> {
-    return adopting(this.#environment.ambient, transaction, fn)
-  }
-
-  beginInTurn(options?: ManualTransactionOptions): Promise<ManualTransaction> {
-    return beginTransaction(this.#environment, options, true)
-  }
-
-  assertNoControl(text: string): void {
-    const control = transactionControl(text)
-    if (control !== undefined) throw refusal(control.kind)
-  }
-
-  assertEndsWhatItBegins(text: string): void {
-    if (textEffects(text).leavesOpen) throw beginRefused()
-  }
-
-  terminateSession(pid: number): Promise<void> {
-    return terminateSession(this.#environment.host, pid)
-  }
-
-  own<E>(error: E): E {
-    return ownedBy(error, this.#environment.host.environment)
-  }
-
-  takeAdopted(): Transaction | undefined {
-    return takeAdopted(this.#environment.ambient)
-  }
-
   outsideTransaction<T>(fn: () => Promise<T>): Promise<T> {
     const { ambient } = this.#environment
     return ambient.run({ transaction: undefined }, fn)
@@ -245,7 +201,7 @@ export class LifeguardPool extends Operations implements Pool {
     changes: Readonly<Record<string, unknown>>,
     options?: UpdateVersionedOptions,
   ): Promise<Row> {
-    return updateVersioned<Row>(this, table, key, changes, options)
+    return updateVersioned<Row>(this, this.#environment, table, key, changes, options)
   }
 
   read<T>(fn: () => Promise<T>, options?: ReadOptions): Promise<T> {
@@ -282,6 +238,13 @@ export class LifeguardPool extends Operations implements Pool {
 
   asPgPool(): PgPool {
     return this.#facade() as unknown as PgPool
+  }
+
+  get [forAdapters](): AdapterPool | undefined {
+    // What stands in place of a pool, such as a Proxy, has nothing of this.
+    if (!(#environment in this)) return undefined
+    this.#adapterPool ??= createAdapterPool(this, this.#environment)
+    return this.#adapterPool
   }
 
   /** Lends the client of a new connection to who prepares it. @internal */

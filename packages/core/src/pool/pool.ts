@@ -26,7 +26,6 @@ import type { ManualTransactionOptions } from '../transaction/manual-transaction
 import type { OptimisticAttempt, OptimisticRetryOptions, UpdateVersionedOptions } from '../transaction/optimistic.js'
 import type { TransactionOptions } from '../transaction/options.js'
 import type { ManualTransaction, Transaction } from '../transaction/transaction.js'
-import type { AdapterSeam } from './adapter-pool.js'
 import type { BatchTaskResults, BatchTasks } from './batch-together.js'
 import type { EndOptions } from './control.js'
 import type { PoolEvents } from './events.js'
@@ -560,14 +559,7 @@ export interface PoolControl extends AsyncDisposable {
  * A pool of connections to one PostgreSQL database, with everything that keeps work on it right. Made by
  * {@link createPool}.
  */
-export interface Pool
-  extends PoolStatements,
-    PoolTransactions,
-    PoolLocks,
-    PoolReads,
-    PoolDeadlines,
-    PoolControl,
-    AdapterSeam {
+export interface Pool extends PoolStatements, PoolTransactions, PoolLocks, PoolReads, PoolDeadlines, PoolControl {
   /** The name it was given. */
   readonly name: string
 

@@ -1,10 +1,9 @@
 import type { ServerStats } from '../cluster/events.js'
 import type { BreakerStats } from '../resilience/server-breaker.js'
-import type { PoolCounts } from '../resource-pool/resource.js'
 import { type BesideStats, besideStats } from '../server/beside.js'
 import { transactionStates } from '../server/connection-use.js'
 import type { ServerRole } from '../server/events.js'
-import type { HostCounts } from '../server/metrics.js'
+import type { QueryCounts, WaitCounts } from '../server/metrics.js'
 import type { Host } from '../server/server.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
@@ -53,78 +52,118 @@ export function activeConnections(hosts: readonly Host[]): ActiveConnection[] {
   return found.sort((one, other) => other.heldMs - one.heldMs)
 }
 
-/** The pool at one moment, in numbers. */
-export interface PoolStats extends Readonly<PoolCounts>, HostCounts {
-  readonly name: string
-  /** Whether it serves callers now, and if not, why. */
-  readonly state: 'open' | 'overloaded' | 'paused' | 'ending'
-  /** The most connections that it may have. */
+/** The connections of a pool: now, and since the pool was made. */
+export interface ConnectionStats {
+  /** The most that it may have. */
   readonly max: number
-  /** Connections that it keeps although nobody uses them. */
+  /** Those that it keeps although nobody uses them. */
   readonly min: number
-  /** Connections that it has now, those on their way out included. */
+  /** Those that it has now, with those on their way out. */
   readonly total: number
   /** Of them, in use. */
   readonly active: number
   /** Of them, ready to be used. */
   readonly idle: number
-  /** Connections being opened. */
+  /** Those being opened; they are not in `total` yet. */
   readonly connecting: number
-  /** Callers that wait for a connection. */
-  readonly waiting: number
-  /** How long the first of them has waited, in milliseconds. */
-  readonly longestWaitMs: number
-  /** How long the connection that has been in use for longest has been so, in milliseconds; `0` when none is in use. */
+  /** Those on which statements outside of transactions run now, that others may join. */
+  readonly shared: number
+  /** How long the one that has been in use for longest has been so, in milliseconds; `0` when none is in use. */
   readonly longestHeldMs: number
-  /** Connections on which statements outside of transactions run now, that others may join. */
-  readonly lanes: number
-  /** Statements that were sent on a connection while others were under way on it, since the pool was made. */
+  /** How many were opened since the pool was made. */
+  readonly opened: number
+  /** How many were closed since then, for whatever reason. */
+  readonly closed: number
+  /** How many attempts to connect failed. */
+  readonly connectFailed: number
+  /** How often one was handed to a caller. */
+  readonly acquired: number
+  /** How often one was given back. */
+  readonly released: number
+  /** How many failed their validation. */
+  readonly failedValidation: number
+  /** How many were held for longer than `leakDetectionMs`. */
+  readonly leaks: number
+}
+
+/** The callers that want a connection: now, and since the pool was made. */
+export interface WaitStats extends WaitCounts {
+  /** Those that wait now. */
+  readonly waiting: number
+  /** How long the first of them has waited, in milliseconds; `0` when nobody waits. */
+  readonly longestMs: number
+}
+
+/** The statements since the pool was made. */
+export interface QueryStats extends QueryCounts {
+  /** Those that were sent on a connection while others were under way on it. */
   readonly pipelined: number
-  /** How often work was done again, by `withTransaction` and `withOptimisticRetry`. */
+}
+
+/** The pool at one moment, in numbers, each of them once. Those of a pool with replicas are the primary's. */
+export interface PoolStats {
+  readonly name: string
+  /** Whether it serves callers now, and if not, why. */
+  readonly state: 'open' | 'overloaded' | 'paused' | 'ending'
+  /** Its connections. */
+  readonly pool: ConnectionStats
+  /** Its callers. */
+  readonly waits: WaitStats
+  /** Its statements. */
+  readonly queries: QueryStats
+  /** How often work was done again since the pool was made, by `withTransaction` and `withOptimisticRetry`. */
   readonly retries: number
   /** Retries that the budget would still allow at once. */
   readonly retryBudget: number
+  /** The circuit breaker of the server, the primary where there are several; undefined when it is off. */
+  readonly breaker: BreakerStats | undefined
   /**
-   * Each host of a pool with replicas, or with several hosts of which the writer is wanted; empty otherwise. The figures
-   * above are the primary's.
+   * Each server of a pool with replicas, or with several hosts of which the writer is wanted, the primary among them;
+   * empty otherwise.
    */
   readonly servers: readonly ServerStats[]
   /**
-   * Sessions beside the pool, of all its hosts: they do not count for `max`, and there is a bound for each use of them.
+   * Sessions beside the pool, to all its servers: they do not count for `max`, and there is a bound for each use of them.
    * Cancel requests are not among them: they are connections, but no sessions.
    */
   readonly beside: BesideStats
-  /** The circuit breaker of the server; undefined when it is off. */
-  readonly breaker: BreakerStats | undefined
 }
 
 /** Reads them off the parts of a pool. */
 export function poolStats(name: string, environment: SessionEnvironment): PoolStats {
   const { cluster, host, retryBudget, counts } = environment
   const { pool } = host
+  const { opened, closed, connectFailed, acquired, released, failedValidation, leaks } = pool.counts
+  const { waits, queries } = host.watch.tally.snapshot()
   return {
     name,
-    max: pool.max,
-    min: pool.min,
     state: pool.isEnding ? 'ending' : pool.isPaused ? 'paused' : pool.isOverloaded ? 'overloaded' : 'open',
-    total: pool.total,
-    active: pool.active,
-    idle: pool.idle,
-    connecting: pool.connecting,
-    waiting: pool.waiting,
-    longestWaitMs: pool.longestWaitMs,
-    longestHeldMs: pool.figures().longestHeldMs,
-    lanes: host.lanes.inUse,
-    pipelined: host.lanes.pipelined,
+    pool: {
+      max: pool.max,
+      min: pool.min,
+      total: pool.total,
+      active: pool.active,
+      idle: pool.idle,
+      connecting: pool.connecting,
+      shared: host.lanes.inUse,
+      longestHeldMs: pool.figures().longestHeldMs,
+      opened,
+      closed,
+      connectFailed,
+      acquired,
+      released,
+      failedValidation,
+      leaks,
+    },
+    waits: { waiting: pool.waiting, longestMs: pool.longestWaitMs, ...waits },
+    queries: { ...queries, pipelined: host.lanes.pipelined },
     retries: counts.retries,
     retryBudget: retryBudget.available,
+    breaker: host.watch.breaker?.stats(),
     servers: cluster?.stats() ?? [],
     beside: besideStats(
       [host, ...(cluster?.readers ?? [])].map(({ beside }) => beside),
       cluster?.watching ?? 0,
     ),
-    breaker: host.watch.breaker?.stats(),
-    ...host.watch.tally.snapshot(),
-    ...pool.counts,
   }
 }

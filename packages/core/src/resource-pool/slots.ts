@@ -89,7 +89,7 @@ export function ownFolders(stack: unknown): readonly string[] {
 }
 
 const ownFile =
-  /(\/(?!\/)[^:]*\/(?:@pg-lifeguard|packages)\/core\/)(?:src\/resource-pool\/slots\.ts|dist\/index\.js):\d/
+  /(\/(?!\/)[^:]*\/(?:@pg-lifeguard|packages)\/core\/)(?:src\/resource-pool\/slots\.ts|dist\/lifeguard\.js):\d/
 
 /**
  * The stack of the code that called into this package, without the frames of the package itself and of Node: they would use

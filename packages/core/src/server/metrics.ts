@@ -24,6 +24,14 @@ export interface RefusalCounts {
   readonly other: number
 }
 
+/** How long callers waited for a connection, and why some got none. */
+export interface WaitCounts {
+  /** Callers that got no connection, by the reason. */
+  readonly refusals: RefusalCounts
+  /** How long those waited that got one; those who did not have to are in it with 0. */
+  readonly durationMs: HistogramSnapshot
+}
+
 /** How the statements went. */
 export interface QueryCounts {
   readonly ok: number
@@ -31,16 +39,14 @@ export interface QueryCounts {
   readonly slow: number
   /** Failed, by what the error asks for; each class is there from the start, with 0. */
   readonly failed: Readonly<Record<ErrorClass, number>>
+  /** How long statements took, from the time they were written to the socket. */
+  readonly durationMs: HistogramSnapshot
 }
 
 /** What has happened on one host, in numbers. */
 export interface HostCounts {
-  readonly refusals: RefusalCounts
+  readonly waits: WaitCounts
   readonly queries: QueryCounts
-  /** How long callers waited for a connection; those who did not have to are in it with 0. */
-  readonly acquireMs: HistogramSnapshot
-  /** How long statements took, from the time they were written to the socket. */
-  readonly queryMs: HistogramSnapshot
 }
 
 const refusalOf: Readonly<Partial<Record<LifeguardErrorCode, keyof RefusalCounts>>> = {
@@ -117,10 +123,13 @@ export class HostTally {
 
   snapshot(): HostCounts {
     return {
-      refusals: { ...this.#refusals },
-      queries: { ok: this.#ok, slow: this.#slow, failed: { ...this.#failed } },
-      acquireMs: this.#acquireMs.snapshot(),
-      queryMs: this.#queryMs.snapshot(),
+      waits: { refusals: { ...this.#refusals }, durationMs: this.#acquireMs.snapshot() },
+      queries: {
+        ok: this.#ok,
+        slow: this.#slow,
+        failed: { ...this.#failed },
+        durationMs: this.#queryMs.snapshot(),
+      },
     }
   }
 }

@@ -23,17 +23,16 @@ export interface VersionedUpdate {
   readonly row: string
 }
 
-/** What an update needs of its pool. */
-export interface UpdatingPool {
+/** What bounds statements that take no limits themselves, as those of an ORM: its pool does. */
+interface Fanning {
   fanOut<T>(tasks: { readonly run: () => Promise<T> }, limits: OperationOptions): Promise<{ readonly run: T }>
-  own<E>(error: E): E
 }
 
-/** The limits of statements that take none themselves, as those of an ORM; and the pool that puts them around. */
+/** The limits of the statement, and the pool that puts them around it and whose errors are its own. */
 interface Within {
   readonly limits: OperationOptions
   /** @throws InvalidArgumentError when there is none */
-  readonly pool: () => UpdatingPool
+  readonly pool: () => { readonly pool: Fanning; own<E>(error: E): E }
 }
 
 /**
@@ -75,7 +74,7 @@ export async function versionedUpdate<Row>(
   const { signal, timeoutMs } = within?.limits ?? {}
   const isLimited = within !== undefined && (signal !== undefined || timeoutMs !== undefined)
   const [row] = isLimited
-    ? (await within.pool().fanOut({ run: () => run(checked) }, within.limits)).run
+    ? (await within.pool().pool.fanOut({ run: () => run(checked) }, within.limits)).run
     : await run(checked)
   if (row === undefined) {
     const conflict = new VersionConflictError(`${what} that was read`)
@@ -85,7 +84,7 @@ export async function versionedUpdate<Row>(
 }
 
 /** Undefined for a database of an ORM that no pool is known to be behind: its updates need none. */
-function poolOf(within: Within | undefined): UpdatingPool | undefined {
+function poolOf(within: Within | undefined): ReturnType<Within['pool']> | undefined {
   try {
     return within?.pool()
   } catch (error) {
@@ -124,7 +123,8 @@ export const updateVersionedNames = optionNames<UpdateVersionedOptions>({
  * @throws VersionConflictError when no row has this key and this version: somebody else changed or deleted it
  */
 export async function updateVersioned<Row = Record<string, unknown>>(
-  on: Queryable & UpdatingPool,
+  on: Queryable & Fanning,
+  environment: SessionEnvironment,
   table: string,
   key: Readonly<Record<string, unknown>>,
   changes: Readonly<Record<string, unknown>>,
@@ -144,8 +144,9 @@ export async function updateVersioned<Row = Record<string, unknown>>(
     const text = `update ${quoteName(table)} set ${assignments} where ${conditions} returning *`
     return (await on.query<Row>(text, values, limits)).rows
   }
+  const own = <E>(error: E): E => ownedBy(error, environment.host.environment)
   // The statement takes its limits itself.
-  return await versionedUpdate(update, run, { limits: {}, pool: () => on })
+  return await versionedUpdate(update, run, { limits: {}, pool: () => ({ pool: on, own }) })
 }
 
 /** How often, and how long, optimistic work is tried. */

@@ -233,8 +233,8 @@ test('a stream of a replica is one statement of that replica, with a histogram o
   const at = after.servers.findIndex(({ address: host }) => host === events[0]?.address)
   const host = (stats: PoolStats) => stats.servers[at] as PoolStats['servers'][number]
   expect(host(after)).toMatchObject({ role: 'replica', queries: { ok: host(before).queries.ok + 1 } })
-  expect(host(after).queryMs.count - host(before).queryMs.count).toBe(1)
-  expect(host(after).acquireMs.count).toBeGreaterThan(host(before).acquireMs.count)
+  expect(host(after).queries.durationMs.count - host(before).queries.durationMs.count).toBe(1)
+  expect(host(after).waits.durationMs.count).toBeGreaterThan(host(before).waits.durationMs.count)
   expect(after.queries.ok).toBe(before.queries.ok)
 })
 

@@ -24,5 +24,5 @@ test('a statement whose transaction is aborted is cancelled once, and the next o
   }
   // One each; a slow machine may make it send a few again.
   expect((await proxy.stats()).cancelRequests).toBeLessThan(30)
-  expect(pool.stats().closed).toBe(0)
+  expect(pool.stats().pool.closed).toBe(0)
 })

@@ -52,7 +52,7 @@ test('the stack of a server error leads to the line that asked', async () => {
 test('a plain SQL error costs no connection', async () => {
   const pool = testPool(database.url, { max: 1 })
   for (let i = 0; i < 20; i++) await rejection(pool.query('select 1/0'))
-  expect(pool.stats()).toMatchObject({ opened: 1, closed: 0, total: 1, idle: 1 })
+  expect(pool.stats()).toMatchObject({ pool: { opened: 1, closed: 0, total: 1, idle: 1 } })
 })
 
 test('a value that cannot be sent is an error of its query alone', async () => {
@@ -62,7 +62,7 @@ test('a value that cannot be sent is an error of its query alone', async () => {
   await rejection(pool.query('select $1::json', [circular]))
   await rejection(pool.withTransaction((tx) => tx.query('select $1::json', [circular])))
   expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-  expect(pool.stats().opened).toBe(1)
+  expect(pool.stats().pool.opened).toBe(1)
 })
 
 test('a type parser that throws is an error of its query alone', async () => {
@@ -75,7 +75,7 @@ test('a type parser that throws is an error of its query alone', async () => {
   const error = await rejection(pool.query({ text: 'select generate_series(1, 1000) as n', types }))
   expect(error.message).toBe('cannot parse this')
   expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-  expect(pool.stats().opened).toBe(1)
+  expect(pool.stats().pool.opened).toBe(1)
 })
 
 test('rowMode array and named statements work, the name is prepared once', async () => {
@@ -111,7 +111,7 @@ test('timeoutMs stops the statement on the server and says that nothing took eff
     )
     return rows.length === 0
   })
-  expect(pool.stats().closed).toBe(0)
+  expect(pool.stats().pool.closed).toBe(0)
 })
 
 test('signal stops the statement on the server and is an AbortError with its reason', async () => {
@@ -138,7 +138,7 @@ test('a signal that is aborted already sends nothing', async () => {
   const pool = testPool(database.url)
   const error = await rejection(pool.query('select 1', [], { signal: AbortSignal.abort() }))
   expect(error).toMatchObject({ name: 'AbortError', outcome: 'not-sent' })
-  expect(pool.stats().opened).toBe(0)
+  expect(pool.stats().pool.opened).toBe(0)
 })
 
 test('a statement that waits on its connection can be given up without touching the one that runs', async () => {
@@ -169,7 +169,7 @@ test('a cancel hits only the statement it was meant for, however the timing fall
     ),
     seeded(25),
   )
-  expect(pool.stats().closed).toBe(0)
+  expect(pool.stats().pool.closed).toBe(0)
 })
 
 test('a backend killed while its connection idles is no error for anybody', async () => {
@@ -178,7 +178,7 @@ test('a backend killed while its connection idles is no error for anybody', asyn
   for (let round = 0; round < 5; round++) {
     const { rows } = await pool.query<{ pid: number }>('select pg_backend_pid() as pid')
     await admin.query('select pg_terminate_backend($1)', [rows[0]?.pid])
-    await eventually('the pool has noticed', () => pool.stats().closed === round + 1)
+    await eventually('the pool has noticed', () => pool.stats().pool.closed === round + 1)
     for (let i = 0; i < 4; i++) expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   }
 })
@@ -196,7 +196,7 @@ test('a backend killed under a statement rejects it with what the server said, a
   expect(second).toMatchObject({ sent: false, retryable: true })
   connection.release()
   for (let i = 0; i < 20; i++) expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-  expect(pool.stats().active).toBe(0)
+  expect(pool.stats().pool.active).toBe(0)
 })
 
 test('settings, statement timeout and application name hold on every connection', async () => {

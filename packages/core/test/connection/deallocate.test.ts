@@ -52,7 +52,7 @@ describe('a name that SQL has freed is prepared anew, in an open transaction too
     expect((await client.query(named())).rows).toEqual([{ a: 1 }])
     await client.query('commit')
     client.release()
-    expect(pool.stats().opened).toBe(1)
+    expect(pool.stats().pool.opened).toBe(1)
   })
 
   test('by DISCARD ALL outside of one', async () => {

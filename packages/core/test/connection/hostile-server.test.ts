@@ -74,7 +74,7 @@ describe('a login out of its order is refused where the channel must be bound, a
     expect(await rejection(pool.query('select 1'))).toMatchObject({
       code: expect.stringMatching(/^LIFEGUARD_(INVALID_ARGUMENT|PROTOCOL_VIOLATION)$/),
     })
-    expect(pool.stats()).toMatchObject({ total: 0, active: 0 })
+    expect(pool.stats()).toMatchObject({ pool: { total: 0, active: 0 } })
   })
 })
 
@@ -104,7 +104,7 @@ describe('a message that cannot be costs its connection alone', () => {
         sent: true,
         cause: { code: 'LIFEGUARD_PROTOCOL_VIOLATION' },
       })
-      expect(pool.stats().active).toBe(0)
+      expect(pool.stats().pool.active).toBe(0)
     }
   })
 
@@ -118,7 +118,7 @@ describe('a message that cannot be costs its connection alone', () => {
       code: 'LIFEGUARD_CONNECTION_LOST',
       cause: { code: 'LIFEGUARD_PROTOCOL_VIOLATION' },
     })
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('a surplus ReadyForQuery is no answer to the next statement', async () => {
@@ -160,7 +160,7 @@ test('whatever a server says, at login or after it, each caller gets an answer a
       const outcomes = await Promise.all(asked)
       expect(outcomes).toHaveLength(3)
       await pool.end({ timeoutMs: 0 })
-      expect(pool.stats()).toMatchObject({ active: 0, waiting: 0 })
+      expect(pool.stats()).toMatchObject({ pool: { active: 0 }, waits: { waiting: 0 } })
     }),
     { numRuns: 60 },
   )

@@ -40,7 +40,7 @@ test('statementCacheSize bounds what the server keeps; 0 keeps nothing', async (
       for (let n = 0; n < 10; n++) expect((await pool.query(`select ${n} as n`)).rows).toEqual([{ n }])
     }
     expect(await prepared(pool)).toBeLessThanOrEqual(statementCacheSize)
-    expect(pool.stats().opened).toBe(1)
+    expect(pool.stats().pool.opened).toBe(1)
   }
 })
 
@@ -99,7 +99,7 @@ test('DISCARD ALL and DEALLOCATE ALL go unnoticed, through the pool and past it'
     await pool.query(text)
     for (let n = 0; n < 2; n++) expect(await ask()).toEqual([{ a: 1 }])
   }
-  expect(pool.stats().opened).toBe(1)
+  expect(pool.stats().pool.opened).toBe(1)
 })
 
 test('a change of the schema goes unnoticed, outside of transactions and inside', async () => {
@@ -156,7 +156,7 @@ describe('a column that has got another type', () => {
     expect((await pool.query(add, [9, after])).rowCount).toBe(1)
     const { rows } = await pool.query<{ v: unknown }>('select v::text as v from typed where id = 9')
     expect(String(rows[0]?.v).replace(' ', '')).toBe(after)
-    expect(pool.stats().opened).toBe(1)
+    expect(pool.stats().pool.opened).toBe(1)
   })
 
   test('what is no value of the new type either fails as ever, and what it fails with is said once', async () => {
@@ -237,7 +237,7 @@ test('a statement with an error in it is not taken for prepared, and one under t
   await pool.query('create table later (late int)')
   await ask()
   await ask()
-  expect(pool.stats().opened).toBe(1)
+  expect(pool.stats().pool.opened).toBe(1)
 })
 
 test('a text whose parameters are of a type that a value does not fit stays usable', async () => {

@@ -44,7 +44,7 @@ test.each(thrown)(
       }
       expect((await pool.query("select 'z' as a")).rows, name).toEqual([{ a: 'z' }])
     }
-    expect(pool.stats()).toMatchObject({ active: 0, waiting: 0 })
+    expect(pool.stats()).toMatchObject({ pool: { active: 0 }, waits: { waiting: 0 } })
   },
 )
 
@@ -62,5 +62,5 @@ test.each(thrown)('a value that throws %s is refused, and nothing of its stateme
     expect(settled, name).toMatchObject({ status: 'rejected' })
     expect((await pool.query('select count(*)::int as n from item')).rows, name).toEqual([{ n: 0 }])
   }
-  expect(pool.stats()).toMatchObject({ active: 0, waiting: 0 })
+  expect(pool.stats()).toMatchObject({ pool: { active: 0 }, waits: { waiting: 0 } })
 })

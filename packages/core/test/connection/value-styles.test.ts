@@ -152,6 +152,6 @@ describe('an encoding that a user of a session has set', () => {
     expect((await connection.query('show client_encoding')).rows).toEqual([{ client_encoding: 'LATIN1' }])
     connection.release()
     expect((await pool.query('show client_encoding')).rows).toEqual([{ client_encoding: 'UTF8' }])
-    expect(pool.stats().opened).toBe(1)
+    expect(pool.stats().pool.opened).toBe(1)
   })
 })

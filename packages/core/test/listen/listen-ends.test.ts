@@ -3,6 +3,7 @@ import { getEventListeners } from 'node:events'
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { adapterPool } from '../../src/adapter.js'
 import { PoolClosedError, type Subscription } from '../../src/index.js'
 import { collectGarbage } from '../support/garbage.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
@@ -21,7 +22,7 @@ describe('subscriptions end when end() begins', () => {
     const listen = (name: string): Promise<Subscription> =>
       request.run(name, () =>
         pool.listen(['news', name], (payload) => heard.push(payload), {
-          onEnd: (error) => ends.push([request.getStore(), error.constructor.name, pool.context]),
+          onEnd: (error) => ends.push([request.getStore(), error.constructor.name, adapterPool(pool).context]),
         }),
       )
     await listen('first')

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { adapterPool } from '../../src/adapter.js'
 import { InvalidArgumentError, type ListenGap, type Pool, type Subscription } from '../../src/index.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
@@ -44,7 +45,7 @@ describe('listen', () => {
     await pool.notify('b')
     await eventually('all are heard', () => heard.length === 3)
     expect(heard).toEqual([`1 ${odd} x`, '1 b ', '2 '])
-    expect(pool.stats()).toMatchObject({ max: 1, total: 1 })
+    expect(pool.stats()).toMatchObject({ pool: { max: 1, total: 1 } })
     const { rows } = await other.query(
       'select count(*)::int as n from pg_stat_activity where datname = current_database()',
     )
@@ -94,7 +95,7 @@ describe('listen', () => {
   test('leaves all that is open around it, while its handlers stay in the context of the caller', async () => {
     const request = new AsyncLocalStorage<string>()
     const seen: unknown[] = []
-    const handler = (): void => void seen.push([pool.context, request.getStore()])
+    const handler = (): void => void seen.push([adapterPool(pool).context, request.getStore()])
     const listening = (): Promise<Subscription> => pool.listen('news', handler)
     const around: Readonly<Record<string, (fn: () => Promise<Subscription>) => Promise<Subscription>>> = {
       read: (fn) => pool.read(fn),
@@ -154,7 +155,7 @@ describe('listen', () => {
     expect(await rejection(pool.notify('', 'x'))).toBeInstanceOf(InvalidArgumentError)
     expect(await rejection(pool.notify('news', 7 as never))).toBeInstanceOf(InvalidArgumentError)
     expect(() => testPool(database.url, { listen: { heartbeatMs: 0 } })).toThrow('listen.heartbeatMs is 0')
-    expect(pool.stats().total).toBe(0)
+    expect(pool.stats().pool.total).toBe(0)
   })
 })
 

@@ -101,7 +101,7 @@ test('aborting at any moment leaves no lock, no connection and no rejection behi
     for (const outcome of outcomes) {
       if (outcome.status === 'rejected' && !LifeguardError.isInstance(outcome.reason)) throw outcome.reason
     }
-    await eventually('every connection is back', () => pool.stats().active + other.stats().active === 0)
+    await eventually('every connection is back', () => pool.stats().pool.active + other.stats().pool.active === 0)
     await eventually('every lock is back', async () => (await watcher.held()) + (await watcher.waiting()) === 0)
   })
   await fc.assert(runs, { numRuns: 25, seed: 20_260_101 })

@@ -144,9 +144,9 @@ test('waiting can be aborted, and the connection comes back clean', async () => 
     })
     controller.abort()
     expect((await waiting).name).toBe('AbortError')
-    await eventually('the connection is back', () => pool.stats().active === 0)
+    await eventually('the connection is back', () => pool.stats().pool.active === 0)
   })
-  expect(pool.stats().closed).toBe(0)
+  expect(pool.stats().pool.closed).toBe(0)
 })
 
 test('several locks in opposite orders cannot deadlock', async () => {
@@ -199,7 +199,7 @@ test('a thousand locks are held at once on four connections', async () => {
       pool.withLock(`lock ${i}`, async () => {
         inside += 1
         if (inside === 1_000) {
-          expect(pool.stats().active).toBeLessThanOrEqual(4)
+          expect(pool.stats().pool.active).toBeLessThanOrEqual(4)
           expect(await heldLocks()).toBe(1_000)
           all.resolve()
         }
@@ -207,7 +207,7 @@ test('a thousand locks are held at once on four connections', async () => {
       }),
     ),
   )
-  await eventually('the sessions are given back', () => pool.stats().active === 0)
+  await eventually('the sessions are given back', () => pool.stats().pool.active === 0)
 })
 
 test('tryWithLock does not wait, and tells a taken lock from a failing callback', async () => {
@@ -393,7 +393,7 @@ test('a partition that says nothing is noticed by the heartbeat, and the signal 
   expect(error).toBeInstanceOf(LockLostError)
   expect(error.message).toContain('sign of life')
   await proxy.resume()
-  await eventually('all is back', () => pool.stats().active === 0)
+  await eventually('all is back', () => pool.stats().pool.active === 0)
 })
 
 test('locks that mean nothing are refused, with what to do about it', async () => {
@@ -460,7 +460,7 @@ test('what the callback throws is thrown, and the lock given back', async () => 
     ),
   ).toBe(mine)
   expect(await heldLocks()).toBe(0)
-  expect(pool.stats().closed).toBe(0)
+  expect(pool.stats().pool.closed).toBe(0)
 })
 
 test('at its deadline the caller is answered, and the lock is kept until the callback has ended', async () => {
@@ -487,7 +487,7 @@ test('at its deadline the caller is answered, and the lock is kept until the cal
   expect(await heldLocks()).toBe(1)
   release.resolve()
   await eventually('the lock is back', async () => (await heldLocks()) === 0)
-  expect(pool.stats().closed).toBe(0)
+  expect(pool.stats().pool.closed).toBe(0)
 })
 
 // Two timers for one time run in either order, depending on the fractions of milliseconds.

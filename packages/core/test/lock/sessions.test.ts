@@ -44,14 +44,14 @@ describe('sharing', () => {
     await eventually('it waits on the server', async () => (await watcher.waiting()) === 1)
     await other.release()
     expect(await entered).toBe('entered')
-    await eventually('the connection is back', () => pool.stats().active === 0)
+    await eventually('the connection is back', () => pool.stats().pool.active === 0)
   })
 
   test('half of the pool is left to other work, also when it has been resized', async () => {
     const pool = testPool(database.url, { max: 2, locks: { maxConnections: 3 } })
     const sessionsOfSix = async (): Promise<number> => {
       const locks = await Promise.all(Array.from({ length: 6 }, (_, n) => pool.acquireLock(`lock ${n}`)))
-      const sessions = pool.stats().active
+      const sessions = pool.stats().pool.active
       await Promise.all(locks.map((lock) => lock.release()))
       return sessions
     }
@@ -80,7 +80,7 @@ describe('sharing', () => {
       }
     }
     await Promise.all([1, 2, 3].map(line))
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('a thousand locks and as many queries do not get in each other’s way', async () => {
@@ -101,7 +101,7 @@ describe('sharing', () => {
     counted.resolve()
     await Promise.all([...locks, ...queries])
     // A sign of life may still be under way.
-    await eventually('all sessions are back', () => pool.stats().active === 0)
+    await eventually('all sessions are back', () => pool.stats().pool.active === 0)
   })
 
   test('locks that share sessions take two round trips each, however many they are', async () => {
@@ -242,7 +242,7 @@ describe('a session that is lost', () => {
       expect(lock.signal.reason).toBeInstanceOf(LockLostError)
       await proxy.resume()
       if (work !== undefined) expect(await work).toBeInstanceOf(Error)
-      await eventually('all is back', () => pool.stats().active === 0)
+      await eventually('all is back', () => pool.stats().pool.active === 0)
     },
   )
 })
@@ -331,7 +331,7 @@ describe('an election', () => {
       )
       for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
       await Promise.all(candidacies.map((candidacy) => candidacy.stop()))
-      await eventually('nothing is left', () => pools.every((pool) => pool.stats().active === 0))
+      await eventually('nothing is left', () => pools.every((pool) => pool.stats().pool.active === 0))
     }
   })
 })

@@ -105,7 +105,7 @@ describe('a wait is cut short by its own bounds alone', () => {
       const locks = await Promise.all(ways.map(([way]) => holder.acquireLock(way)))
       const pool = poolOf(ways.length)
       const all = Promise.allSettled(ways.map(([way, waiting]) => waiting(pool, way, async () => `entered: ${way}`)))
-      await eventually('each has a connection', () => pool.stats().active === ways.length)
+      await eventually('each has a connection', () => pool.stats().pool.active === ways.length)
       await past()
       await Promise.all(locks.map((lock) => lock.release()))
       expect((await all).map((one) => (one.status === 'fulfilled' ? one.value : one.reason))).toEqual(

@@ -32,5 +32,5 @@ test('better-auth takes the facade as its database: migrations, accounts, sessio
   await auth.api.signOut({ headers: new Headers({ cookie }) })
   expect(await auth.api.getSession({ headers: new Headers({ cookie }) })).toBeNull()
   expect((await pool.query('select email from "user"')).rows).toEqual([{ email: body.email }])
-  expect(pool.stats().active).toBe(0)
+  expect(pool.stats().pool.active).toBe(0)
 })

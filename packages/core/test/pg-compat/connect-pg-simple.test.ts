@@ -29,7 +29,7 @@ test('connect-pg-simple keeps sessions over the facade, also when its connection
     'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
   )
   await admin.end()
-  await eventually('the dead are gone', () => pool.stats().total === 0)
+  await eventually('the dead are gone', () => pool.stats().pool.total === 0)
   expect(await get('one')).toMatchObject({ user: 'ada' })
   await destroy('one')
   expect(await get('one')).toBeUndefined()

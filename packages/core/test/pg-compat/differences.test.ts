@@ -52,7 +52,7 @@ test('a failed statement keeps its connection, and min is kept up', async () => 
   await rejection(client.query('no sql'))
   expect((await client.query('select pg_backend_pid() as pid')).rows).toEqual([{ pid: processID }])
   client.release()
-  await eventually('another one is open', () => pgPool.idleCount === 1 && pool.stats().opened >= 2)
+  await eventually('another one is open', () => pgPool.idleCount === 1 && pool.stats().pool.opened >= 2)
 
   const lasting = testPool(database.url, { max: 1 }).asPgPool()
   await rejection(lasting.query('no sql'))
@@ -67,9 +67,9 @@ test('statements that share a connection are one checkout each, and are released
   pgPool.on('release', () => seen.push('release'))
   await eventually('some share', async () => {
     seen.length = 0
-    const { pipelined } = pool.stats()
+    const { pipelined } = pool.stats().queries
     await Promise.all(Array.from({ length: 8 }, () => pgPool.query('select 1 as one')))
-    return pool.stats().pipelined > pipelined
+    return pool.stats().queries.pipelined > pipelined
   })
   await eventually('each is released', () => seen.length === 16)
   expect(seen.slice(0, 2)).toEqual(['acquire', 'acquire'])

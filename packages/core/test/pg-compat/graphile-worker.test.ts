@@ -50,6 +50,6 @@ test('graphile-worker runs its jobs over the facade, woken by NOTIFY, also when 
   await eventually('the jobs after the kill are done', () => done.length === 6)
   expect(done.sort()).toEqual([1, 2, 3, 4, 5, 6])
   await runner.stop()
-  await eventually('every client is released', () => pool.stats().active === 0)
+  await eventually('every client is released', () => pool.stats().pool.active === 0)
   expect((await pgPool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })

@@ -39,7 +39,7 @@ test('Knex works on the facade: queries, transactions, savepoints, streams, also
     await trx('account').delete()
   })
   expect((await rejection(lost)).message).toContain('connection')
-  await eventually('nothing is held', () => pool.stats().active === 0)
+  await eventually('nothing is held', () => pool.stats().pool.active === 0)
   expect(await db('account').count<[{ count: string }]>()).toEqual([{ count: '2' }])
   await db.destroy()
   // Knex leaves a pool that it was given to its owner.

@@ -158,7 +158,7 @@ describe('a listener that throws', () => {
         return rows[0]?.n === pgPool.totalCount
       })
       expect(pgPool.totalCount).toBeLessThanOrEqual(2)
-      expect(pool.stats().active).toBe(0)
+      expect(pool.stats().pool.active).toBe(0)
       expect(others).toBeGreaterThan(0)
       await eventually('both are warnings', () => warnings.length >= 2)
       expect(warnings.map(String).join()).toContain(`a bug in ${event}`)
@@ -268,7 +268,7 @@ test('end() of a client breaks off what runs, and is no error; the pool goes on'
   expect(open()).toEqual([])
 
   const running = rejection(pgPool.query(sleeps))
-  await eventually('it runs', () => pool.stats().active === 1 && open().length === 1)
+  await eventually('it runs', () => pool.stats().pool.active === 1 && open().length === 1)
   await open()[0]?.end()
   expect((await running).code).toBe('LIFEGUARD_CONNECTION_LOST')
 
@@ -291,7 +291,7 @@ test("a statement that loses its connection has the error for itself: 'error' of
   pgPool.on('error', (error) => errors.push(error))
   const removed = new Promise((resolve) => pgPool.once('remove', resolve))
   const running = rejection(pgPool.query(sleeps))
-  await eventually('it runs', () => pool.stats().active === 1)
+  await eventually('it runs', () => pool.stats().pool.active === 1)
   await killSessions(database.url, pool)
   expect((await running).code).toBe('57P01')
   await removed
@@ -302,7 +302,7 @@ test("a statement that loses its connection has the error for itself: 'error' of
   client.on('error', (error: Error & { readonly code?: string }) => seen.push(error.code))
   client.on('end', () => seen.push('end'))
   const asked = rejection(client.query(sleeps)).finally(() => client.release())
-  await eventually('it runs', () => pool.stats().active === 1)
+  await eventually('it runs', () => pool.stats().pool.active === 1)
   await killSessions(database.url, pool)
   expect((await asked).code).toBe('57P01')
   expect(seen).toEqual(['57P01', 'end'])

@@ -42,7 +42,7 @@ describe('is a pg.Pool', () => {
     expect([pgPool.totalCount, pgPool.idleCount, pgPool.waitingCount, pgPool.expiredCount]).toEqual([0, 0, 0, 0])
     await Promise.all([1, 2, 3, 4, 5, 6].map(() => pgPool.query('select pg_sleep(0.01)')))
     // The second may open more slowly than the first one works.
-    await eventually('both are open', () => pool.stats().total === 2)
+    await eventually('both are open', () => pool.stats().pool.total === 2)
     const { rows } = await pgPool.query(
       'select count(*)::int as n from pg_stat_activity where datname = current_database()',
     )
@@ -232,7 +232,7 @@ describe('a client', () => {
       }),
     )
     expect(pid).toBeTypeOf('number')
-    expect(pool.stats()).toMatchObject({ active: 0, idle: 1 })
+    expect(pool.stats()).toMatchObject({ pool: { active: 0, idle: 1 } })
   })
 
   test('released with an error or true is destroyed, otherwise reused; what it left open is rolled back', async () => {
@@ -307,7 +307,7 @@ describe('events', () => {
     const pgPool = pool.asPgPool()
     const pid = async (): Promise<number> => (await pgPool.query('select pg_backend_pid() as pid')).rows[0].pid
     await kill(await pid())
-    await eventually('it is noticed', () => pool.stats().total === 0)
+    await eventually('it is noticed', () => pool.stats().pool.total === 0)
     const told = once(pgPool, 'error')
     // `once` of node:events settles on 'error' by rejecting, unless that is what it waits for.
     await kill(await pid())
@@ -326,7 +326,7 @@ describe('events', () => {
     const noticed = new Promise<void>((resolve) => client.once('end', resolve))
     await kill(rows[0].pid)
     await noticed
-    expect(pool.stats().active).toBe(1)
+    expect(pool.stats().pool.active).toBe(1)
     expect((await rejection(client.query('select 1'))).code).toBe('LIFEGUARD_CONNECTION_LOST')
     await client.query('rollback')
     client.release()
@@ -347,12 +347,12 @@ describe('transactions by hand', () => {
     const pool = testPool(database.url, { max: 1 })
     const client = await pool.asPgPool().connect()
     await rejection(client.query('begin isolation level nonsense'))
-    await eventually('it is back', () => pool.stats().active === 0)
+    await eventually('it is back', () => pool.stats().pool.active === 0)
     await client.query('rollback')
     expect((await rejection(client.query('select 1'))).code).toBe('LIFEGUARD_CONNECTION_RELEASED')
     client.release()
     expect(() => client.release()).toThrow('already been released')
-    expect(pool.stats()).toMatchObject({ active: 0, total: 1 })
+    expect(pool.stats()).toMatchObject({ pool: { active: 0, total: 1 } })
     const warnings: Error[] = []
     const warned = (warning: Error): number => warnings.push(warning)
     process.on('warning', warned)

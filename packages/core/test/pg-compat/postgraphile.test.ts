@@ -34,7 +34,7 @@ test("PostGraphile's engine makes its schema over the facade and answers queries
   expect(
     await ask('mutation { createAccount(input: { account: { rowId: 3, amount: 30 } }) { account { amount } } }'),
   ).toEqual({ data: { createAccount: { account: { amount: 30 } } } })
-  expect(pool.stats().active).toBe(0)
+  expect(pool.stats().pool.active).toBe(0)
 })
 
 test('@dataplan/pg keeps prepared statements on a connection, and frees them, inside of transactions too', async () => {

@@ -23,5 +23,5 @@ test('rate-limiter-flexible knows the facade as a pool, and counts on it, also w
   expect(refused).toBeInstanceOf(RateLimiterRes)
   await limiter.delete('ada')
   expect((await limiter.consume('ada')).consumedPoints).toBe(1)
-  expect(pool.stats().active).toBe(0)
+  expect(pool.stats().pool.active).toBe(0)
 })

@@ -23,7 +23,7 @@ test('pg-cursor reads on a client, which is usable before and after', async () =
   expect(await rejection(failing.read(10))).toMatchObject({ code: '22012' })
   expect((await client.query('select 8 as n')).rows).toEqual([{ n: 8 }])
   client.release()
-  expect(pool.stats()).toMatchObject({ active: 0, idle: 1, total: 1 })
+  expect(pool.stats()).toMatchObject({ pool: { active: 0, idle: 1, total: 1 } })
 })
 
 test('pg-query-stream streams on the pool, which has its connection back after', async () => {
@@ -32,13 +32,13 @@ test('pg-query-stream streams on the pool, which has its connection back after',
   let sum = 0
   for await (const { g } of stream) sum += g
   expect(sum).toBe(500_500)
-  await eventually('it is back', () => pool.stats().active === 0)
+  await eventually('it is back', () => pool.stats().pool.active === 0)
   const left = pool
     .asPgPool()
     .query(new QueryStream('select g from generate_series(1, 100000) g', [], { batchSize: 10 }))
   for await (const { g } of left) if (g === 5) break
-  await eventually('it is back', () => pool.stats().active === 0)
-  expect(pool.stats().total).toBe(1)
+  await eventually('it is back', () => pool.stats().pool.active === 0)
+  expect(pool.stats().pool.total).toBe(1)
 })
 
 test('pg-copy-streams copies in and out', async () => {
@@ -63,7 +63,7 @@ test('pg-copy-streams copies in and out', async () => {
   })
   expect((await client.query('select count(*)::int as n from item')).rows).toEqual([{ n: 2 }])
   client.release()
-  expect(pool.stats()).toMatchObject({ active: 0, idle: 1, total: 1 })
+  expect(pool.stats()).toMatchObject({ pool: { active: 0, idle: 1, total: 1 } })
 })
 
 test("pg's own Query calls back, and emits its rows", async () => {

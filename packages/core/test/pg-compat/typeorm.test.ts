@@ -71,7 +71,7 @@ test('TypeORM works on the facade: its schema, transactions and savepoints, also
   })
   // TypeORM hears of it on the client, and takes the runner away.
   expect((await rejection(lost)).message).toMatch(/released|connection/)
-  await eventually('nothing is held', () => pool.stats().active === 0)
+  await eventually('nothing is held', () => pool.stats().pool.active === 0)
   expect(await accounts.findOneBy({ id: 1 })).toEqual({ id: 1, amount: 5 })
 
   const failed = pool.withTransaction(async () => {

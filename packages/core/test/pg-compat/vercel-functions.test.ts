@@ -38,5 +38,5 @@ test('attachDatabasePool keeps the function alive after each use, until idle con
   }
   // Each ends with the next one, and the last with the time that a connection may be idle.
   await Promise.all(waits)
-  await eventually('what was idle is closed', () => pool.stats().total === 0)
+  await eventually('what was idle is closed', () => pool.stats().pool.total === 0)
 })

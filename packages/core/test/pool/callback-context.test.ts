@@ -60,7 +60,7 @@ test('a leak is reported in no context, whoever gave the connection to its holde
   pool.on('leak', () => seen.note('event'))
   const first = await request.run('releaser', () => pool.acquire())
   const waiting = request.run('asker', () => pool.acquire())
-  await eventually('one waits', () => pool.stats().waiting === 1)
+  await eventually('one waits', () => pool.stats().waits.waiting === 1)
   await eventually('the first is reported', () => seen.of('held').length === 1)
   await request.run('releaser', async () => first.release())
   const second = await waiting
@@ -89,7 +89,7 @@ test('who waited is served in his own context by the release of another', async 
       await tx.query('select 1')
     }),
   )
-  await eventually('they wait', () => pool.stats().waiting === 2)
+  await eventually('they wait', () => pool.stats().waits.waiting === 2)
   await request.run('releaser', async () => held.release())
   await Promise.all([asked, within])
   for (const what of ['then', 'callback', 'hook']) expect([what, seen.of(what)]).toEqual([what, ['asker']])
@@ -133,7 +133,7 @@ test('the rows and the progress of a COPY are the affair of who copies', async (
   const copied = request.run('asker', () =>
     pool.copyFrom({ table: 'entry', columns: ['id'] }, rows(), { onProgress: () => seen.note('progress') }),
   )
-  await eventually('it waits', () => pool.stats().waiting === 1)
+  await eventually('it waits', () => pool.stats().waits.waiting === 1)
   await request.run('releaser', async () => held.release())
   await copied
   expect(new Set(seen.of('source'))).toEqual(new Set(['asker']))

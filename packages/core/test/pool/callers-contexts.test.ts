@@ -43,7 +43,7 @@ async function opened(options: Omit<PoolOptions, 'connectionString'> = {}): Prom
 async function handedOver<T>(pool: Pool, asks: () => Promise<T>): Promise<T> {
   const held = await request.run('releaser', () => pool.acquire())
   const asked = request.run('asker', asks)
-  await eventually('it waits', () => pool.stats().waiting === 1)
+  await eventually('it waits', () => pool.stats().waits.waiting === 1)
   await request.run('releaser', async () => held.release())
   return await asked
 }
@@ -303,7 +303,7 @@ describe('events and what is called later', () => {
     for (const name of ['turned-away', 'timeout', 'close'] as const) pool.on(name, () => note(name))
     const held = await request.run('holder', () => pool.acquire())
     const waiting = request.run('asker', () => rejection(pool.query('select 1')))
-    await eventually('it waits', () => pool.stats().waiting === 1)
+    await eventually('it waits', () => pool.stats().waits.waiting === 1)
     await request.run('beside', () => rejection(pool.query('select 1')))
     await request.run('ender', () => pool.end({ mode: 'fast' }))
     await waiting

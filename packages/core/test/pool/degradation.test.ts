@@ -60,7 +60,7 @@ describe('withDeadline', () => {
     ]
     for (const work of works) {
       expect(await rejection(pool.withDeadline(work, { timeoutMs: 500 }))).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
-      await eventually('all is back', () => pool.stats().active === 0)
+      await eventually('all is back', () => pool.stats().pool.active === 0)
     }
     expect(await running()).toBe(0)
   })
@@ -99,7 +99,7 @@ describe('fanOut', () => {
     const late = await rejection(pool.fanOut({ slow: () => pool.query('select pg_sleep(30)') }, { timeoutMs: 40 }))
     expect(late).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
     await eventually('nothing runs any more', async () => (await running()) === 0)
-    expect(pool.stats().closed).toBe(0)
+    expect(pool.stats().pool.closed).toBe(0)
   })
 
   test('inside a transaction stays in it', async () => {
@@ -194,7 +194,7 @@ describe('withFallback', () => {
     )
     expect(tooOld).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
     // The way to the server must stay open until the server has stopped it.
-    await eventually('all is back', () => proxied.stats().active === 0)
+    await eventually('all is back', () => proxied.stats().pool.active === 0)
   })
 
   test('asks once for callers that come together, and not at all within ttlMs', async () => {

@@ -77,7 +77,7 @@ describe('end() settles within its bound, whatever was left half done', () => {
     const { reported } = await begin(pool)
     await pool.end({ timeoutMs: 100 })
     await reported
-    expect(pool.stats()).toMatchObject({ total: 0, active: 0, waiting: 0 })
+    expect(pool.stats()).toMatchObject({ pool: { total: 0, active: 0 }, waits: { waiting: 0 } })
     const beside = testPool(database.url)
     // What ran was cancelled: nothing of the pool is left on the server.
     await expect
@@ -101,6 +101,6 @@ describe('end() settles within its bound, whatever was left half done', () => {
     })
     await inside.catch(() => undefined)
     await pool.end()
-    expect(pool.stats()).toMatchObject({ total: 0, active: 0 })
+    expect(pool.stats()).toMatchObject({ pool: { total: 0, active: 0 } })
   })
 })

@@ -33,7 +33,7 @@ test('when a fan-out rejects, its statements are over on the server, and none ta
     const isOver = async () => (await admin.query(`${running} and query like '%select 1 %'`)).rows.length === 0
     if (outcome === 'unknown') await eventually('it is cancelled', isOver)
     else expect([outcome, await isOver()]).toEqual(['cancelled', true])
-    await eventually('the transaction is rolled back', () => pool.stats().active === 0)
+    await eventually('the transaction is rolled back', () => pool.stats().pool.active === 0)
   }
   expect((await pool.query('select from entry')).rows).toHaveLength(0)
 })

@@ -81,7 +81,7 @@ test.each(Object.keys(ways))('a leak of %s names a line of the program, also for
       stacks.slice(before).some((stack) => stack?.includes(name.includes(' ') ? 'leak-lines' : name)),
     ),
   )
-  await eventually('it waits', () => pool.stats().waiting > 0)
+  await eventually('it waits', () => pool.stats().waits.waiting > 0)
   for (const other of others) other.release()
   await waiting
 })
@@ -104,7 +104,7 @@ test('a lock that is held as asked, and a term of an election, are no leaks', as
 
 test('what is in use now, for how long, and what runs on it', async () => {
   const pool = testPool(database.url, { max: 1, leakDetectionMs: 60_000 })
-  expect([pool.active(), pool.stats().longestHeldMs]).toEqual([[], 0])
+  expect([pool.active(), pool.stats().pool.longestHeldMs]).toEqual([[], 0])
   await pool.query('select 1')
   const connection = await pool.acquire()
   await connection.query('begin')
@@ -117,7 +117,7 @@ test('what is in use now, for how long, and what runs on it', async () => {
   const [one] = pool.active()
   expect(one).toMatchObject({ text: 'select pg_sleep($1)', statements: 1 })
   expect(one?.acquireStack).toContain('leak-lines.test')
-  expect(pool.stats().longestHeldMs).toBeGreaterThanOrEqual(one?.heldMs ?? Number.POSITIVE_INFINITY)
+  expect(pool.stats().pool.longestHeldMs).toBeGreaterThanOrEqual(one?.heldMs ?? Number.POSITIVE_INFINITY)
   const { rows } = await running.then(() => connection.query<{ pid: number }>('select pg_backend_pid() as pid'))
   expect(one?.pid).toBe(rows[0]?.pid)
   connection.release()

@@ -17,7 +17,7 @@ describe('flush', () => {
     const used = await pool.acquire()
     const idle = await pidOf(pool.query(whoAmI))
     await pool.evict('idle')
-    expect(pool.stats()).toMatchObject({ total: 1, active: 1 })
+    expect(pool.stats()).toMatchObject({ pool: { total: 1, active: 1 } })
     const { pid } = used
     used.release()
     expect(await pidOf(pool.query(whoAmI))).toBe(pid)
@@ -63,7 +63,7 @@ describe('flush', () => {
       return rows.length === 0
     })
     used.release()
-    expect(pool.stats()).toMatchObject({ total: 1, active: 0, idle: 1 })
+    expect(pool.stats()).toMatchObject({ pool: { total: 1, active: 0, idle: 1 } })
   })
 
   test('refuses what is no mode', async () => {
@@ -79,11 +79,11 @@ describe('pause', () => {
     const paused = pool.pause()
     const waiting = pool.query<{ pid: number }>(whoAmI)
     const late = rejection(pool.query(whoAmI, [], { timeoutMs: 20 }))
-    expect(pool.stats()).toMatchObject({ state: 'paused', active: 1, waiting: 2 })
+    expect(pool.stats()).toMatchObject({ state: 'paused', pool: { active: 1 }, waits: { waiting: 2 } })
     expect(await late).toMatchObject({ code: 'LIFEGUARD_ACQUIRE_TIMEOUT' })
     used.release()
     await paused
-    expect(pool.stats()).toMatchObject({ state: 'paused', active: 0, waiting: 1 })
+    expect(pool.stats()).toMatchObject({ state: 'paused', pool: { active: 0 }, waits: { waiting: 1 } })
     pool.resume()
     expect(await pidOf(waiting)).toBeGreaterThan(0)
     expect(pool.stats().state).toBe('open')
@@ -118,23 +118,23 @@ describe('resize', () => {
     const pool = testPool(database.url, { max: 1 })
     const one = await pool.acquire()
     const waiting = pool.acquire()
-    expect(pool.stats().waiting).toBe(1)
+    expect(pool.stats().waits.waiting).toBe(1)
     pool.resize({ max: 2 })
     const two = await waiting
     pool.resize({ max: 1 })
-    expect(pool.stats()).toMatchObject({ max: 1, active: 2 })
+    expect(pool.stats()).toMatchObject({ pool: { max: 1, active: 2 } })
     one.release()
-    await eventually('one is left', () => pool.stats().total === 1)
+    await eventually('one is left', () => pool.stats().pool.total === 1)
     two.release()
-    expect(pool.stats()).toMatchObject({ total: 1, idle: 1 })
+    expect(pool.stats()).toMatchObject({ pool: { total: 1, idle: 1 } })
     pool.resize({ max: 3, min: 3 })
-    await eventually('three are there', () => pool.stats().idle === 3)
+    await eventually('three are there', () => pool.stats().pool.idle === 3)
   })
 
   test.each([{ max: 0 }, { max: 1.5 }, { min: -1 }, { min: 6 }, { max: 2, min: 3 }])('refuses %o', (size) => {
     const pool = testPool(database.url, { max: 5 })
     expect(() => pool.resize(size)).toThrow(expect.objectContaining({ code: 'LIFEGUARD_INVALID_ARGUMENT' }))
-    expect(pool.stats()).toMatchObject({ max: 5, min: 0 })
+    expect(pool.stats()).toMatchObject({ pool: { max: 5, min: 0 } })
   })
 })
 
@@ -208,7 +208,7 @@ describe('end', () => {
     const sessions = async () => (await watcher.query(left, ['fast'])).rows
     // A cancel that overtakes the statement would find nothing to cancel.
     await eventually('it runs', async () => (await sessions()).some(({ state }) => state === 'active'))
-    expect(pool.stats().active).toBe(1)
+    expect(pool.stats().pool.active).toBe(1)
     await pool.end({ mode: 'fast' })
     expect([await running, await waiting]).toMatchObject([
       { code: 'LIFEGUARD_CONNECTION_LOST' },
@@ -240,7 +240,7 @@ describe('end', () => {
     const running = rejection(held.query('select pg_sleep(1.5)'))
     await proxy.stall()
     const connecting = rejection(pool.query('select 1', [], { timeoutMs: 60_000 }))
-    await eventually('it connects', () => pool.stats().connecting === 1)
+    await eventually('it connects', () => pool.stats().pool.connecting === 1)
     const begun = performance.now()
     const patient = pool.end({ timeoutMs: 60_000 })
     await pool.end({ timeoutMs: 50 })

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { startFaultProxy } from '@pg-lifeguard/testing'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { describe, expect, test } from 'vitest'
+import { adapterPool } from '../../src/adapter.js'
 import type { Pool, Subscription } from '../../src/index.js'
 import { collectGarbage } from '../support/garbage.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
@@ -118,7 +119,8 @@ describe('callbacks of what outlives its caller', () => {
     const named = new AsyncLocalStorage<string>()
     const [pool, other] = [testPool(database.url), testPool(database.url)]
     const seen: unknown[] = []
-    const note = (what: string): void => void seen.push([what, named.getStore(), pool.context, other.context])
+    const note = (what: string): void =>
+      void seen.push([what, named.getStore(), adapterPool(pool).context, adapterPool(other).context])
     const stood = Promise.withResolvers<void>()
     let terms = 0
     await named.run('who stood', () =>
@@ -129,7 +131,7 @@ describe('callbacks of what outlives its caller', () => {
             'leader',
             async ({ signal }) => {
               terms += 1
-              seen.push(['term', named.getStore(), other.context, pool.currentTransaction])
+              seen.push(['term', named.getStore(), adapterPool(other).context, pool.currentTransaction])
               if (terms === 1) throw new Error('once')
               stood.resolve()
               await new Promise((resolve) => signal.addEventListener('abort', resolve))
@@ -157,7 +159,11 @@ describe('callbacks of what outlives its caller', () => {
       await pool.withDeadline(
         () =>
           pool.listen('news', async () => {
-            seen.push([other.context, pool.context, (await other.query('select 1 as n')).rows])
+            seen.push([
+              adapterPool(other).context,
+              adapterPool(pool).context,
+              (await other.query('select 1 as n')).rows,
+            ])
           }),
         { timeoutMs: 60_000 },
       )

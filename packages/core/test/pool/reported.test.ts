@@ -49,7 +49,7 @@ async function counted(
   return {
     ok: after.queries.ok - before.queries.ok,
     failed: sum(after.queries.failed) - sum(before.queries.failed),
-    timed: after.queryMs.count - before.queryMs.count,
+    timed: after.queries.durationMs.count - before.queries.durationMs.count,
   }
 }
 

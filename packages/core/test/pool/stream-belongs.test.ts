@@ -43,7 +43,7 @@ describe.each(Object.entries(ways))('%s', (_, make) => {
     }, asTenant('b'))
     const [nested] = await pool.withTransaction((tx) => tx.withTransaction(async () => [make()] as const))
     expect(await rejection(drain(nested))).toMatchObject(closed)
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('made in a savepoint and read after it is refused', async () => {
@@ -65,7 +65,7 @@ describe.each(Object.entries(ways))('%s', (_, make) => {
       return await drain(rows)
     }, asTenant('a'))
     expect(seen).not.toContain('a')
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('made within a deadline is bound by it, wherever it is read', async () => {
@@ -73,7 +73,7 @@ describe.each(Object.entries(ways))('%s', (_, make) => {
     const [rows] = await pool.withDeadline(async () => [make()], { timeoutMs: 60_000, signal: abort.signal })
     abort.abort()
     expect(await rejection(drain(rows))).toMatchObject({ code: 'LIFEGUARD_ABORTED' })
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 })
 

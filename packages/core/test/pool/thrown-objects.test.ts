@@ -85,7 +85,7 @@ describe.each(objects)('%s', (_, thrown) => {
     const [error] = await thrownBy(run())
     expect(error === thrown).toBe(true)
     expect(calls).toBe(1)
-    await eventually('all connections are back', () => pool.stats().active === 0)
+    await eventually('all connections are back', () => pool.stats().pool.active === 0)
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
@@ -105,7 +105,7 @@ describe.each(objects)('%s', (_, thrown) => {
       throw thrown
     })
     expect(runs).toBe(2)
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('of a hook is a warning, and what was committed stays so', async () => {

@@ -79,7 +79,7 @@ test('statements that are sent on connections that others use', async () => {
     for (let round = 0; round < 3; round++) await pool.query(named(id))
   })
   expectOwn(90)
-  expect(pool.stats().pipelined).toBeGreaterThan(0)
+  expect(pool.stats().queries.pipelined).toBeGreaterThan(0)
 })
 
 test('statements that fail, are given up in the queue, or by somebody else while they run', async () => {

@@ -104,7 +104,7 @@ describe('an option that an operation does not have', () => {
       )
     expect(refused).toBeInstanceOf(InvalidArgumentError)
     expect((refused as Error).message).toContain(message)
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test.each([null, 'serializable', 5, [], () => undefined, AbortSignal.timeout(1_000)])(
@@ -359,7 +359,7 @@ describe('an identifier', () => {
         )
       expect(refused, String(call)).toBeInstanceOf(InvalidArgumentError)
     }
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('nor is the name of a prepared statement that is too long, or ends early, sent', async () => {
@@ -368,7 +368,7 @@ describe('an identifier', () => {
     }
     const longest = 'n'.repeat(63)
     expect((await pool.query({ name: longest, text: 'select 1 as one' })).rows).toEqual([{ one: 1 }])
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('nor what would go into the startup packet with a zero byte, or be cut off there', async () => {

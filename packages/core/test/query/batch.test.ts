@@ -56,7 +56,7 @@ describe('a batch', () => {
   test('that is empty does nothing', async () => {
     const pool = testPool(database.url)
     expect(await pool.batch([])).toEqual([])
-    expect(pool.stats().total).toBe(0)
+    expect(pool.stats().pool.total).toBe(0)
   })
 
   test('may hold an empty statement, types and values of every kind', async () => {
@@ -92,7 +92,7 @@ describe('a batch that fails', () => {
     expect(error.stack).toContain('batch.test.ts')
     expect(error.message).not.toContain('item 1')
     expect(await empty()).toBe(0)
-    expect(pool.stats()).toMatchObject({ total: 1, idle: 1 })
+    expect(pool.stats()).toMatchObject({ pool: { total: 1, idle: 1 } })
     expect((await pool.query('select 1 as n')).rows).toEqual([{ n: 1 }])
   })
 
@@ -128,7 +128,7 @@ describe('a batch that fails', () => {
   ])('%j is refused before anything is sent', async (text) => {
     const pool = testPool(database.url)
     expect(await rejection(pool.batch([insert(1), { text }]))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
-    expect(pool.stats().total).toBe(0)
+    expect(pool.stats().pool.total).toBe(0)
   })
 
   test('COPY is refused, and says where it is', async () => {
@@ -182,7 +182,7 @@ describe('within limits', () => {
     await pool.query('select 1')
     const error = await rejection(pool.batch([insert(1), sql`select pg_sleep(30)`, insert(2)], { timeoutMs: 100 }))
     expect(error).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
-    await eventually('it has been cancelled', () => pool.stats().active === 0)
+    await eventually('it has been cancelled', () => pool.stats().pool.active === 0)
     expect(await empty()).toBe(0)
   })
 
@@ -309,5 +309,5 @@ test('batches side by side each get their own answers', async () => {
     ),
   )
   expect(all).toEqual(Array.from({ length: 60 }, (_, n) => (n % 7 === 0 ? -n : n)))
-  await eventually('all idle', () => pool.stats().active === 0)
+  await eventually('all idle', () => pool.stats().pool.active === 0)
 })

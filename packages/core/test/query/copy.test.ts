@@ -38,7 +38,7 @@ describe('copyFrom', () => {
     expect(seen.length).toBeGreaterThan(5)
     expect(seen.at(-1)).toEqual({ bytes: result.bytes, rows: 20_000 })
     expect(await count()).toBe(20_000)
-    expect(pool.stats()).toMatchObject({ total: 1, idle: 1 })
+    expect(pool.stats()).toMatchObject({ pool: { total: 1, idle: 1 } })
   })
 
   test('copies objects by the names of their columns', async () => {
@@ -157,9 +157,9 @@ describe('copyFrom', () => {
 
 describe('a copyFrom that fails leaves nothing behind, and a clean connection', () => {
   async function clean(pool: ReturnType<typeof testPool>): Promise<void> {
-    await eventually('the connection is back', () => pool.stats().active === 0)
+    await eventually('the connection is back', () => pool.stats().pool.active === 0)
     expect((await pool.query('select 1 as n')).rows).toEqual([{ n: 1 }])
-    expect(pool.stats().total).toBe(1)
+    expect(pool.stats().pool.total).toBe(1)
     expect(await count()).toBe(0)
   }
 
@@ -393,9 +393,9 @@ describe('copyTo', () => {
       expect(chunk.length).toBeGreaterThan(0)
       break
     }
-    await eventually('the connection is back', () => pool.stats().active === 0)
+    await eventually('the connection is back', () => pool.stats().pool.active === 0)
     expect((await pool.query('select 1 as n')).rows).toEqual([{ n: 1 }])
-    expect(pool.stats().total).toBe(1)
+    expect(pool.stats().pool.total).toBe(1)
   })
 
   test('within a time, also with a reader that does not read', async () => {
@@ -407,7 +407,7 @@ describe('copyTo', () => {
     const failed = new Promise((resolve) => stream.once('error', resolve))
     stream.read(0)
     expect(await failed).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
-    await eventually('the connection is back', () => pool.stats().active === 0)
+    await eventually('the connection is back', () => pool.stats().pool.active === 0)
     expect((await pool.query('select 1 as n')).rows).toEqual([{ n: 1 }])
   })
 
@@ -443,6 +443,6 @@ describe('copyTo', () => {
       expect(copied.rowCount).toBe(many)
       expect(lines.split('\n')).toHaveLength(many + 1)
     }
-    expect(pool.stats()).toMatchObject({ total: 1, idle: 1 })
+    expect(pool.stats()).toMatchObject({ pool: { total: 1, idle: 1 } })
   })
 })

@@ -54,7 +54,7 @@ test('rows for a reader that was told that its time is over are dropped, though 
   )
   // Until each connection has been given up, as its statement goes on in spite of all.
   let most = 0
-  while (pools.some((pool) => pool.stats().total > 0)) {
+  while (pools.some((pool) => pool.stats().pool.total > 0)) {
     most = Math.max(most, held())
     await new Promise((resolve) => setTimeout(resolve, 50))
   }

@@ -43,7 +43,7 @@ test.each(Object.entries(ways))(
       }
     }
     expect((await pool.query('select id from kept')).rows).toEqual([{ id: 1 }])
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   },
 )
 

@@ -26,7 +26,7 @@ async function items(): Promise<number[]> {
 /** Nothing was lost, nothing is held, and the connection answers for itself. */
 async function isSound(): Promise<void> {
   expect((await pool.query('select 7 as n')).rows).toEqual([{ n: 7 }])
-  expect(pool.stats()).toMatchObject({ opened: 1, active: 0, waiting: 0 })
+  expect(pool.stats()).toMatchObject({ pool: { opened: 1, active: 0 }, waits: { waiting: 0 } })
 }
 
 const thrown = Object.assign(new Error('no such value'), { code: '40001' })

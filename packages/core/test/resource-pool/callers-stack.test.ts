@@ -13,10 +13,10 @@ test('the stack begins at the code that called into the package', () => {
 
 test.each([
   ['the source', '/lifeguard/packages/core/src/resource-pool/slots.ts', '/lifeguard/packages/core/'],
-  ['the built form', 'file:///lifeguard/packages/core/dist/index.js', '/lifeguard/packages/core/'],
+  ['the built form', 'file:///lifeguard/packages/core/dist/lifeguard.js', '/lifeguard/packages/core/'],
   [
     'an installed package',
-    'file:///app/node_modules/@pg-lifeguard/core/dist/index.js',
+    'file:///app/node_modules/@pg-lifeguard/core/dist/lifeguard.js',
     '/app/node_modules/@pg-lifeguard/core/',
   ],
 ])('frames of %s are its own', (_, file, folder) => {
@@ -24,7 +24,7 @@ test.each([
 })
 
 test('frames are its own with the characters of a URL and with those of a path', () => {
-  expect(ownFolders(stackIn('file:///my%20app/@pg-lifeguard/core/dist/index.js'))).toEqual([
+  expect(ownFolders(stackIn('file:///my%20app/@pg-lifeguard/core/dist/lifeguard.js'))).toEqual([
     '/my%20app/@pg-lifeguard/core/src/',
     '/my%20app/@pg-lifeguard/core/dist/',
     '/my app/@pg-lifeguard/core/src/',

@@ -1,6 +1,7 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { adapterPool } from '../../src/adapter.js'
 import { unlimited } from '../../src/deadline/deadline.js'
 import { Beside, mostBeside } from '../../src/server/beside.js'
 import { FakeClock } from '../support/fake-clock.js'
@@ -27,10 +28,10 @@ describe('sessions beside the pool', () => {
     const pool = testPool(database.url, { name: 'listens', max: 2 })
     expect(pool.stats().beside).toEqual({ listen: 0, locks: 0, health: 0, terminate: 0, watch: 0, total: 0 })
     const subscriptions = await Promise.all(['a', 'b', 'c'].map((channel) => pool.listen(channel, () => undefined)))
-    expect(pool.stats()).toMatchObject({ total: 0, beside: { listen: 1, total: 1 } })
+    expect(pool.stats()).toMatchObject({ pool: { total: 0 }, beside: { listen: 1, total: 1 } })
     const held = await Promise.all([pool.acquire(), pool.acquire()])
     expect(await sessions('listens')).toBe(3)
-    expect(pool.stats()).toMatchObject({ total: 2, max: 2, beside: { total: 1 } })
+    expect(pool.stats()).toMatchObject({ pool: { total: 2, max: 2 }, beside: { total: 1 } })
     for (const one of held) one.release()
     await Promise.all(subscriptions.map((one) => one.unlisten()))
     await eventually('it is gone', () => pool.stats().beside.total === 0)
@@ -65,7 +66,10 @@ describe('sessions beside the pool', () => {
     const watching = (async () => {
       while (!isOver) {
         most = Math.max(most, await sessions('full'))
-        const { beside, total } = pool.stats()
+        const {
+          pool: { total },
+          beside,
+        } = pool.stats()
         expect(total).toBeLessThanOrEqual(2)
         for (const [use, bound] of Object.entries(mostBeside)) {
           expect(beside[use as keyof typeof mostBeside], use).toBeLessThanOrEqual(bound)
@@ -73,7 +77,7 @@ describe('sessions beside the pool', () => {
       }
     })()
     const nobody = 2_000_000_000
-    await Promise.all(Array.from({ length: 20 }, () => pool.terminateSession(nobody)))
+    await Promise.all(Array.from({ length: 20 }, () => adapterPool(pool).terminateSession(nobody)))
     isOver = true
     await watching
     expect(most).toBeLessThanOrEqual(2 + mostBeside.listen + mostBeside.terminate)

@@ -69,7 +69,7 @@ describe('a dead host', () => {
     expect(changes).toMatchObject([{ from: 'closed', to: 'open', reason: 'failure-rate', role: 'primary' }])
     expect(changes[0]?.figures.calls).toBeGreaterThanOrEqual(20)
     expect(pool.stats()).toMatchObject({ breaker: { state: 'open', opened: 1 } })
-    expect(pool.stats().refusals.breakerOpen).toBeGreaterThanOrEqual(22)
+    expect(pool.stats().waits.refusals.breakerOpen).toBeGreaterThanOrEqual(22)
   })
 
   test('sends away who waits when it opens, and lets a commit proof go on', async () => {
@@ -80,7 +80,7 @@ describe('a dead host', () => {
     const proven = pool.withTransaction((tx) => tx.query('insert into item values (1)'), {
       proveCommit: { timeoutMs: 60_000 },
     })
-    await eventually('the proof waits', () => pool.stats().waiting === 1)
+    await eventually('the proof waits', () => pool.stats().waits.waiting === 1)
     const patient = rejection(pool.query('select 1'))
     await askUntilOpen(pool)
     expect(await patient).toMatchObject({ code: 'LIFEGUARD_BREAKER_OPEN', cause: { code: 'ECONNREFUSED' } })
@@ -135,7 +135,7 @@ describe('a stalled host', () => {
     await proxy.stall()
     await askUntilOpen(pool)
     expect(changes).toMatchObject([{ to: 'open', reason: 'failure-rate' }])
-    expect(pool.stats().refusals.poolBusy).toBeGreaterThan(0)
+    expect(pool.stats().waits.refusals.poolBusy).toBeGreaterThan(0)
     const ms = await fastest(20, () => rejection(ping(pool)))
     expect(ms).toBeLessThan(5)
     expect(await rejection(ping(pool))).toMatchObject({ code: 'LIFEGUARD_BREAKER_OPEN' })
@@ -168,11 +168,11 @@ describe('what does not open it', () => {
     })
     // A fresh pool, with no successes behind it to weigh against ten sessions that are lost at the same moment.
     const lost = Array.from({ length: 10 }, () => pool.query('select pg_sleep(30)').catch((error: unknown) => error))
-    await eventually('all of them run', async () => pool.stats().active === 10)
+    await eventually('all of them run', async () => pool.stats().pool.active === 10)
     await die()
     await Promise.all(lost)
     const patient = Array.from({ length: 50 }, () => pool.query('select 1 as one'))
-    await eventually('many attempts to connect have failed', () => pool.stats().connectFailed >= 8)
+    await eventually('many attempts to connect have failed', () => pool.stats().pool.connectFailed >= 8)
     await proxy.accept()
     for (const { rows } of await Promise.all(patient)) expect(rows).toEqual([{ one: 1 }])
     expect(changes).toEqual([])
@@ -201,7 +201,7 @@ describe('what does not open it', () => {
     connection.release()
     const controller = new AbortController()
     const aborted = rejection(pool.query('select pg_sleep(30)', [], { signal: controller.signal }))
-    await eventually('it runs', () => pool.stats().active === 1)
+    await eventually('it runs', () => pool.stats().pool.active === 1)
     controller.abort()
     expect((await aborted).code).toBe('LIFEGUARD_ABORTED')
     expect(changes).toEqual([])

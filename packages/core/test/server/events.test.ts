@@ -170,7 +170,7 @@ test('listeners that throw disturb nothing', async () => {
   for (let call = 0; call < 3; call++) expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   await eventually('the warnings are out', () => warnings.includes('careless at release'))
   process.off('warning', warn)
-  expect(pool.stats()).toMatchObject({ active: 0, idle: 1, total: 1 })
+  expect(pool.stats()).toMatchObject({ pool: { active: 0, idle: 1, total: 1 } })
 })
 
 test('why a connection was closed', async () => {
@@ -250,7 +250,7 @@ test('callers who get no connection: in time, or at all', async () => {
   expect(named(heard, 'turned-away')).toMatchObject([{ reason: 'queue-full', waiting: 1 }, { reason: 'pool-closed' }])
   expect(named(heard, 'timeout')).toMatchObject([{ reason: 'pool-busy', waiting: 0 }])
   expect(named(heard, 'timeout')[0]?.['waitMs']).toBeGreaterThan(10)
-  expect(pool.stats().refusals).toMatchObject({ poolBusy: 1, queueFull: 1, poolClosed: 1 })
+  expect(pool.stats().waits.refusals).toMatchObject({ poolBusy: 1, queueFull: 1, poolClosed: 1 })
 })
 
 test('attempts to connect that fail, and callers who waited for them', async () => {
@@ -274,11 +274,54 @@ test('attempts to connect that fail, and callers who waited for them', async () 
 test('stats() has the times as histograms', async () => {
   const pool = testPool(database.url)
   for (let call = 0; call < 10; call++) await pool.query('select 1')
-  const { acquireMs, queryMs, queries, refusals } = pool.stats()
+  const {
+    waits: { durationMs: acquireMs, refusals },
+    queries: { durationMs: queryMs },
+    queries,
+  } = pool.stats()
   expect([acquireMs.count, queryMs.count, queries.ok]).toEqual([10, 10, 10])
   expect(acquireMs.counts[0]).toBe(9) // the first one waited for its connection
   expect(queryMs.counts.reduce((sum, count) => sum + count)).toBe(10)
   expect(queryMs.sumMs).toBeGreaterThan(0)
   expect(acquireMs.boundsMs).toHaveLength(acquireMs.counts.length - 1)
   expect(Object.values(refusals).every((count) => count === 0)).toBe(true)
+})
+
+/** The numbers of an object, by their path in it. */
+function leaves(value: unknown, path = ''): Map<string, unknown> {
+  if (typeof value !== 'object' || value === null) return new Map([[path, value]])
+  return new Map(
+    Object.entries(value).flatMap(([name, one]) => [...leaves(one, path === '' ? name : `${path}.${name}`)]),
+  )
+}
+
+test('stats() has its figures in groups, and counts a caller that is refused once', async () => {
+  const pool = testPool(database.url, { max: 1, maxWaiting: 0, pipelining: false })
+  expect(Object.keys(pool.stats())).toEqual([
+    'name',
+    'state',
+    'pool',
+    'waits',
+    'queries',
+    'retries',
+    'retryBudget',
+    'breaker',
+    'servers',
+    'beside',
+  ])
+  const held = await pool.acquire()
+  const changedBy = async (work: () => Promise<unknown>): Promise<string[]> => {
+    const before = leaves(pool.stats())
+    await work()
+    const after = leaves(pool.stats())
+    const moving = /Ms$/
+    return [...after].filter(([path, now]) => !moving.test(path) && now !== before.get(path)).map(([path]) => path)
+  }
+  expect(await changedBy(() => rejection(pool.query('select 1')))).toEqual(['waits.refusals.queueFull'])
+  const stop = AbortSignal.abort()
+  expect(await changedBy(() => rejection(pool.query('select 1', [], { signal: stop })))).toEqual([
+    'waits.refusals.givenUp',
+  ])
+  held.release()
+  expect(pool.stats()).toMatchObject({ pool: { max: 1, total: 1, idle: 1, active: 0 }, waits: { longestMs: 0 } })
 })

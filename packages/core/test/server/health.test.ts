@@ -76,7 +76,7 @@ test('down: within its bound, with the reason', async () => {
   await pool.query('select 1')
   await proxy.refuse()
   await proxy.cut()
-  await eventually('the pool has seen it', () => pool.stats().total === 0)
+  await eventually('the pool has seen it', () => pool.stats().pool.total === 0)
   expect(await pool.health()).toMatchObject({
     status: 'down',
     servers: [{ status: 'down', error: { code: 'ECONNREFUSED' } }],

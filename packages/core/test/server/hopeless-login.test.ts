@@ -30,7 +30,10 @@ async function refused({
   const errors = await Promise.all([1, 2, 3].map(() => rejection(pool.query('select 1'))))
   const [error] = errors
   for (const one of errors) expect(one.code).toBe(error?.code)
-  const { connectFailed, breaker } = pool.stats()
+  const {
+    pool: { connectFailed },
+    breaker,
+  } = pool.stats()
   expect(breaker?.state).toBe('closed')
   return { error: error as Error, attempts: connectFailed }
 }
@@ -179,7 +182,7 @@ describe('the breaker', () => {
         const error = await rejection(ask(pool, state))
         expect(sqlStateOf(error)).toBe(state)
       }
-    expect(pool.stats()).toMatchObject({ active: 0, breaker: { state: 'closed', failures: 0 } })
+    expect(pool.stats()).toMatchObject({ pool: { active: 0 }, breaker: { state: 'closed', failures: 0 } })
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 

@@ -118,7 +118,7 @@ describe('onConnect that fails', () => {
       const failing = way(error)
       const pool = pooled('fails', (connection) => (fails ? failing?.(connection) : undefined))
       expect(await rejection(pool.query('select 1'))).toBe(error)
-      expect(pool.stats()).toMatchObject({ total: 0, active: 0, waiting: 0, connectFailed: 1 })
+      expect(pool.stats()).toMatchObject({ pool: { total: 0, active: 0, connectFailed: 1 }, waits: { waiting: 0 } })
       expect(await rejection(pool.withTransaction((tx) => tx.query('select 1')))).toBe(error)
       await eventually('its session is gone', async () => (await sessions('fails')) === 0)
       fails = false

@@ -97,7 +97,7 @@ test(
             }
           }
           const outcomes = await Promise.allSettled(deeds.map(run))
-          await eventually('everything has come to rest', () => pool.stats().active === 0)
+          await eventually('everything has come to rest', () => pool.stats().pool.active === 0)
           const { rows } = await admin.query<{ mark: number; n: number }>(
             'select mark, count(*)::int as n from written where round = $1 group by mark',
             [mine],
@@ -109,7 +109,7 @@ test(
               times.get(mark) ?? 0,
             )
           }
-          expect(pool.stats()).toMatchObject({ waiting: 0, lanes: 0 })
+          expect(pool.stats()).toMatchObject({ waits: { waiting: 0 }, pool: { shared: 0 } })
           await pool.end()
         },
       ),

@@ -19,20 +19,20 @@ async function warm(pool: Pool, text = select, values: readonly unknown[] = [1])
   await eventually('the text is known to be fast', async () => {
     await pool.query(text, values)
     await Promise.all(Array.from({ length: 8 }, () => pool.query(text, values)))
-    return pool.stats().pipelined > 0
+    return pool.stats().queries.pipelined > 0
   })
 }
 
 test('a saturated pool sends statements on connections that are in use, and each gets its own answer', async () => {
   const pool = testPool(database.url, { max: 2, pipelining: quick })
   await warm(pool)
-  const before = pool.stats()
+  const before = pool.stats().queries
   const rows = await Promise.all(
     Array.from({ length: 500 }, async (_, n) => (await pool.query(select, [(n % 100) + 1])).rows[0]),
   )
   expect(rows).toEqual(Array.from({ length: 500 }, (_, n) => ({ id: (n % 100) + 1, note: `note ${(n % 100) + 1}` })))
-  expect(pool.stats().pipelined - before.pipelined).toBeGreaterThan(100)
-  expect(pool.stats()).toMatchObject({ active: 0, lanes: 0, waiting: 0 })
+  expect(pool.stats().queries.pipelined - before.pipelined).toBeGreaterThan(100)
+  expect(pool.stats()).toMatchObject({ pool: { active: 0, shared: 0 }, waits: { waiting: 0 } })
 })
 
 test('an error is that of its own statement', async () => {
@@ -44,13 +44,13 @@ test('an error is that of its own statement', async () => {
     if (n % 4 === 0) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: '22012' } })
     else expect(outcome).toMatchObject({ value: { rows: [{ ten: Math.trunc(10 / (n % 4)) }] } })
   }
-  expect(pool.stats()).toMatchObject({ opened: 1, active: 0 })
+  expect(pool.stats()).toMatchObject({ pool: { opened: 1, active: 0 } })
 })
 
 test('pipelining: false never shares', async () => {
   const pool = testPool(database.url, { max: 1, pipelining: false })
   for (let n = 0; n < 3; n++) await Promise.all(Array.from({ length: 20 }, () => pool.query(select, [1])))
-  expect(pool.stats().pipelined).toBe(0)
+  expect(pool.stats().queries.pipelined).toBe(0)
 })
 
 test('what may begin a transaction or change the session has its connection to itself', async () => {
@@ -83,7 +83,7 @@ test('whoever needs a connection alone is not passed by those who share, and doe
   }
   running = false
   await Promise.all(busy)
-  expect(pool.stats().active).toBe(0)
+  expect(pool.stats().pool.active).toBe(0)
 })
 
 test('nothing is sent behind a statement that is slow', async () => {
@@ -112,7 +112,7 @@ test('a server that is slow is not taken for one that is far away: a burst waits
   for (let n = 0; n < 3; n++) await Promise.all([pool.query(slow), pool.query(slow)])
   const burst = Array.from({ length: 64 }, () => pool.query(slow))
   // 2 run, 2 have been sent behind those, and perhaps another one or two.
-  expect(pool.stats().waiting).toBeGreaterThanOrEqual(56)
+  expect(pool.stats().waits.waiting).toBeGreaterThanOrEqual(56)
   await Promise.all(burst)
 })
 
@@ -123,7 +123,7 @@ test('a server that is far away gets many statements at a time, once it is known
   await pool.query(select, [1])
   const waiting = async (): Promise<number> => {
     const burst = Array.from({ length: 64 }, () => pool.query(select, [1]))
-    const queued = pool.stats().waiting
+    const queued = pool.stats().waits.waiting
     await Promise.all(burst)
     return queued
   }
@@ -145,14 +145,14 @@ test('a statement that is given up on a pipelined connection is the only one tha
     const marks = (await Promise.all([...others, ...behind])).map(({ rows }) => rows[0]?.['mark'])
     expect(marks).toEqual([0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5])
   }
-  expect(pool.stats().opened).toBe(1)
+  expect(pool.stats().pool.opened).toBe(1)
 })
 
 test('ten thousand callers at once are served, and no more than the bound is under way on a connection', async () => {
   const pool = testPool(database.url, { max: 2, pipelining: quick, acquireTimeoutMs: 60_000, overload: false })
   await warm(pool)
   const asked = Array.from({ length: 10_000 }, (_, n) => pool.query(select, [(n % 100) + 1]))
-  expect(pool.stats().waiting).toBeGreaterThan(9_000)
+  expect(pool.stats().waits.waiting).toBeGreaterThan(9_000)
   for (const [n, { rows }] of (await Promise.all(asked)).entries()) expect(rows[0]).toMatchObject({ id: (n % 100) + 1 })
 })
 
@@ -175,7 +175,7 @@ test('a cut connection: who was under way hears so, who was not is served by ano
   for (let round = 0; round < 5; round++) {
     await pool.query('delete from written')
     const asked = Promise.allSettled(Array.from({ length: 60 }, (_, mark) => pool.query(insert, [mark])))
-    await eventually('some are under way', () => pool.stats().lanes > 0)
+    await eventually('some are under way', () => pool.stats().pool.shared > 0)
     await proxy.cut()
     const outcomes = await asked
     const { rows } = await eventually('the pool works again', () =>

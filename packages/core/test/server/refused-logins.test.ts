@@ -64,7 +64,7 @@ describe.each(roles)('a login trigger that raises refuses %s', (role) => {
     const error = await rejection(ask(asked))
     expect(error).toBeInstanceOf(pg.DatabaseError)
     expect(error).toMatchObject(refused)
-    expect(asked.stats().connectFailed).toBeLessThanOrEqual(1)
+    expect(asked.stats().pool.connectFailed).toBeLessThanOrEqual(1)
     expect(asked.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
   })
 })
@@ -74,9 +74,9 @@ test('once the login is let in, the same pool serves the next caller with its fi
   for (let i = 0; i < 5; i += 1) await rejection(pool.query('select 1'))
   await onServer(database.url, 'delete from refusing')
   try {
-    const { connectFailed } = pool.stats()
+    const { connectFailed } = pool.stats().pool
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-    expect(pool.stats()).toMatchObject({ connectFailed, breaker: { state: 'closed' } })
+    expect(pool.stats()).toMatchObject({ pool: { connectFailed }, breaker: { state: 'closed' } })
   } finally {
     await onServer(database.url, 'insert into refusing values (1)')
   }

@@ -84,7 +84,7 @@ describe.each(cases)('a certificate %s', (_what, issued, answer, ssl, expected) 
       if (value instanceof RegExp) expect(said).toMatch(value)
       else expect(said).toBe(value)
     }
-    expect(pool.stats().connectFailed).toBeLessThanOrEqual(1)
+    expect(pool.stats().pool.connectFailed).toBeLessThanOrEqual(1)
     expect(pool.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
   })
 })
@@ -94,7 +94,7 @@ test('options that no TLS can begin with are told at once with direct negotiatio
   const ssl = { ca, pfx: 'rubbish' }
   const pool = testPool(server.url, { max: 1, acquireTimeoutMs: 60_000, ssl, sslNegotiation: 'direct' })
   expect(await rejection(pool.query('select 1'))).toMatchObject({ message: 'not enough data' })
-  expect(pool.stats().connectFailed).toBe(1)
+  expect(pool.stats().pool.connectFailed).toBe(1)
 })
 
 test('an error that the server sends before it answers for TLS is waited out', async () => {
@@ -103,5 +103,5 @@ test('an error that the server sends before it answers for TLS is waited out', a
   const pool = testPool(server.url, { max: 1, acquireTimeoutMs: 400, ssl: { ca } })
   const error = await rejection(pool.query('select 1'))
   expect(error).toMatchObject({ code: 'LIFEGUARD_SERVER_UNAVAILABLE', cause: { code: 'LIFEGUARD_CONNECTION_LOST' } })
-  expect(pool.stats().connectFailed).toBeGreaterThan(1)
+  expect(pool.stats().pool.connectFailed).toBeGreaterThan(1)
 })

@@ -100,7 +100,7 @@ describe("'full'", () => {
     }
     const { rows } = await pool.query<{ n: number }>('select count(*)::int as n from pg_prepared_statements')
     expect(rows).toEqual([{ n: 0 }])
-    expect(pool.stats().opened).toBe(1)
+    expect(pool.stats().pool.opened).toBe(1)
   })
 
   test('is done after the caller has its answer, of a failed transaction too', async () => {
@@ -109,9 +109,9 @@ describe("'full'", () => {
     await one.query('begin')
     await expect(one.query('select 1/0')).rejects.toMatchObject({ code: '22012' })
     one.release()
-    expect(pool.stats()).toMatchObject({ active: 1, idle: 0 })
-    await eventually('it is free', () => pool.stats().idle === 1)
-    expect(pool.stats().opened).toBe(1)
+    expect(pool.stats()).toMatchObject({ pool: { active: 1, idle: 0 } })
+    await eventually('it is free', () => pool.stats().pool.idle === 1)
+    expect(pool.stats().pool.opened).toBe(1)
   })
 })
 

@@ -86,7 +86,7 @@ test('a read behind others on a connection that they share is sent again, each w
   const text = 'select id from item where id = $1'
   await eventually('the text is known to be fast', async () => {
     await Promise.all(Array.from({ length: 8 }, () => pool.query(text, [1])))
-    return pool.stats().pipelined > 0
+    return pool.stats().queries.pipelined > 0
   })
   for (let round = 0; round < 5; round++) {
     const reads = Array.from({ length: 50 }, (_, n) => pool.query(text, [n + 1]))
@@ -120,13 +120,13 @@ describe('never sent twice', () => {
   }
   test.each(Object.entries(writes))('%s', async (_, text) => {
     const pool = named({ max: 2 })
-    const before = pool.stats().opened
+    const before = pool.stats().pool.opened
     const failed = rejection(pool.query(text))
     await running(pool, 1)
     await kill(pool, "state = 'active'")
     expect(await failed).toMatchObject({ code: expect.stringMatching(/^(57P01|LIFEGUARD_CONNECTION_LOST)$/) })
     await pool.query('select 1')
-    expect(pool.stats().opened - before).toBeLessThanOrEqual(2)
+    expect(pool.stats().pool.opened - before).toBeLessThanOrEqual(2)
     const { rows } = await pool.query('select mark from written')
     expect(rows).toEqual([])
   })
@@ -197,7 +197,7 @@ test('after one connection was lost the others are asked for a sign of life befo
   const pool = named({ max: 4, validateAfterIdleMs: 600_000 })
   await Promise.all(Array.from({ length: 4 }, () => pool.query('select pg_sleep(0.1)')))
   await kill(pool)
-  await eventually('the loss was noticed', () => pool.stats().idle === 0)
+  await eventually('the loss was noticed', () => pool.stats().pool.idle === 0)
   await pool.query('insert into written values (9)')
   await pool.query('delete from written')
 })

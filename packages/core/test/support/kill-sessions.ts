@@ -12,7 +12,7 @@ export async function killSessions(url: string, pool: Pool): Promise<void> {
       await admin.query(
         'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
       )
-      return pool.stats().idle === 0
+      return pool.stats().pool.idle === 0
     })
   } finally {
     await admin.end()

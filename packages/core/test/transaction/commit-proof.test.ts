@@ -210,7 +210,7 @@ test('a pool without a free place delays the proof, and does not prevent it', as
     async (tx) => {
       await tx.query("insert into entry values (1, 'kept')")
       gate.resolve()
-      await eventually('somebody stands in line', () => pool.stats().waiting === 1)
+      await eventually('somebody stands in line', () => pool.stats().waits.waiting === 1)
       return tx.attempt
     },
     { proveCommit: true },

@@ -109,7 +109,7 @@ describe('a deadline is an OperationTimeoutError', () => {
     await pool.query('select 1')
     const error = await rejection(work())
     expect(error).toBeInstanceOf(OperationTimeoutError)
-    await eventually('the connection is back', () => pool.stats().active === 0)
+    await eventually('the connection is back', () => pool.stats().pool.active === 0)
     expect((await pool.query('select count(*)::int as n from item')).rows).toEqual([{ n: 0 }])
     // On a busy machine the server may not answer to the cancel in time, and that is a failure.
     const isAnswered = (error as OperationTimeoutError).outcome === 'cancelled'

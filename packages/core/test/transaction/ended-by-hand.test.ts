@@ -48,7 +48,7 @@ describe.each([
     expect(await ids(pool)).toEqual(left)
     expect((await pool.query(state)).rows[0]).toMatchObject({ isolation: 'read committed' })
     expect((await pool.query<{ tenant: string | null }>(state)).rows[0]?.tenant || null).toBeNull()
-    expect(pool.stats()).toMatchObject({ total: 1, active: 0 })
+    expect(pool.stats()).toMatchObject({ pool: { total: 1, active: 0 } })
   })
 
   test('likewise in a nested one, through the pool itself, and when the callback asks for nothing more', async () => {

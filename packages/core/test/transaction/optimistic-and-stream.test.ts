@@ -103,7 +103,7 @@ describe('withOptimisticRetry', () => {
     expect(late).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
     const abort = new AbortController()
     const aborted = rejection(pool.withOptimisticRetry(work, { signal: abort.signal }))
-    await eventually('it runs', () => pool.stats().active > 0)
+    await eventually('it runs', () => pool.stats().pool.active > 0)
     abort.abort()
     expect(await aborted).toMatchObject({ code: 'LIFEGUARD_ABORTED' })
     const running = "select 1 from pg_stat_activity where query like 'insert into item select%' and state = 'active'"
@@ -137,13 +137,13 @@ describe('stream', () => {
     for await (const batch of pool.streamBatches({ text: 'select generate_series(1, 25)' }, { batchSize: 10 }))
       sizes.push(batch.length)
     expect(sizes).toEqual([10, 10, 5])
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('left early frees its connection', async () => {
     for await (const { n } of pool.stream<{ n: number }>('select generate_series(1, 1000000000) as n'))
       if (n === 3) break
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
     expect(
       (
         await pool.query(
@@ -187,8 +187,8 @@ describe('stream', () => {
     expect(await rejection(drain('select pg_sleep(0.01) from generate_series(1, 100000)', [], 60))).toMatchObject({
       code: 'LIFEGUARD_TIMEOUT',
     })
-    await eventually('all is back', () => pool.stats().active === 0)
+    await eventually('all is back', () => pool.stats().pool.active === 0)
     expect(await rejection(drain('select 1', [], Number.NaN))).toBeInstanceOf(InvalidArgumentError)
-    expect(pool.stats().closed).toBe(0)
+    expect(pool.stats().pool.closed).toBe(0)
   })
 })

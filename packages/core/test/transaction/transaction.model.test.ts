@@ -134,7 +134,7 @@ test(
   async () => {
     // Warm: connecting is no part of the time that a statement is given.
     const pool = testPool(database.url, { max: 8, min: 8 })
-    await eventually('all connections are open', () => pool.stats().idle === 8)
+    await eventually('all connections are open', () => pool.stats().pool.idle === 8)
     const settings = { seed: Math.floor(Math.random() * 2 ** 31), ...seeded(240) }
     console.info(`seed ${settings.seed}; FC_SEED=${settings.seed} runs the same programs again`)
     let runs = 0
@@ -148,10 +148,10 @@ test(
         // The model knows nothing of a server that does not answer; its connection is closed.
         const known = some.filter((_, index) => runners[index]?.late === 0)
         expect(seen.filter((_, index) => runners[index]?.late === 0)).toEqual(known.map(predict))
-        await eventually('every connection is back', () => pool.stats().active === 0)
-        const { waiting, closed } = pool.stats()
-        expect(waiting).toBe(0)
-        expect(closed).toBeLessThanOrEqual(late)
+        await eventually('every connection is back', () => pool.stats().pool.active === 0)
+        const { waits, pool: connections } = pool.stats()
+        expect(waits.waiting).toBe(0)
+        expect(connections.closed).toBeLessThanOrEqual(late)
       }),
       settings,
     )

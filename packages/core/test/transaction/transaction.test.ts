@@ -65,9 +65,9 @@ describe('a transaction', () => {
 
   test('takes no connection before its first statement, and none at all without one', async () => {
     await pool.withTransaction(async () => {
-      expect(pool.stats().active).toBe(0)
+      expect(pool.stats().pool.active).toBe(0)
     })
-    expect(pool.stats().acquired).toBe(1) // the truncate above
+    expect(pool.stats().pool.acquired).toBe(1) // the truncate above
   })
 
   test('with one statement takes two round trips, with its isolation and settings as well', async () => {
@@ -188,7 +188,7 @@ describe('a transaction', () => {
     const error = await rejection(pool.withTransaction((tx) => tx.query('insert into child values (7)')))
     expect(error.code).toBe('23503')
     expect((await pool.query('select 1 from child')).rows).toEqual([])
-    expect(pool.stats()).toMatchObject({ closed: 0, active: 0 })
+    expect(pool.stats()).toMatchObject({ pool: { closed: 0, active: 0 } })
   })
 
   test('cannot be used once it is over, neither by its handle nor by what was started inside', async () => {
@@ -237,7 +237,7 @@ describe('a transaction', () => {
       }),
     )
     expect(performance.now() - before).toBeLessThan(10_000)
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 })
 
@@ -262,7 +262,7 @@ describe('the ambient transaction', () => {
         Array.from({ length: 10 }, () => pool.query<{ pid: number }>('select pg_backend_pid() as pid')),
       )
       expect(new Set(results.map(({ rows }) => rows[0]?.pid)).size).toBe(1)
-      expect(pool.stats().active).toBe(1)
+      expect(pool.stats().pool.active).toBe(1)
     })
   })
 
@@ -286,7 +286,7 @@ describe('the ambient transaction', () => {
       }),
     )
     expect(error).toMatchObject({ code: 'LIFEGUARD_SELF_DEADLOCK' })
-    expect(single.stats().active).toBe(0)
+    expect(single.stats().pool.active).toBe(0)
   })
 })
 
@@ -509,7 +509,7 @@ describe('a deadline', () => {
     )
     expect(error).toBeInstanceOf(OperationTimeoutError)
     expect(error).toMatchObject({ outcome: 'cancelled' })
-    await eventually('the connection is back', () => pool.stats().active === 0)
+    await eventually('the connection is back', () => pool.stats().pool.active === 0)
     expect(await counter()).toBe(0)
     never.resolve()
   })
@@ -522,11 +522,11 @@ describe('a deadline', () => {
     const aborted = rejection(
       pool.withTransaction((tx) => tx.query('select pg_sleep(30)'), { signal: controller.signal }),
     )
-    await eventually('it runs', () => pool.stats().active === 1)
+    await eventually('it runs', () => pool.stats().pool.active === 1)
     controller.abort()
     expect((await aborted).name).toBe('AbortError')
-    await eventually('the connection is back', () => pool.stats().active === 0)
-    expect(pool.stats().closed).toBe(0)
+    await eventually('the connection is back', () => pool.stats().pool.active === 0)
+    expect(pool.stats().pool.closed).toBe(0)
   })
 
   test('ends the pauses between attempts too', async () => {
@@ -605,7 +605,7 @@ describe('a controlled transaction', () => {
     }
     expect(await notes()).toEqual(['kept'])
     expect(await rejection(first.query('select 1'))).toBeInstanceOf(TransactionClosedError)
-    expect(pool.stats().active).toBe(0)
+    expect(pool.stats().pool.active).toBe(0)
   })
 
   test('inside another transaction is a savepoint of it', async () => {
