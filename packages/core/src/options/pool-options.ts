@@ -252,16 +252,16 @@ export function resolveOptions(given: PoolOptions, environment: NodeJS.ProcessEn
 const defaultStatementCacheSize = 256
 
 function resolveStatements(options: InMs<PoolOptions>): StatementOptions {
-  const { statementCacheSize, pipelining: lanes, resetOnRelease, retryReads = true } = options
+  const { statementCacheSize, pipelining, resetOnRelease, retryReads = true } = options
   // A session that is to be reset after each use has one user at a time.
-  const isShared = lanes !== false && resetOnRelease !== 'full'
+  const isShared = pipelining !== false && resetOnRelease !== 'full'
   const rule = new ReadRule(options, 'same-server')
   const onlyReads = (text: string): boolean => rule.allows(text)
   return {
     isRepeatable: retryReads ? onlyReads : undefined,
     onlyReads,
     cacheSize: statementCacheSize ?? defaultStatementCacheSize,
-    pipelining: isShared ? { ...defaultPipelining, ...withoutUndefined(lanes ?? {}) } : undefined,
+    pipelining: isShared ? { ...defaultPipelining, ...withoutUndefined(pipelining ?? {}) } : undefined,
   }
 }
 
