@@ -13,7 +13,7 @@ export interface Options {
   readonly help: boolean
 }
 
-export const help = `pnpm bench [options]
+export const help = `npx -y pnpm@12 lab bench [options]
 
   --quick         a smaller choice of cases and shorter readings: under a minute, for a first look only
   --case NAME     this case, or those whose name begins with NAME-; can be given several times
@@ -57,7 +57,7 @@ function matches({ name }: Case, asked: string): boolean {
 function parse(args: readonly string[]) {
   try {
     return parseArgs({
-      // `pnpm bench -- --quick` hands the dashes on.
+      // `pnpm lab bench -- --quick` hands the dashes on.
       args: args[0] === '--' ? args.slice(1) : [...args],
       options: {
         quick: { type: 'boolean' },

@@ -3,7 +3,7 @@ import { runProgram, seedFrom, wholeNumber } from '../support/usage.js'
 import { chaosCluster } from './chaos-cluster.js'
 import { table, violations } from './report.js'
 
-const help = `pnpm chaos:cluster [options]
+const help = `npx -y pnpm@12 lab chaos:cluster [options]
 
 A primary with two replicas: late replicas, a slow one, a dead one, a dead primary and one that comes back. Exits with 1
 when a promise was broken.

@@ -21,8 +21,8 @@ export async function runSlow(cluster: Cluster, database: TestDatabase, seconds:
   const read = async (): Promise<void> => {
     while (!over) await pool.read(() => pool.query('select count(*) from item')).catch(() => (failed += 1))
   }
-  const stop = pool.on('route', ({ address: host, role }) => {
-    if (role === 'replica') counts[host === `127.0.0.1:${proxy.port}` ? 'its' : 'others'] += 1
+  const stop = pool.on('route', ({ address, role }) => {
+    if (role === 'replica') counts[address === `127.0.0.1:${proxy.port}` ? 'its' : 'others'] += 1
   })
   /** The share of the second replica over this time. */
   const shareIn = async (ms: number): Promise<number> => {

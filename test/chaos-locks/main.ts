@@ -5,7 +5,7 @@ import { chaosLocks } from './chaos-locks.js'
 import { table, violations } from './report.js'
 import { setup } from './storm.js'
 
-const help = `pnpm chaos:locks [options]
+const help = `npx -y pnpm@12 lab chaos:locks [options]
 
 Locks under processes that are killed, stopped, disconnected and cut off. Exits with 1 when a promise was broken.
 

@@ -58,7 +58,8 @@ export async function work(
       await tx.query('insert into transfer values ($1, $2, $3, $4)', [operation, debtor, creditor, amount])
     }
     const [told, error] = await pool
-      .withTransaction(move, { isolation, proveCommit: true })
+      // Many workers want few accounts: the default is not made for that.
+      .withTransaction(move, { isolation, proveCommit: true, retry: { attempts: 100 } })
       .then(() => ['committed', undefined] as const, toldBy)
     ledger.push({ operation, isolation, told, error, retries })
   }

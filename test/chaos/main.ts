@@ -2,7 +2,7 @@ import { runProgram, seedFrom, wholeNumber } from '../support/usage.js'
 import { runChaos } from './chaos.js'
 import { summarise, text } from './report.js'
 
-const help = `pnpm chaos [options]
+const help = `npx -y pnpm@12 lab chaos [options]
 
 Ten workers move money between twenty accounts while sessions are killed and connections cut at random. At the end the
 sum must be what it was, no transfer may have been made twice, and what each worker was told must be true.

@@ -16,8 +16,8 @@ test('the README shows the two commands that need nothing but Node', () => {
 
 test('every script of pnpm that a document names is there', () => {
   const builtIn = ['install', 'exec', '-r', '--filter']
-  for (const path of files('*.md', 'docs/**/*.md', 'packages/*/*.md')) {
-    for (const [, name] of read(path).matchAll(/npx -y pnpm@12 ([\w:-]+)/g)) {
+  for (const path of files('*.md', 'docs/**/*.md', 'packages/*/*.md', 'apps/*/*.md', 'bench/*.md')) {
+    for (const [, name] of read(path).matchAll(/npx -y pnpm@12 (?:--silent )?([\w:-]+)/g)) {
       expect([...Object.keys(scripts), ...builtIn], `${path}: npx -y pnpm@12 ${name}`).toContain(name)
     }
   }

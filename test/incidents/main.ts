@@ -3,7 +3,7 @@ import { broken, table } from '../outages/table.js'
 import { runProgram, UsageError } from '../support/usage.js'
 import { incidents } from './incidents.js'
 
-const help = `pnpm lab incidents [incident ...] [options]
+const help = `npx -y pnpm@12 lab incidents [incident ...] [options]
 
 What goes wrong in production, each on a PostgreSQL of its own: what callers saw, what events, stats() and health() said,
 and how soon it was over. Ends with 1 when a claim does not hold.

@@ -64,8 +64,8 @@ export class Watch implements AsyncDisposable {
   /** Asks for the health of the pool, and writes the answer down. */
   async check(): Promise<Checked> {
     const at = performance.now()
-    const { status, servers: hosts } = await this.#pool.health({ timeoutMs: 5_000 })
-    const codes = hosts.flatMap(({ error }) => (error === undefined ? [] : [codeOf(error)]))
+    const { status, servers } = await this.#pool.health({ timeoutMs: 5_000 })
+    const codes = servers.flatMap(({ error }) => (error === undefined ? [] : [codeOf(error)]))
     const checked: Checked = { at, status, codes }
     this.checks.push(checked)
     return checked

@@ -26,9 +26,34 @@ test('what it starts is there, or is made of what is there', () => {
   }
 })
 
-test('the scripts of before are short for it', () => {
-  for (const name of ['proof', 'chaos', 'chaos:locks', 'chaos:cluster', 'stress', 'outages', 'memory', 'bench']) {
-    expect(scripts[name]).toBe(`pnpm --silent lab ${name}`)
+test('one script runs all of them', () => {
+  const names = labs.map(({ name }) => name)
+  expect(Object.keys(scripts).filter((script) => names.includes(script))).toEqual([])
+  expect(Object.entries(scripts).filter(([, command]) => /\blab\b/.test(command))).toEqual([['lab', scripts['lab']]])
+})
+
+test('what names a program of the lab names one that is there, with the script that runs it', () => {
+  const texts = files('*.md', 'docs/**/*.md', '{apps,bench,packages}/*/*.md', 'bench/*.md', '.changeset/*.md').concat(
+    files('{apps,bench,packages,test}/**/*.{ts,mjs}').filter((path) => !path.includes('/dist/')),
+  )
+  const names = labs.map(({ name }) => name)
+  const own = new RegExp(`\\bpnpm(?:@\\d+)? (?:--silent )?(?:run )?(?:${names.join('|')})\\b`)
+  expect(texts.filter((path) => own.test(read(path)))).toEqual([])
+  const named = texts.flatMap((path) =>
+    [...read(path).matchAll(/\bpnpm(?:@\d+)? (?:--silent )?lab ([a-z][a-z:]*)/g)].map(([, name = '']) => ({
+      path,
+      name,
+    })),
+  )
+  expect(named.length).toBeGreaterThan(0)
+  expect(named.filter(({ name }) => name !== 'all' && !names.includes(name))).toEqual([])
+})
+
+test('each says in its help how it is run', () => {
+  for (const { name } of labs.filter(({ name }) => name !== 'properties')) {
+    const sources = name === 'bench' ? files('bench/src/*.ts') : files(`test/${name.replace(':', '-')}/*.ts`)
+    const helps = sources.flatMap((path) => /help = `(.*)/.exec(read(path))?.[1] ?? [])
+    expect(helps, name).toEqual([expect.stringMatching(new RegExp(`^npx -y pnpm@12 lab ${name} .*\\[options\\]$`))])
   }
 })
 

@@ -2,9 +2,9 @@ import { UsageError } from '../support/usage.js'
 import { labs } from './labs.js'
 import { runLab, runLabs, summary } from './run-labs.js'
 
-const help = `pnpm lab NAME [options]
+const help = `npx -y pnpm@12 lab NAME [options]
 
-What the tests do as a smoke, in full. \`pnpm lab NAME --help\` lists the options of one.
+What the tests do as a smoke, in full. \`npx -y pnpm@12 lab NAME --help\` lists the options of one.
 
 ${labs.map(({ name, title }) => `  ${name.padEnd(14)}${title}`).join('\n')}
   ${'all'.padEnd(14)}each of them in turn, as every night; ends with 1 when one has failed
@@ -17,7 +17,7 @@ const [name, ...rest] = args[0] === '--' ? args.slice(1) : args
 try {
   if (name === undefined || name === '--help') process.stdout.write(help)
   else if (name === 'all') {
-    if (rest.length > 0) throw new UsageError('pnpm lab all takes no options; pnpm lab NAME does')
+    if (rest.length > 0) throw new UsageError('lab all takes no options; lab NAME does')
     const results = await runLabs(labs, ({ name: ended, failed }) =>
       process.stderr.write(`${ended}: ${failed ?? 'ok'}\n\n`),
     )

@@ -2,7 +2,7 @@ import { startCluster } from '@pg-lifeguard/testing'
 import { runProgram, wholeNumber } from '../support/usage.js'
 import { measure } from './measure.js'
 
-const help = `pnpm memory [options]
+const help = `npx -y pnpm@12 lab memory [options]
 
 Streams rows, and copies large binary values out and in, each in a process of its own; says how much memory that ever had.
 

@@ -4,7 +4,7 @@ import { scenarios } from './scenarios.js'
 import { subjects } from './subjects.js'
 import { broken, type ScenarioResult, table } from './table.js'
 
-const help = `pnpm outages [scenario ...] [options]
+const help = `npx -y pnpm@12 lab outages [scenario ...] [options]
 
 What callers of a pool see while something goes wrong, Lifeguard and a bare pg.Pool side by side, each on a PostgreSQL of
 its own. Ends with 1 when a promise of Lifeguard's did not hold.

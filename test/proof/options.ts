@@ -10,7 +10,7 @@ export interface Options {
   readonly json: boolean
 }
 
-const help = `pnpm proof [options]
+const help = `npx -y pnpm@12 lab proof [options]
 
 Brings transactions to a moment of their life, lets a fault strike them, and compares what their callers were told with
 what the server did. A run of all cells writes its table into docs/what-happened-to-my-transaction.md.

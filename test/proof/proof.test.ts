@@ -7,7 +7,7 @@ import { page } from './page.js'
 import { runFault } from './runner.js'
 import { markdown, structure, tableIn, text, withTable } from './table.js'
 
-/** A smoke: `pnpm proof` does more of them, and `pnpm lab all` every night. */
+/** A smoke: `npx -y pnpm@12 lab proof` does more of them, and `lab all` every night. */
 const trials = 3
 /** Two at a time, as each waits for servers of its own most of the time. */
 const lanes: readonly (readonly FaultName[])[] = [
@@ -27,7 +27,7 @@ test('no fault at any moment makes a caller believe what is not so, and the page
   const expected = faultNames.reduce((sum, fault) => sum + faults[fault].modes.length * moments.length, 0)
   expect(cells).toHaveLength(expected)
   for (const cell of cells) expect(cell.trials).toHaveLength(trials)
-  // `pnpm proof` writes the table anew.
+  // `npx -y pnpm@12 lab proof` writes the table anew.
   expect(structure(tableIn(read(page)))).toBe(structure(markdown(cells)))
 }, 180_000)
 
@@ -58,7 +58,7 @@ test('the table has a row for each moment, and its counts are no part of its str
   )
   expect(table.split('\n').at(-1)).toContain('| Error, not committed (1 of 2); returned, committed (1 of 2) |')
   const first = withTable(
-    `a\n${'<!-- proof matrix: written by `pnpm proof` -->'}\nold\n<!-- end of the proof matrix -->\nb\n`,
+    `a\n${'<!-- proof matrix: written by `npx -y pnpm@12 lab proof` -->'}\nold\n<!-- end of the proof matrix -->\nb\n`,
     table,
   )
   expect(tableIn(first)).toBe(table)

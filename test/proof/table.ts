@@ -66,7 +66,7 @@ export function structure(table: string): string {
     .replaceAll(/-{3,}/g, '---')
 }
 
-const begin = '<!-- proof matrix: written by `pnpm proof` -->'
+const begin = '<!-- proof matrix: written by `npx -y pnpm@12 lab proof` -->'
 const end = '<!-- end of the proof matrix -->'
 
 /** The table that stands in a page. @throws when there is no place for one */

@@ -3,7 +3,7 @@ import { runProgram, seedFrom, wholeNumber } from '../support/usage.js'
 import { text } from './report.js'
 import { runStress } from './stress.js'
 
-const help = `pnpm stress [options]
+const help = `npx -y pnpm@12 lab stress [options]
 
 Random operations on one pool and a real server: acquire, release, query, abort, timeout, kill, flush, pause, resize,
 transaction. The server must never see more sessions than allowed, every caller must be answered in time, and nothing may

@@ -23,7 +23,7 @@ export function readArguments<const Of extends Usage>(args: readonly string[], u
   const { allowPositionals = false, options } = usage
   try {
     return parseArgs({
-      // `pnpm stress -- --json` hands the dashes on.
+      // `pnpm lab stress -- --json` hands the dashes on.
       args: args[0] === '--' ? args.slice(1) : [...args],
       allowPositionals,
       options: { ...options, help: { type: 'boolean' } },

@@ -2,7 +2,7 @@
 export * from '@pg-lifeguard/core'
 export { type Batched, type BatchedResults, batch } from './batch.js'
 export { LifeguardDialect, type LifeguardDialectOptions } from './lifeguard-dialect.js'
-export type { AnyKysely } from './pool-of.js'
+export { type AnyKysely, poolOf } from './pool-of.js'
 export { tryWithLock } from './try-with-lock.js'
 export { updateVersioned } from './update-versioned.js'
 export { withLock } from './with-lock.js'

@@ -7,6 +7,7 @@ import {
   createPool,
   InvalidArgumentError,
   LifeguardDialect,
+  poolOf,
   sqlStateOf,
   TransactionRolledBackError,
   VersionConflictError,
@@ -282,6 +283,7 @@ describe('withTransaction', () => {
       },
     })
     expect(await rejection(withTransaction(foreign, async () => undefined))).toBeInstanceOf(InvalidArgumentError)
+    expect(() => poolOf(foreign)).toThrow(InvalidArgumentError)
     const typed = () =>
       withTransaction(db, async (trx) => {
         // @ts-expect-error there is no such table
@@ -295,6 +297,15 @@ describe('withTransaction', () => {
     }
     expectTypeOf(illegal).returns.resolves.toBeUndefined()
   })
+})
+
+test('poolOf gives the pool behind an instance, its copies and its transactions, whoever began them', async () => {
+  expectTypeOf(poolOf(db)).toEqualTypeOf(pool)
+  expect(poolOf(db)).toBe(pool)
+  expect(poolOf(db.withSchema('public').withoutPlugins())).toBe(pool)
+  await withTransaction(db, async (trx) => expect(poolOf(trx)).toBe(pool))
+  await db.transaction().execute(async (trx) => expect(poolOf(trx)).toBe(pool))
+  await db.connection().execute(async (on) => expect(poolOf(on)).toBe(pool))
 })
 
 test('withLock lets one in at a time and leaves no lock', async () => {

@@ -387,8 +387,8 @@ describe("a transaction of Kysely's own", () => {
 describe("'kill session'", () => {
   const kill = (signal: AbortSignal) => ({ signal, inflightQueryAbortStrategy: 'kill session' as const })
   const sleeping = async (pool: Pool): Promise<boolean> => {
-    const { servers: hosts } = await pool.health()
-    if (hosts[0]?.status !== 'up') return false
+    const { servers } = await pool.health()
+    if (servers[0]?.status !== 'up') return false
     const other = createPool({ connectionString: database.url, max: 1 })
     const text = "select from pg_stat_activity where query like 'select pg_sleep(3%' and state = 'active'"
     const { rows } = await other.query(text)

@@ -184,7 +184,7 @@ test('many transfers at once keep the sum', async () => {
         await tx.item.update({ where: { id: from }, data: { stock: stock - 1 } })
         await tx.item.update({ where: { id: to }, data: { stock: { increment: 1 } } })
       },
-      { isolation: 'serializable' },
+      { isolation: 'serializable', retry: { attempts: 100 } },
     )
   await Promise.all(Array.from({ length: 8 }, (_, n) => (n % 2 === 0 ? transfer(1, 2) : transfer(2, 1))))
   expect(await prisma.item.findMany({ orderBy: { id: 'asc' }, select: { stock: true } })).toEqual([

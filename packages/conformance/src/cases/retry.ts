@@ -21,7 +21,7 @@ export const retryCases: readonly Case[] = [
             await tx.update(1, { stock: stock + 1 })
             return stock + 1
           },
-          { isolation: 'serializable' },
+          { isolation: 'serializable', retry: { attempts: 100 } },
         )
       const seen = await Promise.all(Array.from({ length: 30 }, increment))
       assert.equal((await handle.find(1))?.stock, 30)

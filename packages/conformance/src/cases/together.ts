@@ -155,7 +155,7 @@ export const togetherCases: readonly TogetherCase[] = [
                 else await tx.query('update item set stock = $1 where id = 0', [stock + 1])
               }
             },
-            { isolation: 'serializable' },
+            { isolation: 'serializable', retry: { attempts: 100 } },
           ),
         ),
       )

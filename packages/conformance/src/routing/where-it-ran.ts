@@ -27,10 +27,10 @@ export async function whereItRan(pool: Pool, replica: string, run: () => Promise
   const misnamed: string[] = []
   const reasons: RouteReason[] = []
   const stops = [
-    pool.on('query', ({ address: host, role, text }) => {
-      const on = host === replica ? 'replica' : 'primary'
+    pool.on('query', ({ address, role, text }) => {
+      const on = address === replica ? 'replica' : 'primary'
       executed.push({ on, text })
-      if (role !== on) misnamed.push(`${host} was called the ${role}`)
+      if (role !== on) misnamed.push(`${address} was called the ${role}`)
     }),
     pool.on('route', ({ reason }) => reasons.push(reason)),
   ]

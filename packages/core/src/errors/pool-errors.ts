@@ -56,9 +56,9 @@ export class NoPrimaryError extends LifeguardError {
   readonly retryable = true
   readonly servers: readonly ServerReport[]
 
-  constructor(hosts: readonly ServerReport[], options?: ErrorOptions) {
-    super(`no host takes writes (${hosts.map(({ address: host, why }) => `${host}: ${why}`).join('; ')})`, options)
-    this.servers = hosts
+  constructor(servers: readonly ServerReport[], options?: ErrorOptions) {
+    super(`no host takes writes (${servers.map(({ address, why }) => `${address}: ${why}`).join('; ')})`, options)
+    this.servers = servers
   }
 }
 

@@ -45,6 +45,13 @@ export class RetryBudget {
   }
 }
 
+/**
+ * How often work is tried at most, the first time included, whatever was the reason. A conflict means that somebody else
+ * has got on; but work that needs more than this is one of many callers who fight for the same rows. They wait less with
+ * `for update` or a lock, and can ask for more attempts.
+ */
+export const defaultAttempts = 10
+
 /** How the pauses between attempts grow. */
 export interface BackoffOptions {
   /**

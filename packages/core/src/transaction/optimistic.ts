@@ -5,7 +5,7 @@ import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { VersionConflictError } from '../errors/transaction-errors.js'
 import type { Queryable } from '../query/queryable.js'
-import { assertBackoff, type BackoffOptions, fullJitter } from '../resilience/retry.js'
+import { assertBackoff, type BackoffOptions, defaultAttempts, fullJitter } from '../resilience/retry.js'
 import { quoteIdentifier, quoteName } from '../sql/quote.js'
 import { withLimit } from './ambient-deadline.js'
 import type { SessionEnvironment } from './environment.js'
@@ -154,7 +154,7 @@ export interface OptimisticRetryOptions extends OperationOptions {
   /**
    * How often the callback runs at most, the first time included; `1` or more.
    *
-   * @default 5
+   * @default 10
    */
   readonly attempts?: number | undefined
   /** The pauses between attempts, with full jitter. @default { baseMs: 1, capMs: 1000 } */
@@ -167,7 +167,6 @@ export interface OptimisticAttempt {
   readonly attempt: number
 }
 
-const defaultAttempts = 5
 const names = optionNames<OptimisticRetryOptions>({ signal: true, timeoutMs: true, attempts: true, backoff: true })
 
 /**

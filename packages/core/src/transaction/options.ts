@@ -62,7 +62,7 @@ export interface RetryOptions {
   /**
    * How often the callback runs at most, the first time included; `1` or more.
    *
-   * @default 100, of them 10 on connections that were lost, and 10 over prepared statements that were out of date
+   * @default 10
    */
   readonly attempts?: number | undefined
   /** The pauses between attempts, with full jitter. @default { baseMs: 1, capMs: 1000 } */
@@ -88,7 +88,7 @@ export interface TransactionOptions extends BeginOptions, CommitOptions, Operati
    * 40P01), or when the connection was lost before COMMIT was sent. `false` never does. What the callback does outside
    * of the transaction is then done again too.
    *
-   * @default { attempts: 100 }
+   * @default { attempts: 10 }
    */
   readonly retry?: RetryOptions | false | undefined
 }

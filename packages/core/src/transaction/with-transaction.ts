@@ -5,7 +5,7 @@ import { ownedBy } from '../errors/origin.js'
 import { CommitUnknownError } from '../errors/transaction-errors.js'
 import { warnOf } from '../observe/user-callback.js'
 import { withCallersStack } from '../query/queryable.js'
-import { fullJitter } from '../resilience/retry.js'
+import { defaultAttempts, fullJitter } from '../resilience/retry.js'
 import type { Holder } from '../resource-pool/wait-queue.js'
 import { commitFollower, commitProven } from './commit.js'
 import { type ConnectionSource, fromPool, sourceOfReads } from './connection-source.js'
@@ -22,13 +22,6 @@ import {
 import { TransactionScope } from './savepoint.js'
 import { type EndByHand, ServerTransaction } from './server-transaction.js'
 import type { HookName, Hooks, RetryReason, Transaction } from './transaction.js'
-
-/**
- * A conflict is a sign that somebody else got on, and a hot row makes for many of them. A lost connection is no such
- * sign: a transaction that brings its own session down must not do so a hundred times.
- */
-const defaultAttempts = 100
-const defaultAttemptsWithoutProgress = 10
 
 /**
  * Runs `fn` in a transaction: commits when it returns, rolls back when it throws, and runs it again when the server
@@ -60,7 +53,8 @@ export async function withTransaction<T>(
   const limit = ambient.limitFor(options)
   const over = limitReached(limit, clock)
   if (over !== undefined) throw ownedBy(givenUp(over, 'not-sent'), host.environment)
-  const retry: RetryOptions = options.retry === false ? { attempts: 1 } : (options.retry ?? {})
+  const { attempts = defaultAttempts, backoff }: RetryOptions =
+    options.retry === false ? { attempts: 1 } : (options.retry ?? {})
   const holder = { held: 0, parent: ambient.current?.holder }
   const call: Call<T> = {
     environment,
@@ -80,13 +74,9 @@ export async function withTransaction<T>(
     }
     const { error, hooks } = outcome
     const attempt = retries.length + 1
-    if (
-      outcome.kind === 'undone' &&
-      isAllowed(outcome.reason, retries, retry.attempts) &&
-      (await isWorthRetrying(outcome.reason, call))
-    ) {
+    if (outcome.kind === 'undone' && attempt < attempts && (await isWorthRetrying(outcome.reason, call))) {
       const { reason, cause } = outcome
-      const delayMs = fullJitter(attempt, retry.backoff, random)
+      const delayMs = fullJitter(attempt, backoff, random)
       environment.counts.retries += 1
       environment.events.emit('retry', () => ({ attempt, reason, error: cause, delayMs }))
       const reached = await sleep(delayMs, clock, limit)
@@ -210,14 +200,6 @@ function reasonOf(error: unknown, failure: unknown, owner: object): ErrorClass {
 /** What the reason is the class of: the word of the server or the connection, rather than what came of it. */
 function causeOf(error: unknown, failure: unknown, reason: ErrorClass, owner: object): unknown {
   return failure !== undefined && classifyOwn(failure, owner) === reason ? failure : ownCause(error, owner)
-}
-
-/** Whether there is an attempt left after one that failed for this reason, and these before it. */
-function isAllowed(reason: ErrorClass, retries: readonly RetryReason[], attempts: number | undefined): boolean {
-  if (retries.length + 1 >= (attempts ?? defaultAttempts)) return false
-  // A conflict is a sign of progress elsewhere; of these there should be few, and more would not end by themselves.
-  if (attempts !== undefined || (reason !== 'connection' && reason !== 'stale-plan')) return true
-  return retries.filter((before) => before.reason === reason).length + 1 < defaultAttemptsWithoutProgress
 }
 
 /** Only where somebody asked for replicas, and only for what can do nothing but read. */

@@ -39,7 +39,7 @@ describe('the primary is killed and a replica promoted', () => {
     const failovers: FailoverEvent[] = []
     pool.on('failover', (event) => failovers.push(event))
     const lost: string[] = []
-    pool.on('primary-lost', ({ address: host }) => lost.push(host))
+    pool.on('primary-lost', ({ address }) => lost.push(address))
     await pool.read(() => pool.query('select count(*) from entry'))
 
     let over = false

@@ -163,12 +163,12 @@ test('the figures of each host', async () => {
   const pool = bench().pool()
   expect(pool.stats().servers.map(({ role }) => role)).toEqual(['unknown', 'unknown', 'unknown'])
   for (let reads = 0; reads < 50; reads += 1) await pool.read(() => pool.query('select 1'))
-  const { servers: hosts } = pool.stats()
-  expect(hosts.map(({ role }) => role)).toEqual(['primary', 'replica', 'replica'])
-  expect(hosts.reduce((sum, { reads }) => sum + reads, 0)).toBe(50)
+  const { servers } = pool.stats()
+  expect(servers.map(({ role }) => role)).toEqual(['primary', 'replica', 'replica'])
+  expect(servers.reduce((sum, { reads }) => sum + reads, 0)).toBe(50)
   const health = await pool.health()
   expect([health.status, health.servers.map(({ status }) => status)]).toEqual(['up', ['up', 'up', 'up']])
-  for (const { lagMs, lagBytes, timeline } of hosts.slice(1)) {
+  for (const { lagMs, lagBytes, timeline } of servers.slice(1)) {
     expect({ timeline, lag: typeof lagMs, bytes: typeof lagBytes }).toEqual({
       timeline: 1,
       lag: 'number',

@@ -33,7 +33,7 @@ describe('several hosts of which the writer is wanted', () => {
     const failovers: FailoverEvent[] = []
     pool.on('failover', (event) => failovers.push(event))
     const lost: string[] = []
-    pool.on('primary-lost', ({ address: host }) => lost.push(host))
+    pool.on('primary-lost', ({ address }) => lost.push(address))
     const queries: QueryEvent[] = []
     pool.on('query', (event) => queries.push(event))
     const traced: QueryTrace[] = []
@@ -73,7 +73,7 @@ describe('several hosts of which the writer is wanted', () => {
       await Promise.all([200, 201, 202].map((id) => fresh.query('insert into entry values ($1)', [id])))
       expect(await onServer(database.url, 'select id from entry where id >= 100')).toEqual([])
       expect(await onServer(database.urlOn(heir), 'select id from entry where id >= 100')).toHaveLength(23)
-      expect(fresh.stats().servers.map(({ address: host, role }) => [host, role])).toEqual([
+      expect(fresh.stats().servers.map(({ address, role }) => [address, role])).toEqual([
         [whereIs(cluster.primary), 'replaced'],
         [whereIs(heir), 'primary'],
         [whereIs(other), 'replica'],
@@ -169,8 +169,8 @@ describe('the others of several hosts', () => {
       expect(host.breaker?.sinceMs).toBeGreaterThan(0)
       expect(host.breaker?.retryAfterMs).toBeGreaterThan(0)
     }
-    const { status, servers: hosts } = await pool.health()
-    expect([status, hosts.map((host) => [host.address, host.status, host.breaker?.state])]).toEqual([
+    const { status, servers } = await pool.health()
+    expect([status, servers.map((server) => [server.address, server.status, server.breaker?.state])]).toEqual([
       'degraded',
       [
         [whereIs(cluster.primary), 'up', 'closed'],

@@ -230,7 +230,7 @@ test('a stream of a replica is one statement of that replica, with a histogram o
   expect(events).toMatchObject([{ text: someItems, role: 'replica', rowCount: 1_000, error: undefined }])
   expect(events[0]?.firstRowMs).toBeGreaterThan(0)
   const after = pool.stats()
-  const at = after.servers.findIndex(({ address: host }) => host === events[0]?.address)
+  const at = after.servers.findIndex(({ address }) => address === events[0]?.address)
   const host = (stats: PoolStats) => stats.servers[at] as PoolStats['servers'][number]
   expect(host(after)).toMatchObject({ role: 'replica', queries: { ok: host(before).queries.ok + 1 } })
   expect(host(after).queries.durationMs.count - host(before).queries.durationMs.count).toBe(1)

@@ -101,7 +101,7 @@ describe('who takes the writes', () => {
     const error = await rejection(cluster.run(cluster.sight.topology.openWriter(), 25))
     expect(error).toBeInstanceOf(NoPrimaryError)
     expect(
-      (error as NoPrimaryError).servers.map(({ address: host, why }) => `${host} ${why.replace(/ db0.*/, '')}`),
+      (error as NoPrimaryError).servers.map(({ address, why }) => `${address} ${why.replace(/ db0.*/, '')}`),
     ).toEqual([
       'db0:5432 connect ECONNREFUSED',
       'db1:5432 it follows another server',

@@ -8,14 +8,14 @@ const database = useDatabase()
 
 test('up: where, role, how long it took, the breaker and how full the pool is', async () => {
   const pool = testPool(database.url)
-  const { status, servers: hosts } = await pool.health()
+  const { status, servers } = await pool.health()
   expect(status).toBe('up')
-  expect(hosts).toMatchObject([
+  expect(servers).toMatchObject([
     { role: 'primary', status: 'up', breaker: { state: 'closed' }, figures: { active: 0, max: 5 } },
   ])
-  expect(hosts[0]?.address).toContain(new URL(database.url).port)
-  expect(hosts[0]?.latencyMs).toBeGreaterThan(0)
-  expect(hosts[0]).not.toHaveProperty('error')
+  expect(servers[0]?.address).toContain(new URL(database.url).port)
+  expect(servers[0]?.latencyMs).toBeGreaterThan(0)
+  expect(servers[0]).not.toHaveProperty('error')
 })
 
 test('a pool that is full of work is well, and its queue is not waited in', async () => {

@@ -55,8 +55,8 @@ describe.each(roles)('a login trigger that raises refuses %s', (role) => {
     [
       'health',
       async (pool) => {
-        const { servers: hosts } = await pool.health({ timeoutMs: 60_000 })
-        throw hosts[0]?.error
+        const { servers } = await pool.health({ timeoutMs: 60_000 })
+        throw servers[0]?.error
       },
     ],
   ])('at once, to %s', async (_, ask) => {

@@ -27,8 +27,8 @@ const ways: readonly (readonly [string, (pool: Pool) => Promise<unknown>])[] = [
   [
     'health',
     async (pool) => {
-      const { servers: hosts } = await pool.health({ timeoutMs: 60_000 })
-      throw hosts[0]?.error
+      const { servers } = await pool.health({ timeoutMs: 60_000 })
+      throw servers[0]?.error
     },
   ],
 ]
