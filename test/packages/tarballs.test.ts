@@ -154,7 +154,7 @@ describe('a project with the tarballs installed', () => {
       attempt: 1,
       state: '23505',
       kind: 'contended',
-      misuse: 'LIFEGUARD_INVALID_ARGUMENT',
+      misuse: 'LIFEGUARD_INVALID_OPTION',
       total: 4,
     })
   }, 180_000)

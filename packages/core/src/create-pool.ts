@@ -1,5 +1,5 @@
-import { createCluster, type PlaceSettings } from './cluster/create-cluster.js'
-import { Destination } from './connection/connect/connector.js'
+import { createCluster, type MemberSettings } from './cluster/create-cluster.js'
+import { Connector } from './connection/connect/connector.js'
 import { endpointText } from './connection/connect/endpoint.js'
 import type { ConnectSettings } from './connection/connect/settings.js'
 import { systemClock, systemRandom } from './deadline/clock.js'
@@ -20,8 +20,8 @@ import type { Pool } from './pool/pool.js'
 import { RetryBudget } from './resilience/retry.js'
 import type { BudgetShare } from './resource-pool/budget.js'
 import type { LeakReport, PoolEnvironment } from './resource-pool/resource.js'
-import { HostWatch } from './server/observer.js'
-import { Host } from './server/server.js'
+import { ServerObserver } from './server/observer.js'
+import { Server } from './server/server.js'
 import { Ambient } from './transaction/context.js'
 
 /**
@@ -50,22 +50,22 @@ export function createPool(given: PoolOptions = {}): Pool {
   }
   const events = new Emitter<PoolEvents>({ prefix: 'pg-lifeguard', stamp: { pool: name }, describe: summaryOf })
   const { clock, random } = environment
-  const destination = new Destination(connect, name, clock, random)
+  const connector = new Connector(connect, name, clock, random)
   const breaker = options.breaker === false ? undefined : options.breaker
   const watching = { slowQueryMs, breaker, pool: name, events, onLeak: options.onLeak ?? warnOfLeak(name) }
-  const shareOf = (settings: ConnectSettings, where: string): BudgetShare | undefined =>
+  const shareOf = (settings: ConnectSettings, address: string): BudgetShare | undefined =>
     options.budget && {
       budget: options.budget,
-      database: `${where}/${settings.database}`,
-      user: `${settings.user}@${where}`,
+      database: `${address}/${settings.database}`,
+      user: `${settings.user}@${address}`,
     }
-  const share = shareOf(connect, destination.where)
+  const share = shareOf(connect, connector.address)
   share?.budget.assertRoom(limits.min, share)
-  const placesOf = (settings: ConnectSettings, own: Pick<PlaceSettings, 'limits' | 'weight'>): PlaceSettings[] =>
+  const placesOf = (settings: ConnectSettings, own: Pick<MemberSettings, 'limits' | 'weight'>): MemberSettings[] =>
     settings.endpoints.map((endpoint) => {
       const only = { ...settings, endpoints: [endpoint], targetSessionAttrs: 'any' as const }
-      const where = endpointText(endpoint)
-      return { ...own, where, destination: new Destination(only, name, clock, random), share: shareOf(settings, where) }
+      const address = endpointText(endpoint)
+      return { ...own, address, connector: new Connector(only, name, clock, random), share: shareOf(settings, address) }
     })
   const places = [
     // Each of the pool's own hosts may be the primary; those that are not are read from.
@@ -76,12 +76,12 @@ export function createPool(given: PoolOptions = {}): Pool {
     }),
   ]
   // Of several hosts one that takes writes is wanted: which one that is can change, and is looked for in one way only.
-  const isCluster = replicas.length > 0 || (connect.endpoints.length > 1 && destination.wantsWriter)
+  const isCluster = replicas.length > 0 || (connect.endpoints.length > 1 && connector.wantsWriter)
   const why = isCluster ? 'the primary' : connect.endpoints.length > 1 ? 'the first host that fits' : 'the only host'
-  const watch = new HostWatch(destination.where, { ...watching, role: 'primary', why }, environment)
+  const watch = new ServerObserver(connector.address, { ...watching, role: 'primary', why }, environment)
   const prepare = options.onConnect && preparation(options.onConnect, clock, (session) => pool.lendNew(session))
   const plan = {
-    destination,
+    connector,
     limits,
     environment,
     watch,
@@ -94,30 +94,30 @@ export function createPool(given: PoolOptions = {}): Pool {
     options: clusterOptions,
     places,
   }
-  const { host, cluster } = isCluster
+  const { server, cluster } = isCluster
     ? createCluster(plan)
     : {
-        host: new Host(destination, limits, environment, watch, { resetMode, prepare, statements, share }),
+        server: new Server(connector, limits, environment, watch, { resetMode, prepare, statements, share }),
         cluster: undefined,
       }
   const { maxConnections, heartbeatMs, selfTest } = options.locks
-  const sessions = new LockSessions(host, maxConnections, {
+  const sessions = new LockSessions(server, maxConnections, {
     everyMs: heartbeatMs,
     boundMs: heartbeatMs,
   })
   const lockNames = new LockNames()
   const session: LockEnvironment = {
     elections: new Elections(),
-    grants: new LockGrants(host, sessions, lockNames, selfTest),
+    grants: new LockGrants(server, sessions, lockNames, selfTest),
     lockNames,
-    host,
+    server,
     cluster,
     ambient: new Ambient(environment.clock),
     retryBudget: new RetryBudget(options.retryBudget),
     events,
     counts: { retries: 0 },
   }
-  const listeners = new Listeners(host, session.ambient, {
+  const listeners = new Listeners(server, session.ambient, {
     heartbeatMs: options.listen.heartbeatMs,
     startTimeoutMs: limits.acquireTimeoutMs,
   })

@@ -279,7 +279,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
       await withTransaction(db, async (tx) => {
         await tx.insert(item).values({ id: 2, name: 'b' })
         for (const text of ['rollback', 'commit']) {
-          expect(adapterCode(await rejection(tx.execute(sql.raw(text))))).toBe('LIFEGUARD_INVALID_ARGUMENT')
+          expect(adapterCode(await rejection(tx.execute(sql.raw(text))))).toBe('LIFEGUARD_INVALID_OPTION')
         }
       })
       expect(await names()).toEqual(['b'])
@@ -298,7 +298,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
           pool.withTransaction(async () => {
             for (const [index, text] of texts.entries()) await tx.execute(sql.raw(text(index + 1)))
             for (const text of ['commit', 'select 1; commit', '/* x */ rollback']) {
-              expect(adapterCode(await rejection(tx.execute(sql.raw(text))))).toBe('LIFEGUARD_INVALID_ARGUMENT')
+              expect(adapterCode(await rejection(tx.execute(sql.raw(text))))).toBe('LIFEGUARD_INVALID_OPTION')
             }
             throw new Error('undo the other one')
           }),
@@ -398,10 +398,10 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
 
     test('refuses a database and a transaction that it does not know', async () => {
       expect((await rejection(withTransaction({ transaction: async () => undefined }, async () => 1))).code).toBe(
-        'LIFEGUARD_INVALID_ARGUMENT',
+        'LIFEGUARD_INVALID_OPTION',
       )
       await db.transaction(async (tx) => {
-        expect((await rejection(withTransaction(tx, async () => 1))).code).toBe('LIFEGUARD_INVALID_ARGUMENT')
+        expect((await rejection(withTransaction(tx, async () => 1))).code).toBe('LIFEGUARD_INVALID_OPTION')
       })
     })
   })
@@ -529,7 +529,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
         { name: 'c' },
         { versionColumn: 'nonsense' },
       )
-      expect(await rejection(unknown)).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+      expect(await rejection(unknown)).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
     })
 
     test('an update that says too little is refused', async () => {
@@ -551,7 +551,7 @@ export function adapterSuite(adapter: typeof Adapter, database: UsedDatabase): v
         const error = await rejection(
           adapter.updateVersioned(db, item, key as unknown as { version: number }, changes as object),
         )
-        expect(error.code).toBe('LIFEGUARD_INVALID_ARGUMENT')
+        expect(error.code).toBe('LIFEGUARD_INVALID_OPTION')
       }
     })
   })

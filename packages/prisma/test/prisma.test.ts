@@ -314,7 +314,7 @@ describe('inside pool.withTransaction', () => {
     const plain = new PrismaClient({ adapter: lifeguardAdapter(pool) })
     expect(await plain.item.count()).toBe(0)
     const error = await rejection(pool.withTransaction(() => plain.item.count()))
-    expect(error).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+    expect(error).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
     expect(error.message).toContain('$extends(lifeguard(pool))')
   })
 })

@@ -47,7 +47,7 @@ test.each(['before', 'after'])(
         bare.$transaction([bare.item.count(), bare.item.count()]),
         bare.$transaction(async (tx) => await tx.item.count()),
       ]
-      for (const one of refused) expect(await rejection(one)).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+      for (const one of refused) expect(await rejection(one)).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
       expect(await extended.item.count()).toBe(1)
     })
     // Of one tick, with one from outside first: the engine sends both for the one that came first, outside.

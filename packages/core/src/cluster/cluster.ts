@@ -6,13 +6,13 @@ import { classify, isReadAgain } from '../errors/classify.js'
 import { ownedBy } from '../errors/origin.js'
 import type { BreakerStats } from '../resilience/server-breaker.js'
 import type { EvictMode } from '../resource-pool/lifecycle.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
-import type { ConnectionSlot, Host } from '../server/server.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
+import type { ConnectionSlot, Server } from '../server/server.js'
 import type { RouteReason, ServerStats } from './events.js'
-import type { Member } from './member.js'
-import type { PrimaryTrail } from './replica-lag.js'
+import type { ClusterMember } from './member.js'
+import type { ReplicationLagTracker } from './replica-lag.js'
 import type { ReadContext, ReadScope } from './router.js'
-import type { Asking, ClusterParts } from './servers.js'
+import type { ClusterParts, RoutingContext } from './servers.js'
 import type { Topology } from './topology.js'
 import type { CausalWrites } from './write-positions.js'
 
@@ -21,25 +21,25 @@ import type { CausalWrites } from './write-positions.js'
  *
  * @param breaker that of the pool to the primary, which follows it
  */
-export function hostStats(
-  members: readonly Member[],
+export function serverStats(
+  members: readonly ClusterMember[],
   topology: Topology,
-  trail: PrimaryTrail,
+  trail: ReplicationLagTracker,
   now: number,
   breaker: BreakerStats | undefined,
 ): ServerStats[] {
   const all = members.reduce((sum, { reads }) => sum + reads, 0)
   return members.map((member) => {
-    const { sighting, lastError, reader } = member
+    const { status, lastError, reader } = member
     const role = roleOf(member, topology)
-    const replays = role === 'replica' ? sighting?.lsn : undefined
+    const replays = role === 'replica' ? status?.lsn : undefined
     const { queries, waits } = reader.watch.tally.snapshot()
     const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
     const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
     return {
-      address: member.where,
+      address: member.address,
       role,
-      timeline: sighting?.timeline,
+      timeline: status?.timeline,
       lagMs: lagMs === Number.POSITIVE_INFINITY ? undefined : lagMs,
       lagBytes: lagBytes === undefined ? undefined : Number(lagBytes),
       latencyMs: member.latencyMs,
@@ -58,12 +58,12 @@ export function hostStats(
 }
 
 /** What a member is to its cluster, as far as it was seen. */
-export function roleOf(member: Member, topology: Topology): ServerStats['role'] {
+export function roleOf(member: ClusterMember, topology: Topology): ServerStats['role'] {
   if (member === topology.writer && !topology.isLost && topology.isKnown) return 'primary'
-  const { sighting } = member
-  if (sighting === undefined) return 'unknown'
-  if (topology.isForeign(sighting)) return 'foreign'
-  if (sighting.standby) return 'replica'
+  const { status } = member
+  if (status === undefined) return 'unknown'
+  if (topology.isForeign(status)) return 'foreign'
+  if (status.standby) return 'replica'
   return topology.isKnown ? 'replaced' : 'unknown'
 }
 
@@ -77,7 +77,7 @@ const everyMs = 1_000
 
 /** A connection to a replica, for a transaction that only reads. */
 export interface TakenReader {
-  readonly member: Member
+  readonly member: ClusterMember
   readonly slot: ConnectionSlot
 }
 
@@ -108,7 +108,7 @@ export class Cluster {
   }
 
   /** One statement outside of any transaction: on a replica if it may, else on the primary. */
-  execute(config: StatementConfig, limit: Limit, asking: Asking): Promise<QueryResult> {
+  execute(config: StatementConfig, limit: Limit, asking: RoutingContext): Promise<QueryResult> {
     const { reading, causality, isUnderLock } = asking
     if (reading === undefined) return this.#onPrimary(config, limit, asking, 'not-in-read')
     if (isUnderLock) return this.#onPrimary(config, limit, asking, 'under-lock')
@@ -124,9 +124,9 @@ export class Cluster {
    */
   async takeReader(
     context: ReadContext,
-    excluded: Set<Member>,
+    excluded: Set<ClusterMember>,
     limit: Limit,
-    holder: Holder,
+    holder: WorkContext,
     text?: string,
   ): Promise<TakenReader | undefined> {
     const unsettled = await this.writes.settle(context.causality, limit)
@@ -142,7 +142,7 @@ export class Cluster {
       }
       const { member, reason } = route
       try {
-        const slot = await member.reader.take(limit, holder)
+        const slot = await member.reader.acquire(limit, holder)
         member.reads += 1
         member.inFlight += 1
         this.#tell(member, reason, text)
@@ -175,19 +175,19 @@ export class Cluster {
    * A server has refused something because it takes no writes. Looks for the one that does; tells whether it is another
    * one than `refusedBy`, so that the same may be asked again.
    */
-  async foundAnother(refusedBy: Member | undefined): Promise<boolean> {
+  async foundAnother(refusedBy: ClusterMember | undefined): Promise<boolean> {
     const { topology } = this.#parts
     const writer = await topology.find()
     return writer !== undefined ? writer !== refusedBy : topology.isLost
   }
 
   /** Who takes the writes at present. */
-  get writer(): Member | undefined {
+  get writer(): ClusterMember | undefined {
     return this.#parts.topology.writer
   }
 
   /** The hosts that are not the primary's, as they are read from. */
-  get readers(): readonly Host[] {
+  get readers(): readonly Server[] {
     const { members, topology } = this.#parts
     return members.filter((member) => member !== topology.writer).map(({ reader }) => reader)
   }
@@ -198,7 +198,7 @@ export class Cluster {
   }
 
   /** What the server of this reader is to the cluster; undefined when it is none of it. */
-  roleOf(reader: Host): ServerStats['role'] | undefined {
+  roleOf(reader: Server): ServerStats['role'] | undefined {
     const { members, topology } = this.#parts
     const member = members.find((one) => one.reader === reader)
     return member === undefined ? undefined : roleOf(member, topology)
@@ -207,7 +207,7 @@ export class Cluster {
   /** Each host in numbers. */
   stats(): ServerStats[] {
     const { members, topology, trail, primary } = this.#parts
-    return hostStats(members, topology, trail, this.#clock.now(), primary.watch.breaker?.stats())
+    return serverStats(members, topology, trail, this.#clock.now(), primary.watch.breaker?.stats())
   }
 
   /** As for the primary's pool. */
@@ -237,9 +237,14 @@ export class Cluster {
     for (const { reader } of this.#parts.members) reader.pool.endNow()
   }
 
-  async #read(config: StatementConfig, limit: Limit, asking: Asking, context: ReadContext): Promise<QueryResult> {
+  async #read(
+    config: StatementConfig,
+    limit: Limit,
+    asking: RoutingContext,
+    context: ReadContext,
+  ): Promise<QueryResult> {
     const { router, rule } = this.#parts
-    const excluded = new Set<Member>()
+    const excluded = new Set<ClusterMember>()
     const unsettled = await this.writes.settle(context.causality, limit)
     if (unsettled !== undefined) return await this.#onPrimary(config, limit, asking, unsettled)
     for (;;) {
@@ -269,18 +274,23 @@ export class Cluster {
   }
 
   /** Takes note of what a replica answered; tells whether the same may be read elsewhere. */
-  #failed(member: Member, error: unknown): boolean {
+  #failed(member: ClusterMember, error: unknown): boolean {
     const verdict = isReadAgain(error)
     if (verdict === 'no' || verdict === 'elsewhere') member.ejection.succeeded(this.#clock.now())
     else {
       member.ejection.failed(this.#clock.now())
       // A look tells whether it is the host or one connection. Its outcome is noted by the member.
-      if (!member.monitor.isLooking) member.monitor.look().catch(() => undefined)
+      if (!member.monitor.isProbing) member.monitor.probe().catch(() => undefined)
     }
     return verdict !== 'no'
   }
 
-  async #onPrimary(config: StatementConfig, limit: Limit, asking: Asking, reason: RouteReason): Promise<QueryResult> {
+  async #onPrimary(
+    config: StatementConfig,
+    limit: Limit,
+    asking: RoutingContext,
+    reason: RouteReason,
+  ): Promise<QueryResult> {
     const { primary, topology, failoverTimeoutMs } = this.#parts
     const { causality, holder, reading } = asking
     const isRead =
@@ -319,13 +329,13 @@ export class Cluster {
     if (now - this.#lookedAt < everyMs) return
     this.#lookedAt = now
     for (const { monitor } of this.#parts.members) {
-      if (!monitor.isLooking && now - monitor.askedAt >= everyMs) monitor.look().catch(() => undefined)
+      if (!monitor.isProbing && now - monitor.askedAt >= everyMs) monitor.probe().catch(() => undefined)
     }
   }
 
-  #tell(member: Member | undefined, reason: RouteReason, text: string | undefined): void {
+  #tell(member: ClusterMember | undefined, reason: RouteReason, text: string | undefined): void {
     this.#parts.events.emit('route', () => ({
-      address: (member ?? this.#parts.topology.writer)?.where ?? 'unknown',
+      address: (member ?? this.#parts.topology.writer)?.address ?? 'unknown',
       role: member === undefined ? 'primary' : 'replica',
       reason,
       text,

@@ -1,27 +1,27 @@
-import type { Destination } from '../connection/connect/connector.js'
+import type { Connector } from '../connection/connect/connector.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
 import type { BudgetShare } from '../resource-pool/budget.js'
 import type { ResolvedPoolLimits } from '../resource-pool/limits.js'
 import type { PoolEnvironment } from '../resource-pool/resource.js'
-import { HostWatch, type HostWatchOptions } from '../server/observer.js'
+import { ServerObserver, type ServerObserverOptions } from '../server/observer.js'
 import type { PrepareConnection } from '../server/prepare-new.js'
 import type { ResetMode } from '../server/reset.js'
-import { Host } from '../server/server.js'
+import { Server } from '../server/server.js'
 import type { StatementOptions } from '../server/server-options.js'
 import { ReadRule } from '../sql/read-only.js'
 import { Cluster } from './cluster.js'
 import type { ResolvedClusterOptions } from './cluster-options.js'
-import type { ClusterVoice } from './events.js'
+import type { ClusterEmitter } from './events.js'
 import { watchServers } from './servers.js'
 import { CausalWrites, WritePositions } from './write-positions.js'
 
 /** A server, and the pool of connections to it while it is a replica. */
-export interface PlaceSettings {
+export interface MemberSettings {
   /** `127.0.0.1:5432`, for people. */
-  readonly where: string
+  readonly address: string
   /** This one server, whatever its role. */
-  readonly destination: Destination
+  readonly connector: Connector
   readonly limits: ResolvedPoolLimits
   readonly weight: number
   /** The budget that its connections are taken from, if there is one. */
@@ -31,16 +31,16 @@ export interface PlaceSettings {
 /** What a cluster is put together from. */
 export interface ClusterPlan {
   /** Those that may be the primary first, and the most likely one foremost. Two or more. */
-  readonly places: readonly PlaceSettings[]
+  readonly places: readonly MemberSettings[]
   /** What the user said of the primary. */
-  readonly destination: Destination
+  readonly connector: Connector
   /** Those of the pool to the primary, wherever that is. */
   readonly limits: ResolvedPoolLimits
   readonly environment: PoolEnvironment
   /** Of the primary. */
-  readonly watch: HostWatch
+  readonly watch: ServerObserver
   /** What is watched for on every host. */
-  readonly watching: Omit<HostWatchOptions, 'role' | 'why'>
+  readonly watching: Omit<ServerObserverOptions, 'role' | 'why'>
   readonly resetMode: ResetMode
   /** What is done with each new connection, on every host. */
   readonly prepare: PrepareConnection | undefined
@@ -48,19 +48,19 @@ export interface ClusterPlan {
   readonly statements: StatementOptions
   /** The budget that the connections to the primary are taken from, if there is one. */
   readonly share: BudgetShare | undefined
-  readonly events: ClusterVoice
+  readonly events: ClusterEmitter
   readonly options: ResolvedClusterOptions
 }
 
 /** Puts a cluster together: the host that everything but reads goes to, which follows the primary, and the rest. */
-export function createCluster(plan: ClusterPlan): { readonly host: Host; readonly cluster: Cluster } {
+export function createCluster(plan: ClusterPlan): { readonly server: Server; readonly cluster: Cluster } {
   const { environment, watch, watching, events, options } = plan
   const { clock } = environment
   // What is changed on the primary is so on the replicas, soon after.
   const statements: StatementOptions = { ...plan.statements, schema: { epoch: 0 } }
-  const places = plan.places.map(({ where, destination, limits, weight, share }, at) => {
-    const watched = new HostWatch(where, { ...watching, role: 'replica', why: 'a read' }, environment)
-    const reader = new Host(destination, limits, environment, watched, {
+  const places = plan.places.map(({ address, connector, limits, weight, share }, at) => {
+    const watched = new ServerObserver(address, { ...watching, role: 'replica', why: 'a read' }, environment)
+    const reader = new Server(connector, limits, environment, watched, {
       resetMode: plan.resetMode,
       // A read whose connection to a replica was lost is better off with the next replica.
       statements: { ...statements, isRepeatable: undefined },
@@ -69,10 +69,10 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
       share,
       // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.
       open: (signal) =>
-        destination.open(signal).then(
+        connector.open(signal).then(
           (connection) => {
             // Promoted: it says so with its next answer, and its place in the cluster is another one. Noted by the member.
-            connection.reports.onChange(() => void servers.members[at]?.monitor.look().catch(() => undefined))
+            connection.reports.onChange(() => void servers.members[at]?.monitor.probe().catch(() => undefined))
             return connection
           },
           (cause: unknown) => {
@@ -80,32 +80,32 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
           },
         ),
     })
-    return { where, open: (signal?: AbortSignal) => destination.open(signal), reader, weight }
+    return { address, open: (signal?: AbortSignal) => connector.open(signal), reader, weight }
   })
   const servers = watchServers(places, environment, options.causalityWaitMs, {
     found: (member, from, timeline) => {
-      watch.where = member.where
+      watch.address = member.address
       // Whatever was held against the old one does not count for the new one.
-      watch.breaker?.hostAnswers()
-      host.pool.hurry()
+      watch.breaker?.serverAnswers()
+      server.pool.hurry()
       if (member === from || from === undefined) return
-      inNoContext(() => events.emit('failover', () => ({ from: from.where, to: member.where, timeline })))
+      inNoContext(() => events.emit('failover', () => ({ from: from.address, to: member.address, timeline })))
     },
-    lost: (member, error) => inNoContext(() => events.emit('primary-lost', () => ({ address: member.where, error }))),
+    lost: (member, error) => inNoContext(() => events.emit('primary-lost', () => ({ address: member.address, error }))),
   })
-  const host = new Host(plan.destination, plan.limits, environment, watch, {
+  const server = new Server(plan.connector, plan.limits, environment, watch, {
     resetMode: plan.resetMode,
     prepare: plan.prepare,
     statements,
-    open: async (signal) => plan.destination.fitting(await servers.topology.openWriter(signal)),
+    open: async (signal) => plan.connector.fitting(await servers.topology.openWriter(signal)),
     unavailableTimeoutMs: options.failoverTimeoutMs,
     share: plan.share,
   })
   const { maxLagMs, maxLagBytes, failoverTimeoutMs, causalityWaitMs } = options
-  const writes = new CausalWrites(new WritePositions(host), servers.topology, clock, causalityWaitMs)
+  const writes = new CausalWrites(new WritePositions(server), servers.topology, clock, causalityWaitMs)
   servers.router.askPrimary = () => writes.position()
   const cluster = new Cluster({
-    primary: host,
+    primary: server,
     ...servers,
     rule: new ReadRule(options),
     writes,
@@ -113,5 +113,5 @@ export function createCluster(plan: ClusterPlan): { readonly host: Host; readonl
     failoverTimeoutMs,
     scope: { maxLagMs, maxLagBytes },
   })
-  return { host, cluster }
+  return { server, cluster }
 }

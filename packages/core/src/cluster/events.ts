@@ -68,7 +68,7 @@ export interface ClusterEvents {
 }
 
 /** What tells it: an emitter, of these events and maybe others. */
-export type ClusterVoice = Pick<Emitter<ClusterEvents>, 'emit'>
+export type ClusterEmitter = Pick<Emitter<ClusterEvents>, 'emit'>
 
 /** One host of a pool with replicas, in numbers. */
 export interface ServerStats {

@@ -1,9 +1,9 @@
 import type { Connection } from '../connection/connection.js'
 import type { Clock } from '../deadline/clock.js'
-import type { Host } from '../server/server.js'
+import type { Server } from '../server/server.js'
 import { type Candidate, OutlierEjection, PeakEwma } from './load-balancer.js'
 import { Monitor } from './monitor.js'
-import type { Sighting } from './probe.js'
+import type { ServerStatus } from './probe.js'
 
 /**
  * Half of a latency is forgotten after this time without a measurement. A host that was slower than the others by a factor
@@ -14,40 +14,40 @@ const latencyHalfLifeMs = 500
 /** Where a server of the cluster is, and how to get there. */
 export interface Place {
   /** `127.0.0.1:5432`, for people. */
-  readonly where: string
+  readonly address: string
   readonly open: (signal?: AbortSignal) => Promise<Connection>
   /** The pool of connections that reads go over while the server is a replica. */
-  readonly reader: Host
+  readonly reader: Server
   /** Its share of the reads in comparison with the other replicas. */
   readonly weight: number
 }
 
 /** What a member tells the cluster that it belongs to. */
 export interface MemberNews {
-  seen(member: Member, sighting: Sighting): void
-  failed(member: Member, error: unknown): void
+  seen(member: ClusterMember, status: ServerStatus): void
+  failed(member: ClusterMember, error: unknown): void
 }
 
 /** One server of a cluster, whatever its role is at present. */
-export class Member implements Candidate {
-  readonly where: string
+export class ClusterMember implements Candidate {
+  readonly address: string
   readonly weight: number
-  readonly reader: Host
+  readonly reader: Server
   readonly open: (signal?: AbortSignal) => Promise<Connection>
   readonly monitor: Monitor
   readonly ejection = new OutlierEjection()
   readonly #clock: Clock
   readonly #latency = new PeakEwma(latencyHalfLifeMs)
   /** What was seen of it last; undefined when the last look failed, and before the first. */
-  sighting: Sighting | undefined
+  status: ServerStatus | undefined
   /** What the last look failed with. */
   lastError: unknown
   inFlight = 0
   /** Statements that it has answered, those that failed included. */
   reads = 0
 
-  constructor({ where, open, reader, weight }: Place, clock: Clock, news: MemberNews) {
-    this.where = where
+  constructor({ address: where, open, reader, weight }: Place, clock: Clock, news: MemberNews) {
+    this.address = where
     this.open = open
     this.reader = reader
     this.weight = weight
@@ -55,13 +55,13 @@ export class Member implements Candidate {
     this.monitor = new Monitor(
       open,
       clock,
-      (sighting) => {
-        this.sighting = sighting
+      (status) => {
+        this.status = status
         this.lastError = undefined
-        news.seen(this, sighting)
+        news.seen(this, status)
       },
       (error) => {
-        this.sighting = undefined
+        this.status = undefined
         this.lastError = error
         news.failed(this, error)
       },

@@ -2,7 +2,7 @@ import type { Connection } from '../connection/connection.js'
 import type { Clock, Timer } from '../deadline/clock.js'
 import { type Limit, within } from '../deadline/deadline.js'
 import { inNoContext } from '../observe/context.js'
-import { Scout, type Sighting } from './probe.js'
+import { type ServerStatus, StatusProbe } from './probe.js'
 import type { Lsn } from './replica-lag.js'
 
 /** How long a look may take, connecting included; a server that takes longer is as good as lost. */
@@ -23,11 +23,11 @@ interface Awaited {
 export class Monitor {
   readonly #open: (signal: AbortSignal) => Promise<Connection>
   readonly #clock: Clock
-  readonly #onSeen: (sighting: Sighting) => void
+  readonly #onSeen: (status: ServerStatus) => void
   readonly #onFailed: (error: unknown) => void
   #connection: Connection | undefined
-  #scout: Scout | undefined
-  #looking: Promise<Sighting> | undefined
+  #probe: StatusProbe | undefined
+  #looking: Promise<ServerStatus> | undefined
   #idleTimer: Timer | undefined
   #askedAt = Number.NEGATIVE_INFINITY
   #ended = false
@@ -36,7 +36,7 @@ export class Monitor {
   constructor(
     open: (signal: AbortSignal) => Promise<Connection>,
     clock: Clock,
-    onSeen: (sighting: Sighting) => void,
+    onSeen: (status: ServerStatus) => void,
     onFailed: (error: unknown) => void,
   ) {
     this.#open = open
@@ -56,26 +56,26 @@ export class Monitor {
   }
 
   /** Whether a look is under way. */
-  get isLooking(): boolean {
+  get isProbing(): boolean {
     return this.#looking !== undefined
   }
 
   /** Whether the server can wait until it has replayed something; undefined while that is not known. */
   get waits(): boolean | undefined {
-    return this.#scout?.waits
+    return this.#probe?.waits
   }
 
   /** Looks now, or joins the look that is under way; rejects when the server does not answer in time. */
-  look(): Promise<Sighting> {
+  probe(): Promise<ServerStatus> {
     return this.#join(undefined)
   }
 
   /** Looks when the server has replayed up to `lsn`, or after `ms` milliseconds; at once when it cannot wait. */
-  lookAfter(lsn: Lsn, ms: number): Promise<Sighting> {
+  probeAfter(lsn: Lsn, ms: number): Promise<ServerStatus> {
     return this.#join({ lsn, ms })
   }
 
-  #join(awaited: Awaited | undefined): Promise<Sighting> {
+  #join(awaited: Awaited | undefined): Promise<ServerStatus> {
     if (this.#ended) return Promise.reject(new Error('the pool has ended'))
     // Whoever asks meanwhile gets the same answer, and what is seen is for all: it is looked in nobody's context.
     this.#looking ??= inNoContext(() => this.#look(awaited)).finally(() => {
@@ -93,19 +93,19 @@ export class Monitor {
     await this.#close()
   }
 
-  async #look(awaited: Awaited | undefined): Promise<Sighting> {
+  async #look(awaited: Awaited | undefined): Promise<ServerStatus> {
     this.#askedAt = this.#clock.now()
     const timeoutMs = boundMs + (awaited?.ms ?? 0)
     const limit: Limit = { deadlineAt: this.#askedAt + timeoutMs, timeoutMs, signal: undefined }
     try {
-      const scout = await this.#connected(limit)
+      const probe = await this.#connected(limit)
       if (awaited !== undefined) {
-        await scout.waitForReplay(awaited.lsn, awaited.ms, limit)
+        await probe.waitForReplay(awaited.lsn, awaited.ms, limit)
         this.#askedAt = this.#clock.now()
       }
-      const sighting = await scout.look(limit, this.#askedAt)
-      this.#onSeen(sighting)
-      return sighting
+      const status = await probe.look(limit, this.#askedAt)
+      this.#onSeen(status)
+      return status
     } catch (error) {
       this.#connection?.destroy()
       this.#connection = undefined
@@ -114,15 +114,15 @@ export class Monitor {
     }
   }
 
-  async #connected(limit: Limit): Promise<Scout> {
-    if (this.#connection?.isAlive === true && this.#scout !== undefined) return this.#scout
+  async #connected(limit: Limit): Promise<StatusProbe> {
+    if (this.#connection?.isAlive === true && this.#probe !== undefined) return this.#probe
     const attempt = new AbortController()
     const opening = this.#counted(this.#open(attempt.signal))
     try {
       this.#connection = await within(opening, limit, this.#clock)
       // What the server can do is found out anew: it may have been replaced by another version.
-      this.#scout = new Scout(this.#connection)
-      return this.#scout
+      this.#probe = new StatusProbe(this.#connection)
+      return this.#probe
     } catch (error) {
       attempt.abort()
       // One that opens after all has nobody to look through it any more; a failure has been told.

@@ -6,7 +6,7 @@ import { sqlStateOf } from '../errors/sqlstate.js'
 import { endOfLastRecord, formatLsn, type Lsn, parseLsn } from './replica-lag.js'
 
 /** What a server said of itself at some moment. */
-export interface Sighting {
+export interface ServerStatus {
   /** When it was asked. */
   readonly askedAt: number
   /** Whether it follows another server, and takes no writes. */
@@ -34,7 +34,7 @@ export const timelineSql =
  * first may be old by some minutes, the second is hidden from a role without pg_read_all_stats.
  * https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-INFO-CONTROLDATA
  */
-export const lookSql = `
+export const probeSql = `
   select standby,
     case when standby then pg_catalog.pg_last_wal_replay_lsn()
       else pg_catalog.pg_current_wal_insert_lsn() end::pg_catalog.text,
@@ -47,8 +47,8 @@ export const lookSql = `
 /** For a server that has no such functions, or does not let this role use them. */
 export const roleSql = 'select pg_catalog.pg_is_in_recovery()'
 
-/** The answer to {@link lookSql} or {@link roleSql}. */
-export function sightingOf(row: readonly unknown[], askedAt: number): Sighting {
+/** The answer to {@link probeSql} or {@link roleSql}. */
+export function statusOf(row: readonly unknown[], askedAt: number): ServerStatus {
   const [standby, place = null, timeline = null, system] = row as [boolean, (string | null)?, (string | null)?, string?]
   const lsn = place === null ? undefined : lsnOf(place)
   return {
@@ -83,7 +83,7 @@ const waitProbeSql = `select exists (select from pg_catalog.pg_get_keywords() wh
  * Asks one server, over one connection, what it is and where it stands. What the server turns out not to have is asked for
  * once: what counts is what it can do, not what it calls itself.
  */
-export class Scout {
+export class StatusProbe {
   readonly #connection: Pick<Connection, 'run'>
   #tellsPlace = true
   #waits: boolean | undefined
@@ -98,16 +98,16 @@ export class Scout {
   }
 
   /** What it says of itself now. */
-  async look(limit: Limit, askedAt: number): Promise<Sighting> {
+  async look(limit: Limit, askedAt: number): Promise<ServerStatus> {
     if (this.#tellsPlace) {
       try {
-        return sightingOf(await this.#ask(lookSql, limit), askedAt)
+        return statusOf(await this.#ask(probeSql, limit), askedAt)
       } catch (error) {
         if (!isRefusal(error)) throw error
         this.#tellsPlace = false
       }
     }
-    return sightingOf(await this.#ask(roleSql, limit), askedAt)
+    return statusOf(await this.#ask(roleSql, limit), askedAt)
   }
 
   /**

@@ -49,7 +49,7 @@ const mostMarks = 2_048
  * Here a replica is as old as the newest moment of which it has replayed everything: on one clock, and true in both
  * cases. https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-RECOVERY-INFO-TABLE
  */
-export class PrimaryTrail {
+export class ReplicationLagTracker {
   #marks: Mark[] = []
   #isFrozen = false
 
@@ -119,7 +119,7 @@ export interface FreshnessBound {
 }
 
 /** Whether a replica is fresh enough: in time, or in bytes. */
-export function isFreshEnough(trail: PrimaryTrail, lsn: Lsn, bound: FreshnessBound, now: number): boolean {
+export function isFreshEnough(trail: ReplicationLagTracker, lsn: Lsn, bound: FreshnessBound, now: number): boolean {
   if (trail.lagMs(lsn, now) <= bound.maxLagMs) return true
   if (bound.maxLagBytes === undefined) return false
   const bytes = trail.lagBytes(lsn)

@@ -4,8 +4,8 @@ import { ownedBy } from '../errors/origin.js'
 import { type Causality, type CausalToken, shows } from './causality.js'
 import type { RouteReason } from './events.js'
 import { inUse, pickOfTwo } from './load-balancer.js'
-import type { Member } from './member.js'
-import { type FreshnessBound, isFreshEnough, type PrimaryTrail } from './replica-lag.js'
+import type { ClusterMember } from './member.js'
+import { type FreshnessBound, isFreshEnough, type ReplicationLagTracker } from './replica-lag.js'
 import type { Topology } from './topology.js'
 
 /** What `pool.read()` asks for. */
@@ -34,14 +34,14 @@ const longestWaitMs = 25
 
 /** Where a read is to go. */
 export type Route =
-  | { readonly kind: 'replica'; readonly member: Member; readonly reason: RouteReason }
+  | { readonly kind: 'replica'; readonly member: ClusterMember; readonly reason: RouteReason }
   | { readonly kind: 'primary'; readonly reason: RouteReason }
 
 /** Chooses the host of each read, out of what was seen of all of them, and sees to it that this does not grow old. */
 export class Router {
-  readonly #members: readonly Member[]
+  readonly #members: readonly ClusterMember[]
   readonly #topology: Topology
-  readonly #trail: PrimaryTrail
+  readonly #trail: ReplicationLagTracker
   readonly #owner: object
   readonly #clock: Clock
   readonly #random: Random
@@ -50,9 +50,9 @@ export class Router {
   askPrimary: (() => Promise<CausalToken>) | undefined
 
   constructor(
-    members: readonly Member[],
+    members: readonly ClusterMember[],
     topology: Topology,
-    trail: PrimaryTrail,
+    trail: ReplicationLagTracker,
     environment: { readonly clock: Clock; readonly random: Random },
     causalityWaitMs: number,
   ) {
@@ -70,14 +70,14 @@ export class Router {
    *
    * @param excluded members that have failed this very read
    */
-  async route({ scope, causality }: ReadContext, excluded: ReadonlySet<Member>, limit: Limit): Promise<Route> {
+  async route({ scope, causality }: ReadContext, excluded: ReadonlySet<ClusterMember>, limit: Limit): Promise<Route> {
     this.#lookAround(scope)
     const token = causality?.token
     const route = this.#now(scope, token, excluded)
     if (route.kind === 'replica') return route
     // Before anything is known of the hosts, their answer is worth waiting for; it is bounded by the monitor.
-    if (this.#others(excluded).some((member) => member.sighting === undefined && member.monitor.isLooking)) {
-      const looks = this.#members.map(({ monitor }) => monitor.isLooking && monitor.look())
+    if (this.#others(excluded).some((member) => member.status === undefined && member.monitor.isProbing)) {
+      const looks = this.#members.map(({ monitor }) => monitor.isProbing && monitor.probe())
       await within(Promise.allSettled(looks), limit, this.#clock)
       const informed = this.#now(scope, token, excluded)
       if (informed.kind === 'replica') return informed
@@ -106,11 +106,11 @@ export class Router {
 
   /** Whether the primary has been seen at or behind this place. */
   #isSeen(token: CausalToken): boolean {
-    const sighting = this.#topology.writer?.sighting
+    const status = this.#topology.writer?.status
     return (
-      sighting?.timeline !== undefined &&
-      sighting.lsn !== undefined &&
-      shows({ timeline: sighting.timeline, lsn: sighting.lsn }, token)
+      status?.timeline !== undefined &&
+      status.lsn !== undefined &&
+      shows({ timeline: status.timeline, lsn: status.lsn }, token)
     )
   }
 
@@ -124,24 +124,24 @@ export class Router {
     return this.#topology.timeline > position.timeline ? await this.askPrimary?.() : position
   }
 
-  #others(excluded: ReadonlySet<Member>): readonly Member[] {
+  #others(excluded: ReadonlySet<ClusterMember>): readonly ClusterMember[] {
     const { writer } = this.#topology
     return this.#members.filter((member) => member !== writer && !excluded.has(member))
   }
 
   /** The best that can be had now. */
-  #now(scope: ReadScope, token: CausalToken | undefined, excluded: ReadonlySet<Member>): Route {
+  #now(scope: ReadScope, token: CausalToken | undefined, excluded: ReadonlySet<ClusterMember>): Route {
     const replicas = this.#others(excluded).filter(
-      ({ sighting }) => sighting?.standby === true && !this.#topology.isForeign(sighting),
+      ({ status }) => status?.standby === true && !this.#topology.isForeign(status),
     )
     if (replicas.length === 0) return { kind: 'primary', reason: excluded.size > 0 ? 'replicas-failed' : 'no-replica' }
     const now = this.#clock.now()
-    const fresh = replicas.filter(({ sighting }) => {
+    const fresh = replicas.filter(({ status }) => {
       // What it shows is not known: enough only for who takes data of any age.
-      if (sighting?.lsn === undefined) return scope.maxLagMs === Number.POSITIVE_INFINITY
+      if (status?.lsn === undefined) return scope.maxLagMs === Number.POSITIVE_INFINITY
       // One that has not followed a promotion is behind by all that came after, whatever the numbers say.
-      if ((sighting.timeline ?? 0) < this.#topology.timeline) return false
-      return isFreshEnough(this.#trail, sighting.lsn, scope, now)
+      if ((status.timeline ?? 0) < this.#topology.timeline) return false
+      return isFreshEnough(this.#trail, status.lsn, scope, now)
     })
     if (fresh.length === 0) return { kind: 'primary', reason: replicas.some(tellsPlace) ? 'lag' : 'no-position' }
     const able = fresh.filter((member) => token === undefined || showsAll(member, token))
@@ -154,7 +154,12 @@ export class Router {
   }
 
   /** Waits for a replica to show what the token stands for, by looking again and again. */
-  async #await(scope: ReadScope, token: CausalToken, excluded: ReadonlySet<Member>, limit: Limit): Promise<Route> {
+  async #await(
+    scope: ReadScope,
+    token: CausalToken,
+    excluded: ReadonlySet<ClusterMember>,
+    limit: Limit,
+  ): Promise<Route> {
     const until = this.#clock.now() + this.#causalityWaitMs
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       const route = this.#now(scope, token, excluded)
@@ -174,21 +179,21 @@ export class Router {
 
   /** Looks at a replica when it may show more: when it says so itself, or, where it cannot, after a pause. */
   async #lookAgain(
-    { monitor, sighting }: Member,
+    { monitor, status }: ClusterMember,
     token: CausalToken,
     pauseMs: number,
     left: number,
     limit: Limit,
   ): Promise<void> {
     // The server knows places, and no timelines.
-    const lacksReplayAlone = sighting?.standby === true && (sighting.timeline ?? 0) >= token.timeline
+    const lacksReplayAlone = status?.standby === true && (status.timeline ?? 0) >= token.timeline
     if (lacksReplayAlone && monitor.waits !== false) {
-      await monitor.lookAfter(token.lsn, Math.min(longestWaitMs, left))
+      await monitor.probeAfter(token.lsn, Math.min(longestWaitMs, left))
       return
     }
     const reached = await sleep(Math.min(pauseMs, left), this.#clock, limit)
     if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), this.#owner)
-    await monitor.look()
+    await monitor.probe()
   }
 
   /** Looks at every host of which too little is known by now, in the background. */
@@ -196,17 +201,17 @@ export class Router {
     const everyMs = Math.min(slowestLookMs, Math.max(quickestLookMs, maxLagMs / looksPerLag))
     const now = this.#clock.now()
     for (const { monitor } of this.#members) {
-      if (monitor.isLooking || now - monitor.askedAt < everyMs) continue
-      monitor.look().catch(() => undefined) // noted by the member
+      if (monitor.isProbing || now - monitor.askedAt < everyMs) continue
+      monitor.probe().catch(() => undefined) // noted by the member
     }
   }
 }
 
-function tellsPlace({ sighting }: Member): boolean {
-  return sighting?.lsn !== undefined
+function tellsPlace({ status }: ClusterMember): boolean {
+  return status?.lsn !== undefined
 }
 
-function showsAll({ sighting }: Member, token: CausalToken): boolean {
-  if (sighting?.timeline === undefined || sighting.lsn === undefined) return false
-  return shows({ timeline: sighting.timeline, lsn: sighting.lsn }, token)
+function showsAll({ status }: ClusterMember, token: CausalToken): boolean {
+  if (status?.timeline === undefined || status.lsn === undefined) return false
+  return shows({ timeline: status.timeline, lsn: status.lsn }, token)
 }

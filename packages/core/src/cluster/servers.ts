@@ -1,20 +1,20 @@
 import type { Clock, Random } from '../deadline/clock.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
-import type { Host } from '../server/server.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
+import type { Server } from '../server/server.js'
 import type { ReadRule } from '../sql/read-only.js'
 import type { Causality } from './causality.js'
-import type { ClusterVoice } from './events.js'
-import { Member, type Place } from './member.js'
-import { PrimaryTrail } from './replica-lag.js'
+import type { ClusterEmitter } from './events.js'
+import { ClusterMember, type Place } from './member.js'
+import { ReplicationLagTracker } from './replica-lag.js'
 import { type ReadScope, Router } from './router.js'
 import { Topology, type TopologyNews } from './topology.js'
 import type { CausalWrites } from './write-positions.js'
 
 /** The servers of a cluster as they are seen from here. */
 export interface ServersInSight {
-  readonly members: readonly Member[]
+  readonly members: readonly ClusterMember[]
   readonly topology: Topology
-  readonly trail: PrimaryTrail
+  readonly trail: ReplicationLagTracker
   readonly router: Router
 }
 
@@ -31,15 +31,15 @@ export function watchServers(
   news: TopologyNews,
 ): ServersInSight {
   const { clock, random } = environment
-  const trail = new PrimaryTrail()
-  const note = ({ sighting }: Member): void => {
-    if (sighting?.standby === false && sighting.lsn !== undefined) trail.add(sighting.askedAt, sighting.lsn)
+  const trail = new ReplicationLagTracker()
+  const note = ({ status }: ClusterMember): void => {
+    if (status?.standby === false && status.lsn !== undefined) trail.add(status.askedAt, status.lsn)
   }
   const members = places.map(
     (place) =>
-      new Member(place, clock, {
-        seen: (member, sighting) => {
-          topology.seen(member, sighting)
+      new ClusterMember(place, clock, {
+        seen: (member, status) => {
+          topology.seen(member, status)
           if (member === topology.writer && !topology.isLost) note(member)
         },
         failed: (member, error) => topology.failed(member, error),
@@ -61,20 +61,20 @@ export function watchServers(
 
 /** What a cluster is made of; create-pool.ts puts it together. */
 export interface ClusterParts extends ServersInSight {
-  readonly primary: Host
+  readonly primary: Server
   readonly rule: ReadRule
   readonly writes: CausalWrites
-  readonly events: ClusterVoice
+  readonly events: ClusterEmitter
   readonly failoverTimeoutMs: number
   /** The bounds of a read that says nothing of its own. */
   readonly scope: ReadScope
 }
 
 /** The rights and duties of the line of work that asks. */
-export interface Asking {
+export interface RoutingContext {
   readonly reading: ReadScope | undefined
   readonly causality: Causality | undefined
   /** Whether it holds an advisory lock. */
   readonly isUnderLock: boolean
-  readonly holder: Holder | undefined
+  readonly holder: WorkContext | undefined
 }

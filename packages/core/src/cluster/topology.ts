@@ -3,19 +3,19 @@ import { type Clock, jitter, type Random } from '../deadline/clock.js'
 import { classify } from '../errors/classify.js'
 import { NoPrimaryError, type ServerReport } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
-import type { Member } from './member.js'
-import { Scout, type Sighting } from './probe.js'
+import type { ClusterMember } from './member.js'
+import { type ServerStatus, StatusProbe } from './probe.js'
 
 /** A host that takes itself for the primary. */
 export interface Answer {
-  readonly member: Member
-  readonly sighting: Sighting
+  readonly member: ClusterMember
+  readonly status: ServerStatus
 }
 
 /** What is known of the primary so far. */
 export interface KnownPrimary {
   /** Who takes writes, or did when last heard of, or is taken for it. */
-  readonly writer: Member | undefined
+  readonly writer: ClusterMember | undefined
   /** Its database system; undefined while none was seen, and on servers that do not tell. */
   readonly system: string | undefined
   /** The latest timeline that was seen; 0 while none was. */
@@ -23,8 +23,8 @@ export interface KnownPrimary {
 }
 
 /** Whether it may be the primary that is known, or has taken its place. */
-export function isAble({ sighting }: Answer, { system, timeline }: KnownPrimary): boolean {
-  return !isOfAnother(system, sighting) && timelineOf(sighting) >= timeline
+export function isAble({ status }: Answer, { system, timeline }: KnownPrimary): boolean {
+  return !isOfAnother(system, status) && timelineOf(status) >= timeline
 }
 
 /**
@@ -34,31 +34,29 @@ export function isAble({ sighting }: Answer, { system, timeline }: KnownPrimary)
  */
 export function choosePrimary(
   answers: readonly Answer[],
-  members: readonly Member[],
+  members: readonly ClusterMember[],
   known: KnownPrimary,
 ): Answer | undefined {
   const inOrder = [known.writer, ...members].flatMap((one) => answers.filter(({ member }) => member === one))
   const able = inOrder.filter((answer) => isAble(answer, known))
-  const isSucceeded = inOrder.some(
-    ({ member, sighting }) => member === known.writer && isOfAnother(known.system, sighting),
-  )
+  const isSucceeded = inOrder.some(({ member, status }) => member === known.writer && isOfAnother(known.system, status))
   const candidates = able.length > 0 || !isSucceeded ? able : inOrder
   let best = candidates[0]
-  const system = best?.sighting.system
+  const system = best?.status.system
   for (const answer of candidates) {
-    if (best === undefined || isOfAnother(system, answer.sighting)) continue
-    if (timelineOf(answer.sighting) > timelineOf(best.sighting)) best = answer
+    if (best === undefined || isOfAnother(system, answer.status)) continue
+    if (timelineOf(answer.status) > timelineOf(best.status)) best = answer
   }
   return best
 }
 
 /** Whether that was a server of another system than this one, as far as both are known. */
-export function isOfAnother(known: string | undefined, { system }: Sighting): boolean {
+export function isOfAnother(known: string | undefined, { system }: ServerStatus): boolean {
   return known !== undefined && system !== undefined && system !== known
 }
 
 /** That of a server that does not tell is older than any: where others tell, it is no safe place to write to. */
-export function timelineOf({ timeline = 0 }: Sighting): number {
+export function timelineOf({ timeline = 0 }: ServerStatus): number {
   return timeline
 }
 
@@ -72,9 +70,9 @@ const lookBoundMs = 2_000
 /** What the topology tells. */
 export interface TopologyNews {
   /** This member takes writes from here on; `from` did before, undefined when none is known. */
-  found(member: Member, from: Member | undefined, timeline: number | undefined): void
+  found(member: ClusterMember, from: ClusterMember | undefined, timeline: number | undefined): void
   /** The member that took writes does so no more, or cannot be reached. */
-  lost(member: Member, error: unknown): void
+  lost(member: ClusterMember, error: unknown): void
 }
 
 /**
@@ -86,11 +84,11 @@ export interface TopologyNews {
  * the primary was last: there it is what the primary has become, by `pg_upgrade` or a new database, and all begins anew.
  */
 export class Topology {
-  readonly #members: readonly Member[]
+  readonly #members: readonly ClusterMember[]
   readonly #clock: Clock
   readonly #random: Random
   readonly #news: TopologyNews
-  #writer: Member | undefined
+  #writer: ClusterMember | undefined
   #isLost = false
   #lostAt = 0
   /** The latest timeline that was seen; 0 while none was, as on a server that does not tell. */
@@ -98,14 +96,14 @@ export class Topology {
   /** The database system of the primary; undefined while none was seen, and on servers that do not tell. */
   #system: string | undefined
   #isKnown = false
-  #finding: Promise<Member | undefined> | undefined
+  #finding: Promise<ClusterMember | undefined> | undefined
   #isWatching = false
   #ended = false
   /** Connections for writes, with the member that they lead to. */
-  readonly #connections = new Map<Connection, Member>()
+  readonly #connections = new Map<Connection, ClusterMember>()
 
   /** @param members the first of them is taken for the primary until it says otherwise */
-  constructor(members: readonly Member[], clock: Clock, random: Random, news: TopologyNews) {
+  constructor(members: readonly ClusterMember[], clock: Clock, random: Random, news: TopologyNews) {
     this.#members = members
     this.#clock = clock
     this.#random = random
@@ -114,7 +112,7 @@ export class Topology {
   }
 
   /** The member that takes writes, or did when last heard of. */
-  get writer(): Member | undefined {
+  get writer(): ClusterMember | undefined {
     return this.#writer
   }
   /** Whether the primary is known to be out of reach. */
@@ -131,8 +129,8 @@ export class Topology {
   }
 
   /** Whether that was a server of another database system than the primary's: nothing that it says is a measure here. */
-  isForeign(sighting: Sighting): boolean {
-    return isOfAnother(this.#system, sighting)
+  isForeign(status: ServerStatus): boolean {
+    return isOfAnother(this.#system, status)
   }
 
   get #known(): KnownPrimary {
@@ -142,7 +140,7 @@ export class Topology {
   /** A connection to the primary, wherever that is by now. What it leads to is asked, not believed. */
   async openWriter(signal?: AbortSignal): Promise<Connection> {
     let failure: unknown
-    const tried = new Set<Member>()
+    const tried = new Set<ClusterMember>()
     for (;;) {
       // Before anything was seen nobody is believed: the first of the list may have been replaced long ago.
       const isSure = this.#isKnown && !this.#isLost && tried.size === 0
@@ -162,7 +160,7 @@ export class Topology {
   }
 
   /** Asks all hosts at once which of them takes writes; undefined when none does. One round at a time. */
-  find(): Promise<Member | undefined> {
+  find(): Promise<ClusterMember | undefined> {
     this.#finding ??= inNoContext(() => this.#round()).finally(() => {
       this.#finding = undefined
     })
@@ -170,10 +168,10 @@ export class Topology {
   }
 
   /** Something was seen of a member, whoever asked. */
-  seen(member: Member, sighting: Sighting): void {
-    const { standby } = sighting
-    const timeline = timelineOf(sighting)
-    if (this.isForeign(sighting)) {
+  seen(member: ClusterMember, status: ServerStatus): void {
+    const { standby } = status
+    const timeline = timelineOf(status)
+    if (this.isForeign(status)) {
       if (member === this.#writer) this.#lose(member, new Error(otherSystem(member)))
       return
     }
@@ -186,11 +184,11 @@ export class Topology {
     } else if (!this.#isKnown) {
       // One answer decides nothing yet, also that of the first of the list: another may have replaced it long ago.
       if (!this.#ended) void this.find()
-    } else if (member === this.#writer || timeline > this.#timeline) this.#found(member, sighting)
+    } else if (member === this.#writer || timeline > this.#timeline) this.#found(member, status)
   }
 
   /** A member could not be asked. */
-  failed(member: Member, error: unknown): void {
+  failed(member: ClusterMember, error: unknown): void {
     if (member === this.#writer) this.#lose(member, error)
   }
 
@@ -198,17 +196,17 @@ export class Topology {
     this.#ended = true
   }
 
-  async #openAt(member: Member, signal: AbortSignal | undefined): Promise<Connection> {
+  async #openAt(member: ClusterMember, signal: AbortSignal | undefined): Promise<Connection> {
     const connection = await member.open(signal)
     try {
       const now = this.#clock.now()
       const limit = { deadlineAt: now + lookBoundMs, timeoutMs: lookBoundMs, signal: undefined }
-      const sighting = await new Scout(connection).look(limit, now)
-      if (this.isForeign(sighting)) throw new Error(otherSystem(member))
-      if (sighting.standby) throw new Error(`${member.where} follows another server`)
-      const timeline = timelineOf(sighting)
+      const status = await new StatusProbe(connection).look(limit, now)
+      if (this.isForeign(status)) throw new Error(otherSystem(member))
+      if (status.standby) throw new Error(`${member.address} follows another server`)
+      const timeline = timelineOf(status)
       if (timeline < this.#timeline) throw new Error(oldTimeline(member, timeline, this.#timeline))
-      this.#found(member, sighting)
+      this.#found(member, status)
     } catch (error) {
       connection.destroy()
       throw error
@@ -219,13 +217,13 @@ export class Topology {
     return connection
   }
 
-  async #round(): Promise<Member | undefined> {
+  async #round(): Promise<ClusterMember | undefined> {
     const answers: Answer[] = []
     const asked = this.#members.map((member) =>
-      member.monitor.look().then(
-        (sighting) => {
-          if (sighting.standby) return
-          const answer = { member, sighting }
+      member.monitor.probe().then(
+        (status) => {
+          if (status.standby) return
+          const answer = { member, status }
           answers.push(answer)
           if (isAble(answer, this.#known)) enough.resolve()
         },
@@ -239,7 +237,7 @@ export class Topology {
     await this.#atMost(othersMs, all)
     const best = choosePrimary(answers, this.#members, this.#known)
     if (best === undefined) return undefined
-    this.#found(best.member, best.sighting)
+    this.#found(best.member, best.status)
     return best.member
   }
 
@@ -250,13 +248,13 @@ export class Topology {
     this.#clock.clearTimer(timer)
   }
 
-  #found(member: Member, sighting: Sighting): void {
-    const timeline = timelineOf(sighting)
-    const isAnew = this.isForeign(sighting)
+  #found(member: ClusterMember, status: ServerStatus): void {
+    const timeline = timelineOf(status)
+    const isAnew = this.isForeign(status)
     const from = this.#isKnown && !isAnew ? this.#writer : undefined
     const isNews = member !== from || this.#isLost || timeline > this.#timeline
     this.#timeline = isAnew ? timeline : Math.max(this.#timeline, timeline)
-    this.#system = sighting.system ?? this.#system
+    this.#system = status.system ?? this.#system
     this.#isKnown = true
     this.#writer = member
     this.#isLost = false
@@ -270,13 +268,13 @@ export class Topology {
     this.#news.found(member, from, timeline === 0 ? undefined : timeline)
   }
 
-  #lose(member: Member, error: unknown): void {
+  #lose(member: ClusterMember, error: unknown): void {
     if (member !== this.#writer) return
     if (!this.#isLost) {
       this.#isLost = true
       this.#lostAt = this.#clock.now()
       // The first of the list may never have been the primary: then it is no loss.
-      if (this.#isKnown || member.sighting?.standby !== true) this.#news.lost(member, error)
+      if (this.#isKnown || member.status?.standby !== true) this.#news.lost(member, error)
     }
     if (!this.#isWatching) void inNoContext(() => this.#watch())
   }
@@ -302,35 +300,34 @@ export class Topology {
   #refusal(): unknown {
     const writer = this.#writer
     if (writer === undefined || !isRefused(writer)) return undefined
-    const hopeless = this.#members.every((member) => isRefused(member) || member.sighting?.standby === true)
+    const hopeless = this.#members.every((member) => isRefused(member) || member.status?.standby === true)
     return hopeless ? writer.lastError : undefined
   }
 
   #noPrimary(): Error {
-    const hosts = this.#members.map((member): ServerReport => ({ address: member.where, why: this.#whyNot(member) }))
+    const hosts = this.#members.map((member): ServerReport => ({ address: member.address, why: this.#whyNot(member) }))
     return new NoPrimaryError(hosts, { cause: this.#writer?.lastError })
   }
 
-  #whyNot({ sighting, lastError }: Member): string {
-    if (sighting === undefined)
-      return lastError instanceof Error ? lastError.message || lastError.name : 'no answer yet'
-    if (this.isForeign(sighting)) return 'it is of another database system'
-    if (sighting.standby) return 'it follows another server'
-    return `it was replaced: its timeline is ${timelineOf(sighting)}, and ${this.#timeline} was seen`
+  #whyNot({ status, lastError }: ClusterMember): string {
+    if (status === undefined) return lastError instanceof Error ? lastError.message || lastError.name : 'no answer yet'
+    if (this.isForeign(status)) return 'it is of another database system'
+    if (status.standby) return 'it follows another server'
+    return `it was replaced: its timeline is ${timelineOf(status)}, and ${this.#timeline} was seen`
   }
 }
 
 /** Whether the last look at it failed over something that waiting does not cure. */
-function isRefused({ lastError }: Member): boolean {
+function isRefused({ lastError }: ClusterMember): boolean {
   return lastError !== undefined && classify(lastError, 'connect') === 'configuration'
 }
 
-function otherSystem(member: Member): string {
-  return `${member.where} is of another database system than the primary was: it was upgraded, or is another database`
+function otherSystem(member: ClusterMember): string {
+  return `${member.address} is of another database system than the primary was: it was upgraded, or is another database`
 }
 
-function oldTimeline(member: Member, its: number, seen: number): string {
-  return `${member.where} was replaced as the primary: its timeline is ${its}, and ${seen} was seen`
+function oldTimeline(member: ClusterMember, its: number, seen: number): string {
+  return `${member.address} was replaced as the primary: its timeline is ${its}, and ${seen} was seen`
 }
 
 /** A pause that does not keep the process alive. */

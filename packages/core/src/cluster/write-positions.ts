@@ -1,6 +1,6 @@
 import type { Clock } from '../deadline/clock.js'
 import { type Limit, within } from '../deadline/deadline.js'
-import type { Host } from '../server/server.js'
+import type { Server } from '../server/server.js'
 import type { Causality, CausalToken } from './causality.js'
 import type { RouteReason } from './events.js'
 import { positionOf, positionSql } from './probe.js'
@@ -15,14 +15,14 @@ const boundMs = 5_000
  * flight and one to follow, however many write.
  */
 export class WritePositions {
-  readonly #host: Host
+  readonly #server: Server
   readonly #clock: Clock
   #running: Promise<CausalToken> | undefined
   #next: Promise<CausalToken> | undefined
 
-  constructor(host: Host) {
-    this.#host = host
-    this.#clock = host.environment.clock
+  constructor(server: Server) {
+    this.#server = server
+    this.#clock = server.environment.clock
   }
 
   /** A place that is asked for after this call. Rejects when the primary does not tell in time. */
@@ -49,7 +49,7 @@ export class WritePositions {
 
   async #ask(): Promise<CausalToken> {
     const limit = { deadlineAt: this.#clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
-    const { rows } = await this.#host.query({ text: positionSql, rowMode: 'array' }, limit, undefined)
+    const { rows } = await this.#server.query({ text: positionSql, rowMode: 'array' }, limit, undefined)
     return positionOf(rows[0])
   }
 }
@@ -79,8 +79,8 @@ export class CausalWrites {
 
   /** Whether the primary is known not to tell where it has written: then whoever has written reads there. */
   get isMute(): boolean {
-    const sighting = this.#topology.writer?.sighting
-    return sighting !== undefined && sighting.lsn === undefined
+    const status = this.#topology.writer?.status
+    return status !== undefined && status.lsn === undefined
   }
 
   /** Something was written in this line of work; its position follows, and its reads wait for that. */

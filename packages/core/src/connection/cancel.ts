@@ -1,7 +1,7 @@
 import { isIP, type Socket } from 'node:net'
 import type { Clock, Timer } from '../deadline/clock.js'
 import { inNoContext } from '../observe/context.js'
-import type { Flight } from './in-flight.js'
+import type { InFlightQueue } from './in-flight.js'
 import type { Operation } from './operation.js'
 import { type ClientInternals, ConnectionBase } from './pg-internals.js'
 
@@ -96,7 +96,7 @@ export interface CancelOutcomes {
 export class Canceller {
   readonly #client: ClientInternals
   readonly #clock: Clock
-  readonly #flight: Flight
+  readonly #flight: InFlightQueue
   readonly #outcomes: CancelOutcomes
   /** The operation that is being cancelled, until it has been answered. */
   #target: Operation | undefined
@@ -105,7 +105,7 @@ export class Canceller {
   #bound: Timer | undefined
   #patience: Timer | undefined
 
-  constructor(client: ClientInternals, clock: Clock, flight: Flight, outcomes: CancelOutcomes) {
+  constructor(client: ClientInternals, clock: Clock, flight: InFlightQueue, outcomes: CancelOutcomes) {
     this.#client = client
     this.#clock = clock
     this.#flight = flight

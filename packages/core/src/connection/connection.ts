@@ -12,21 +12,21 @@ import { watchTlsAnswer } from './connect/tls.js'
 import type { Exchange } from './exchange.js'
 import { LoginOrder } from './login-order.js'
 import { emitTo, isOfLogin, isUnasked, readMessages } from './message-reader.js'
-import { Outbox } from './message-writer.js'
+import { MessageWriter } from './message-writer.js'
 import type { Operation, StatementObserver } from './operation.js'
 import type { ClientInternals, WireConnection } from './pg-internals.js'
-import { type LaneKeeper, Pipeline, type TransactionStatus, takeOver } from './pipeline.js'
+import { installProtocolHandlers, type OperationEndListener, Pipeline, type TransactionStatus } from './pipeline.js'
 import type { QueryResult } from './result.js'
 import { type ParameterStatus, RoleReports } from './server-role.js'
 import type { Statement } from './statement.js'
 import { StatementCache, StatementTexts } from './statement-cache.js'
-import type { ForeignStatement } from './submittable.js'
+import type { SubmittableAdapter } from './submittable.js'
 
 /** How long a goodbye may take. */
 const closeBoundMs = 1_000
 
 /** Ends a session in order. Settles when the server has closed its side; calls `late` and settles when it does not. */
-export function sayGoodbye(client: pg.Client, wire: WireConnection, clock: Clock, late: () => void): Promise<void> {
+export function sendTerminate(client: pg.Client, wire: WireConnection, clock: Clock, late: () => void): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clock.clearTimer(timer)
@@ -115,7 +115,7 @@ export class Connection {
   /** In which form it says that it writes values. */
   readonly styles: ValueStyles
   /** Where it goes: the one of several endpoints that it was opened at, for people. */
-  where: string
+  address: string
   readonly #internals: ClientInternals
   readonly #clock: Clock
   readonly #pipeline: Pipeline<Connection>
@@ -131,7 +131,7 @@ export class Connection {
   private constructor(client: pg.Client, clock: Clock) {
     this.client = client
     this.#internals = client as unknown as ClientInternals
-    this.where = endpointText(this.#internals)
+    this.address = endpointText(this.#internals)
     this.#clock = clock
     this.#pipeline = new Pipeline<Connection>(this, this.#internals, clock, () => this.destroy())
     this.reports = new RoleReports(this.#internals.connection)
@@ -194,16 +194,16 @@ export class Connection {
     this.#pipeline.observer = observer
   }
   /** Set by whoever shares the connection out. */
-  get keeper(): LaneKeeper | undefined {
-    return this.#pipeline.keeper
+  get endListener(): OperationEndListener | undefined {
+    return this.#pipeline.endListener
   }
-  set keeper(keeper: LaneKeeper | undefined) {
-    this.#pipeline.keeper = keeper
+  set endListener(keeper: OperationEndListener | undefined) {
+    this.#pipeline.endListener = keeper
   }
   /** Set by whoever opened it: whose errors are those that it makes; see `errors/origin.ts`. */
   set belongsTo(owner: object | undefined) {
     this.#pipeline.belongsTo = owner
-    this.#pipeline.server = this.where
+    this.#pipeline.server = this.address
   }
   get belongsTo(): object | undefined {
     return this.#pipeline.belongsTo
@@ -276,7 +276,7 @@ export class Connection {
   }
 
   /** Runs a statement when those before it are done. */
-  run(statement: Statement | ForeignStatement | Exchange<unknown>, limit: Limit): Promise<QueryResult> {
+  run(statement: Statement | SubmittableAdapter | Exchange<unknown>, limit: Limit): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       statement.resolve = resolve
       statement.reject = reject
@@ -290,7 +290,7 @@ export class Connection {
   }
 
   /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
-  async submit(foreign: ForeignStatement, limit: Limit): Promise<void> {
+  async submit(foreign: SubmittableAdapter, limit: Limit): Promise<void> {
     try {
       await this.run(foreign, limit)
     } catch (error) {
@@ -300,7 +300,7 @@ export class Connection {
   }
 
   /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
-  leave(guest: ForeignStatement, error: Error): void {
+  leave(guest: SubmittableAdapter, error: Error): void {
     this.#pipeline.leave(guest, error)
   }
 
@@ -325,7 +325,7 @@ export class Connection {
     this.#closing = true
     if (this.lostWith !== undefined) return Promise.resolve()
     this.#pipeline.flush()
-    return sayGoodbye(this.client, this.#internals.connection, this.#clock, () => this.destroy())
+    return sendTerminate(this.client, this.#internals.connection, this.#clock, () => this.destroy())
   }
 
   /**
@@ -338,7 +338,7 @@ export class Connection {
     this.#isTorn = true
     // The server would notice a dead socket only when it has something to write to it.
     this.#pipeline.stopBackend()
-    this.#pipeline.outbox?.discard()
+    this.#pipeline.writer?.discard()
     leave(this.#internals.connection, this.#clock)
     this.#lose(new Error(tornDown))
   }
@@ -389,7 +389,7 @@ export class Connection {
   #takeOver(status: TransactionStatus): void {
     const protocol = this.#internals.connection
     const pipeline = this.#pipeline
-    const outbox = new Outbox(protocol.stream, () => pipeline.next())
+    const writer = new MessageWriter(protocol.stream, () => pipeline.next())
     const cache = new StatementCache(new StatementTexts(0), protocol, this.#clock)
     for (const [name, value] of this.#reported) cache.reported(name, value)
     this.#reported.clear()
@@ -399,8 +399,8 @@ export class Connection {
     addressOf(this.#internals)
     const now = (): number => this.#clock.now()
     const { client } = this
-    pipeline.open({ outbox, cache, types: this.#internals._types, protocol, client, now, tearDown }, status)
-    takeOver(protocol, pipeline)
+    pipeline.open({ writer, cache, types: this.#internals._types, protocol, client, now, tearDown }, status)
+    installProtocolHandlers(protocol, pipeline)
   }
 
   /** In no context: whoever tears it down, or was the last to write to it, is not the one whose statement or lock it was. */

@@ -134,14 +134,14 @@ export abstract class Exchange<Outcome> extends Operation {
   }
 
   override write(wire: Wire): void {
-    const { outbox } = wire
+    const { writer } = wire
     const messages = this.#messagesTo(wire)
     this.#messages = messages
     for (const { text, values, meaning } of this.#preludes) {
       if (meaning !== undefined) wire.cache.enter(meaning)
-      outbox.parse('', text)
-      outbox.bind('', undefined, values)
-      outbox.execute('', 0)
+      writer.parse('', text)
+      writer.bind('', undefined, values)
+      writer.execute('', 0)
     }
     this.begin(messages)
   }
@@ -205,35 +205,35 @@ export abstract class Exchange<Outcome> extends Operation {
     this.onInterrupt()
   }
 
-  #messagesTo({ outbox, protocol, types, now, tearDown }: Wire): Messages {
+  #messagesTo({ writer, protocol, types, now, tearDown }: Wire): Messages {
     const { stream } = protocol
     return {
       stream,
       types,
       now,
       get unsentBytes() {
-        return stream.writableLength + outbox.length
+        return stream.writableLength + writer.length
       },
-      parse: (text) => outbox.parse('', text),
-      bind: (values) => outbox.bind('', undefined, values),
-      describe: () => outbox.describePortal(''),
-      execute: () => outbox.execute('', 0),
+      parse: (text) => writer.parse('', text),
+      bind: (values) => writer.bind('', undefined, values),
+      describe: () => writer.describePortal(''),
+      execute: () => writer.execute('', 0),
       copyDone: () => {
         // Written by `pg`, past the outbox: what is in there goes first.
-        outbox.write()
+        writer.write()
         protocol.endCopyFrom()
       },
       copyFail: (why) => {
-        outbox.write()
+        writer.write()
         protocol.sendCopyFail(why)
       },
       sync: () => {
         if (this.#isSynced) return
         this.#isSynced = true
-        outbox.sync()
-        outbox.post()
+        writer.sync()
+        writer.post()
       },
-      flush: () => outbox.write(),
+      flush: () => writer.write(),
       breakOff: (error) => {
         this.failure ??= thrownError(error)
         tearDown()

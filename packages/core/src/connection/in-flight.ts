@@ -2,7 +2,7 @@ import type { Clock } from '../deadline/clock.js'
 import type { Operation } from './operation.js'
 
 /** The operations that have been sent and not yet answered, in the order in which the answers will come. */
-export class Flight {
+export class InFlightQueue {
   readonly #clock: Clock
   readonly #operations: Operation[] = []
   #bytes = 0

@@ -28,7 +28,7 @@ const unnamed = zeroEnded('')
  *
  * Message formats: https://www.postgresql.org/docs/18/protocol-message-formats.html
  */
-export class Outbox {
+export class MessageWriter {
   readonly #stream: Duplex
   #buffer: Buffer = Buffer.allocUnsafeSlow(initialBytes)
   #length = 0
@@ -251,6 +251,6 @@ export class Outbox {
   }
 }
 
-function write(outbox: Outbox): void {
-  outbox.write()
+function write(writer: MessageWriter): void {
+  writer.write()
 }

@@ -4,7 +4,7 @@ import type { LimitReason } from '../deadline/deadline.js'
 import { thrownError } from '../errors/lifeguard-error.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
-import type { Outbox } from './message-writer.js'
+import type { MessageWriter } from './message-writer.js'
 import type { CommandCompleteMessage, RowDescriptionMessage, TypeParsers, WireConnection } from './pg-internals.js'
 import type { FetchedStatement } from './portal.js'
 import type { Reported, ReportedOutcome } from './reported.js'
@@ -13,7 +13,7 @@ import type { StatementCache } from './statement-cache.js'
 
 /** What an operation needs of the connection that runs it. */
 export interface Wire {
-  readonly outbox: Outbox
+  readonly writer: MessageWriter
   readonly cache: StatementCache
   readonly types: TypeParsers
   readonly protocol: WireConnection
@@ -58,7 +58,7 @@ export abstract class Operation implements Reported {
   /** Whether nothing else was under way when it was sent. */
   wasAlone = false
   /** Whether its messages are written and read by `pg`. */
-  isGuest = false
+  isSubmittable = false
   /** Why its caller gave up, once it has. */
   givenUp: LimitReason | undefined
   /** Runs from then on, until the caller is told that the outcome is unknown. */
@@ -235,13 +235,13 @@ export abstract class Operation implements Reported {
 const nothing = (): void => undefined
 
 /** Ends a COPY FROM STDIN for which there is no data, with the words of `pg`. `sync`: no other Sync will be heard. */
-export function refuseCopy({ outbox, protocol }: Wire, sync: boolean): void {
+export function refuseCopy({ writer, protocol }: Wire, sync: boolean): void {
   // CopyFail is written by `pg`, past the outbox: what is in there goes first.
-  outbox.write()
+  writer.write()
   protocol.sendCopyFail('No source stream defined')
   if (!sync) return
-  outbox.sync()
-  outbox.post()
+  writer.sync()
+  writer.post()
 }
 
 /** Told what becomes of the statements of a connection. */

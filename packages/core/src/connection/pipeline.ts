@@ -6,8 +6,8 @@ import { ProtocolViolationError, UnreadableResultError } from '../errors/operati
 import { markOwn, markStalePlan, markSurvived } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { Canceller } from './cancel.js'
-import { Flight } from './in-flight.js'
-import type { Outbox } from './message-writer.js'
+import { InFlightQueue } from './in-flight.js'
+import type { MessageWriter } from './message-writer.js'
 import type { Operation, StatementObserver, Wire } from './operation.js'
 import type {
   ClientInternals,
@@ -16,13 +16,13 @@ import type {
   RowDescriptionMessage,
   WireConnection,
 } from './pg-internals.js'
-import { ForeignStatement } from './submittable.js'
+import { SubmittableAdapter } from './submittable.js'
 
 /** The transaction status that the server reports with every answer: idle, in a transaction, in a failed one. */
 export type TransactionStatus = 'I' | 'T' | 'E'
 
 /** Who gets the answers of the server. */
-export interface AnswerDesk {
+export interface ResponseHandler {
   /** The operation that is being answered; undefined for none, or while a guest has the connection. */
   readonly head: Operation | undefined
   readonly wire: Wire
@@ -45,15 +45,15 @@ type Listener = (message: never) => void
  * there is none, `pg` gets the messages as before: its own queries, cursors and COPY streams work on the same client,
  * and what the server says of its own accord is heard.
  */
-export function takeOver(protocol: WireConnection, desk: AnswerDesk): void {
+export function installProtocolHandlers(protocol: WireConnection, desk: ResponseHandler): void {
   const { wire } = desk
   const { cache } = wire
   // Among those of `pg`, for what guests do.
   protocol.on('commandComplete', ({ text }: CommandCompleteMessage) => {
-    cache.done(text, cache.guestText)
+    cache.done(text, cache.submittableText)
     desk.done(text)
   })
-  protocol.on('errorMessage', () => cache.failed(cache.guestText))
+  protocol.on('errorMessage', () => cache.failed(cache.submittableText))
   const take = <M>(event: string, handle: (head: Operation, message: M) => void): void => {
     const theirs = protocol.listeners(event) as Listener[]
     protocol.removeAllListeners(event)
@@ -106,9 +106,9 @@ const cancelGraceMs = 40
 const mostReruns = 3
 
 /** Hears of what happens on a connection that it may be sharing out. */
-export interface LaneKeeper {
+export interface OperationEndListener {
   /** An operation has ended after so long, or, undefined, was not sent at all; there may be room for others now. */
-  moved(operation: Operation | undefined, ranMs: number): void
+  onOperationEnd(operation: Operation | undefined, ranMs: number): void
 }
 
 /**
@@ -116,9 +116,9 @@ export interface LaneKeeper {
  * order in which they are sent. One that shares is sent while others are still under way; any other has the session to
  * itself: it starts when all before it are answered. Nothing new is sent while a cancel is under way, which could hit it.
  */
-export class Pipeline<Owner> implements AnswerDesk {
+export class Pipeline<Owner> implements ResponseHandler {
   observer: StatementObserver<Owner> | undefined
-  keeper: LaneKeeper | undefined
+  endListener: OperationEndListener | undefined
   /** Whose errors are those that come from here; see `errors/origin.ts`. */
   belongsTo: object | undefined
   /** Which server they are about. */
@@ -128,7 +128,7 @@ export class Pipeline<Owner> implements AnswerDesk {
   readonly #owner: Owner
   readonly #clock: Clock
   readonly #queue: Operation[] = []
-  readonly #flight: Flight
+  readonly #flight: InFlightQueue
   readonly #canceller: Canceller
   #wire: Wire | undefined
   #status: TransactionStatus = 'I'
@@ -146,7 +146,7 @@ export class Pipeline<Owner> implements AnswerDesk {
   constructor(owner: Owner, client: ClientInternals, clock: Clock, hopeless: () => void) {
     this.#owner = owner
     this.#clock = clock
-    this.#flight = new Flight(clock)
+    this.#flight = new InFlightQueue(clock)
     this.#canceller = new Canceller(client, clock, this.#flight, { settled: () => this.next(), hopeless })
   }
 
@@ -162,8 +162,8 @@ export class Pipeline<Owner> implements AnswerDesk {
     return this.#wire
   }
   /** Undefined until the session is open. */
-  get outbox(): Outbox | undefined {
-    return this.#wire?.outbox
+  get writer(): MessageWriter | undefined {
+    return this.#wire?.writer
   }
   /** What the server said of its transaction at the last answer. */
   get status(): TransactionStatus {
@@ -208,7 +208,7 @@ export class Pipeline<Owner> implements AnswerDesk {
   /** The operation whose answer comes in now. A guest's answers are `pg`'s. */
   get head(): Operation | undefined {
     const { head } = this.#flight
-    return head?.isGuest === true ? undefined : head
+    return head?.isSubmittable === true ? undefined : head
   }
 
   /** Runs an operation, and calls its `answer`. One that shares does not wait for others that do. */
@@ -218,14 +218,14 @@ export class Pipeline<Owner> implements AnswerDesk {
       const reached = limitReached(limit, this.#clock)
       if (reached !== undefined) {
         this.#answer(operation, givenUp(reached, 'not-sent'))
-        this.keeper?.moved(undefined, 0)
+        this.endListener?.onOperationEnd(undefined, 0)
         return
       }
       operation.stopWatching = watchLimit(limit, this.#clock, (reason) => this.#giveUp(operation, reason))
     }
     this.#queue.push(operation)
     this.next()
-    if (operation.isAnswered) this.keeper?.moved(undefined, 0)
+    if (operation.isAnswered) this.endListener?.onOperationEnd(undefined, 0)
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
@@ -236,7 +236,7 @@ export class Pipeline<Owner> implements AnswerDesk {
   }
 
   /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
-  leave(guest: ForeignStatement, error: Error): void {
+  leave(guest: SubmittableAdapter, error: Error): void {
     const { isBusy } = guest
     if (guest.leave(error) && isBusy && guest === this.#flight.head)
       this.#giveUp(guest, { kind: 'aborted', reason: error })
@@ -250,7 +250,7 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   /** Sends what has gathered, but for a message that is not written to its end. */
   flush(): void {
-    if (this.#writing === undefined) this.outbox?.write()
+    if (this.#writing === undefined) this.writer?.write()
   }
 
   /** Stops what runs on the server, whose connection is about to be torn down. */
@@ -281,7 +281,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     this.#settle(operation)
     this.#canceller.headChanged()
     this.next()
-    this.keeper?.moved(operation, ranMs)
+    this.endListener?.onOperationEnd(operation, ranMs)
   }
 
   /** The session has ended: each caller is told what that means for its operation. */
@@ -294,11 +294,11 @@ export class Pipeline<Owner> implements AnswerDesk {
     markOwn(cause, this.belongsTo, this.server)
     this.#canceller.stop()
     this.#wire?.cache.lost(this.#flight.all().map((operation) => operation.text))
-    this.outbox?.discard()
-    const writes = this.outbox?.writes ?? 0
+    this.writer?.discard()
+    const writes = this.writer?.writes ?? 0
     for (const operation of this.#flight.takeAll()) {
       // The server ended the session in the middle of the one that it was answering: those behind it have not run.
-      if ((operation.postedAt === writes && !operation.isGuest) || (said !== undefined && operation !== head))
+      if ((operation.postedAt === writes && !operation.isSubmittable) || (said !== undefined && operation !== head))
         operation.sent = false
       const lost = new ConnectionLostError(operation.sent, { cause: operation === head ? cause : this.#lostWith })
       const { givenUp: reason, sent, failure } = operation
@@ -311,7 +311,7 @@ export class Pipeline<Owner> implements AnswerDesk {
       } else this.#answer(operation, failure ?? lost)
     }
     this.next()
-    this.keeper?.moved(undefined, 0)
+    this.endListener?.onOperationEnd(undefined, 0)
   }
 
   /** Sends what may be sent now. */
@@ -325,7 +325,7 @@ export class Pipeline<Owner> implements AnswerDesk {
         this.#queue.shift()
         this.#answer(operation, new ConnectionLostError(false, { cause: this.#lostWith }))
       } else if (this.#flight.isEmpty ? !this.#canceller.isBusy : operation.isSharing && this.#maySendSharing()) {
-        if (operation instanceof ForeignStatement && ForeignStatement.isAnyWriting) {
+        if (operation instanceof SubmittableAdapter && SubmittableAdapter.isAnyWriting) {
           // One value of a guest asks for another guest, and `pg` builds the messages of all in one place.
           nextTick(() => this.next())
           return
@@ -339,17 +339,17 @@ export class Pipeline<Owner> implements AnswerDesk {
 
   #maySendSharing(): boolean {
     if (this.#canceller.isBusy || this.#flight.hasGivenUp) return false
-    return this.#flight.isEmpty || (this.#flight.isSharing && this.outbox?.isFull === false)
+    return this.#flight.isEmpty || (this.#flight.isSharing && this.writer?.isFull === false)
   }
 
   #send(operation: Operation): void {
     const { wire } = this
-    const { outbox, cache } = wire
+    const { writer, cache } = wire
     // Apart from the operation, which may turn out not to be sendable.
-    for (const name of cache.takeClosing()) outbox.closeStatement(name)
-    const start = outbox.length
+    for (const name of cache.takeClosing()) writer.closeStatement(name)
+    const start = writer.length
     // As it is before: what is written in parts may be on its way already when all of its beginning is there.
-    const { writes } = outbox
+    const { writes } = writer
     let refused: { readonly error: unknown } | undefined
     this.#writing = operation
     try {
@@ -359,17 +359,17 @@ export class Pipeline<Owner> implements AnswerDesk {
     }
     this.#writing = undefined
     // A guest writes to the socket itself.
-    const hasLeft = operation instanceof ForeignStatement ? operation.hasBegun : outbox.writes !== writes
+    const hasLeft = operation instanceof SubmittableAdapter ? operation.hasBegun : writer.writes !== writes
     refused ??= this.#endedMeanwhile(operation, hasLeft)
     if (refused !== undefined) {
       const { error } = refused
       operation.unwritten(wire)
       if (!hasLeft) {
-        if (outbox.writes === writes) outbox.cutTo(start)
+        if (writer.writes === writes) writer.cutTo(start)
         // What it would have begun with has not been sent either.
         cache.ready(this.#status !== 'I')
         this.#answer(operation, error)
-        this.keeper?.moved(undefined, 0)
+        this.endListener?.onOperationEnd(undefined, 0)
       } else {
         // Its beginning has left: no end of it could undo that. Without a Sync the server does nothing of it.
         operation.sent = true
@@ -380,14 +380,14 @@ export class Pipeline<Owner> implements AnswerDesk {
       }
       return
     }
-    if (operation instanceof ForeignStatement) operation.onUnsent = (error) => this.#refused(operation, error)
+    if (operation instanceof SubmittableAdapter) operation.onUnsent = (error) => this.#refused(operation, error)
     operation.sent = true
     operation.postedAt = writes
-    operation.bytes = Math.max(0, outbox.length - start)
+    operation.bytes = Math.max(0, writer.length - start)
     this.#flight.add(operation)
-    outbox.post()
+    writer.post()
     if (operation.givenUp !== undefined) this.#stop(operation, operation.givenUp)
-    else if (operation instanceof ForeignStatement) operation.begun()
+    else if (operation instanceof SubmittableAdapter) operation.begun()
   }
 
   /** Its own values have ended the session, or given it up, while it was being written: then nothing of it leaves. */
@@ -398,7 +398,7 @@ export class Pipeline<Owner> implements AnswerDesk {
   }
 
   /** A guest has not written anything, so that no answer will come. */
-  #refused(operation: ForeignStatement, error: unknown): void {
+  #refused(operation: SubmittableAdapter, error: unknown): void {
     if (this.#flight.head !== operation) return
     this.#flight.shift()
     operation.sent = false
@@ -481,7 +481,7 @@ export class Pipeline<Owner> implements AnswerDesk {
     if (at !== -1) {
       this.#queue.splice(at, 1)
       this.#answer(operation, givenUp(reason, 'not-sent'))
-      this.keeper?.moved(undefined, 0)
+      this.endListener?.onOperationEnd(undefined, 0)
       return
     }
     operation.givenUp = reason

@@ -206,7 +206,7 @@ export class StatementCache {
   /** The text that was looked at last: one of many statements is asked about after each of them. */
   #lastText: StatementText | undefined
   /** The text of what somebody else runs through `pg` itself. */
-  guestText: string | undefined
+  submittableText: string | undefined
   readonly #named = new Map<string, PreparedStatement>()
   /** Of the text that is being answered: the names that it frees and has not freed yet. */
   #freeing: string[] | undefined

@@ -166,7 +166,7 @@ export class Statement extends Operation {
   }
 
   override write(wire: Wire): void {
-    const { outbox, cache, types } = wire
+    const { writer, cache, types } = wire
     const values = this.#values
     if (!(values === undefined || values === null || Array.isArray(values)))
       throw new Error('Query values must be an array')
@@ -175,18 +175,18 @@ export class Statement extends Operation {
     this.known ??= cache.texts.of(this.text)
     this.#isSimpleQuery = this.#isSimple()
     if (this.#isSimpleQuery) {
-      outbox.query(this.text)
+      writer.query(this.text)
       return
     }
     for (const prelude of this.#preludes) {
       if (prelude.meaning !== undefined) cache.enter(prelude.meaning)
-      outbox.parse('', prelude.text)
-      outbox.bind('', undefined, prelude.values)
-      outbox.execute('', 0)
+      writer.parse('', prelude.text)
+      writer.bind('', undefined, prelude.values)
+      writer.execute('', 0)
     }
     if (this.#portal !== undefined && this.#portal.rows > 0) this.#fetch(wire, this.#portal)
     else this.#execute(wire)
-    outbox.sync()
+    writer.sync()
   }
 
   override get isComplete(): boolean {
@@ -204,20 +204,20 @@ export class Statement extends Operation {
     return this.known?.isPlain !== true || this.known.mayTakeValues
   }
 
-  #execute({ outbox, cache, types }: Wire): void {
+  #execute({ writer, cache, types }: Wire): void {
     const values = this.#values ?? undefined
     const prepared = this.#name ? cache.named(this.#name, this.text) : this.#automatic(cache)
     this.#prepared = prepared
     if (prepared === undefined) {
-      outbox.parse('', this.text)
-      outbox.bind('', undefined, values)
-      outbox.describePortal('')
+      writer.parse('', this.text)
+      writer.bind('', undefined, values)
+      writer.describePortal('')
     } else {
       const isNew = !prepared.isSent
       try {
-        if (isNew && prepared.isRenewal) outbox.closeStatement(prepared.name)
-        if (isNew) outbox.parse(prepared.name, prepared.text)
-        outbox.bind('', prepared.nameBytes, values)
+        if (isNew && prepared.isRenewal) writer.closeStatement(prepared.name)
+        if (isNew) writer.parse(prepared.name, prepared.text)
+        writer.bind('', prepared.nameBytes, values)
       } catch (error) {
         // Nothing of it is sent, its Parse included.
         if (isNew) cache.forget(prepared, false)
@@ -226,10 +226,10 @@ export class Statement extends Operation {
       if (isNew) prepared.isSent = true
       this.#bringsParse = isNew
       const { shape } = prepared
-      if (shape === undefined) outbox.describePortal('')
+      if (shape === undefined) writer.describePortal('')
       else applyShape(this.#result as ResultInternals, shape, this.#types ?? types)
     }
-    outbox.execute('', 0)
+    writer.execute('', 0)
   }
 
   /** At the second rerun, whatever is wrong with prepared statements here, it goes without. */
@@ -237,11 +237,11 @@ export class Statement extends Operation {
     return this.known === undefined || this.reruns > 1 ? undefined : cache.automatic(this.known)
   }
 
-  #fetch({ outbox }: Wire, { name, rows, fields }: PortalRequest): void {
+  #fetch({ writer }: Wire, { name, rows, fields }: PortalRequest): void {
     if (fields === undefined) {
-      outbox.parse('', this.text)
-      outbox.bind(name, undefined, this.#values ?? undefined)
-      outbox.describePortal(name)
+      writer.parse('', this.text)
+      writer.bind(name, undefined, this.#values ?? undefined)
+      writer.describePortal(name)
     } else {
       try {
         this.#result?.addFields(fields)
@@ -249,7 +249,7 @@ export class Statement extends Operation {
         this.cannotRead(error)
       }
     }
-    outbox.execute(name, rows)
+    writer.execute(name, rows)
   }
 
   override get isStale(): boolean {

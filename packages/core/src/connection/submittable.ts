@@ -33,7 +33,7 @@ const ending: ReadonlySet<PropertyKey> = new Set(['query', 'sync'])
  * The connection as a guest gets it: `pg`'s own, until the exchange is over. What a guest writes after that goes nowhere, as
  * somebody else has the connection by then.
  */
-export class GuestConnection {
+export class SubmittableConnection {
   /** What the guest is given. */
   readonly face: WireConnection
   /** The first text that it has sent. */
@@ -187,7 +187,7 @@ export interface Submittable {
 }
 
 /** What a connection needs to know of a guest. */
-export interface GuestNews {
+export interface SubmittableEvents {
   /** What the guest is told of a failure in its place. */
   told(error: unknown): unknown
   /** It has failed, by the word of the server, or before anything was sent. */
@@ -197,10 +197,10 @@ export interface GuestNews {
 }
 
 /** What `pg` takes for the query: hands everything on, and notes what the connection needs to know. */
-export class GuestEar {
+export class SubmittableListener {
   readonly #inner: Submittable
-  readonly #news: GuestNews
-  #connection: GuestConnection | undefined
+  readonly #news: SubmittableEvents
+  #connection: SubmittableConnection | undefined
   /** Whether its exchange is over for the guest, which hears nothing more. */
   #isOver = false
   /** Whether the server has said so. */
@@ -217,7 +217,7 @@ export class GuestEar {
   /** Reads the clock of the connection; set with it. */
   now: () => number = never
 
-  constructor(inner: Submittable, news: GuestNews) {
+  constructor(inner: Submittable, news: SubmittableEvents) {
     this.#inner = inner
     this.#news = news
   }
@@ -248,7 +248,7 @@ export class GuestEar {
 
   submit(connection: WireConnection): unknown {
     this.sent = true
-    const lent = new GuestConnection(connection, this.now)
+    const lent = new SubmittableConnection(connection, this.now)
     this.#connection = lent
     const refused = this.#inner.submit(lent.face as never)
     if (refused instanceof Error) {
@@ -363,14 +363,14 @@ function never(): never {
 }
 
 /** A Submittable in the place of a statement. */
-export interface ForeignConfig extends StatementConfig {
-  readonly foreign: ForeignStatement
+export interface SubmittableConfig extends StatementConfig {
+  readonly foreign: SubmittableAdapter
 }
 
 /** Somebody's Submittable on its way over a connection, which it has to itself. Its answers come from `pg`. */
-export class ForeignStatement extends Operation {
+export class SubmittableAdapter extends Operation {
   readonly #inner: Submittable
-  readonly #ear: GuestEar
+  readonly #ear: SubmittableListener
   readonly #told: (error: unknown) => unknown
   #connection: WireConnection | undefined
   #tearDown: () => void = nothing
@@ -385,11 +385,11 @@ export class ForeignStatement extends Operation {
   /** @param told what its owner is told of a failure in its place */
   constructor(inner: Submittable, told: (error: unknown) => unknown = same) {
     super(textOf(inner))
-    this.isGuest = true
+    this.isSubmittable = true
     this.isReported = true
     this.#inner = inner
     this.#told = told
-    this.#ear = new GuestEar(inner, {
+    this.#ear = new SubmittableListener(inner, {
       told: (error) => told(this.#whyCancelled(error)),
       failed: (error, wasSent) => {
         this.failure ??= error
@@ -401,7 +401,7 @@ export class ForeignStatement extends Operation {
 
   /** Whether one of this process is being written now: `pg` has one place for the messages of all its connections. */
   static get isAnyWriting(): boolean {
-    return ForeignStatement.#isAnyWriting
+    return SubmittableAdapter.#isAnyWriting
   }
   /** Whether the server was asked for rows that have not all come. */
   get isBusy(): boolean {
@@ -452,18 +452,18 @@ export class ForeignStatement extends Operation {
     }
   }
 
-  override write({ outbox, cache, client, protocol, now, tearDown }: Wire): void {
-    cache.guestText = this.text === '' ? undefined : this.text
+  override write({ writer, cache, client, protocol, now, tearDown }: Wire): void {
+    cache.submittableText = this.text === '' ? undefined : this.text
     this.#ear.now = now
     // What is in the outbox goes first.
-    outbox.write()
+    writer.write()
     this.#connection = protocol
     this.#tearDown = tearDown
-    ForeignStatement.#isAnyWriting = true
+    SubmittableAdapter.#isAnyWriting = true
     try {
       client.query(this.#ear as unknown as pg.Submittable)
     } finally {
-      ForeignStatement.#isAnyWriting = false
+      SubmittableAdapter.#isAnyWriting = false
     }
   }
 

@@ -89,7 +89,7 @@ const socketCodes: ReadonlySet<string> = new Set([
  * TransactionRolledBackError, are what their cause is. By code, so that a second copy of this package is understood.
  */
 const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
-  LIFEGUARD_INVALID_ARGUMENT: 'configuration',
+  LIFEGUARD_INVALID_OPTION: 'configuration',
   LIFEGUARD_VERSION_CONFLICT: 'version-conflict',
   LIFEGUARD_COMMIT_UNKNOWN: 'outcome-unknown',
   LIFEGUARD_SERVER_UNAVAILABLE: 'unavailable',

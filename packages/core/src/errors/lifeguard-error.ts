@@ -14,7 +14,7 @@ const marker = Symbol.for('pg-lifeguard.error')
 
 /** The stable `code` of each error class of Lifeguard; see docs/errors.md for what to do about each. */
 export type LifeguardErrorCode =
-  | 'LIFEGUARD_INVALID_ARGUMENT'
+  | 'LIFEGUARD_INVALID_OPTION'
   | 'LIFEGUARD_ACQUIRE_TIMEOUT'
   | 'LIFEGUARD_QUEUE_FULL'
   | 'LIFEGUARD_OVERLOADED'
@@ -86,7 +86,7 @@ export abstract class LifeguardError extends Error {
 /** Thrown at once when an option is not what it may be: names the option, the value and what is allowed. */
 export class InvalidArgumentError extends LifeguardError {
   static override readonly name: string = 'InvalidArgumentError'
-  readonly code = 'LIFEGUARD_INVALID_ARGUMENT'
+  readonly code = 'LIFEGUARD_INVALID_OPTION'
   readonly retryable = false
   /** The name of the option as the caller wrote it. */
   readonly option: string

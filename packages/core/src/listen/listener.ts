@@ -17,7 +17,7 @@ import {
   type Subscription,
 } from '../query/subscription.js'
 import { fullJitter } from '../resilience/retry.js'
-import type { Host } from '../server/server.js'
+import type { Server } from '../server/server.js'
 import { quoteIdentifier } from '../sql/quote.js'
 import type { Ambient } from '../transaction/context.js'
 
@@ -93,7 +93,7 @@ const backoff = { baseMs: 100, capMs: 5_000 }
  * sign of life, since a session that has nothing to say looks the same as one that is gone.
  */
 export class Listeners {
-  readonly #host: Host
+  readonly #server: Server
   readonly #ambient: Ambient
   readonly #limits: ListenerLimits
   readonly #entries = new Set<Entry>()
@@ -115,8 +115,8 @@ export class Listeners {
   #aliveAt = 0
   #lastError: unknown
 
-  constructor(host: Host, ambient: Ambient, limits: ListenerLimits) {
-    this.#host = host
+  constructor(server: Server, ambient: Ambient, limits: ListenerLimits) {
+    this.#server = server
     this.#ambient = ambient
     this.#limits = limits
   }
@@ -136,22 +136,22 @@ export class Listeners {
       if (callback !== undefined && typeof callback !== 'function')
         throw new InvalidArgumentError(name, `of type ${typeof callback}`, 'a function')
     }
-    const { clock } = this.#host.environment
+    const { clock } = this.#server.environment
     const { startTimeoutMs } = this.#limits
     const start: Limit = { deadlineAt: clock.now() + startTimeoutMs, timeoutMs: startTimeoutMs, signal: undefined }
     const own = this.#ambient.limitFor(options)
     const limit = options.timeoutMs === undefined ? tighter(own, start) : own
-    if (this.#host.pool.isEnding) throw ownedBy(new PoolClosedError('cannot listen'), this.#host.environment)
+    if (this.#server.pool.isEnding) throw ownedBy(new PoolClosedError('cannot listen'), this.#server.environment)
     const reached = limitReached(limit, clock)
-    if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), this.#host.environment)
+    if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), this.#server.environment)
     const entry = this.#add(channels, handler, options)
     try {
-      await within(entry.live.promise, limit, clock, 'not-sent', this.#host.environment)
+      await within(entry.live.promise, limit, clock, 'not-sent', this.#server.environment)
     } catch (error) {
       void this.#remove(entry)
       const why = this.#lastError
       if (!(error instanceof OperationTimeoutError) || why === undefined) throw error
-      throw ownedBy(new OperationTimeoutError(error.timeoutMs, 'not-sent', { cause: why }), this.#host.environment)
+      throw ownedBy(new OperationTimeoutError(error.timeoutMs, 'not-sent', { cause: why }), this.#server.environment)
     }
     // It may have ended since the server began to listen.
     if (entry.endedBy !== undefined) throw entry.endedBy
@@ -165,11 +165,11 @@ export class Listeners {
    * undone, and then there may be new ones.
    */
   async end(): Promise<void> {
-    const error = ownedBy(new PoolClosedError('ended the subscription'), this.#host.environment)
+    const error = ownedBy(new PoolClosedError('ended the subscription'), this.#server.environment)
     const entries = [...this.#entries]
     for (const entry of entries) {
       void this.#remove(entry, error)
-      entry.live.reject(ownedBy(new PoolClosedError('cannot listen'), this.#host.environment))
+      entry.live.reject(ownedBy(new PoolClosedError('cannot listen'), this.#server.environment))
     }
     this.#ending.abort()
     for (const { isGiven, options, detached } of entries) {
@@ -248,13 +248,13 @@ export class Listeners {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, random } = this.#host.environment
+    const { clock, random } = this.#server.environment
     const unbounded: Limit = { deadlineAt: Number.POSITIVE_INFINITY, timeoutMs: Number.POSITIVE_INFINITY, signal }
     let failures = 0
     this.#lastError = undefined
     while (this.#entries.size > 0 && !signal.aborted) {
       try {
-        await this.#host.aside(
+        await this.#server.aside(
           'listen',
           (connection) => this.#hold(connection, signal, () => (failures = 0)),
           unbounded,
@@ -273,7 +273,7 @@ export class Listeners {
 
   /** Keeps one session for as long as it is wanted and lives. */
   async #hold(connection: Connection, signal: AbortSignal, onUp: () => void): Promise<void> {
-    const { clock } = this.#host.environment
+    const { clock } = this.#server.environment
     try {
       onNotification(connection, (message) => this.#deliver(message))
       // No race of promises: each one would leave something on a promise that lives as long as the session.
@@ -302,7 +302,7 @@ export class Listeners {
 
   /** Makes the session listen to what is wanted, or, when it does already, shows that it lives: one statement. */
   async #reconcile(connection: Connection, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#host.environment
+    const { clock } = this.#server.environment
     const { heartbeatMs } = this.#limits
     const changed = [...this.#changed].map((channel) => [channel, this.#channels.isWanted(channel)] as const)
     const starting = [...this.#starting]
@@ -334,7 +334,7 @@ export class Listeners {
   }
 
   #deliver({ channel, payload, pid }: NotificationMessage): void {
-    this.#aliveAt = this.#host.environment.clock.now()
+    this.#aliveAt = this.#server.environment.clock.now()
     for (const entry of this.#channels.of(channel)) this.#call(entry, () => entry.handler(payload, { channel, pid }))
   }
 

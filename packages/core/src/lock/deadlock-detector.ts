@@ -3,7 +3,7 @@ import { Statement } from '../connection/statement.js'
 import type { Clock, Timer } from '../deadline/clock.js'
 import { limitOf, sleep, unlimited } from '../deadline/deadline.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
-import type { Host } from '../server/server.js'
+import type { Server } from '../server/server.js'
 import { type Ask, staysIdleSql } from '../transaction/lock-sql.js'
 
 /** Somebody who waits for a lock while holding others. */
@@ -153,15 +153,15 @@ const pauseMs = 250
  * CONCURRENTLY would wait for it. It is there only while somebody has waited for long while holding locks.
  */
 export class LockBoard {
-  readonly #host: Host
+  readonly #server: Server
   readonly #clock: Clock
   readonly #shown = new Set<LockWait>()
   #change = Promise.withResolvers<void>()
   #isUp = false
 
-  constructor(host: Host) {
-    this.#host = host
-    this.#clock = host.environment.clock
+  constructor(server: Server) {
+    this.#server = server
+    this.#clock = server.environment.clock
   }
 
   add(wait: LockWait): void {
@@ -179,7 +179,7 @@ export class LockBoard {
     this.#isUp = true
     while (this.#shown.size > 0) {
       try {
-        await this.#host.aside(
+        await this.#server.aside(
           'locks',
           async (connection) => {
             // No race of promises: each one would leave something on a promise that lives as long as the session.

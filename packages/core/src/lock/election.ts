@@ -8,10 +8,10 @@ import { fieldOf } from '../errors/sqlstate.js'
 import { inNoContext } from '../observe/context.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
 import { fullJitter } from '../resilience/retry.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { LockHandle } from '../transaction/held-lock.js'
 import type { Standing } from './elections.js'
-import type { HeldGrant } from './lock.js'
+import type { HeldLock } from './lock.js'
 import { acquireLock, type LockEnvironment } from './with-lock.js'
 
 /** How an election is run. */
@@ -61,14 +61,14 @@ export function elect(
     if (callback !== undefined && typeof callback !== 'function')
       throw new InvalidArgumentError(name, `of type ${typeof callback}`, 'a function')
   }
-  if (environment.host.pool.isEnding)
-    throw ownedBy(new PoolClosedError('cannot stand for leader'), environment.host.environment)
+  if (environment.server.pool.isEnding)
+    throw ownedBy(new PoolClosedError('cannot stand for leader'), environment.server.environment)
   const stopped = new AbortController()
   let isPoolEnding = false
-  const { clock, random } = environment.host.environment
+  const { clock, random } = environment.server.environment
   const { ambient, elections } = environment
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([stopped.signal, options.signal])
-  let leading: { readonly lock: HeldGrant; readonly holder: Holder } | undefined
+  let leading: { readonly lock: HeldLock; readonly holder: WorkContext } | undefined
   // A candidacy outlives its caller: what it calls back runs in the caller's context, without what is open around the call.
   const detached = ambient.detached()
   const warn = (error: unknown): void => warnOf(error, 'LifeguardElectionWarning')
@@ -81,8 +81,8 @@ export function elect(
       namespace: options.namespace,
       signal,
       dedicated: true,
-    })) as HeldGrant
-    const holder: Holder = { held: 0 }
+    })) as HeldLock
+    const holder: WorkContext = { held: 0 }
     lock.countIn(holder)
     leading = { lock, holder }
     try {
@@ -125,7 +125,7 @@ export function elect(
       // It would wait for its own end.
       if (isFromLeader) void leading?.lock.giveBack()
       if (!isStanding) return
-      const ended = ownedBy(new PoolClosedError('ended the candidacy'), environment.host.environment)
+      const ended = ownedBy(new PoolClosedError('ended the candidacy'), environment.server.environment)
       detached(() => callUser(() => options.onEnd?.(ended), warn))
     },
   }

@@ -1,9 +1,9 @@
-import type { Holder } from '../resource-pool/wait-queue.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
 
 /** A candidacy, as the end of the pool sees it. */
 export interface Standing {
   /** What the leader's work counts its connections by, while it leads. */
-  readonly leader: Holder | undefined
+  readonly leader: WorkContext | undefined
   /** The pool ends. `isFromLeader`: it is the leader itself that ends it, and waits for that. */
   end(isFromLeader: boolean): void
 }
@@ -21,12 +21,12 @@ export class Elections {
   }
 
   /** Tells all of them that the pool ends. `from` is the work that asks for it. */
-  end(from: Holder | undefined): void {
+  end(from: WorkContext | undefined): void {
     for (const one of [...this.#standing]) one.end(one.leader !== undefined && isWithin(from, one.leader))
   }
 }
 
-function isWithin(from: Holder | undefined, around: Holder): boolean {
+function isWithin(from: WorkContext | undefined, around: WorkContext): boolean {
   for (let one = from; one !== undefined; one = one.parent) if (one === around) return true
   return false
 }

@@ -16,15 +16,15 @@ import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { DeadlockError, LockTimeoutError, LockUnsupportedError } from '../errors/transaction-errors.js'
 import type { PoolEnvironment } from '../resource-pool/resource.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
-import type { Host } from '../server/server.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
+import type { Server } from '../server/server.js'
 import { labelOf, type ServerKey } from '../sql/lock-key.js'
 import { quoteIdentifier } from '../sql/quote.js'
 import type { FencingToken, LockMode } from '../transaction/held-lock.js'
 import { lockSession, type SessionAnswer, tryLockSession, unlockAll, unlockSession } from '../transaction/lock-sql.js'
 import { DeadlockWatch, LockBoard } from './deadlock-detector.js'
 import { LockQueue } from './local-queue.js'
-import type { Hold, LockSession, LockSessions } from './lock-session.js'
+import type { LockLease, LockSession, LockSessions } from './lock-session.js'
 import { testSessionLocks } from './self-test.js'
 
 /** Names that are remembered; those that were used longest ago are forgotten first. */
@@ -152,7 +152,7 @@ export interface LockRequest {
   /** Keys that are held around the request. */
   readonly holds: ReadonlySet<string>
   readonly limit: Limit
-  readonly holder: Holder
+  readonly holder: WorkContext
 }
 
 /** Locks that were granted, all on one session. */
@@ -161,7 +161,7 @@ export interface LockGrant {
   readonly keys: readonly ServerKey[]
   readonly mode: LockMode
   readonly token: FencingToken
-  readonly hold: Hold
+  readonly hold: LockLease
   /** Whether others may wait idle for it, and have to be woken. */
   readonly wakes: boolean
   /** Lets the next ones of this process go for the same keys; to be called when the locks are given back or lost. */
@@ -187,7 +187,7 @@ const mostSessions = 3
 /** Grants locks: first inside this process, then on a shared session, and only when that must wait on one of its own. */
 export class LockGrants {
   readonly deadlocks: DeadlockWatch
-  readonly #host: Host
+  readonly #server: Server
   readonly #sessions: LockSessions
   readonly #names: LockNames
   /** Under way, or settled well: session locks are known to work here. */
@@ -195,11 +195,11 @@ export class LockGrants {
   readonly #queue = new LockQueue()
 
   /** @param selfTest off takes it for granted that session locks work */
-  constructor(host: Host, sessions: LockSessions, names: LockNames, selfTest: boolean) {
-    this.#host = host
+  constructor(server: Server, sessions: LockSessions, names: LockNames, selfTest: boolean) {
+    this.#server = server
     this.#sessions = sessions
     this.#names = names
-    this.deadlocks = new DeadlockWatch(sessions.ask, new LockBoard(host), host.environment.clock)
+    this.deadlocks = new DeadlockWatch(sessions.ask, new LockBoard(server), server.environment.clock)
     if (!selfTest) this.#tested = Promise.resolve()
   }
 
@@ -207,7 +207,7 @@ export class LockGrants {
    * @throws LockTimeoutError when the locks were not free within `waitMs`; DeadlockError when they can never become free
    */
   async grant(request: LockRequest): Promise<LockGrant> {
-    const { clock } = this.#host.environment
+    const { clock } = this.#server.environment
     const { keys, mode, waitMs, limit } = request
     await this.#testOnce(request)
     for (const { id, name } of keys) if (name !== undefined) this.#names.remember(id, name)
@@ -234,7 +234,7 @@ export class LockGrants {
 
   /** Before the first lock of the pool. A test that could not be made is made again; one that failed is final. */
   async #testOnce({ limit, holder }: LockRequest): Promise<void> {
-    const { clock } = this.#host.environment
+    const { clock } = this.#server.environment
     while (this.#tested !== undefined) {
       const reached = limitReached(limit, clock)
       if (reached !== undefined) throw givenUp(reached, 'not-sent')
@@ -245,7 +245,7 @@ export class LockGrants {
       if (answer instanceof LockUnsupportedError) throw answer
       if (this.#tested === tested) this.#tested = undefined
     }
-    const test = testSessionLocks(this.#host, limit, holder.parent)
+    const test = testSessionLocks(this.#server, limit, holder.parent)
     this.#tested = test
     try {
       await test
@@ -258,7 +258,7 @@ export class LockGrants {
   /** One's turn inside this process. */
   async #enter(key: ServerKey, request: LockRequest, limit: Limit): Promise<() => void> {
     const { mode, holds, waitMs, keys } = request
-    const { clock } = this.#host.environment
+    const { clock } = this.#server.environment
     const entered = this.#queue.tryEnter(key.id, mode)
     if (entered !== undefined) return entered
     if (waitMs === 0) throw new LockTimeoutError(labelOf(keys), 0)
@@ -316,7 +316,7 @@ export class LockGrants {
    * to nobody is given back.
    */
   #tryOn(session: LockSession, { keys, mode, limit, waitsIdle = false }: LockRequest): Promise<OnServer | undefined> {
-    const { clock } = this.#host.environment
+    const { clock } = this.#server.environment
     return new Promise((resolve, reject) => {
       const reached = limitReached(limit, clock)
       let isGone = reached !== undefined
@@ -364,7 +364,7 @@ export class LockGrants {
     const stop = this.deadlocks.inside(key.id, holds, () => circle.abort(deadlockOf(keys)))
     if (stop === undefined) throw deadlockOf(keys)
     const ask = (connection: Connection, bounds: Limit): Promise<SessionAnswer> =>
-      waitIdle(connection, key, mode, left, bounds, this.#host.environment)
+      waitIdle(connection, key, mode, left, bounds, this.#server.environment)
     return await this.#wait(session, request, { circle, stop, ask, wakes: true })
   }
 

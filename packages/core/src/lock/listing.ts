@@ -1,5 +1,5 @@
 import type { Limit } from '../deadline/deadline.js'
-import type { Host } from '../server/server.js'
+import type { Server } from '../server/server.js'
 import type { LockMode } from '../transaction/held-lock.js'
 import { keyId } from './deadlock-detector.js'
 import type { LockNames } from './grants.js'
@@ -49,8 +49,8 @@ interface ListingRow {
 }
 
 /** Who holds and who waits for which advisory lock of this database, whatever program they belong to. */
-export async function listLocks(host: Host, names: LockNames, limit: Limit): Promise<LockListing[]> {
-  const { rows } = await host.query({ text: listingSql }, limit, undefined)
+export async function listLocks(server: Server, names: LockNames, limit: Limit): Promise<LockListing[]> {
+  const { rows } = await server.query({ text: listingSql }, limit, undefined)
   return (rows as unknown as ListingRow[]).map((row) => {
     const key = keyId(row.form, BigInt(row.high), BigInt(row.low))
     return {

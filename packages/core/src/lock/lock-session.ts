@@ -5,8 +5,8 @@ import { type Limit, limitOf, unlimited, within } from '../deadline/deadline.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
-import type { ConnectionSlot, Host } from '../server/server.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
+import type { ConnectionSlot, Server } from '../server/server.js'
 import type { ServerKey } from '../sql/lock-key.js'
 import type { OpenTransaction } from '../transaction/context.js'
 import type { LockMode } from '../transaction/held-lock.js'
@@ -114,14 +114,14 @@ export interface Loss {
 }
 
 /** Locks that a session holds for somebody. */
-export class Hold {
+export class LockLease {
   readonly keys: readonly ServerKey[]
   readonly mode: LockMode
-  readonly #release: (hold: Hold) => void
+  readonly #release: (hold: LockLease) => void
   #loss: Loss | undefined
   #listener: ((loss: Loss) => void) | undefined
 
-  constructor(keys: readonly ServerKey[], mode: LockMode, release: (hold: Hold) => void) {
+  constructor(keys: readonly ServerKey[], mode: LockMode, release: (hold: LockLease) => void) {
     this.keys = keys
     this.mode = mode
     this.#release = release
@@ -157,10 +157,10 @@ export class LockSession implements Beating {
   readonly slot: ConnectionSlot
   /** The transaction of a lock that runs on it now. */
   transaction: OpenTransaction | undefined
-  readonly #host: Host
+  readonly #server: Server
   readonly #clock: Clock
   readonly #heartbeat: Heartbeat
-  readonly #holds = new Set<Hold>()
+  readonly #holds = new Set<LockLease>()
   readonly #stopListening: () => void
   /** Settles when the one who uses the session now is done. */
   #tail: Promise<void> = Promise.resolve()
@@ -174,11 +174,11 @@ export class LockSession implements Beating {
   #idleBefore: string | undefined
   #isOver = false
 
-  constructor(host: Host, slot: ConnectionSlot, times: HeartbeatTimes, ask: Ask) {
+  constructor(server: Server, slot: ConnectionSlot, times: HeartbeatTimes, ask: Ask) {
     this.slot = slot
-    this.#host = host
-    host.pool.heldAsAsked(slot)
-    this.#clock = host.environment.clock
+    this.#server = server
+    server.pool.heldAsAsked(slot)
+    this.#clock = server.environment.clock
     this.#heartbeat = new Heartbeat(this, times, this.#clock, ask)
     this.#stopListening = slot.resource.onLost((cause) => this.#lose(`its session ended: ${cause.message}`, cause))
   }
@@ -230,7 +230,7 @@ export class LockSession implements Beating {
       if (this.#users > 1) await within(before, limit, this.#clock)
       if (!this.isUsable) {
         const cause = this.connection.lostWith ?? new Error('it was given back')
-        throw ownedBy(new ConnectionLostError(false, { cause }), this.#host.environment)
+        throw ownedBy(new ConnectionLostError(false, { cause }), this.#server.environment)
       }
       return await fn(this.connection)
     } finally {
@@ -266,8 +266,8 @@ export class LockSession implements Beating {
   }
 
   /** The session holds these as well. To be called while it is in use. */
-  hold(keys: readonly ServerKey[], mode: LockMode): Hold {
-    const hold = new Hold(keys, mode, (released) => {
+  hold(keys: readonly ServerKey[], mode: LockMode): LockLease {
+    const hold = new LockLease(keys, mode, (released) => {
       if (this.#holds.delete(released)) this.#endIfIdle()
     })
     this.#holds.add(hold)
@@ -291,7 +291,7 @@ export class LockSession implements Beating {
     this.#isOver = true
     this.#heartbeat.stop()
     this.#stopListening()
-    if (this.#idleBefore === undefined || !this.connection.isAlive) this.#host.release(this.slot)
+    if (this.#idleBefore === undefined || !this.connection.isAlive) this.#server.release(this.slot)
     else void this.#boundIdle(this.#idleBefore)
   }
 
@@ -303,7 +303,7 @@ export class LockSession implements Beating {
       // Nobody waits for it; a connection that cannot be tidied up is of no use to anybody.
       this.connection.destroy()
     }
-    this.#host.release(this.slot)
+    this.#server.release(this.slot)
   }
 
   #lose(why: string, cause: unknown): void {
@@ -319,7 +319,7 @@ export class LockSession implements Beating {
  * for, so that a thousand locks do not take a thousand connections. A session is there only while it holds a lock.
  */
 export class LockSessions {
-  readonly #host: Host
+  readonly #server: Server
   readonly #most: number
   readonly #times: HeartbeatTimes
   readonly #all = new Set<LockSession>()
@@ -327,22 +327,22 @@ export class LockSessions {
   readonly #opening = new Set<Promise<LockSession>>()
 
   /** @param most the most sessions that locks share */
-  constructor(host: Host, most: number, times: HeartbeatTimes) {
-    this.#host = host
+  constructor(server: Server, most: number, times: HeartbeatTimes) {
+    this.#server = server
     this.#most = most
     this.#times = times
   }
 
   /** Half of the pool at least, as large as it is now, is left to the work that is done under locks. */
   get #mostNow(): number {
-    return Math.max(1, Math.min(this.#most, Math.floor(this.#host.pool.max / 2)))
+    return Math.max(1, Math.min(this.#most, Math.floor(this.#server.pool.max / 2)))
   }
 
   /**
    * A session to share: an idle one, a new one while there may be more, or the one with the least to do. Never one that
    * a transaction occupies: that may itself wait for the lock. Kept for the caller, who lets it go.
    */
-  async share(limit: Limit, holder: Holder): Promise<LockSession> {
+  async share(limit: Limit, holder: WorkContext): Promise<LockSession> {
     for (;;) {
       const best = this.#leastLoaded()
       const sessions = this.#shared.size + this.#opening.size
@@ -354,14 +354,14 @@ export class LockSessions {
       if (this.#opening.size === 0) return await this.open(limit, holder)
       // Whoever opens it may give up first: then the next round looks again.
       const opened = Promise.race(this.#opening).then(nothing, nothing)
-      await within(opened, limit, this.#host.environment.clock)
+      await within(opened, limit, this.#server.environment.clock)
     }
   }
 
   /** A session that is not shared. Kept for the caller, who lets it go. */
-  async open(limit: Limit, holder: Holder): Promise<LockSession> {
-    const slot = this.#host.tryTake(holder) ?? (await this.#host.take(limit, holder))
-    const session = new LockSession(this.#host, slot, this.#times, this.ask)
+  async open(limit: Limit, holder: WorkContext): Promise<LockSession> {
+    const slot = this.#server.tryAcquire(holder) ?? (await this.#server.acquire(limit, holder))
+    const session = new LockSession(this.#server, slot, this.#times, this.ask)
     session.keep()
     for (const one of this.#all) if (!one.isUsable) this.#all.delete(one)
     this.#all.add(session)
@@ -373,28 +373,28 @@ export class LockSessions {
    * the pool, so that one which is full of waiting sessions can still find out what they wait for.
    */
   readonly ask = async (statement: Statement, limit: Limit): Promise<readonly unknown[]> => {
-    const slot = this.#host.pool.tryAcquire()
+    const slot = this.#server.pool.tryAcquire()
     if (slot !== undefined) {
       try {
         return (await slot.resource.run(statement, limit)).rows
       } finally {
-        this.#host.release(slot)
+        this.#server.release(slot)
       }
     }
     const quiet = [...this.#all].find((session) => session.isUsable && session.load === 0)
     const { rows } =
       quiet === undefined
-        ? await this.#host.aside('locks', (connection) => connection.run(statement, limit), limit, true)
+        ? await this.#server.aside('locks', (connection) => connection.run(statement, limit), limit, true)
         : // Without the limit: a statement that is cancelled may take the session, and the locks with it, down.
           await within(
             quiet.use((connection) => connection.run(statement, unlimited), limit),
             limit,
-            this.#host.environment.clock,
+            this.#server.environment.clock,
           )
     return rows
   }
 
-  async #openShared(limit: Limit, holder: Holder): Promise<LockSession> {
+  async #openShared(limit: Limit, holder: WorkContext): Promise<LockSession> {
     const opening = this.open(limit, holder).then((session) => {
       this.#shared.add(session)
       return session

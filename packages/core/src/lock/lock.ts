@@ -3,11 +3,11 @@ import { fieldsOf } from '../errors/known-options.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { DeadlockError, LockLostError } from '../errors/transaction-errors.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
 import { labelOf } from '../sql/lock-key.js'
 import { onHeld } from '../transaction/connection-source.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
-import type { FencingToken, HeldLock, LockHandle } from '../transaction/held-lock.js'
+import type { AmbientLock, FencingToken, LockHandle } from '../transaction/held-lock.js'
 import type { TransactionOptions } from '../transaction/options.js'
 import type { Transaction } from '../transaction/transaction.js'
 import { withTransaction } from '../transaction/with-transaction.js'
@@ -25,7 +25,7 @@ export interface Lock extends LockHandle, AsyncDisposable {
 }
 
 /** A granted lock in the hands of its user. */
-export class HeldGrant implements Lock {
+export class HeldLock implements Lock {
   readonly fencingToken: FencingToken
   readonly #environment: SessionEnvironment
   readonly #grant: LockGrant
@@ -38,7 +38,7 @@ export class HeldGrant implements Lock {
 
   /** @param limit aborts `signal` when it is reached */
   constructor(environment: SessionEnvironment, grant: LockGrant, limit: Limit) {
-    const { clock } = environment.host.environment
+    const { clock } = environment.server.environment
     this.#environment = environment
     this.#grant = grant
     this.fencingToken = grant.token
@@ -52,7 +52,7 @@ export class HeldGrant implements Lock {
   }
 
   /** Counts the connection that the lock takes for held by this work. */
-  countIn(holder: Holder): void {
+  countIn(holder: WorkContext): void {
     holder.shared = this.#grant.session
   }
 
@@ -138,10 +138,10 @@ export class HeldGrant implements Lock {
   #lose(why: string, cause: unknown): void {
     if (this.#lost !== undefined) return
     const { keys } = this.#grant
-    const { host } = this.#environment
-    const heldMs = host.environment.clock.now() - this.#grantedAt
+    const { server } = this.#environment
+    const heldMs = server.environment.clock.now() - this.#grantedAt
     const lost = new LockLostError(labelOf(keys), heldMs, why, cause === undefined ? undefined : { cause })
-    this.#lost = ownedBy(lost, host.environment, host.where)
+    this.#lost = ownedBy(lost, server.environment, server.address)
     this.#abort.abort(this.#lost)
   }
 }
@@ -153,8 +153,8 @@ function idlesFor({ idleTimeoutMs, settings }: TransactionOptions = {}): Pick<Tr
 }
 
 /** What code in a transaction on the session cannot wait for: every key of the session is held until it is over. */
-function locksOn(session: LockSession, around: ReadonlyMap<string, HeldLock> | undefined): Map<string, HeldLock> {
-  const locks = new Map<string, HeldLock>(around)
+function locksOn(session: LockSession, around: ReadonlyMap<string, AmbientLock> | undefined): Map<string, AmbientLock> {
+  const locks = new Map<string, AmbientLock>(around)
   for (const id of session.keyIds) {
     const held = locks.get(id)
     locks.set(id, held === undefined ? { kind: 'beside', on: session } : { ...held, on: session })

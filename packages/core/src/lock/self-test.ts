@@ -3,8 +3,8 @@ import type { Connection } from '../connection/connection.js'
 import { Statement } from '../connection/statement.js'
 import type { Limit } from '../deadline/deadline.js'
 import { LockUnsupportedError } from '../errors/transaction-errors.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
-import type { Host } from '../server/server.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
+import type { Server } from '../server/server.js'
 
 /** Behind a busy pooler a connection may be given the same session again by chance, but not often in a row. */
 const rounds = 6
@@ -16,26 +16,26 @@ const rounds = 6
  *
  * @throws LockUnsupportedError
  */
-export async function testSessionLocks(host: Host, limit: Limit, around: Holder | undefined): Promise<void> {
-  const { pool } = host
-  const holder: Holder = { held: 0, parent: around }
-  const first = host.tryTake(holder) ?? (await host.take(limit, holder))
+export async function testSessionLocks(server: Server, limit: Limit, around: WorkContext | undefined): Promise<void> {
+  const { pool } = server
+  const holder: WorkContext = { held: 0, parent: around }
+  const first = server.tryAcquire(holder) ?? (await server.acquire(limit, holder))
   try {
     const second = pool.tryAcquire()
     // It does not wait for the pool, in which somebody may wait for the end of this very test.
-    if (second === undefined) await host.aside('locks', (other) => compare(first.resource, other, limit), limit, true)
+    if (second === undefined) await server.aside('locks', (other) => compare(first.resource, other, limit), limit, true)
     else {
       try {
         await compare(first.resource, second.resource, limit)
       } finally {
-        host.release(second)
+        server.release(second)
       }
     }
   } catch (error) {
     first.resource.destroy()
     throw error
   } finally {
-    host.release(first)
+    server.release(first)
   }
 }
 

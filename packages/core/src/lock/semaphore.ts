@@ -5,10 +5,10 @@ import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { notedBy } from '../errors/origin.js'
 import { DeadlockError, LockTimeoutError } from '../errors/transaction-errors.js'
 import { withCallersStack } from '../query/queryable.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
 import { labelOfName, type ServerKey, serverKeys } from '../sql/lock-key.js'
 import type { LockHandle } from '../transaction/held-lock.js'
-import { HeldGrant } from './lock.js'
+import { HeldLock } from './lock.js'
 import { type CheckedLockOptions, checkLockOptions, type LockOptions } from './options.js'
 import { holding, type LockEnvironment } from './with-lock.js'
 
@@ -48,7 +48,7 @@ export async function withSemaphore<T>(
   const { ambient } = environment
   const checked = checkLockOptions(options)
   const limit = ambient.limitFor(options)
-  const holder: Holder = { held: 0, parent: ambient.current?.holder }
+  const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
   const places = Array.from({ length: permits }, (_, place) => serverKeys(`${name}#${place}`, options.namespace))
   const label = `${labelOfName(name)} (${permits} places)`
   const { lock, keys } = await takePlace(environment, places, label, checked, limit, holder)
@@ -57,7 +57,7 @@ export async function withSemaphore<T>(
 
 /** A place that was taken. */
 interface Place {
-  readonly lock: HeldGrant
+  readonly lock: HeldLock
   readonly keys: readonly ServerKey[]
 }
 
@@ -67,18 +67,18 @@ async function takePlace(
   label: string,
   { waitMs, mode, dedicated }: CheckedLockOptions,
   limit: Limit,
-  holder: Holder,
+  holder: WorkContext,
 ): Promise<Place> {
-  const { clock, random } = environment.host.environment
+  const { clock, random } = environment.server.environment
   const since = clock.now()
   const holds = new Set(environment.ambient.current?.locks.keys())
   const attempt = async (keys: readonly ServerKey[], forMs: number): Promise<Place | undefined> => {
     try {
       const grant = await environment.grants.grant({ keys, mode, waitMs: forMs, dedicated, holds, limit, holder })
-      return { lock: new HeldGrant(environment, grant, unlimited), keys }
+      return { lock: new HeldLock(environment, grant, unlimited), keys }
     } catch (error) {
       if (error instanceof LockTimeoutError) return undefined
-      throw withCallersStack(notedBy(error, environment.host.environment, environment.host.where))
+      throw withCallersStack(notedBy(error, environment.server.environment, environment.server.address))
     }
   }
   for (;;) {

@@ -4,7 +4,7 @@ import { DeadlockError, LockTimeoutError } from '../errors/transaction-errors.js
 import { withCallersStack } from '../query/queryable.js'
 import { labelOf, type ServerKey } from '../sql/lock-key.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
-import type { HeldLock, LockHandle } from '../transaction/held-lock.js'
+import type { AmbientLock, LockHandle } from '../transaction/held-lock.js'
 import { countTransactionTime, lockInTransaction, tokenOf } from '../transaction/lock-sql.js'
 import type { Transaction } from '../transaction/transaction.js'
 import { withTransaction } from '../transaction/with-transaction.js'
@@ -27,8 +27,8 @@ export async function withTransactionLock<T>(
   checked: CheckedLockOptions,
   options: LockOptions,
 ): Promise<T> {
-  const { ambient, host } = environment
-  const { clock } = host.environment
+  const { ambient, server } = environment
+  const { clock } = server.environment
   let running: AbortController | undefined
   const under = async (tx: Transaction, limit: Limit): Promise<T> => {
     const given = new AbortController()
@@ -36,7 +36,7 @@ export async function withTransactionLock<T>(
     try {
       const isHeld = keys.length === 0 && outer !== undefined
       const lock = isHeld ? outer : await lockIn(environment, deadlocks, tx, keys, checked, limit, given.signal)
-      const locks = new Map<string, HeldLock>(ambient.current?.locks)
+      const locks = new Map<string, AmbientLock>(ambient.current?.locks)
       for (const { id } of keys) locks.set(id, { kind: 'held', mode: checked.mode, handle: lock })
       return await ambient.run({ locks }, async () => await fn(lock))
     } finally {
@@ -47,7 +47,7 @@ export async function withTransactionLock<T>(
   const open = ambient.current?.transaction
   try {
     // In an open transaction the lock must not be taken in a savepoint of its own: undoing that would give it back.
-    if (open !== undefined) return await within(under(open, limit), limit, clock, 'unknown', host.environment)
+    if (open !== undefined) return await within(under(open, limit), limit, clock, 'unknown', server.environment)
     const { signal, timeoutMs } = options
     // It is there for the lock alone: `fn` may do other things for as long as it likes.
     return await withTransaction(environment, (tx) => under(tx, limit), { signal, timeoutMs, idleTimeoutMs: 0 })
@@ -67,7 +67,7 @@ async function lockIn(
   limit: Limit,
   signal: AbortSignal,
 ): Promise<LockHandle> {
-  const { ambient, host } = environment
+  const { ambient, server: host } = environment
   const { clock } = host.environment
   const label = labelOf(keys)
   const since = clock.now()

@@ -4,13 +4,13 @@ import { InvalidArgumentError, isInstance } from '../errors/lifeguard-error.js'
 import { notedBy } from '../errors/origin.js'
 import { LockTimeoutError } from '../errors/transaction-errors.js'
 import { withCallersStack } from '../query/queryable.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
 import { type LockKey, type ServerKey, serverKeys } from '../sql/lock-key.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
-import type { HeldLock, LockHandle, LockMode } from '../transaction/held-lock.js'
+import type { AmbientLock, LockHandle, LockMode } from '../transaction/held-lock.js'
 import type { Elections } from './elections.js'
 import type { LockGrants, LockNames } from './grants.js'
-import { HeldGrant, type Lock } from './lock.js'
+import { HeldLock, type Lock } from './lock.js'
 import {
   type AcquireLockOptions,
   acquireLockNames,
@@ -68,7 +68,7 @@ export async function locked<T>(
   }
   if (missing.length === 0 && outer !== undefined) return await fn(outer.handle)
   const limit = ambient.limitFor(options)
-  const holder: Holder = { held: 0, parent: ambient.current?.holder }
+  const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
   const lock = await take(environment, missing, checked, limit, unlimited, holder)
   return await holding(environment, lock, missing, checked.mode, limit, holder, fn)
 }
@@ -111,7 +111,7 @@ export async function acquireLock(
   const { ambient } = environment
   const checked = checkLockOptions(options)
   const keys = serverKeys(key, options.namespace)
-  const holder: Holder = { held: 0, parent: ambient.current?.holder }
+  const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
   const limit = ambient.limitFor(options)
   // `timeoutMs` is about getting the lock; how long it is held is for the caller to say.
   return await take(environment, keys, checked, limit, { ...unlimited, signal: limit.signal }, holder)
@@ -123,29 +123,29 @@ async function take(
   checked: CheckedLockOptions,
   limit: Limit,
   whileHeld: Limit,
-  holder: Holder,
-): Promise<HeldGrant> {
+  holder: WorkContext,
+): Promise<HeldLock> {
   const holds = new Set(environment.ambient.current?.locks.keys())
   try {
     const grant = await environment.grants.grant({ keys, ...checked, holds, limit, holder })
-    return new HeldGrant(environment, grant, whileHeld)
+    return new HeldLock(environment, grant, whileHeld)
   } catch (error) {
-    throw withCallersStack(notedBy(error, environment.host.environment, environment.host.where))
+    throw withCallersStack(notedBy(error, environment.server.environment, environment.server.address))
   }
 }
 
 /** Runs the callback, gives the lock back, and tells the truth about what the callback was promised. */
 export async function holding<T>(
-  { ambient, host }: LockEnvironment,
-  lock: HeldGrant,
+  { ambient, server }: LockEnvironment,
+  lock: HeldLock,
   keys: readonly ServerKey[],
   mode: LockMode,
   limit: Limit,
-  holder: Holder,
+  holder: WorkContext,
   fn: (lock: LockHandle) => Promise<T>,
 ): Promise<T> {
   lock.countIn(holder)
-  const locks = new Map<string, HeldLock>(ambient.current?.locks)
+  const locks = new Map<string, AmbientLock>(ambient.current?.locks)
   for (const { id } of keys) locks.set(id, { kind: 'held', mode, handle: lock })
   const work = async (): Promise<T> => {
     const [outcome] = await Promise.allSettled([ambient.run({ locks, holder }, async () => await fn(lock))])
@@ -157,14 +157,14 @@ export async function holding<T>(
   }
   // When time is up the caller gets its answer, but the lock is kept for as long as the callback still runs.
   try {
-    return await within(work(), limit, host.environment.clock, 'unknown', host.environment)
+    return await within(work(), limit, server.environment.clock, 'unknown', server.environment)
   } catch (error) {
     lock.answered(error)
     throw error
   }
 }
 
-function isHeld(held: ReadonlyMap<string, HeldLock> | undefined, key: ServerKey, mode: LockMode): boolean {
+function isHeld(held: ReadonlyMap<string, AmbientLock> | undefined, key: ServerKey, mode: LockMode): boolean {
   const lock = held?.get(key.id)
   if (lock?.kind !== 'held') return false
   if (lock.mode === 'shared' && mode === 'exclusive') {

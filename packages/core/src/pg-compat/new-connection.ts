@@ -7,7 +7,7 @@ import type { Clock } from '../deadline/clock.js'
 import { type Limit, operationLimit, tighter } from '../deadline/deadline.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { type Bounds, type Executor, type QueryArguments, type Queryable, query } from '../query/queryable.js'
-import { Guests, type PgSession, standing } from './pg-session.js'
+import { OpenSubmittables, type PgSession, standing } from './pg-session.js'
 
 /** A connection that has just been opened, and that nobody has used yet: see the option `onConnect`. */
 export interface NewConnection extends Queryable {
@@ -34,7 +34,7 @@ class ConnectionInPreparation implements NewConnection, Executor, Bounds {
   readonly #limit: Limit
   readonly #clock: Clock
   readonly #lend: LendClient
-  readonly #guests = new Guests()
+  readonly #guests = new OpenSubmittables()
   #lent: ReturnType<LendClient> | undefined
   #connection: Connection | undefined
 

@@ -43,46 +43,46 @@ export class PgPoolFacade extends PgPoolBase {
   #ended = false
 
   constructor(pool: PoolBehind, environment: SessionEnvironment) {
-    super(environment.host.pgOptions())
+    super(environment.server.pgOptions())
     this.#pool = pool
     this.#environment = environment
-    const { host } = environment
+    const { server } = environment
     // Not for everybody who prints the options.
     for (const name of ['connectionString', 'password']) {
       if (name in this.options) Object.defineProperty(this.options, name, { enumerable: false })
     }
     // It can be resized.
-    Object.defineProperty(this.options, 'max', { get: () => host.pool.max, enumerable: true, configurable: true })
+    Object.defineProperty(this.options, 'max', { get: () => server.pool.max, enumerable: true, configurable: true })
     // The constructor of pg.Pool has made plain fields of these.
     Object.defineProperties(this, {
       _clients: { get: () => Array.from(this.#open, (connection) => this.#clientOf(connection)), configurable: true },
-      ending: { get: () => host.pool.isEnding, configurable: true },
-      ended: { get: () => host.pool.isEnding && host.pool.total === 0, configurable: true },
+      ending: { get: () => server.pool.isEnding, configurable: true },
+      ended: { get: () => server.pool.isEnding && server.pool.total === 0, configurable: true },
     })
     // A lost connection is for those who listen; without anybody 'error' would end the process.
     this.on('error', nothing)
     // Nor does that of a client: programs that look whether somebody has seen to it, as graphile-worker does, find that it was.
     this.on('connect', nothing)
-    host.onOpened = (connection) => this.#opened(connection)
-    host.watch.whenAcquired = (connection) => {
+    server.onOpened = (connection) => this.#opened(connection)
+    server.watch.whenAcquired = (connection) => {
       this.#acquired.set(connection, (this.#acquired.get(connection) ?? 0) + 1)
       if (this.listenerCount('acquire') > 0) emitToUsers(this, 'acquire', this.#clientOf(connection))
     }
-    host.watch.whenReleased = (connection) => {
+    server.watch.whenReleased = (connection) => {
       // Statements that shared it were checkouts of their own to `pg`.
       for (let times = this.#acquired.get(connection) ?? 0; times > 0; times--) this.#released(connection, undefined)
     }
   }
 
   get totalCount(): number {
-    const { total, connecting, closing } = this.#environment.host.pool
+    const { total, connecting, closing } = this.#environment.server.pool
     return total - closing + connecting
   }
   get idleCount(): number {
-    return this.#environment.host.pool.idle
+    return this.#environment.server.pool.idle
   }
   get waitingCount(): number {
-    return this.#environment.host.pool.waiting
+    return this.#environment.server.pool.waiting
   }
   /** Connections that are too old leave as soon as they are idle: none is ever kept. */
   get expiredCount(): number {
@@ -122,7 +122,7 @@ export class PgPoolFacade extends PgPoolBase {
 
   /** Ends the Lifeguard pool, with its own bound on how long that may take. */
   end(callback?: PgCallback): Promise<void> | undefined {
-    const again = this.#ended && this.#environment.host.pool.isEnding
+    const again = this.#ended && this.#environment.server.pool.isEnding
     this.#ended = true
     const ended = again ? Promise.reject(new Error('Called end on pool more than once')) : this.#pool.end()
     if (callback === undefined) return ended
@@ -188,12 +188,12 @@ export class PgPoolFacade extends PgPoolBase {
       // What was begun before the end is finished.
       if (open !== undefined) return this.#joined(await JoinedSession.join(open, limit))
       this.#assertOpen()
-      const { cluster, host } = this.#environment
+      const { cluster, server } = this.#environment
       const causality = cluster === undefined ? undefined : ambient.current?.causality
-      const slot = host.tryTake(ambient.current?.holder) ?? (await host.take(limit, ambient.current?.holder))
+      const slot = server.tryAcquire(ambient.current?.holder) ?? (await server.acquire(limit, ambient.current?.holder))
       const { resource: connection } = slot
       const client = this.#clientOf(connection)
-      client.lend(new OwnSession(host, slot), {
+      client.lend(new OwnSession(server, slot), {
         releasing: (error) => this.#released(connection, error),
         released: (isEarly) => {
           // Who gave it back without knowing it still has the object: the next one gets another.
@@ -262,9 +262,9 @@ export class PgPoolFacade extends PgPoolBase {
   }
 
   #assertOpen(): void {
-    if (!this.#environment.host.pool.isEnding) return
+    if (!this.#environment.server.pool.isEnding) return
     // The message is pg's, the cause says it to those who look for the pool's own.
-    const cause = ownedBy(new PoolClosedError('no connection is given out'), this.#environment.host.environment)
+    const cause = ownedBy(new PoolClosedError('no connection is given out'), this.#environment.server.environment)
     throw new Error('Cannot use a pool after calling end on the pool', { cause })
   }
 }

@@ -1,12 +1,12 @@
 import type { Connection } from '../connection/connection.js'
 import type { QueryResult } from '../connection/result.js'
 import { Statement, type StatementConfig } from '../connection/statement.js'
-import { ForeignStatement, type Submittable } from '../connection/submittable.js'
+import { type Submittable, SubmittableAdapter } from '../connection/submittable.js'
 import { type Limit, unlimited } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { TransactionRolledBackError } from '../errors/transaction-errors.js'
-import type { ConnectionSlot, Host } from '../server/server.js'
+import type { ConnectionSlot, Server } from '../server/server.js'
 import { type TransactionControl, transactionControl } from '../sql/transaction-control.js'
 import type { OpenTransaction } from '../transaction/context.js'
 import { assertFits } from '../transaction/join.js'
@@ -14,16 +14,16 @@ import { commitError } from '../transaction/server-transaction.js'
 import type { ManualTransaction } from '../transaction/transaction.js'
 
 /** The cursors and streams of one client that are not at their end, so that none outlives its use of the connection. */
-export class Guests {
-  readonly #here = new Set<ForeignStatement>()
+export class OpenSubmittables {
+  readonly #here = new Set<SubmittableAdapter>()
 
   /** @param told what is told of a failure in its place */
   async run(
     submittable: Submittable,
-    run: (guest: ForeignStatement) => Promise<unknown>,
+    run: (guest: SubmittableAdapter) => Promise<unknown>,
     told?: (error: unknown) => unknown,
   ): Promise<void> {
-    const guest = new ForeignStatement(submittable, told)
+    const guest = new SubmittableAdapter(submittable, told)
     this.#here.add(guest)
     try {
       await run(guest)
@@ -62,15 +62,15 @@ export interface PgSession {
 export class OwnSession implements PgSession {
   readonly connection: Connection
   onEnded: (() => void) | undefined
-  readonly #host: Host
+  readonly #server: Server
   #slot: ConnectionSlot | undefined
-  readonly #guests = new Guests()
+  readonly #guests = new OpenSubmittables()
   #isUsed = false
   /** The first statement that failed in the open transaction. */
   #failure: unknown
 
-  constructor(host: Host, slot: ConnectionSlot) {
-    this.#host = host
+  constructor(server: Server, slot: ConnectionSlot) {
+    this.#server = server
     this.#slot = slot
     this.connection = slot.resource
   }
@@ -114,8 +114,8 @@ export class OwnSession implements PgSession {
     if (slot === undefined) return
     this.#slot = undefined
     this.#guests.leave(this.connection)
-    if (discard) this.#host.pool.discard(slot)
-    else this.#host.release(slot)
+    if (discard) this.#server.pool.discard(slot)
+    else this.#server.release(slot)
   }
 
   /** Whatever comes of it, nothing is left of the transaction: where the server does not answer, the session is ended. */
@@ -135,7 +135,7 @@ export function standing(connection: Connection): PgSession {
   return {
     connection,
     run: (config, limit) => connection.run(new Statement(config), limit),
-    submit: (submittable, limit, told) => connection.submit(new ForeignStatement(submittable, told), limit),
+    submit: (submittable, limit, told) => connection.submit(new SubmittableAdapter(submittable, told), limit),
     close: () => closeAtOnce(connection),
     end: () => undefined,
   }
@@ -160,7 +160,7 @@ export function answered(command: string): QueryResult {
 export class JoinedSession implements PgSession {
   readonly connection: Connection
   readonly #open: OpenTransaction
-  readonly #guests = new Guests()
+  readonly #guests = new OpenSubmittables()
   #inner: ManualTransaction | undefined
   /** Whether it tried to begin: a ROLLBACK behind a BEGIN or COMMIT that failed is clean-up, and has nothing to do. */
   #hasTried = false

@@ -102,7 +102,7 @@ export function adapterPool(pool: Pool): AdapterPool {
 
 /** Makes it. */
 export function createAdapterPool(pool: Pool, environment: SessionEnvironment): AdapterPool {
-  const { ambient, cluster, host } = environment
+  const { ambient, cluster, server } = environment
   return {
     pool,
     execute: (config, limit) => executeJoined(environment, config, limit),
@@ -123,7 +123,7 @@ export function createAdapterPool(pool: Pool, environment: SessionEnvironment): 
     assertEndsWhatItBegins(text) {
       if (textEffects(text).leavesOpen) throw beginRefused()
     },
-    terminateSession: (pid) => terminateSession(host, pid),
-    own: (error) => ownedBy(error, host.environment),
+    terminateSession: (pid) => terminateSession(server, pid),
+    own: (error) => ownedBy(error, server.environment),
   }
 }

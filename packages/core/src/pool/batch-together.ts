@@ -67,7 +67,7 @@ class OneStatement implements StatementCollector {
  */
 export async function batchTogether<const Tasks extends BatchTasks>(
   executor: Executor,
-  { ambient, host }: Pick<SessionEnvironment, 'ambient' | 'host'>,
+  { ambient, server }: Pick<SessionEnvironment, 'ambient' | 'server'>,
   tasks: Tasks,
   options?: OperationOptions,
 ): Promise<BatchTaskResults<Tasks>> {
@@ -76,9 +76,9 @@ export async function batchTogether<const Tasks extends BatchTasks>(
   }
   assertKnownOptions(options, limitNames)
   const limit = ambient.limitFor(options)
-  const { clock } = host.environment
+  const { clock } = server.environment
   const reached = limitReached(limit, clock)
-  if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), host.environment)
+  if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), server.environment)
   const collectors = tasks.map((_, index) => new OneStatement(index))
   const works = (tasks as BatchTasks).map((task, index) =>
     ambient.run({ collecting: collectors[index] }, async () => await task()),
@@ -90,7 +90,7 @@ export async function batchTogether<const Tasks extends BatchTasks>(
       limit,
       clock,
       'not-sent',
-      host.environment,
+      server.environment,
     )
     const results = await ambient.run({ collecting: undefined }, () => batch(executor, ambient, statements, options))
     for (const [index, collector] of collectors.entries()) collector.answered(results[index] as QueryResult)
@@ -102,7 +102,7 @@ export async function batchTogether<const Tasks extends BatchTasks>(
     await within(settled, bound, clock).catch(() => undefined)
     throw withCallersStack(error)
   }
-  return (await within(Promise.all(works), limit, clock, 'unknown', host.environment)) as BatchTaskResults<Tasks>
+  return (await within(Promise.all(works), limit, clock, 'unknown', server.environment)) as BatchTaskResults<Tasks>
 }
 
 /** A piece of work that ends without a statement: with its own error, or with the complaint that there was none. */

@@ -8,31 +8,31 @@ import type { SessionEnvironment } from '../transaction/environment.js'
 
 /** The body of `pool.evict`: on the pool of the primary, and on those of the replicas. */
 export async function evictFrom(
-  { cluster, host, ambient }: SessionEnvironment,
+  { cluster, server, ambient }: SessionEnvironment,
   mode: EvictMode,
   options?: OperationOptions,
 ): Promise<void> {
   if (!evictModes.includes(mode)) throw new InvalidArgumentError('mode', String(mode), evictModes.join(', '))
   assertKnownOptions(options, limitNames)
   const limit = ambient.limitFor(options)
-  const evicted = Promise.all([host.pool.evict(mode), cluster?.evict(mode)])
-  await within(evicted, limit, host.environment.clock, 'unknown')
+  const evicted = Promise.all([server.pool.evict(mode), cluster?.evict(mode)])
+  await within(evicted, limit, server.environment.clock, 'unknown')
 }
 
 /** The body of `pool.pause`. */
 export async function pauseServers(
-  { cluster, host, ambient }: SessionEnvironment,
+  { cluster, server, ambient }: SessionEnvironment,
   options?: OperationOptions,
 ): Promise<void> {
   assertKnownOptions(options, limitNames)
   const limit = ambient.limitFor(options)
-  const paused = Promise.all([host.pool.pause(), cluster?.pause()])
-  await within(paused, limit, host.environment.clock, 'unknown')
+  const paused = Promise.all([server.pool.pause(), cluster?.pause()])
+  await within(paused, limit, server.environment.clock, 'unknown')
 }
 
 /** The body of `pool.resume`. */
-export function resumeServers({ cluster, host }: SessionEnvironment): void {
-  host.pool.resume()
+export function resumeServers({ cluster, server }: SessionEnvironment): void {
+  server.pool.resume()
   cluster?.resume()
 }
 
@@ -73,18 +73,18 @@ export async function endPool(
   if (mode !== 'graceful' && mode !== 'fast') {
     throw new InvalidArgumentError('mode', String(mode), 'graceful, fast')
   }
-  const { cluster, host } = environment
-  const { clock } = host.environment
+  const { cluster, server } = environment
+  const { clock } = server.environment
   // Checked before anything is begun.
   operationLimit({ timeoutMs }, clock)
   const endNow = (): void => {
-    host.pool.endNow()
+    server.pool.endNow()
     cluster?.endNow()
   }
   environment.elections.end(environment.ambient.current?.holder)
   if (mode === 'fast') endNow()
   // The replicas' pools go on until the primary's has ended, which can be undone until then.
-  const ended = host.pool.end().then(() => cluster?.end())
+  const ended = server.pool.end().then(() => cluster?.end())
   // At once: nobody waits for news of a pool that takes no new work. It never rejects.
   const unheard = listeners.end()
   const timer = clock.setTimer(timeoutMs, endNow)

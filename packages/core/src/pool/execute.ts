@@ -3,7 +3,7 @@ import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { Limit } from '../deadline/deadline.js'
 import { runExclusive } from '../server/run-exclusive.js'
-import { askingOf } from '../transaction/context.js'
+import { routingContextOf } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /**
@@ -15,16 +15,16 @@ export function executeJoined(
   config: StatementConfig | ExchangeConfig,
   limit: Limit,
 ): Promise<QueryResult> {
-  const { ambient, cluster, host } = environment
+  const { ambient, cluster, server } = environment
   const context = ambient.current
   if (context?.collecting !== undefined) return context.collecting.add(config as StatementConfig)
   if (context?.transaction !== undefined) return context.transaction.execute(config, limit)
   if ('exchange' in config) {
-    const done = runExclusive(host, config, limit, context?.holder)
+    const done = runExclusive(server, config, limit, context?.holder)
     // What it writes is seen by the reads behind it.
     const causality = cluster === undefined ? undefined : context?.causality
     return causality === undefined ? done : done.finally(() => causality.noteUnknown())
   }
-  if (cluster === undefined) return host.query(config, limit, context?.holder)
-  return cluster.execute(config, limit, askingOf(context))
+  if (cluster === undefined) return server.query(config, limit, context?.holder)
+  return cluster.execute(config, limit, routingContextOf(context))
 }

@@ -122,7 +122,7 @@ export class Fallback {
     staleIfErrorMs: number,
     limit: Limit,
   ): Promise<FallbackResult<T>> {
-    const { clock } = this.#environment.host.environment
+    const { clock } = this.#environment.server.environment
     const stored = await this.#stored(cache, key, limit)
     const ageMs = (): number =>
       stored === undefined ? Number.POSITIVE_INFINITY : Math.max(0, clock.wallNow() - stored.storedAt)
@@ -141,7 +141,7 @@ export class Fallback {
       return { value, stale: false, ageMs: 0, error: undefined }
     } catch (error) {
       const age = ageMs()
-      const { environment } = this.#environment.host
+      const { environment } = this.#environment.server
       if (stored === undefined || age > staleIfErrorMs || !isOwnInfrastructureError(error, environment)) throw error
       return { value: stored.value as T, stale: true, ageMs: age, error }
     }
@@ -155,12 +155,12 @@ export class Fallback {
     limit: Limit,
     keep: (value: T) => Promise<void>,
   ): Promise<T> {
-    const { ambient, host } = this.#environment
-    const { clock } = host.environment
+    const { ambient, server } = this.#environment
+    const { clock } = server.environment
     const context = ambient.current
     for (;;) {
       const reached = limitReached(limit, clock)
-      if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), host.environment)
+      if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), server.environment)
       const flights = this.#flightsOf(cache)
       const flight = flights.get(key)
       // What is open around a caller is nobody else's: it may see what is not committed, under a role of its own.
@@ -184,7 +184,7 @@ export class Fallback {
     limit: Limit,
     keep: (value: T) => Promise<void>,
   ): Promise<T> {
-    const { ambient, host } = this.#environment
+    const { ambient, server } = this.#environment
     const landing = Promise.withResolvers<Landing>()
     flights.set(key, { done: landing.promise, context: ambient.current })
     const land = (landed: Landing): void => {
@@ -197,7 +197,7 @@ export class Fallback {
       await keep(value)
       return value
     } catch (error) {
-      const isOver = limit.signal?.aborted === true || host.environment.clock.now() >= limit.deadlineAt - earlyMs
+      const isOver = limit.signal?.aborted === true || server.environment.clock.now() >= limit.deadlineAt - earlyMs
       land(isOver ? { kind: 'leaderGone' } : { kind: 'failed', error })
       throw error
     }
@@ -205,7 +205,7 @@ export class Fallback {
 
   /** Waits for what somebody else asked, within this caller's own limits. */
   async #landing({ done }: Flight, limit: Limit): Promise<Landing> {
-    const { environment } = this.#environment.host
+    const { environment } = this.#environment.server
     return await within(done, limit, environment.clock, 'not-sent').catch((error: unknown) => {
       throw ownedBy(error, environment)
     })
@@ -241,7 +241,7 @@ export class Fallback {
     ask: () => R | PromiseLike<R>,
     limit: Limit,
   ): Promise<R | undefined> {
-    const { environment } = this.#environment.host
+    const { environment } = this.#environment.server
     const { clock } = environment
     const failed = (error: unknown): undefined => {
       this.#report(cache, key, operation, error)

@@ -35,7 +35,7 @@ export async function forEachConcurrent<Item, T>(
   if (!(concurrency === Number.POSITIVE_INFINITY || (Number.isInteger(concurrency) && concurrency >= 1))) {
     throw new InvalidArgumentError('concurrency', String(concurrency), 'a whole number, 1 or more')
   }
-  const { host } = environment
+  const { server } = environment
   const failed = new AbortController()
   const own = environment.ambient.limitFor(options)
   const signal = own.signal === undefined ? failed.signal : AbortSignal.any([own.signal, failed.signal])
@@ -61,7 +61,7 @@ export async function forEachConcurrent<Item, T>(
   const worker = async (): Promise<void> => {
     while (first === undefined) {
       try {
-        const { done, value } = await within(read(), limit, host.environment.clock, 'unknown', host.environment)
+        const { done, value } = await within(read(), limit, server.environment.clock, 'unknown', server.environment)
         if (done === true || first !== undefined) return
         const at = index++
         results[at] = await withLimit(environment, limit, (deadline) => fn(value, at, deadline))
@@ -133,7 +133,7 @@ export async function fanOut<Tasks extends FanOutTasks>(
     }),
   )
   if (first !== undefined) {
-    const { clock } = environment.host.environment
+    const { clock } = environment.server.environment
     // Until the word of the server is there. Work that does not listen is not waited for.
     const settled = Promise.allSettled(works)
     await within(settled, limitOf({ timeoutMs: settleBoundMs }, clock), clock).catch(() => undefined)

@@ -2,7 +2,7 @@ import type { ServerStats } from '../cluster/events.js'
 import { type OperationOptions, operationLimit } from '../deadline/deadline.js'
 import { assertKnownOptions, limitNames } from '../errors/known-options.js'
 import { healthOf, type ServerHealth } from '../server/health.js'
-import type { Host } from '../server/server.js'
+import type { Server } from '../server/server.js'
 
 /** How a pool is. */
 export interface PoolHealth {
@@ -17,19 +17,19 @@ const defaultTimeoutMs = 2_000
 
 /** Asks every host at once; `roleOf` knows what each is beside the others, which it cannot say itself. */
 export async function poolHealth(
-  hosts: readonly Host[],
-  roleOf: (host: Host) => ServerStats['role'] | undefined,
+  hosts: readonly Server[],
+  roleOf: (server: Server) => ServerStats['role'] | undefined,
   options: OperationOptions = {},
 ): Promise<PoolHealth> {
   assertKnownOptions(options, limitNames)
   const found = await Promise.all(
-    hosts.map(async (host): Promise<ServerHealth> => {
+    hosts.map(async (server): Promise<ServerHealth> => {
       const limit = operationLimit(
         { timeoutMs: defaultTimeoutMs, ...withoutUndefined(options) },
-        host.environment.clock,
+        server.environment.clock,
       )
-      const health = await healthOf(host, limit)
-      const role = roleOf(host)
+      const health = await healthOf(server, limit)
+      const role = roleOf(server)
       return role === 'replaced' || role === 'foreign' ? { ...health, role } : health
     }),
   )

@@ -114,12 +114,12 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
 
   async acquire(options?: OperationOptions): Promise<PooledConnection> {
     assertKnownOptions(options, limitNames)
-    const { ambient, host } = this.#environment
+    const { ambient, server } = this.#environment
     const holder = ambient.current?.holder
     try {
       const limit = ambient.limitFor(options)
-      const isOver = limitReached(limit, host.environment.clock) !== undefined
-      const slot = (isOver ? undefined : host.tryTake(holder)) ?? (await host.take(limit, holder))
+      const isOver = limitReached(limit, server.environment.clock) !== undefined
+      const slot = (isOver ? undefined : server.tryAcquire(holder)) ?? (await server.acquire(limit, holder))
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)
@@ -131,8 +131,8 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
   }
 
   async beginTransaction(options?: ManualTransactionOptions): Promise<ManualTransaction> {
-    if (this.#environment.host.pool.isEnding) {
-      throw ownedBy(new PoolClosedError('cannot begin a transaction'), this.#environment.host.environment)
+    if (this.#environment.server.pool.isEnding) {
+      throw ownedBy(new PoolClosedError('cannot begin a transaction'), this.#environment.server.environment)
     }
     return await beginTransaction(this.#environment, options)
   }
@@ -187,8 +187,8 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
 
   async listLocks(options?: OperationOptions): Promise<LockListing[]> {
     assertKnownOptions(options, limitNames)
-    const { host, lockNames, ambient } = this.#environment
-    return await listLocks(host, lockNames, ambient.limitFor(options))
+    const { server, lockNames, ambient } = this.#environment
+    return await listLocks(server, lockNames, ambient.limitFor(options))
   }
 
   withOptimisticRetry<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, options?: OptimisticRetryOptions): Promise<T> {
@@ -229,7 +229,7 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
     fn: (item: Item, index: number, deadline: Deadline) => Promise<T>,
     options?: ConcurrencyOptions,
   ): Promise<T[]> {
-    return forEachConcurrent(this.#environment, this.#environment.host.pool.max, items, fn, options)
+    return forEachConcurrent(this.#environment, this.#environment.server.pool.max, items, fn, options)
   }
 
   withFallback<T>(key: string, fn: () => Promise<T>, options: FallbackOptions): Promise<FallbackResult<T>> {
@@ -266,13 +266,13 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
   }
 
   active(): ActiveConnection[] {
-    const { cluster, host } = this.#environment
-    return activeConnections([host, ...(cluster?.readers ?? [])])
+    const { cluster, server } = this.#environment
+    return activeConnections([server, ...(cluster?.readers ?? [])])
   }
 
   health(options?: OperationOptions): Promise<PoolHealth> {
-    const { cluster, host } = this.#environment
-    return poolHealth([host, ...(cluster?.readers ?? [])], (one) => cluster?.roleOf(one), options)
+    const { cluster, server } = this.#environment
+    return poolHealth([server, ...(cluster?.readers ?? [])], (one) => cluster?.roleOf(one), options)
   }
 
   evict(mode: EvictMode, options?: OperationOptions): Promise<void> {
@@ -289,7 +289,7 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
 
   resize(size: PoolSize): void {
     assertKnownOptions(size, sizeNames)
-    const { pool } = this.#environment.host
+    const { pool } = this.#environment.server
     assertSize(size, pool)
     pool.resize(withoutUndefined(size))
   }
@@ -299,7 +299,7 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
   }
 
   cancelEnd(): boolean {
-    return this.#environment.host.pool.cancelEnd()
+    return this.#environment.server.pool.cancelEnd()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

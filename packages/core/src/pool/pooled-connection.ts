@@ -104,8 +104,8 @@ export class AcquiredConnection extends Operations implements PooledConnection {
     if (slot === undefined) return
     this.#slot = undefined
     this.#causality?.noteUnknown()
-    if (options?.discard === true) this.#environment.host.pool.discard(slot)
-    else this.#environment.host.release(slot)
+    if (options?.discard === true) this.#environment.server.pool.discard(slot)
+    else this.#environment.server.release(slot)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,7 +113,7 @@ export class AcquiredConnection extends Operations implements PooledConnection {
   }
 
   #held(): ConnectionSlot {
-    if (this.#slot === undefined) throw ownedBy(new ConnectionReleasedError(), this.#environment.host.environment)
+    if (this.#slot === undefined) throw ownedBy(new ConnectionReleasedError(), this.#environment.server.environment)
     return this.#slot
   }
 }

@@ -33,10 +33,10 @@ export async function withCausality<T>(
  *
  * @returns undefined when nothing was written, and no token was given to begin with
  */
-export async function causalToken({ ambient, cluster, host }: SessionEnvironment): Promise<string | undefined> {
+export async function causalToken({ ambient, cluster, server }: SessionEnvironment): Promise<string | undefined> {
   const causality = ambient.current?.causality
   const position = (): ReturnType<WritePositions['next']> =>
-    cluster === undefined ? new WritePositions(host).next() : cluster.writes.position()
+    cluster === undefined ? new WritePositions(server).next() : cluster.writes.position()
   if (causality === undefined || cluster === undefined) return formatToken(await position())
   await causality.settled()
   if (causality.isUnknown) {

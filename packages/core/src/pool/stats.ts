@@ -4,7 +4,7 @@ import { type BesideStats, besideStats } from '../server/beside.js'
 import { transactionStates } from '../server/connection-use.js'
 import type { ServerRole } from '../server/events.js'
 import type { QueryCounts, WaitCounts } from '../server/metrics.js'
-import type { Host } from '../server/server.js'
+import type { Server } from '../server/server.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /** A connection that is in use now. */
@@ -31,15 +31,15 @@ export interface ActiveConnection {
 }
 
 /** Those that are in use, the one that has been so for longest first. */
-export function activeConnections(hosts: readonly Host[]): ActiveConnection[] {
-  const found = hosts.flatMap((host) =>
-    [...host.pool.busy()].map((slot): ActiveConnection => {
+export function activeConnections(hosts: readonly Server[]): ActiveConnection[] {
+  const found = hosts.flatMap((server) =>
+    [...server.pool.busy()].map((slot): ActiveConnection => {
       const { resource: connection, waitedMs, acquireStack } = slot
       return {
-        address: connection.where,
-        role: host.watch.role,
+        address: connection.address,
+        role: server.watch.role,
         pid: connection.pid,
-        heldMs: host.pool.heldMs(slot),
+        heldMs: server.pool.heldMs(slot),
         waitedMs,
         text: connection.runningText,
         runningMs: connection.headRanMs,
@@ -131,10 +131,10 @@ export interface PoolStats {
 
 /** Reads them off the parts of a pool. */
 export function poolStats(name: string, environment: SessionEnvironment): PoolStats {
-  const { cluster, host, retryBudget, counts } = environment
-  const { pool } = host
+  const { cluster, server, retryBudget, counts } = environment
+  const { pool } = server
   const { opened, closed, connectFailed, acquired, released, failedValidation, leaks } = pool.counts
-  const { waits, queries } = host.watch.tally.snapshot()
+  const { waits, queries } = server.watch.tally.snapshot()
   return {
     name,
     state: pool.isEnding ? 'ending' : pool.isPaused ? 'paused' : pool.isOverloaded ? 'overloaded' : 'open',
@@ -145,7 +145,7 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
       active: pool.active,
       idle: pool.idle,
       connecting: pool.connecting,
-      shared: host.lanes.inUse,
+      shared: server.pipelining.inUse,
       longestHeldMs: pool.figures().longestHeldMs,
       opened,
       closed,
@@ -156,13 +156,13 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
       leaks,
     },
     waits: { waiting: pool.waiting, longestMs: pool.longestWaitMs, ...waits },
-    queries: { ...queries, pipelined: host.lanes.pipelined },
+    queries: { ...queries, pipelined: server.pipelining.pipelined },
     retries: counts.retries,
     retryBudget: retryBudget.available,
-    breaker: host.watch.breaker?.stats(),
+    breaker: server.watch.breaker?.stats(),
     servers: cluster?.stats() ?? [],
     beside: besideStats(
-      [host, ...(cluster?.readers ?? [])].map(({ beside }) => beside),
+      [server, ...(cluster?.readers ?? [])].map(({ beside }) => beside),
       cluster?.watching ?? 0,
     ),
   }

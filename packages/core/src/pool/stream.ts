@@ -1,4 +1,4 @@
-import type { Asking } from '../cluster/servers.js'
+import type { RoutingContext } from '../cluster/servers.js'
 import { FetchedStatement } from '../connection/portal.js'
 import type { StatementConfig } from '../connection/statement.js'
 import { limitReached } from '../deadline/deadline.js'
@@ -9,7 +9,7 @@ import type { Bounds, Executor } from '../query/queryable.js'
 import { assertStreamOptions, batchesIn, type StreamOptions } from '../query/stream.js'
 import { textEffects } from '../sql/text-effects.js'
 import { sourceOfReads } from '../transaction/connection-source.js'
-import { type Ambient, askingOf, type OpenTransaction } from '../transaction/context.js'
+import { type Ambient, type OpenTransaction, routingContextOf } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 import { endedError } from '../transaction/join.js'
 import { beginAlone, beginOn } from '../transaction/manual-transaction.js'
@@ -37,7 +37,7 @@ export function streamBatches<Row>(
   if (open !== undefined) {
     return batchesJoined<Row>(ambient, open, bounds, config, new FetchedStatement(config), options)
   }
-  return batchesOutside<Row>(environment, askingOf(around), bounds, config, callerContext(), options)
+  return batchesOutside<Row>(environment, routingContextOf(around), bounds, config, callerContext(), options)
 }
 
 /** In the transaction that the stream was made in. */
@@ -83,13 +83,13 @@ const readElsewhere = 'for the code that reads: what is streamed inside of a tra
 /** In a transaction of its own, also where another one is open around whoever reads. */
 async function* batchesOutside<Row>(
   environment: SessionEnvironment,
-  asking: Asking,
+  asking: RoutingContext,
   atCall: Bounds,
   config: StatementConfig,
   caller: CallerContext | undefined,
   options: StreamOptions | undefined,
 ): AsyncGenerator<Row[], void, undefined> {
-  const { ambient, cluster, host } = environment
+  const { ambient, cluster, server } = environment
   if (textEffects(config.text).leavesOpen) throw beginRefused()
   assertStreamOptions(options)
   const limit = atCall.limitFor(options)
@@ -97,7 +97,7 @@ async function* batchesOutside<Row>(
   const bounds: Bounds = { limitFor: () => limit }
   // Whoever reads is who waits, with all that it holds.
   const parent = ambient.current?.holder
-  const reads = sourceOfReads(cluster, host, asking, { held: 0, parent }, config.text)
+  const reads = sourceOfReads(cluster, server, asking, { held: 0, parent }, config.text)
   for (;;) {
     // Asked anew: what a replica has refused is a mere read no more.
     const isRead = reads !== undefined && cluster?.allows(config.text) === true
@@ -110,7 +110,7 @@ async function* batchesOutside<Row>(
       first = await batches.next()
     } catch (error) {
       // Nothing was given yet, so that nobody sees a second attempt.
-      if (isRead && limitReached(limit, host.environment.clock) === undefined && reads.again(error)) continue
+      if (isRead && limitReached(limit, server.environment.clock) === undefined && reads.again(error)) continue
       throw error
     }
     try {

@@ -270,7 +270,7 @@ export class CircuitBreaker {
   }
 
   /** The host has answered to something else: probes are let through before the open time is over. */
-  hostAnswers(now: number): void {
+  serverAnswers(now: number): void {
     if (this.#due(now).kind === 'open') this.#halfOpen('host-answers', now)
   }
 

@@ -32,7 +32,7 @@ export interface BreakerStats extends BreakerFigures {
  * because the server could not be reached. Attempts to connect do not count by themselves, as one prober makes many of
  * them for callers who are content to wait, and a restart that all of them survive is no reason to send anybody away.
  */
-export class HostBreaker<Key extends object> {
+export class ServerBreaker<Key extends object> {
   readonly #where: () => string
   readonly #clock: Clock
   readonly #slowAfterMs: number
@@ -99,8 +99,8 @@ export class HostBreaker<Key extends object> {
   }
 
   /** A host that was out of reach answers again. */
-  hostAnswers(): void {
-    if (this.isOpenForReach) this.#breaker.hostAnswers(this.#clock.now())
+  serverAnswers(): void {
+    if (this.isOpenForReach) this.#breaker.serverAnswers(this.#clock.now())
   }
 
   /** Asks to take a connection. @throws BreakerOpenError */

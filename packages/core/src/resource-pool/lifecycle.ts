@@ -2,7 +2,7 @@ import { OperationAbortedError } from '../errors/operation-errors.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import type { Opener } from './opener.js'
 import type { Slots } from './slots.js'
-import { type Holder, heldAround, type WaiterQueue, type WaitingLine } from './wait-queue.js'
+import { heldAround, type WaiterQueue, type WaitingLine, type WorkContext } from './wait-queue.js'
 
 /** Promises for things that come about in the pool: each is resolved when its condition is seen to hold. */
 export class Conditions {
@@ -102,7 +102,7 @@ export class Lifecycle<R> {
    * Whether it still takes this caller. Work that has begun is finished also while the pool ends: what it holds would come
    * back no sooner otherwise.
    */
-  admits(holder: Holder | undefined): boolean {
+  admits(holder: WorkContext | undefined): boolean {
     return this.#phase === 'open' || (this.#phase === 'ending' && heldAround(holder) > 0)
   }
 

@@ -15,7 +15,7 @@ import {
   type Slot,
 } from './resource.js'
 import { Slots } from './slots.js'
-import { type Holder, Refusals, WaiterQueue, WaitingLine } from './wait-queue.js'
+import { Refusals, WaiterQueue, WaitingLine, type WorkContext } from './wait-queue.js'
 
 /**
  * A pool of anything that is opened, used by one at a time, and closed. It knows no SQL.
@@ -146,7 +146,7 @@ export class ResourcePool<R> {
    * @throws AcquireTimeoutError, ServerUnavailableError, QueueFullError, OverloadedError, SelfDeadlockError,
    * PoolClosedError, OperationAbortedError, or what the server said when it will never let this user in.
    */
-  acquire(limit: Limit, holder?: Holder): Promise<Slot<R>> {
+  acquire(limit: Limit, holder?: WorkContext): Promise<Slot<R>> {
     return new Promise((resolve, reject) => this.request(resolve, reject, limit, holder))
   }
 
@@ -159,7 +159,7 @@ export class ResourcePool<R> {
     resolve: (slot: Slot<R>) => void,
     reject: (error: Error) => void,
     limit: Limit,
-    holder: Holder | undefined,
+    holder: WorkContext | undefined,
     isSharing = false,
   ): void {
     const refusal = this.#refusalAtOnce(limit, holder)
@@ -182,7 +182,7 @@ export class ResourcePool<R> {
     this.#dispatcher.dispatch()
   }
 
-  #refusalAtOnce(limit: Limit, holder: Holder | undefined): Error | undefined {
+  #refusalAtOnce(limit: Limit, holder: WorkContext | undefined): Error | undefined {
     if (!this.#life.admits(holder)) return new PoolClosedError('cannot acquire a connection')
     const reached = limitReached(limit, this.#clock)
     return reached === undefined ? undefined : givenUp(reached, 'not-sent')

@@ -16,22 +16,22 @@ import type { PoolCounts, PoolEnvironment, ResourceFactory, Slot } from './resou
 import type { Slots } from './slots.js'
 
 /** A piece of work that holds connections and may ask for another: a transaction, or a lock. */
-export interface Holder {
+export interface WorkContext {
   /** Connections of this pool that it holds itself now. */
   held: number
   /** A connection that it holds together with others: counted once, however many they are. */
   shared?: object | undefined
   /** The work around it, which cannot give anything back before this is done. */
-  readonly parent?: Holder | undefined
+  readonly parent?: WorkContext | undefined
   /** Must go on waiting for as long as it can, whatever is known of the server: the proof of a commit. */
   readonly isUrgent?: boolean
 }
 
 /** Goes on waiting where others are sent away: for what must be found out, such as the outcome of a COMMIT. */
-export const urgent: Holder = Object.freeze({ held: 0, isUrgent: true })
+export const urgent: WorkContext = Object.freeze({ held: 0, isUrgent: true })
 
 /** How many connections this work and the work around it hold. */
-export function heldAround(holder: Holder | undefined): number {
+export function heldAround(holder: WorkContext | undefined): number {
   let held = 0
   const shared = new Set<object>()
   for (let one = holder; one !== undefined; one = one.parent) {
@@ -46,7 +46,7 @@ export interface Waiter<R> {
   readonly resolve: (slot: Slot<R>) => void
   readonly reject: (error: Error) => void
   readonly since: number
-  readonly holder: Holder | undefined
+  readonly holder: WorkContext | undefined
   readonly stack: string | undefined
   /** Whether it can use a resource together with others of its kind. */
   readonly isSharing: boolean
@@ -104,9 +104,9 @@ export class WaiterQueue<R> {
   }
 
   /** How many connections are held by work that waits here, with one more that is about to, and by the work around it. */
-  heldByWaiting(joining: Holder): number {
-    const waiting = new Set<Holder>()
-    const add = (holder: Holder | undefined): void => {
+  heldByWaiting(joining: WorkContext): number {
+    const waiting = new Set<WorkContext>()
+    const add = (holder: WorkContext | undefined): void => {
       for (let one = holder; one !== undefined; one = one.parent) waiting.add(one)
     }
     add(joining)
@@ -176,7 +176,7 @@ export class Refusals<R> {
   }
 
   /** Everything is held by work that waits for more of it, with this one; undefined when that is not so. */
-  selfDeadlock(holder: Holder | undefined): Error | undefined {
+  selfDeadlock(holder: WorkContext | undefined): Error | undefined {
     const held = heldAround(holder)
     if (holder === undefined || held === 0 || this.#waiters.heldByWaiting(holder) < this.#opener.max) return undefined
     return new SelfDeadlockError(held, this.figures())
@@ -275,7 +275,7 @@ export class WaitingLine<R> {
     resolve: (slot: Slot<R>) => void,
     reject: (error: Error) => void,
     limit: Limit,
-    holder: Holder | undefined,
+    holder: WorkContext | undefined,
     isSharing: boolean,
     stack: string | undefined,
   ): void {

@@ -6,7 +6,7 @@ import { OperationAbortedError } from '../errors/operation-errors.js'
 import type { PoolFigures } from '../errors/pool-errors.js'
 import type { BreakerStats } from '../resilience/server-breaker.js'
 import type { ServerRole } from './events.js'
-import type { Host } from './server.js'
+import type { Server } from './server.js'
 
 /** How one server is. */
 export interface ServerHealth {
@@ -45,25 +45,26 @@ const recentMs = 1_000
  *
  * @throws OperationAbortedError when the caller gave up; a server that does not answer is a finding, not an error
  */
-export async function healthOf(host: Host, limit: Limit): Promise<ServerHealth> {
-  const { clock } = host.environment
+export async function healthOf(server: Server, limit: Limit): Promise<ServerHealth> {
+  const { clock } = server.environment
   const since = clock.now()
   const found = (where: string, role: ServerRole, status: ServerHealth['status']): ServerHealth => ({
     address: where,
     role,
     status,
     latencyMs: clock.now() - since,
-    breaker: host.watch.breaker?.stats(),
-    figures: host.pool.figures(),
+    breaker: server.watch.breaker?.stats(),
+    figures: server.pool.figures(),
   })
   try {
-    const { where, role } = await ask(host, limit)
+    const { where, role } = await ask(server, limit)
     return found(where, role, 'up')
   } catch (error) {
     if (error instanceof OperationAbortedError) throw error
-    const talking = lastAnswer(host)
+    const talking = lastAnswer(server)
     const answers = isForWantOfAPlace(error) || (talking !== undefined && talking.answeredAt >= since)
-    const { where, role } = talking === undefined ? { where: host.where, role: host.watch.role } : seenOn(host, talking)
+    const { where, role } =
+      talking === undefined ? { where: server.address, role: server.watch.role } : seenOn(server, talking)
     return { ...found(where, role, answers ? 'degraded' : 'down'), error }
   }
 }
@@ -76,8 +77,8 @@ interface Answer {
   readonly role: ServerRole
 }
 
-async function ask(host: Host, limit: Limit): Promise<Answer> {
-  const slot = host.pool.tryAcquire()
+async function ask(server: Server, limit: Limit): Promise<Answer> {
+  const slot = server.pool.tryAcquire()
   if (slot !== undefined) {
     try {
       return await askOn(slot.resource, limit)
@@ -85,33 +86,33 @@ async function ask(host: Host, limit: Limit): Promise<Answer> {
       // The end of one session says nothing of the server.
       if (slot.resource.isAlive || classify(error) !== 'connection') throw error
     } finally {
-      host.release(slot)
+      server.release(slot)
     }
   } else {
-    const talking = lastAnswer(host)
-    if (talking !== undefined && talking.answeredAt > host.environment.clock.now() - recentMs)
-      return seenOn(host, talking)
+    const talking = lastAnswer(server)
+    if (talking !== undefined && talking.answeredAt > server.environment.clock.now() - recentMs)
+      return seenOn(server, talking)
   }
-  return await host.aside('health', (connection) => askOn(connection, limit), limit)
+  return await server.aside('health', (connection) => askOn(connection, limit), limit)
 }
 
 /** The connection in use that has heard from the server last. */
-function lastAnswer(host: Host): Connection | undefined {
+function lastAnswer(server: Server): Connection | undefined {
   let last: Connection | undefined
-  for (const { resource } of host.pool.busy()) {
+  for (const { resource } of server.pool.busy()) {
     if (resource.isAlive && resource.answeredAt > (last?.answeredAt ?? Number.NEGATIVE_INFINITY)) last = resource
   }
   return last
 }
 
 /** What a server has said of itself by the way. */
-function seenOn(host: Host, { where, reports }: Connection): Answer {
+function seenOn(server: Server, { address: where, reports }: Connection): Answer {
   const { role } = reports
-  return { where, role: role === 'unknown' ? host.watch.role : role === 'standby' ? 'replica' : 'primary' }
+  return { where, role: role === 'unknown' ? server.watch.role : role === 'standby' ? 'replica' : 'primary' }
 }
 
 async function askOn(connection: Connection, limit: Limit): Promise<Answer> {
   const { rows } = await connection.run(signOfLife({ text }), limit)
   const [row] = rows as { readonly standby: boolean }[]
-  return { where: connection.where, role: row?.standby === true ? 'replica' : 'primary' }
+  return { where: connection.address, role: row?.standby === true ? 'replica' : 'primary' }
 }

@@ -44,7 +44,7 @@ export interface QueryCounts {
 }
 
 /** What has happened on one host, in numbers. */
-export interface HostCounts {
+export interface ServerMetrics {
   readonly waits: WaitCounts
   readonly queries: QueryCounts
 }
@@ -85,7 +85,7 @@ const none: Readonly<Record<ErrorClass, number>> = {
 }
 
 /** Keeps the numbers of one host. */
-export class HostTally {
+export class ServerTally {
   readonly #acquireMs = new Histogram()
   readonly #queryMs = new Histogram()
   readonly #refusals = {
@@ -121,7 +121,7 @@ export class HostTally {
     this.#failed[classify(error)] += 1
   }
 
-  snapshot(): HostCounts {
+  snapshot(): ServerMetrics {
     return {
       waits: { refusals: { ...this.#refusals }, durationMs: this.#acquireMs.snapshot() },
       queries: {

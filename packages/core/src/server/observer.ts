@@ -9,10 +9,10 @@ import { type CallerContext, inNoContext, queryTraces } from '../observe/context
 import type { Announcer, Told } from '../observe/emitter.js'
 import { callUser, warnOfListener } from '../observe/user-callback.js'
 import type { BreakerTransition, ResolvedBreakerOptions } from '../resilience/circuit-breaker.js'
-import { HostBreaker } from '../resilience/server-breaker.js'
+import { ServerBreaker } from '../resilience/server-breaker.js'
 import type { CloseReason, LeakReport, PoolEnvironment, PoolObserver, Slot } from '../resource-pool/resource.js'
 import type { QueryEvent, ServerEvents, ServerRole } from './events.js'
-import { HostTally, refusalKind } from './metrics.js'
+import { refusalKind, ServerTally } from './metrics.js'
 
 /** The object that all messages about one statement share. Whoever traces may put a span on it. */
 export interface QueryTrace {
@@ -89,7 +89,7 @@ export class QueryTraces {
 }
 
 /** What is to be watched for, and who is told. */
-export interface HostWatchOptions {
+export interface ServerObserverOptions {
   /** The pool's name. */
   readonly pool: string
   readonly role: ServerRole
@@ -107,11 +107,11 @@ export interface HostWatchOptions {
  * Sees all that happens on one host: keeps the numbers, feeds the circuit breaker, and tells whoever listens. No event is
  * made, and no time is read for one, while nobody does.
  */
-export class HostWatch implements PoolObserver<Connection>, StatementObserver<Connection> {
-  readonly tally = new HostTally()
-  readonly breaker: HostBreaker<Connection> | undefined
+export class ServerObserver implements PoolObserver<Connection>, StatementObserver<Connection> {
+  readonly tally = new ServerTally()
+  readonly breaker: ServerBreaker<Connection> | undefined
   /** Which server it is at the moment, for what is about no connection; changes when another one takes its place. */
-  where: string
+  address: string
   readonly role: ServerRole
   /** Called when the breaker has opened; set by the host. */
   whenOpened: () => void = () => undefined
@@ -125,7 +125,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   whenReleased: ((connection: Connection) => void) | undefined
   /** How many callers wait; set by the host. */
   waiting: () => number = () => 0
-  readonly #options: HostWatchOptions
+  readonly #options: ServerObserverOptions
   readonly #environment: PoolEnvironment
   readonly #events: Announcer<ServerEvents>
   readonly #traces = new QueryTraces()
@@ -134,10 +134,10 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   readonly #query: Told<QueryEvent>
   readonly #slowQuery: Told<QueryEvent>
 
-  constructor(where: string, options: HostWatchOptions, environment: PoolEnvironment) {
+  constructor(where: string, options: ServerObserverOptions, environment: PoolEnvironment) {
     const { events, breaker, role } = options
     this.role = role
-    this.where = where
+    this.address = where
     this.#options = options
     this.#environment = environment
     this.#events = events
@@ -148,8 +148,8 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     this.breaker =
       breaker === undefined
         ? undefined
-        : new HostBreaker(
-            () => this.where,
+        : new ServerBreaker(
+            () => this.address,
             breaker,
             environment,
             (transition, error) => this.#breakerChanged(transition, error),
@@ -199,7 +199,7 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
 
   connected(connection: Connection, durationMs: number): void {
     this.breaker?.signOfLife()
-    this.breaker?.hostAnswers()
+    this.breaker?.serverAnswers()
     this.#say('connect', () => ({ ...this.#at(connection), durationMs }))
   }
 
@@ -246,7 +246,8 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
     durationMs: number | undefined,
   ): void {
     // How long a guest takes is up to whoever reads it.
-    if (durationMs !== undefined && !statement.isGuest) this.breaker?.answered(connection, mark, error, durationMs)
+    if (durationMs !== undefined && !statement.isSubmittable)
+      this.breaker?.answered(connection, mark, error, durationMs)
     if (error !== undefined) this.#lookForReadOnly(connection, error)
     this.#answered(statement, connection, error, durationMs)
   }
@@ -338,11 +339,15 @@ export class HostWatch implements PoolObserver<Connection>, StatementObserver<Co
   }
 
   #address(): { readonly address: string; readonly role: ServerRole } {
-    return { address: this.where, role: this.role }
+    return { address: this.address, role: this.role }
   }
 
   /** What is about a connection names the server that this one leads to, whichever is the primary by now. */
-  #at({ where, pid }: Connection): { readonly address: string; readonly role: ServerRole; readonly pid: number } {
+  #at({ address: where, pid }: Connection): {
+    readonly address: string
+    readonly role: ServerRole
+    readonly pid: number
+  } {
     return { address: where, role: this.role, pid }
   }
 }

@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.js'
 import type { Operation } from '../connection/operation.js'
-import type { LaneKeeper } from '../connection/pipeline.js'
+import type { OperationEndListener } from '../connection/pipeline.js'
 import type { QueryResult } from '../connection/result.js'
 import { Statement, type StatementConfig } from '../connection/statement.js'
 import type { StatementTexts } from '../connection/statement-cache.js'
@@ -11,7 +11,7 @@ import { beginRefused } from '../errors/operation-errors.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { Slot } from '../resource-pool/resource.js'
 import type { ResourcePool } from '../resource-pool/resource-pool.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { ResolvedPipeliningOptions, StatementOptions } from './server-options.js'
 
 /** Who finds a connection for a statement. */
@@ -24,12 +24,12 @@ export interface Placement {
 /** A statement that runs on whatever connection the pool has for it. */
 export class PooledStatement extends Statement {
   readonly limit: Limit
-  readonly holder: Holder | undefined
+  readonly holder: WorkContext | undefined
   readonly #placement: Placement
   /** A read is sent once more, and not again: a statement that ends its own session must not end one after the other. */
   #wasRepeated = false
 
-  constructor(config: StatementConfig, limit: Limit, holder: Holder | undefined, placement: Placement) {
+  constructor(config: StatementConfig, limit: Limit, holder: WorkContext | undefined, placement: Placement) {
     super(config)
     this.limit = limit
     this.holder = holder
@@ -78,18 +78,18 @@ const probeOneIn = 128
 const drift = 1.0005
 
 /** Where connections come from. */
-export interface LaneHost {
+export interface PipeliningServer {
   readonly pool: ResourcePool<Connection>
   /** Whether statements may be sent on connections that others use: not to a host that fails. */
   readonly mayShare: boolean
-  tryTake(holder: Holder | undefined): Slot<Connection> | undefined
+  tryAcquire(holder: WorkContext | undefined): Slot<Connection> | undefined
   /** One more has this connection, without having waited for it in the queue of the pool. */
   shared(connection: Connection): void
   request(
     served: (slot: Slot<Connection>) => void,
     refused: (error: Error) => void,
     limit: Limit,
-    holder: Holder | undefined,
+    holder: WorkContext | undefined,
     isSharing: boolean,
   ): void
 }
@@ -102,13 +102,13 @@ export interface LaneHost {
  * Callers that need a connection to themselves and those that share stand in ONE queue, first come, first served:
  * while anybody waits, nobody is sent past them.
  */
-export class Lanes {
-  readonly #host: LaneHost
+export class Pipelining {
+  readonly #host: PipeliningServer
   readonly #pool: ResourcePool<Connection>
   readonly #release: (slot: Slot<Connection>) => void
   readonly #texts: StatementTexts
   readonly #options: ResolvedPipeliningOptions | undefined
-  readonly #open: Lane[] = []
+  readonly #open: PipelinedConnection[] = []
   #shortestMs = Number.POSITIVE_INFINITY
   /** How long a statement on a lane keeps the server busy, as a rule: what one more has to wait for. Unknown at first. */
   #typicalMs = Number.POSITIVE_INFINITY
@@ -120,7 +120,7 @@ export class Lanes {
 
   /** @param purpose without `lanes` nothing is ever shared */
   constructor(
-    host: LaneHost,
+    host: PipeliningServer,
     release: (slot: Slot<Connection>) => void,
     texts: StatementTexts,
     { pipelining: options, isRepeatable = never }: Partial<StatementOptions> = {},
@@ -139,7 +139,7 @@ export class Lanes {
   }
 
   /** Runs one statement outside of any transaction. */
-  query(config: StatementConfig, limit: Limit, holder: Holder | undefined, why?: string): Promise<QueryResult> {
+  query(config: StatementConfig, limit: Limit, holder: WorkContext | undefined, why?: string): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       const statement = new PooledStatement(config, limit, holder, this)
       statement.known = this.#texts.of(config.text)
@@ -156,14 +156,15 @@ export class Lanes {
 
   /** Finds a connection for a statement of which nothing has been sent. */
   begin(statement: PooledStatement): void {
-    const slot = this.#host.tryTake(statement.holder)
+    const slot = this.#host.tryAcquire(statement.holder)
     statement.isSharing = this.#options !== undefined && mayShare(statement)
     if (slot !== undefined) this.#enter(slot, statement)
     else {
-      const lane = statement.isSharing && this.#pool.isSaturated && this.#host.mayShare ? this.#leastBusy() : undefined
-      if (lane !== undefined) {
-        this.#host.shared(lane.connection)
-        this.#join(lane, statement)
+      const pipelined =
+        statement.isSharing && this.#pool.isSaturated && this.#host.mayShare ? this.#leastBusy() : undefined
+      if (pipelined !== undefined) {
+        this.#host.shared(pipelined.connection)
+        this.#join(pipelined, statement)
       } else {
         const served = (given: Slot<Connection>): void => this.#enter(given, statement)
         this.#host.request(served, statement.reject, statement.limit, statement.holder, statement.isSharing)
@@ -178,79 +179,79 @@ export class Lanes {
 
   /** What the pool is to know of a connection that it opens. */
   keep(connection: Connection): void {
-    connection.keeper = new Lane(this, connection)
+    connection.endListener = new PipelinedConnection(this, connection)
   }
 
   /** @internal An operation on a lane has ended. */
-  moved(lane: Lane, operation: Operation | undefined, ranMs: number): void {
+  onOperationEnd(pipelined: PipelinedConnection, operation: Operation | undefined, ranMs: number): void {
     if (operation instanceof PooledStatement) this.#learn(operation, ranMs)
-    const { connection, slot } = lane
+    const { connection, slot } = pipelined
     if (slot === undefined) throw new Error('bug: a lane moved without a slot')
     if (connection.load > 0 && connection.isAlive) {
-      if (lane.isShared) this.#fill(lane)
+      if (pipelined.isShared) this.#fill(pipelined)
       return
     }
-    this.#close(lane)
+    this.#close(pipelined)
     this.#release(slot)
   }
 
   #enter(slot: Slot<Connection>, statement: PooledStatement): void {
-    const lane = slot.resource.keeper as Lane
-    if (lane.slot !== undefined) {
-      this.#join(lane, statement)
+    const pipelined = slot.resource.endListener as PipelinedConnection
+    if (pipelined.slot !== undefined) {
+      this.#join(pipelined, statement)
       return
     }
-    lane.slot = slot
-    lane.isShared = statement.isSharing
+    pipelined.slot = slot
+    pipelined.isShared = statement.isSharing
     if (statement.isSharing) {
-      lane.at = this.#open.length
-      this.#open.push(lane)
+      pipelined.at = this.#open.length
+      this.#open.push(pipelined)
     }
     slot.resource.start(statement, statement.limit)
-    if (lane.isShared && lane.slot === slot) this.#fill(lane)
+    if (pipelined.isShared && pipelined.slot === slot) this.#fill(pipelined)
   }
 
-  #join(lane: Lane, statement: PooledStatement): void {
+  #join(pipelined: PipelinedConnection, statement: PooledStatement): void {
     this.pipelined += 1
-    lane.connection.start(statement, statement.limit)
+    pipelined.connection.start(statement, statement.limit)
   }
 
   /** Takes on who waits at the head of the queue, as far as there is room. */
-  #fill(lane: Lane): void {
-    if (this.#pool.waiting === 0 || lane.slot === undefined || lane.isFilling) return
+  #fill(pipelined: PipelinedConnection): void {
+    if (this.#pool.waiting === 0 || pipelined.slot === undefined || pipelined.isFilling) return
     // Who is taken on may end at once, and move the lane in turn.
-    lane.isFilling = true
-    while (lane.slot !== undefined && this.#hasRoom(lane)) {
-      if (this.#pool.joinSharing(lane.slot, 1) === 0) break
+    pipelined.isFilling = true
+    while (pipelined.slot !== undefined && this.#hasRoom(pipelined)) {
+      if (this.#pool.joinSharing(pipelined.slot, 1) === 0) break
     }
-    lane.isFilling = false
+    pipelined.isFilling = false
   }
 
-  #close(lane: Lane): void {
-    if (lane.isShared) {
+  #close(pipelined: PipelinedConnection): void {
+    if (pipelined.isShared) {
       const last = this.#open.pop()
-      if (last !== undefined && last !== lane) {
-        this.#open[lane.at] = last
-        last.at = lane.at
+      if (last !== undefined && last !== pipelined) {
+        this.#open[pipelined.at] = last
+        last.at = pipelined.at
       }
     }
-    lane.slot = undefined
-    lane.isShared = false
+    pipelined.slot = undefined
+    pipelined.isShared = false
   }
 
-  #leastBusy(): Lane | undefined {
-    let best: Lane | undefined
+  #leastBusy(): PipelinedConnection | undefined {
+    let best: PipelinedConnection | undefined
     let least = Number.POSITIVE_INFINITY
-    for (const lane of this.#open) {
-      const { load } = lane.connection
-      if (load >= least || !this.#hasRoom(lane)) continue
-      best = lane
+    for (const pipelined of this.#open) {
+      const { load } = pipelined.connection
+      if (load >= least || !this.#hasRoom(pipelined)) continue
+      best = pipelined
       least = load
     }
     return best
   }
 
-  #hasRoom({ connection, slot }: Lane): boolean {
+  #hasRoom({ connection, slot }: PipelinedConnection): boolean {
     const options = this.#options
     if (options === undefined || slot === undefined) return false
     return (
@@ -300,8 +301,8 @@ export class Lanes {
 }
 
 /** One connection while statements outside of transactions use it. */
-class Lane implements LaneKeeper {
-  readonly #lanes: Lanes
+class PipelinedConnection implements OperationEndListener {
+  readonly #pipelining: Pipelining
   readonly connection: Connection
   /** Set while it is in use here. */
   slot: Slot<Connection> | undefined
@@ -310,13 +311,13 @@ class Lane implements LaneKeeper {
   at = 0
   isFilling = false
 
-  constructor(lanes: Lanes, connection: Connection) {
-    this.#lanes = lanes
+  constructor(pipelining: Pipelining, connection: Connection) {
+    this.#pipelining = pipelining
     this.connection = connection
   }
 
-  moved(operation: Operation | undefined, ranMs: number): void {
-    if (this.slot !== undefined) this.#lanes.moved(this, operation, ranMs)
+  onOperationEnd(operation: Operation | undefined, ranMs: number): void {
+    if (this.slot !== undefined) this.#pipelining.onOperationEnd(this, operation, ranMs)
   }
 }
 

@@ -38,7 +38,7 @@ const resetText = [
 ].join('; ')
 
 /** Makes connections that come back fit for the next user. */
-export class Hygiene {
+export class SessionReset {
   readonly #mode: ResetMode | undefined
   readonly #clock: Clock
 

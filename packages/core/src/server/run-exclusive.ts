@@ -3,8 +3,8 @@ import type { QueryResult } from '../connection/result.js'
 import { Statement } from '../connection/statement.js'
 import type { Limit } from '../deadline/deadline.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
-import type { Host } from './server.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
+import type { Server } from './server.js'
 
 /** How long connecting and asking may take, in milliseconds. */
 const boundMs = 5_000
@@ -14,9 +14,9 @@ const boundMs = 5_000
  * very session, the question would wait for what it is to end.
  * https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL
  */
-export async function terminateSession(host: Host, pid: number): Promise<void> {
-  const limit = { deadlineAt: host.environment.clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
-  await host.aside(
+export async function terminateSession(server: Server, pid: number): Promise<void> {
+  const limit = { deadlineAt: server.environment.clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
+  await server.aside(
     'terminate',
     async (connection) => {
       await connection.run(
@@ -31,20 +31,20 @@ export async function terminateSession(host: Host, pid: number): Promise<void> {
 
 /** Runs an exchange on a connection that nobody else uses meanwhile: whatever is free, as `Host.query` does. */
 export async function runExclusive(
-  host: Host,
+  server: Server,
   config: ExchangeConfig,
   limit: Limit,
-  holder: Holder | undefined,
+  holder: WorkContext | undefined,
 ): Promise<QueryResult> {
   for (;;) {
-    const slot = host.tryTake(holder) ?? (await host.take(limit, holder))
+    const slot = server.tryAcquire(holder) ?? (await server.acquire(limit, holder))
     try {
       return await slot.resource.run(statementFrom(config, []), limit)
     } catch (error) {
       // The connection had died while it idled, and nothing was sent: that is the pool's affair, not the caller's.
       if (!(error instanceof ConnectionLostError) || error.sent) throw error
     } finally {
-      host.release(slot)
+      server.release(slot)
     }
   }
 }

@@ -32,7 +32,7 @@ export interface StatementOptions {
 }
 
 /** What a host is for, and how it keeps its connections. */
-export interface HostPurpose {
+export interface ServerOptions {
   /** What is done to a connection that comes back; when left out, no more than makes it fit for the next user. */
   readonly resetMode?: ResetMode | undefined
   /** What is prepared, and which connections are shared; nothing and none when left out. */

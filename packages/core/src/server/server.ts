@@ -1,4 +1,4 @@
-import type { Destination } from '../connection/connect/connector.js'
+import type { Connector } from '../connection/connect/connector.js'
 import type { Connection } from '../connection/connection.js'
 import type { QueryResult } from '../connection/result.js'
 import { type StatementConfig, signOfLife } from '../connection/statement.js'
@@ -9,24 +9,24 @@ import { classify } from '../errors/classify.js'
 import { markOwn, ownedBy } from '../errors/origin.js'
 import { inNoContext } from '../observe/context.js'
 import type { Permit } from '../resilience/circuit-breaker.js'
-import type { HostBreaker } from '../resilience/server-breaker.js'
+import type { ServerBreaker } from '../resilience/server-breaker.js'
 import type { ResolvedPoolLimits } from '../resource-pool/limits.js'
 import type { PoolEnvironment, Slot } from '../resource-pool/resource.js'
 import { ResourcePool } from '../resource-pool/resource-pool.js'
-import { type Holder, urgent } from '../resource-pool/wait-queue.js'
+import { urgent, type WorkContext } from '../resource-pool/wait-queue.js'
 import { Beside, type BesideUse } from './beside.js'
 import { useOf } from './connection-use.js'
-import type { HostWatch } from './observer.js'
-import { Lanes } from './pipelining.js'
+import type { ServerObserver } from './observer.js'
+import { Pipelining } from './pipelining.js'
 import { isRefusal, type PrepareConnection, prepareNew } from './prepare-new.js'
-import { Hygiene } from './reset.js'
-import type { HostPurpose } from './server-options.js'
+import { SessionReset } from './reset.js'
+import type { ServerOptions } from './server-options.js'
 
 /** The host, as far as it matters here. */
 export interface Returning {
   readonly clock: Clock
   readonly pool: ResourcePool<Connection>
-  readonly breaker: HostBreaker<Connection>
+  readonly breaker: ServerBreaker<Connection>
   release(slot: Slot<Connection>): void
 }
 
@@ -51,7 +51,7 @@ export function watchForReturn(host: Returning): () => void {
   async function look(): Promise<void> {
     isDue = false
     if (!breaker.isOpenForReach || pool.isEnding) return
-    if (await answers(host)) breaker.hostAnswers()
+    if (await answers(host)) breaker.serverAnswers()
     else later()
   }
   return later
@@ -112,21 +112,21 @@ const turnMs = 20
 export type ConnectionSlot = Slot<Connection>
 
 /** One PostgreSQL server: the pool of connections to it, and the hygiene of what comes back. */
-export class Host {
+export class Server {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
   /** Keeps its numbers and its circuit breaker. */
-  readonly watch: HostWatch
+  readonly watch: ServerObserver
   readonly #openOne: (signal?: AbortSignal) => Promise<Connection>
   readonly #unavailableTimeoutMs: number
-  readonly lanes: Lanes
+  readonly pipelining: Pipelining
   /** What there is beside the pool. */
   readonly beside = new Beside()
-  readonly #destination: Destination
+  readonly #connector: Connector
   readonly #limits: ResolvedPoolLimits
   /** Called with every new connection, before anybody else has it. */
   onOpened: ((connection: Connection) => void) | undefined
-  readonly #hygiene: Hygiene
+  readonly #hygiene: SessionReset
   readonly #prepare: PrepareConnection | undefined
   /** What is known of the texts that run here. */
   readonly #texts: StatementTexts
@@ -135,26 +135,26 @@ export class Host {
   #leadsToWriter = false
 
   constructor(
-    destination: Destination,
+    connector: Connector,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
-    watch: HostWatch,
-    purpose: HostPurpose = {},
+    watch: ServerObserver,
+    purpose: ServerOptions = {},
   ) {
     this.environment = environment
-    const { open = (signal) => destination.open(signal), failsFast = false } = purpose
+    const { open = (signal) => connector.open(signal), failsFast = false } = purpose
     this.#openOne = open
     this.#unavailableTimeoutMs = purpose.unavailableTimeoutMs ?? 0
     this.watch = watch
-    this.#destination = destination
+    this.#connector = connector
     this.#limits = limits
-    this.#hygiene = new Hygiene(purpose.resetMode, environment.clock)
+    this.#hygiene = new SessionReset(purpose.resetMode, environment.clock)
     this.#prepare = purpose.prepare
     this.#onlyReads = purpose.statements?.onlyReads
     this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
     this.pool = new ResourcePool<Connection>(
       {
-        where: destination.where,
+        where: connector.address,
         // Nobody's: it serves many, and whoever asked for it may be gone by then.
         open: (signal) => inNoContext(() => this.#open(signal)),
         close: (connection) => connection.close(),
@@ -164,7 +164,7 @@ export class Host {
         },
         describe: useOf,
         isAlive: (connection) => connection.isAlive,
-        suits: (connection) => !connection.refusesWrites && destination.suits(connection),
+        suits: (connection) => !connection.refusesWrites && connector.suits(connection),
         check: (connection) => this.#check(connection),
         isHopeless: (error) => !isRefusal(error) && (failsFast || classify(error, 'connect') === 'configuration'),
         isRefusal,
@@ -175,9 +175,9 @@ export class Host {
       watch,
       purpose.share,
     )
-    this.lanes = new Lanes(this, (slot) => this.release(slot), this.#texts, purpose.statements)
+    this.pipelining = new Pipelining(this, (slot) => this.release(slot), this.#texts, purpose.statements)
     watch.waiting = () => this.pool.waiting
-    if (destination.mayWrite) {
+    if (connector.mayWrite) {
       const refusals = new RateLimit(limits.max, Math.max(limits.max / turnoverMs, 1 / lookMs))
       watch.whenWriteRefused = (connection) => {
         if (connection.refusesWrites) return false
@@ -203,8 +203,8 @@ export class Host {
   }
 
   /** Which server it is at the moment: `127.0.0.1:5432`. */
-  get where(): string {
-    return this.watch.where
+  get address(): string {
+    return this.watch.address
   }
 
   /** Whether statements may be sent on connections that others use: not to a host that fails. */
@@ -213,7 +213,7 @@ export class Host {
   }
 
   /** A connection at once, when one is ready to be used and the breaker is closed; undefined when `take` is needed. */
-  tryTake(holder: Holder | undefined): ConnectionSlot | undefined {
+  tryAcquire(holder: WorkContext | undefined): ConnectionSlot | undefined {
     const { breaker } = this.watch
     return breaker === undefined || breaker.isClosed || holder?.isUrgent === true ? this.pool.tryAcquire() : undefined
   }
@@ -224,7 +224,7 @@ export class Host {
   }
 
   /** A connection, now or when one comes free; see `request`. */
-  take(limit: Limit, holder: Holder | undefined): Promise<ConnectionSlot> {
+  acquire(limit: Limit, holder: WorkContext | undefined): Promise<ConnectionSlot> {
     return new Promise((resolve, reject) => this.request(resolve, reject, limit, holder))
   }
 
@@ -239,7 +239,7 @@ export class Host {
     served: (slot: ConnectionSlot) => void,
     refused: (error: Error) => void,
     limit: Limit,
-    holder: Holder | undefined,
+    holder: WorkContext | undefined,
     isSharing = false,
   ): void {
     const { clock } = this.environment
@@ -254,7 +254,7 @@ export class Host {
           else {
             void sleep(Math.min(left, turnMs), clock, limit).then((reached) => {
               if (reached === undefined) ask()
-              else refused(ownedBy(givenUp(reached, 'not-sent', error), this.environment, this.where))
+              else refused(ownedBy(givenUp(reached, 'not-sent', error), this.environment, this.address))
             })
           }
         },
@@ -270,14 +270,14 @@ export class Host {
     served: (slot: ConnectionSlot) => void,
     refused: (error: Error) => void,
     limit: Limit,
-    holder: Holder | undefined,
+    holder: WorkContext | undefined,
     isSharing: boolean,
   ): void {
     const { breaker } = this.watch
     const { clock } = this.environment
     const since = clock.now()
     const tell = (error: Error): void => {
-      markOwn(error, this.environment, this.where)
+      markOwn(error, this.environment, this.address)
       this.watch.refused(error, clock.now() - since)
       refused(error)
     }
@@ -313,15 +313,15 @@ export class Host {
    *
    * @param why why this host was chosen, where there was a choice; for events
    */
-  query(config: StatementConfig, limit: Limit, holder: Holder | undefined, why?: string): Promise<QueryResult> {
-    return this.lanes.query(config, limit, holder, why)
+  query(config: StatementConfig, limit: Limit, holder: WorkContext | undefined, why?: string): Promise<QueryResult> {
+    return this.pipelining.query(config, limit, holder, why)
   }
 
   /** The configuration in the words of `pg.Pool`. */
   pgOptions(): Readonly<Record<string, unknown>> {
     const { max, min, maxUses, idleTimeoutMs, maxLifetimeMs, acquireTimeoutMs } = this.#limits
     return {
-      ...this.#destination.pgConfig(),
+      ...this.#connector.pgConfig(),
       max,
       min,
       maxUses: maxUses === 0 ? Number.POSITIVE_INFINITY : maxUses,
@@ -350,12 +350,12 @@ export class Host {
         connection.belongsTo = this.environment
         if (isReported) connection.observer = this.watch.beside
         // Who comes in beside the pool shows that the pool may: it need not wait for its next look.
-        this.watch.breaker?.hostAnswers()
+        this.watch.breaker?.serverAnswers()
         this.pool.hurry()
         return connection
       },
       (error: unknown) => {
-        throw ownedBy(error, this.environment, this.where)
+        throw ownedBy(error, this.environment, this.address)
       },
     )
     try {
@@ -399,9 +399,9 @@ export class Host {
       if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
       this.#leadsToWriter = connection.reports.isReadWrite === true
       if (this.#prepare !== undefined) {
-        await prepareNew(connection, this.#prepare, this.#destination.limit(signal), clock)
+        await prepareNew(connection, this.#prepare, this.#connector.limit(signal), clock)
       }
-      this.lanes.keep(connection)
+      this.pipelining.keep(connection)
       connection.observer = this.watch
       connection.onLost((cause) => {
         if (!connection.isTornDown) {
@@ -414,7 +414,7 @@ export class Host {
       this.watch.connected(connection, clock.now() - since)
       return connection
     } catch (error) {
-      markOwn(error, this.environment, this.where)
+      markOwn(error, this.environment, this.address)
       // One that the end of the pool has cut short says nothing of the server.
       if (!signal.aborted) this.watch.connectFailed(error, clock.now() - since)
       throw error

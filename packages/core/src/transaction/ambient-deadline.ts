@@ -35,7 +35,7 @@ const names = optionNames<DeadlineOptions>({ timeoutMs: true, signal: true })
  * its answer, whether or not `fn` notices. Deadlines nest: the earlier one holds.
  */
 export async function withDeadline<T>(
-  { ambient, host }: SessionEnvironment,
+  { ambient, server }: SessionEnvironment,
   fn: (deadline: Deadline) => Promise<T>,
   options: DeadlineOptions,
 ): Promise<T> {
@@ -48,16 +48,16 @@ export async function withDeadline<T>(
     throw new InvalidArgumentError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
   }
   const limit = ambient.limitFor({ timeoutMs, signal })
-  return await withLimit({ ambient, host }, limit, fn)
+  return await withLimit({ ambient, server }, limit, fn)
 }
 
 /** Runs `fn` within a limit that holds for all that it does on the pool. */
 export async function withLimit<T>(
-  { ambient, host }: Pick<SessionEnvironment, 'ambient' | 'host'>,
+  { ambient, server }: Pick<SessionEnvironment, 'ambient' | 'server'>,
   limit: Limit,
   fn: (deadline: Deadline) => Promise<T>,
 ): Promise<T> {
-  const { clock } = host.environment
+  const { clock } = server.environment
   const over = new AbortController()
   const deadline: Deadline = {
     signal: limit.signal === undefined ? over.signal : AbortSignal.any([limit.signal, over.signal]),
@@ -65,12 +65,12 @@ export async function withLimit<T>(
   }
   const work = ambient.run({ limit }, async () => await fn(deadline))
   try {
-    return await within(work, limit, clock, 'unknown', host.environment)
+    return await within(work, limit, clock, 'unknown', server.environment)
   } catch (error) {
     over.abort(error)
     const reached = limitReached(limit, clock)
     if (reached === undefined) throw error
-    return await lastWord(work, reached, clock, error, host.environment)
+    return await lastWord(work, reached, clock, error, server.environment)
   } finally {
     over.abort()
   }

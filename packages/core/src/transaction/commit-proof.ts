@@ -5,7 +5,7 @@ import { type Limit, sleep } from '../deadline/deadline.js'
 import { classify, isInfrastructureError } from '../errors/classify.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { urgent } from '../resource-pool/wait-queue.js'
-import type { Host } from '../server/server.js'
+import type { Server } from '../server/server.js'
 import { quoteName } from '../sql/quote.js'
 
 /** How the outcome of a COMMIT is found out when its answer is lost. */
@@ -164,7 +164,7 @@ export class CommitProof {
   }
 
   /** Finds out, on new connections, what became of the COMMIT; `unknown` when that cannot be known in time. */
-  async resolve(host: Host): Promise<ProvenOutcome> {
+  async resolve(server: Server): Promise<ProvenOutcome> {
     const evidence = this.#evidence
     if (evidence === undefined) return 'unknown'
     const limit: Limit = {
@@ -174,7 +174,7 @@ export class CommitProof {
     }
     let missing = 0
     for (let looks = 1; ; looks++) {
-      const found = await this.#look(host, evidence, looks, limit)
+      const found = await this.#look(server, evidence, looks, limit)
       missing = found === 'missing' ? missing + 1 : 0
       // Seen twice, so that the transaction cannot have ended between the two halves of one look.
       if (missing === 2) return 'aborted'
@@ -185,7 +185,7 @@ export class CommitProof {
 
   /** `missing`: the session is gone, and nobody with this id has ended. */
   async #look(
-    host: Host,
+    host: Server,
     evidence: Evidence,
     looks: number,
     limit: Limit,
@@ -215,16 +215,16 @@ export class CommitProof {
   }
 
   /** Somebody with this id has committed. The session is gone with the crash, so that what is found now is final. */
-  async #afterCrash({ recovered, durable }: OutcomeRow, host: Host, limit: Limit): Promise<ProvenOutcome> {
-    if (this.#markerTable !== undefined) return await this.#byMarker(host, limit)
+  async #afterCrash({ recovered, durable }: OutcomeRow, server: Server, limit: Limit): Promise<ProvenOutcome> {
+    if (this.#markerTable !== undefined) return await this.#byMarker(server, limit)
     if (!recovered) return 'unknown'
     return durable ? 'committed' : 'aborted'
   }
 
-  async #byMarker(host: Host, limit: Limit): Promise<ProvenOutcome> {
+  async #byMarker(server: Server, limit: Limit): Promise<ProvenOutcome> {
     if (this.#markerTable === undefined) return 'unknown'
     const text = `select 1 from ${this.#markerTable} where id OPERATOR(pg_catalog.=) $1`
-    const { rows } = await host.query({ text, values: [this.#marker] }, limit, urgent)
+    const { rows } = await server.query({ text, values: [this.#marker] }, limit, urgent)
     return rows.length === 1 ? 'committed' : 'aborted'
   }
 }

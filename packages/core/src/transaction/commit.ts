@@ -28,7 +28,7 @@ export function commitFollower(
 export async function commitProven(
   server: ServerTransaction,
   proof: CommitProof | undefined,
-  { host, events }: SessionEnvironment,
+  { server: host, events }: SessionEnvironment,
 ): Promise<void> {
   try {
     await server.commit()

@@ -1,10 +1,10 @@
 import type { Cluster, TakenReader } from '../cluster/cluster.js'
-import type { Member } from '../cluster/member.js'
+import type { ClusterMember } from '../cluster/member.js'
 import type { ReadContext } from '../cluster/router.js'
-import type { Asking } from '../cluster/servers.js'
+import type { RoutingContext } from '../cluster/servers.js'
 import type { Limit } from '../deadline/deadline.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
-import type { ConnectionSlot, Host } from '../server/server.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
+import type { ConnectionSlot, Server } from '../server/server.js'
 
 /** Where a transaction gets its connection from, and what becomes of it after. */
 export interface ConnectionSource {
@@ -21,13 +21,13 @@ export interface ConnectionSource {
 }
 
 /** A connection out of the pool, which goes back to it; counted as held by the line of work that asks. */
-export function fromPool(host: Host, holder: Holder, cluster?: Cluster): ConnectionSource {
-  let writer: Member | undefined
+export function fromPool(server: Server, holder: WorkContext, cluster?: Cluster): ConnectionSource {
+  let writer: ClusterMember | undefined
   return {
-    owner: host.environment,
+    owner: server.environment,
     isRenewable: true,
     async take(limit) {
-      const slot = host.tryTake(holder) ?? (await host.take(limit, holder))
+      const slot = server.tryAcquire(holder) ?? (await server.acquire(limit, holder))
       writer = cluster?.writer
       cluster?.keepInSight()
       holder.held += 1
@@ -38,7 +38,7 @@ export function fromPool(host: Host, holder: Holder, cluster?: Cluster): Connect
     },
     giveBack(slot) {
       holder.held -= 1
-      host.release(slot)
+      server.release(slot)
     },
   }
 }
@@ -56,13 +56,13 @@ export interface ReadSource extends ConnectionSource {
  */
 export function sourceOfReads(
   cluster: Cluster | undefined,
-  host: Host,
-  { reading, causality, isUnderLock }: Asking,
-  holder: Holder,
+  server: Server,
+  { reading, causality, isUnderLock }: RoutingContext,
+  holder: WorkContext,
   text?: string,
 ): ReadSource | undefined {
   if (cluster === undefined || reading === undefined || isUnderLock) return undefined
-  return fromReplicas(cluster, host, holder, { scope: reading, causality }, text)
+  return fromReplicas(cluster, server, holder, { scope: reading, causality }, text)
 }
 
 /**
@@ -71,17 +71,17 @@ export function sourceOfReads(
  */
 function fromReplicas(
   cluster: Cluster,
-  host: Host,
-  holder: Holder,
+  server: Server,
+  holder: WorkContext,
   context: ReadContext,
   text: string | undefined,
 ): ReadSource {
-  const excluded = new Set<Member>()
-  const primary = fromPool(host, holder, cluster)
+  const excluded = new Set<ClusterMember>()
+  const primary = fromPool(server, holder, cluster)
   let taken: TakenReader | undefined
   let belongsToPrimary = false
   return {
-    owner: host.environment,
+    owner: server.environment,
     isRenewable: true,
     async take(limit) {
       taken = belongsToPrimary ? undefined : await cluster.takeReader(context, excluded, limit, holder, text)

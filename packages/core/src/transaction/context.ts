@@ -1,16 +1,16 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Causality } from '../cluster/causality.js'
 import type { ReadScope } from '../cluster/router.js'
-import type { Asking } from '../cluster/servers.js'
+import type { RoutingContext } from '../cluster/servers.js'
 import type { ExchangeConfig } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { AheadConfig, StatementConfig } from '../connection/statement.js'
-import type { ForeignConfig } from '../connection/submittable.js'
+import type { SubmittableConfig } from '../connection/submittable.js'
 import type { Clock } from '../deadline/clock.js'
 import { type Limit, type OperationOptions, operationLimit, tighter, unlimited } from '../deadline/deadline.js'
 import type { AmbientBounds, Bounds } from '../query/queryable.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
-import type { HeldLock } from './held-lock.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
+import type { AmbientLock } from './held-lock.js'
 import type { BeginOptions } from './options.js'
 import type { ServerTransaction } from './server-transaction.js'
 import type { ManualTransaction, Transaction } from './transaction.js'
@@ -26,7 +26,10 @@ export interface OpenTransaction extends Transaction {
   readonly isOver: boolean
   /** How the outermost level began. */
   readonly begun: BeginOptions
-  execute(config: StatementConfig | AheadConfig | ExchangeConfig | ForeignConfig, limit: Limit): Promise<QueryResult>
+  execute(
+    config: StatementConfig | AheadConfig | ExchangeConfig | SubmittableConfig,
+    limit: Limit,
+  ): Promise<QueryResult>
   /** The transaction on the server that this is a level of. */
   readonly server: ServerTransaction
   /** A savepoint that is ended by hand. */
@@ -47,11 +50,11 @@ export interface Adoption {
  */
 export interface AmbientContext {
   readonly transaction: OpenTransaction | undefined
-  readonly locks: ReadonlyMap<string, HeldLock>
+  readonly locks: ReadonlyMap<string, AmbientLock>
   /** What a deadline around this code still allows. */
   readonly limit: Limit
   /** The innermost work around this code that may hold connections: what waits for one is found by it. */
-  readonly holder: Holder | undefined
+  readonly holder: WorkContext | undefined
   /** What this line of work has written, so that its reads show it. */
   readonly causality: Causality | undefined
   /** How far behind reads may be in here; undefined where everything belongs to the primary. */
@@ -137,16 +140,21 @@ function without(scope: Scope | undefined, ambient: Ambient): Scope | undefined 
   return around === scope.around ? scope : { ...scope, around }
 }
 
-const noLocks: ReadonlyMap<string, HeldLock> = new Map()
+const noLocks: ReadonlyMap<string, AmbientLock> = new Map()
 
 /** What a statement may do here, and what it must see. */
-export function askingOf(context: AmbientContext | undefined): Asking {
+export function routingContextOf(context: AmbientContext | undefined): RoutingContext {
   if (context === undefined) return asksForNothing
   const { reading, causality, locks, holder } = context
   return { reading, causality, isUnderLock: locks.size > 0, holder }
 }
 
-const asksForNothing: Asking = { reading: undefined, causality: undefined, isUnderLock: false, holder: undefined }
+const asksForNothing: RoutingContext = {
+  reading: undefined,
+  causality: undefined,
+  isUnderLock: false,
+  holder: undefined,
+}
 
 /**
  * Runs `fn`, in which one transaction that an ORM begins stands for `transaction`: so the ORM makes its own transaction

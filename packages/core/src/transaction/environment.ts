@@ -4,7 +4,7 @@ import type { ErrorClass } from '../errors/classify.js'
 import type { Emitter } from '../observe/emitter.js'
 import type { RetryBudget } from '../resilience/retry.js'
 import type { ServerEvents } from '../server/events.js'
-import type { Host } from '../server/server.js'
+import type { Server } from '../server/server.js'
 import type { Ambient } from './context.js'
 
 /** One attempt that failed and is made again. */
@@ -52,7 +52,7 @@ export interface SessionEvents extends ServerEvents {
 
 /** What the methods of this floor work with; one for each pool. */
 export interface SessionEnvironment {
-  readonly host: Host
+  readonly server: Server
   readonly ambient: Ambient
   /** There when the pool has several hosts. */
   readonly cluster?: Cluster | undefined

@@ -25,7 +25,7 @@ export interface LockHandle {
 }
 
 /** What code that runs under locks has to know of a key. */
-export type HeldLock = {
+export type AmbientLock = {
   /** Set while that code runs in a transaction on the session that holds the key. */
   readonly on?: object | undefined
 } & (

@@ -26,7 +26,7 @@ export interface ByHand extends Executor {
 }
 
 /** A transaction as the one sees it who ends it. */
-export class TransactionByHand extends Operations implements ManualTransaction {
+export class OpenManualTransaction extends Operations implements ManualTransaction {
   readonly #under: ByHand
 
   constructor(bounds: AmbientBounds, under: ByHand) {
@@ -77,8 +77,8 @@ export function beginAlone(
   options?: ManualTransactionOptions,
   isForOne = false,
 ): ManualTransaction & Executor {
-  const { ambient, cluster, host } = environment
-  const source = fromPool(host, { held: 0, parent: ambient.current?.holder }, cluster)
+  const { ambient, cluster, server } = environment
+  const source = fromPool(server, { held: 0, parent: ambient.current?.holder }, cluster)
   return beginOn(source, environment, options, isForOne)
 }
 
@@ -94,14 +94,14 @@ export function beginOn(
   isForOne = false,
 ): ManualTransaction & Executor {
   assertTransactionOptions(options, controlledNames)
-  const { ambient: bounds, host } = environment
+  const { ambient: bounds, server: host } = environment
   const { clock } = host.environment
   const proof = commitProof(options, clock)
   const preludes = beginPreludes(options, proof)
   const follower = commitFollower(environment, options)
   const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options), undefined, follower)
   server.reportsItsEnd = !isForOne
-  return new TransactionByHand(bounds, {
+  return new OpenManualTransaction(bounds, {
     execute: (config, limit) => server.query(config, limit),
     commit: async () => {
       await server.settled()

@@ -144,7 +144,7 @@ export async function updateVersioned<Row = Record<string, unknown>>(
     const text = `update ${quoteName(table)} set ${assignments} where ${conditions} returning *`
     return (await on.query<Row>(text, values, limits)).rows
   }
-  const own = <E>(error: E): E => ownedBy(error, environment.host.environment)
+  const own = <E>(error: E): E => ownedBy(error, environment.server.environment)
   // The statement takes its limits itself.
   return await versionedUpdate(update, run, { limits: {}, pool: () => ({ pool: on, own }) })
 }
@@ -175,7 +175,7 @@ const names = optionNames<OptimisticRetryOptions>({ signal: true, timeoutMs: tru
  * inside one that is for the transaction to do. After the last attempt the conflict itself is thrown.
  */
 export async function withOptimisticRetry<T>(
-  { ambient, host, events, counts }: SessionEnvironment,
+  { ambient, server, events, counts }: SessionEnvironment,
   fn: (attempt: OptimisticAttempt) => Promise<T>,
   options: OptimisticRetryOptions = {},
 ): Promise<T> {
@@ -186,22 +186,22 @@ export async function withOptimisticRetry<T>(
   if (!(Number.isInteger(attempts) && attempts >= 1)) {
     throw new InvalidArgumentError('attempts', String(attempts), 'a whole number, 1 or more')
   }
-  const { clock, random } = host.environment
+  const { clock, random } = server.environment
   const limit = ambient.limitFor(options)
   for (let attempt = 1; ; attempt++) {
     try {
-      return await withLimit({ ambient, host }, limit, () => fn({ attempt }))
+      return await withLimit({ ambient, server }, limit, () => fn({ attempt }))
     } catch (error) {
-      const kind = classifyOwn(error, host.environment)
+      const kind = classifyOwn(error, server.environment)
       const again =
         kind === 'version-conflict' ||
         ((kind === 'conflict' || kind === 'deadlock') && ambient.current?.transaction === undefined)
       if (!again || attempt >= attempts) throw error
       const delayMs = fullJitter(attempt, backoff, random)
       counts.retries += 1
-      events.emit('retry', () => ({ attempt, reason: kind, error: ownCause(error, host.environment), delayMs }))
+      events.emit('retry', () => ({ attempt, reason: kind, error: ownCause(error, server.environment), delayMs }))
       const reached = await sleep(delayMs, clock, limit)
-      if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), host.environment)
+      if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), server.environment)
     }
   }
 }

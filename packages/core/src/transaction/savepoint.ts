@@ -9,7 +9,7 @@ import { TransactionClosedError, TransactionRolledBackError } from '../errors/tr
 import { Operations } from '../query/operations.js'
 import type { Ambient, OpenTransaction } from './context.js'
 import { assertFits } from './join.js'
-import { TransactionByHand } from './manual-transaction.js'
+import { OpenManualTransaction } from './manual-transaction.js'
 import { assertTransactionOptions, type BeginOptions, type TransactionOptions } from './options.js'
 import type { ServerTransaction } from './server-transaction.js'
 import {
@@ -229,7 +229,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
         await this.#release(savepoint)
       })
     }
-    return new TransactionByHand(this.#ambient, {
+    return new OpenManualTransaction(this.#ambient, {
       execute: (config, within) => scope.execute(config, within),
       commit,
       rollback,

@@ -4,7 +4,7 @@ import { type Exchange, statementFrom } from '../connection/exchange.js'
 import { joinedTexts } from '../connection/reported.js'
 import type { QueryResult } from '../connection/result.js'
 import { type Prelude, Statement, type StatementConfig } from '../connection/statement.js'
-import type { ForeignConfig, ForeignStatement } from '../connection/submittable.js'
+import type { SubmittableAdapter, SubmittableConfig } from '../connection/submittable.js'
 import type { Clock } from '../deadline/clock.js'
 import {
   givenUp,
@@ -91,7 +91,7 @@ type State =
  * What became of a transaction that a statement of the callback has ended. `unknown`: the answer to its COMMIT was lost,
  * or it is prepared, and ends elsewhere.
  */
-export type EndByHand = 'committed' | 'rolled back' | 'unknown'
+export type ManualEnd = 'committed' | 'rolled back' | 'unknown'
 
 /** How long ROLLBACK may take before the connection is torn down in its place. */
 const rollbackBoundMs = 5_000
@@ -118,7 +118,7 @@ export class ServerTransaction {
   #begun = false
   #stopListening: () => void = nothing
   #gaveBack = false
-  #endedByHand: EndByHand | undefined
+  #endedByHand: ManualEnd | undefined
   /** What the statement that runs now has done to transactions, in the words of the server. */
   readonly #ends: string[] = []
   /** Why its limit ended it, once that has. */
@@ -151,7 +151,7 @@ export class ServerTransaction {
     return this.#state.kind === 'over' || this.#state.kind === 'committing'
   }
   /** Set when a statement of the callback has ended it: COMMIT, ROLLBACK, with AND CHAIN too, PREPARE TRANSACTION. */
-  get endedByHand(): EndByHand | undefined {
+  get endedByHand(): ManualEnd | undefined {
     return this.#endedByHand
   }
   /** The first error that a statement of it met, as the server or the connection said it. */
@@ -299,7 +299,7 @@ export class ServerTransaction {
     const last = preludes.at(-1)
     // Several statements in one text need the simple protocol, and what is not ours takes nothing with it: then what
     // goes ahead takes a trip of its own.
-    const foreign = 'foreign' in config ? (config as ForeignConfig).foreign : undefined
+    const foreign = 'foreign' in config ? (config as SubmittableConfig).foreign : undefined
     const apart = last !== undefined && (foreign !== undefined || mayHoldSeveral(config.text))
     const text = foreign?.text ?? config.text
     this.#ends.length = 0
@@ -319,7 +319,7 @@ export class ServerTransaction {
 
   async #run(
     connection: Connection,
-    statement: Statement | ForeignStatement | Exchange<unknown>,
+    statement: Statement | SubmittableAdapter | Exchange<unknown>,
     sending: Sending,
   ): Promise<QueryResult> {
     try {
@@ -438,7 +438,7 @@ export class ServerTransaction {
 
   /** The same error, noted as of its pool, and of the server if that is still known. */
   #noted<E>(error: E, slot = this.#state.kind === 'open' ? this.#state.slot : undefined): E {
-    return notedBy(error, this.owner, slot?.resource.where)
+    return notedBy(error, this.owner, slot?.resource.address)
   }
 
   #finish(how: string, cause?: unknown): void {
@@ -458,7 +458,7 @@ export class ServerTransaction {
 const nothing = (): void => undefined
 
 /** @param end the word of the server; undefined when its status alone has said that the transaction is over */
-function howEnded(end: string | undefined): { readonly fate: EndByHand; readonly said: string } {
+function howEnded(end: string | undefined): { readonly fate: ManualEnd; readonly said: string } {
   if (end === 'COMMIT') return { fate: 'committed', said: 'committed' }
   if (end === 'ROLLBACK') return { fate: 'rolled back', said: 'rolled back' }
   return { fate: 'unknown', said: end === 'PREPARE TRANSACTION' ? 'prepared' : 'ended' }

@@ -6,10 +6,10 @@ import { CommitUnknownError } from '../errors/transaction-errors.js'
 import { warnOf } from '../observe/user-callback.js'
 import { withCallersStack } from '../query/queryable.js'
 import { defaultAttempts, fullJitter } from '../resilience/retry.js'
-import type { Holder } from '../resource-pool/wait-queue.js'
+import type { WorkContext } from '../resource-pool/wait-queue.js'
 import { commitFollower, commitProven } from './commit.js'
 import { type ConnectionSource, fromPool, sourceOfReads } from './connection-source.js'
-import { askingOf } from './context.js'
+import { routingContextOf } from './context.js'
 import type { SessionEnvironment } from './environment.js'
 import { assertFits, endedError } from './join.js'
 import {
@@ -20,7 +20,7 @@ import {
   type TransactionOptions,
 } from './options.js'
 import { TransactionScope } from './savepoint.js'
-import { type EndByHand, ServerTransaction } from './server-transaction.js'
+import { type ManualEnd, ServerTransaction } from './server-transaction.js'
 import type { HookName, Hooks, RetryReason, Transaction } from './transaction.js'
 
 /**
@@ -42,17 +42,17 @@ export async function withTransaction<T>(
   if (typeof fn !== 'function')
     throw new InvalidArgumentError('fn', `of type ${typeof fn}`, 'a function that is given the transaction')
   assertTransactionOptions(options)
-  const { ambient, host } = environment
+  const { ambient, server } = environment
   const outer = ambient.current?.transaction
   if (outer !== undefined) {
     if (outer.isOver) throw endedError(outer)
     assertFits(options, outer)
     return await outer.withTransaction(fn, options)
   }
-  const { clock, random } = host.environment
+  const { clock, random } = server.environment
   const limit = ambient.limitFor(options)
   const over = limitReached(limit, clock)
-  if (over !== undefined) throw ownedBy(givenUp(over, 'not-sent'), host.environment)
+  if (over !== undefined) throw ownedBy(givenUp(over, 'not-sent'), server.environment)
   const { attempts = defaultAttempts, backoff }: RetryOptions =
     options.retry === false ? { attempts: 1 } : (options.retry ?? {})
   const holder = { held: 0, parent: ambient.current?.holder }
@@ -85,7 +85,7 @@ export async function withTransaction<T>(
         continue
       }
       await runHooks(environment, hooks, 'afterRollback')
-      throw ownedBy(givenUp(reached, 'cancelled', error), host.environment)
+      throw ownedBy(givenUp(reached, 'cancelled', error), server.environment)
     }
     await runHooks(environment, hooks, hookFor(outcome.kind === 'ended' ? outcome.fate : outcome.kind))
     throw error
@@ -98,7 +98,7 @@ interface Call<T> {
   readonly fn: (tx: Transaction) => Promise<T>
   readonly options: TransactionOptions
   readonly limit: Limit
-  readonly holder: Holder
+  readonly holder: WorkContext
   readonly source: ConnectionSource
 }
 
@@ -113,12 +113,12 @@ type Outcome<T> = { readonly hooks: Hooks } & (
   | { readonly kind: 'undone'; readonly error: unknown; readonly reason: ErrorClass; readonly cause: unknown }
   | { readonly kind: 'late'; readonly error: unknown }
   | { readonly kind: 'unknown'; readonly error: unknown }
-  | { readonly kind: 'ended'; readonly fate: EndByHand; readonly error: unknown }
+  | { readonly kind: 'ended'; readonly fate: ManualEnd; readonly error: unknown }
 )
 
 async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): Promise<Outcome<T>> {
   const { environment, fn, options, limit, holder, source } = call
-  const { ambient, host } = environment
+  const { ambient, server: host } = environment
   const { clock } = host.environment
   const overdue = Promise.withResolvers<never>()
   let late: Error | undefined
@@ -167,7 +167,7 @@ function failureOf(server: ServerTransaction): unknown {
   return server.firstFailure instanceof CommitUnknownError ? server.firstFailure : server.closedError()
 }
 
-function hookFor(outcome: EndByHand | 'undone' | 'late'): HookName {
+function hookFor(outcome: ManualEnd | 'undone' | 'late'): HookName {
   if (outcome === 'committed') return 'afterCommit'
   return outcome === 'unknown' ? 'onUnknown' : 'afterRollback'
 }
@@ -203,10 +203,12 @@ function causeOf(error: unknown, failure: unknown, reason: ErrorClass, owner: ob
 }
 
 /** Only where somebody asked for replicas, and only for what can do nothing but read. */
-function sourceOf(environment: SessionEnvironment, options: TransactionOptions, holder: Holder): ConnectionSource {
-  const { ambient, cluster, host } = environment
-  const reads = fitsReplica(options) ? sourceOfReads(cluster, host, askingOf(ambient.current), holder) : undefined
-  return reads ?? fromPool(host, holder, cluster)
+function sourceOf(environment: SessionEnvironment, options: TransactionOptions, holder: WorkContext): ConnectionSource {
+  const { ambient, cluster, server } = environment
+  const reads = fitsReplica(options)
+    ? sourceOfReads(cluster, server, routingContextOf(ambient.current), holder)
+    : undefined
+  return reads ?? fromPool(server, holder, cluster)
 }
 
 /** https://www.postgresql.org/docs/18/hot-standby.html#HOT-STANDBY-USERS */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Causality, type CausalToken } from '../../src/cluster/causality.js'
-import type { Member } from '../../src/cluster/member.js'
-import type { Sighting } from '../../src/cluster/probe.js'
+import type { ClusterMember } from '../../src/cluster/member.js'
+import type { ServerStatus } from '../../src/cluster/probe.js'
 import { CausalWrites } from '../../src/cluster/write-positions.js'
 import { limitOf, unlimited } from '../../src/deadline/deadline.js'
 import { FakeClock } from '../support/fake-clock.js'
@@ -10,7 +10,7 @@ import { rejection } from '../support/test-pool.js'
 const here: CausalToken = { timeline: 1, lsn: 100n }
 
 /** A primary that was seen like that, and that answers a question for its position with what `next` gives. */
-function writesOf(seen: Partial<Sighting> | undefined, next: () => Promise<CausalToken>) {
+function writesOf(seen: Partial<ServerStatus> | undefined, next: () => Promise<CausalToken>) {
   const clock = new FakeClock()
   const asked = { times: 0 }
   const positions = {
@@ -19,12 +19,12 @@ function writesOf(seen: Partial<Sighting> | undefined, next: () => Promise<Causa
       return next()
     },
   }
-  const writer = { sighting: seen as Sighting | undefined } as Member
+  const writer = { status: seen as ServerStatus | undefined } as ClusterMember
   return { clock, asked, writes: new CausalWrites(positions, { writer }, clock, 100) }
 }
 
-const tells: Partial<Sighting> = { standby: false, timeline: 1, lsn: 1n }
-const mute: Partial<Sighting> = { standby: false, timeline: undefined, lsn: undefined }
+const tells: Partial<ServerStatus> = { standby: false, timeline: 1, lsn: 1n }
+const mute: Partial<ServerStatus> = { standby: false, timeline: undefined, lsn: undefined }
 
 test('a write is waited for until its position is known, and a line of work that wrote nothing is not', async () => {
   const { writes, asked } = writesOf(tells, () => Promise.resolve(here))

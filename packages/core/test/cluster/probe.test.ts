@@ -1,7 +1,7 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterEach, describe, expect, test } from 'vitest'
-import { Scout } from '../../src/cluster/probe.js'
-import { Destination } from '../../src/connection/connect/connector.js'
+import { StatusProbe } from '../../src/cluster/probe.js'
+import { Connector } from '../../src/connection/connect/connector.js'
 import type { Connection } from '../../src/connection/connection.js'
 import { Statement } from '../../src/connection/statement.js'
 import { systemClock, systemRandom } from '../../src/deadline/clock.js'
@@ -22,7 +22,7 @@ afterEach(async () => {
 
 async function connect(url = database.url): Promise<Connection> {
   const { connect: settings } = resolveOptions({ connectionString: url }, {})
-  const connection = await new Destination(settings, 'scout', systemClock, systemRandom).open()
+  const connection = await new Connector(settings, 'scout', systemClock, systemRandom).open()
   open.push(connection)
   return connection
 }
@@ -36,7 +36,7 @@ function overheard(connection: Connection, answers: (text: string) => unknown[] 
     const row = answers(text)
     return row === undefined ? await connection.run(statement, limit) : ({ rows: [row] } as never)
   }
-  return { asked, scout: new Scout({ run }) }
+  return { asked, scout: new StatusProbe({ run }) }
 }
 
 /** It is as it was: no transaction, nothing under way, and it answers. */

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isFreshEnough, PrimaryTrail } from '../../src/cluster/replica-lag.js'
+import { isFreshEnough, ReplicationLagTracker } from '../../src/cluster/replica-lag.js'
 import { seeded } from '../support/seeded.js'
 
 describe('how old a replica is', () => {
   test('nothing is known before the primary was seen, nor of what is older than that', () => {
-    const trail = new PrimaryTrail()
+    const trail = new ReplicationLagTracker()
     expect(trail.lagMs(100n, 0)).toBe(Number.POSITIVE_INFINITY)
     expect(trail.lagBytes(100n)).toBeUndefined()
     trail.add(0, 200n)
@@ -14,13 +14,13 @@ describe('how old a replica is', () => {
   })
 
   test('on an idle primary it is as fresh as the last look, however long ago the last transaction was', () => {
-    const trail = new PrimaryTrail()
+    const trail = new ReplicationLagTracker()
     for (let now = 0; now <= 100_000; now += 100) trail.add(now, 500n)
     expect(trail.lagMs(500n, 100_050)).toBe(50)
   })
 
   test('it grows on a replica that stands still while the primary goes on', () => {
-    const trail = new PrimaryTrail()
+    const trail = new ReplicationLagTracker()
     for (let now = 0; now <= 10_000; now += 100) trail.add(now, BigInt(1_000 + now))
     expect(trail.lagMs(3_050n, 10_000)).toBe(8_000)
     expect(isFreshEnough(trail, 3_050n, { maxLagMs: 7_999, maxLagBytes: undefined }, 10_000)).toBe(false)
@@ -30,7 +30,7 @@ describe('how old a replica is', () => {
   })
 
   test('while the primary is out of reach time stands still, and goes on when it is seen', () => {
-    const trail = new PrimaryTrail()
+    const trail = new ReplicationLagTracker()
     trail.add(1_000, 10n)
     trail.add(2_000, 20n)
     trail.freeze()
@@ -46,7 +46,7 @@ describe('how old a replica is', () => {
     const step = fc.record({ after: fc.integer({ min: 1, max: 500 }), bytes: fc.nat(1_000), look: fc.boolean() })
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 300 }), fc.nat(100_000), (steps, replayed) => {
-        const trail = new PrimaryTrail()
+        const trail = new ReplicationLagTracker()
         const history: { readonly at: number; readonly lsn: bigint }[] = []
         let now = 0
         let lsn = 0n

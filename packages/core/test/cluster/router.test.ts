@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import { Causality } from '../../src/cluster/causality.js'
-import type { Member } from '../../src/cluster/member.js'
+import type { ClusterMember } from '../../src/cluster/member.js'
 import type { ReadScope } from '../../src/cluster/router.js'
 import { limitOf, unlimited } from '../../src/deadline/deadline.js'
 import { FakeCluster, type FakeServer } from '../support/fake-servers.js'
@@ -34,7 +34,7 @@ interface Ask {
   /** What must be shown: a place on the first timeline, or on this one. */
   readonly lsn?: bigint
   readonly timeline?: number
-  readonly excluded?: readonly Member[]
+  readonly excluded?: readonly ClusterMember[]
 }
 
 /** Where a read goes, and why: `db1:5432 fresh`, `primary lag`. */
@@ -42,7 +42,7 @@ async function route(cluster: FakeCluster, ask: Ask = {}): Promise<string> {
   const { scope = within1s, lsn, timeline = 1, excluded = [] } = ask
   const causality = new Causality(lsn === undefined ? undefined : { timeline, lsn })
   const found = await cluster.run(cluster.sight.router.route({ scope, causality }, new Set(excluded), unlimited))
-  return `${found.kind === 'replica' ? found.member.where : 'primary'} ${found.reason}`
+  return `${found.kind === 'replica' ? found.member.address : 'primary'} ${found.reason}`
 }
 
 /** Time goes by with reads in it, so that everything is looked at all the while. */
@@ -96,7 +96,7 @@ describe('the lag', () => {
     Object.assign(the(second), { standby: false, timeline: 2 })
     await cluster.look()
     await cluster.clock.advance(500)
-    expect(cluster.sight.topology.writer?.where).toBe('db1:5432')
+    expect(cluster.sight.topology.writer?.address).toBe('db1:5432')
     expect(await route(cluster)).toBe('primary lag')
     the(third).timeline = 2
     await cluster.look()
@@ -287,7 +287,7 @@ describe('a server that can wait by itself', () => {
       replica.reach(replica.lsn)
     })
     expect(await waiting).toBe('primary no-replica')
-    expect(cluster.sight.topology.writer?.where).toBe('db1:5432')
+    expect(cluster.sight.topology.writer?.address).toBe('db1:5432')
   })
 
   test.each(['no', 'badly'] as const)('and one that can do it %s is asked again and again', async (waits) => {

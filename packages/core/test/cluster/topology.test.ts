@@ -66,9 +66,9 @@ describe('who takes the writes', () => {
     const cluster = watch(2)
     const [first, second] = cluster.servers
     Object.assign(the(second), { standby: false, timeline: 2, delayMs: 50 })
-    const looks = Promise.allSettled(cluster.sight.members.map(({ monitor }) => monitor.look()))
-    while (the(cluster.sight.members[0]).sighting === undefined) await cluster.clock.advance(1)
-    expect(cluster.sight.members.map(({ sighting }) => sighting?.timeline)).toEqual([1, undefined])
+    const looks = Promise.allSettled(cluster.sight.members.map(({ monitor }) => monitor.probe()))
+    while (the(cluster.sight.members[0]).status === undefined) await cluster.clock.advance(1)
+    expect(cluster.sight.members.map(({ status: sighting }) => sighting?.timeline)).toEqual([1, undefined])
     expect(cluster.sight.topology.isKnown).toBe(false)
     expect(await openWriter(cluster)).toBe(second)
     await looks
@@ -122,7 +122,7 @@ describe('a failover', () => {
     expect(topology.isLost).toBe(true)
     Object.assign(the(second), { standby: false, timeline: 2 })
     await cluster.clock.advance(200)
-    expect([topology.isLost, topology.writer?.where, topology.timeline]).toEqual([false, 'db1:5432', 2])
+    expect([topology.isLost, topology.writer?.address, topology.timeline]).toEqual([false, 'db1:5432', 2])
     expect(held.isAlive).toBe(false)
     expect(cluster.news).toEqual([
       { to: 'db0:5432', timeline: 1 },
@@ -182,7 +182,7 @@ describe('a failover', () => {
     const [first, second] = await failedOver(cluster)
     the(first).isUp = true
     the(second).delayMs = 500
-    expect((await cluster.run(cluster.sight.topology.find(), 25))?.where).toBe('db1:5432')
+    expect((await cluster.run(cluster.sight.topology.find(), 25))?.address).toBe('db1:5432')
   })
 
   test('a host that is silent holds nobody up for longer than the others are given', async () => {
@@ -221,14 +221,14 @@ describe('a server of another database system', () => {
     Object.assign(the(first), { system: undefined })
     await openWriter(cluster)
     await cluster.look()
-    expect(cluster.sight.topology.isForeign({ ...the(the(cluster.sight.members[1]).sighting), system: '7002' })).toBe(
+    expect(cluster.sight.topology.isForeign({ ...the(the(cluster.sight.members[1]).status), system: '7002' })).toBe(
       false,
     )
     the(first).system = '7001'
     await cluster.look()
     the(second).system = '7002'
     await cluster.look()
-    expect(cluster.sight.topology.isForeign(the(the(cluster.sight.members[1]).sighting))).toBe(true)
+    expect(cluster.sight.topology.isForeign(the(the(cluster.sight.members[1]).status))).toBe(true)
   })
 
   test('in the place of the primary is what the primary has become: all begins anew, timelines too', async () => {
@@ -243,7 +243,12 @@ describe('a server of another database system', () => {
     await cluster.clock.advance(300)
     expect(held.isAlive).toBe(false)
     const { topology, trail, members } = cluster.sight
-    expect([topology.isLost, topology.timeline, topology.writer?.where, trail.lsn]).toEqual([false, 1, 'db0:5432', 10n])
+    expect([topology.isLost, topology.timeline, topology.writer?.address, trail.lsn]).toEqual([
+      false,
+      1,
+      'db0:5432',
+      10n,
+    ])
     expect(await openWriter(cluster)).toBe(first)
     expect(cluster.news).toEqual([
       { to: 'db0:5432', timeline: 5 },
@@ -252,10 +257,10 @@ describe('a server of another database system', () => {
     ])
     // The replica follows what is no more, until it was made again.
     await cluster.look()
-    expect(topology.isForeign(the(the(members[1]).sighting))).toBe(true)
+    expect(topology.isForeign(the(the(members[1]).status))).toBe(true)
     Object.assign(the(second), { system: '7002', timeline: 1, lsn: 10n })
     await cluster.look()
-    expect(topology.isForeign(the(the(members[1]).sighting))).toBe(false)
+    expect(topology.isForeign(the(the(members[1]).status))).toBe(false)
   })
 
   test('is found by whoever opens a connection for writes, and then gone to', async () => {
@@ -371,7 +376,7 @@ test('whatever happens, a connection for writes leads to a server on the latest 
         // What is still open leads to one server, the writer.
         const targets = new Set(held.filter(({ isAlive }) => isAlive).map((each) => serverOf(cluster, each).where))
         expect(targets.size).toBeLessThanOrEqual(1)
-        for (const where of targets) expect(where).toBe(topology.writer?.where)
+        for (const where of targets) expect(where).toBe(topology.writer?.address)
       }
       // It is found whenever there is one; of which system it is, is known then.
       await cluster.look()
@@ -387,7 +392,7 @@ test('whatever happens, a connection for writes leads to a server on the latest 
       if (able.length > 0) expect((await openWriter(cluster)).timeline).toBe(best)
       else {
         // What the primary has become, if anything.
-        const successor = cluster.servers.find(({ where }) => where === topology.writer?.where)
+        const successor = cluster.servers.find(({ where }) => where === topology.writer?.address)
         if (successor?.isUp === true && !successor.standby && topology.isForeign({ ...successor, askedAt: 0 })) {
           await cluster.run(topology.openWriter(), 25).catch(() => undefined)
           expect(await openWriter(cluster)).toBe(successor)

@@ -4,7 +4,7 @@ import Cursor from 'pg-cursor'
 import { expect, test } from 'vitest'
 import { Connection } from '../../src/connection/connection.js'
 import { Statement } from '../../src/connection/statement.js'
-import { ForeignStatement } from '../../src/connection/submittable.js'
+import { SubmittableAdapter } from '../../src/connection/submittable.js'
 import { systemClock } from '../../src/deadline/clock.js'
 import { unlimited } from '../../src/deadline/deadline.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
@@ -129,10 +129,10 @@ test('a cursor whose value asks for another cursor: each gets its own rows', asy
   const inner = new Cursor(text, ['inner'])
   let running: Promise<unknown> | undefined
   const value = valueThat(() => {
-    running = other.run(new ForeignStatement(inner), unlimited)
+    running = other.run(new SubmittableAdapter(inner), unlimited)
   })
   const outer = new Cursor(text, [value])
-  const asked = one.run(new ForeignStatement(outer), unlimited)
+  const asked = one.run(new SubmittableAdapter(outer), unlimited)
   expect(await outer.read(10)).toEqual([{ a: 'outer' }])
   expect(await inner.read(10)).toEqual([{ a: 'inner' }])
   await Promise.all([asked, running])

@@ -49,7 +49,7 @@ interface Case {
 const cases: readonly Case[] = [
   {
     error: new InvalidArgumentError('max', '0', 'a whole number, 1 or more'),
-    code: 'LIFEGUARD_INVALID_ARGUMENT',
+    code: 'LIFEGUARD_INVALID_OPTION',
     retryable: false,
     name: 'InvalidArgumentError',
     says: ['max is 0', 'allowed: a whole number, 1 or more'],

@@ -96,7 +96,7 @@ describe('the options of a pool', () => {
     const error = refusal({ [name]: value })
     expect(error.option).toBe(name)
     expect(error.message.startsWith(`${name} is ${shown}; allowed: a `)).toBe(true)
-    expect(error).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT', retryable: false })
+    expect(error).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION', retryable: false })
   })
 
   test('refuse a min above the max, and name the max', () => {

@@ -116,7 +116,7 @@ describe('inside an open transaction', () => {
       const pool = testPool(database.url, { max: 1 })
       await pool.withTransaction(async () => {
         const client = await pool.asPgPool().connect()
-        expect(await rejection(client.query(text))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+        expect(await rejection(client.query(text))).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
         await client.query('insert into item values (1)')
         client.release()
       })
@@ -129,11 +129,11 @@ describe('inside an open transaction', () => {
     const pgPool = pool.asPgPool()
     await pool.withTransaction(async () => {
       for (const text of ['begin', 'commit', 'ROLLBACK']) {
-        expect(await rejection(pgPool.query(text))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+        expect(await rejection(pgPool.query(text))).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
       }
       const client = await pgPool.connect()
       for (const text of ['commit', 'rollback', 'END WORK']) {
-        expect(await rejection(client.query(text))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+        expect(await rejection(client.query(text))).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
       }
       client.release()
       await pgPool.query('insert into item values (1)')

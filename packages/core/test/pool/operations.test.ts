@@ -68,7 +68,7 @@ describe('flush', () => {
 
   test('refuses what is no mode', async () => {
     const pool = testPool(database.url)
-    expect(await rejection(pool.evict('every' as EvictMode))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+    expect(await rejection(pool.evict('every' as EvictMode))).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
   })
 })
 
@@ -133,7 +133,7 @@ describe('resize', () => {
 
   test.each([{ max: 0 }, { max: 1.5 }, { min: -1 }, { min: 6 }, { max: 2, min: 3 }])('refuses %o', (size) => {
     const pool = testPool(database.url, { max: 5 })
-    expect(() => pool.resize(size)).toThrow(expect.objectContaining({ code: 'LIFEGUARD_INVALID_ARGUMENT' }))
+    expect(() => pool.resize(size)).toThrow(expect.objectContaining({ code: 'LIFEGUARD_INVALID_OPTION' }))
     expect(pool.stats()).toMatchObject({ pool: { max: 5, min: 0 } })
   })
 })
@@ -255,9 +255,9 @@ describe('end', () => {
     const illegal: EndOptions = { mode: 'fast', timeoutMs: 5 }
     const pool = testPool(database.url)
     expect(await rejection(pool.end({ ...illegal, mode: 'slowly' } as unknown as EndOptions))).toMatchObject({
-      code: 'LIFEGUARD_INVALID_ARGUMENT',
+      code: 'LIFEGUARD_INVALID_OPTION',
     })
-    expect(await rejection(pool.end({ timeoutMs: -1 }))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+    expect(await rejection(pool.end({ timeoutMs: -1 }))).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
     expect(pool.stats().state).toBe('open')
   })
 })

@@ -127,7 +127,7 @@ describe('a batch that fails', () => {
     ';; commit',
   ])('%j is refused before anything is sent', async (text) => {
     const pool = testPool(database.url)
-    expect(await rejection(pool.batch([insert(1), { text }]))).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+    expect(await rejection(pool.batch([insert(1), { text }]))).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
     expect(pool.stats().pool.total).toBe(0)
   })
 

@@ -80,10 +80,10 @@ describe('COPY FROM STDIN as a statement is refused, and the connection goes on'
       const pool = testPool(database.url, { max: 1 })
       const text = `${word} item from stdin`
       expect(await rejection(pool.batch([sql`select 1`, { text }], soon))).toMatchObject({
-        code: 'LIFEGUARD_INVALID_ARGUMENT',
+        code: 'LIFEGUARD_INVALID_OPTION',
       })
       const together = pool.batchTogether([() => pool.query('select 1'), () => pool.query(text)], soon)
-      expect(await rejection(together)).toMatchObject({ code: 'LIFEGUARD_INVALID_ARGUMENT' })
+      expect(await rejection(together)).toMatchObject({ code: 'LIFEGUARD_INVALID_OPTION' })
       expect((await pool.query('select 1 as one', [], soon)).rows).toEqual([{ one: 1 }])
     },
   )

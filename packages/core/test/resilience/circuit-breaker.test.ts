@@ -141,10 +141,10 @@ describe('open', () => {
 describe('half-open', () => {
   test('comes early when the host is seen to answer', () => {
     const { breaker, changes } = opened()
-    breaker.hostAnswers(100)
+    breaker.serverAnswers(100)
     expect(changes.at(-1)).toMatchObject({ to: 'half-open', reason: 'host-answers' })
     const permit = breaker.admit(100)
-    breaker.hostAnswers(100) // nothing new
+    breaker.serverAnswers(100) // nothing new
     expect(permit?.epoch).toBe(breaker.epoch)
   })
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { OverloadedError } from '../../src/errors/pool-errors.js'
 import type { EvictMode } from '../../src/resource-pool/lifecycle.js'
 import type { ResolvedPoolLimits } from '../../src/resource-pool/limits.js'
-import type { Holder } from '../../src/resource-pool/wait-queue.js'
+import type { WorkContext } from '../../src/resource-pool/wait-queue.js'
 import { HopelessError } from '../support/fake-factory.js'
 import { type Caller, type FakeSlot, PoolBench } from '../support/new-pool.js'
 import { longEnough, randomFrom, seeded } from '../support/seeded.js'
@@ -98,7 +98,7 @@ interface Asked {
   readonly controller: AbortController
   readonly deadlineAt: number
   readonly askedAt: number
-  readonly holder: Holder | undefined
+  readonly holder: WorkContext | undefined
   seen: boolean
 }
 
@@ -118,7 +118,7 @@ class Model {
   #isPaused = false
   #isEnding = false
   readonly #asked: Asked[] = []
-  readonly #holding: { readonly slot: FakeSlot; readonly holder: Holder | undefined }[] = []
+  readonly #holding: { readonly slot: FakeSlot; readonly holder: WorkContext | undefined }[] = []
   readonly #uses = new Map<number, number>()
   readonly #bornAt = new Map<number, number>()
   /** Resources up to this one were opened before the last eviction. */
@@ -240,7 +240,10 @@ class Model {
     return list[at % Math.max(1, list.length)]
   }
 
-  #giveBack(one: { readonly slot: FakeSlot; readonly holder: Holder | undefined }, how: 'release' | 'discard'): void {
+  #giveBack(
+    one: { readonly slot: FakeSlot; readonly holder: WorkContext | undefined },
+    how: 'release' | 'discard',
+  ): void {
     this.#holding.splice(this.#holding.indexOf(one), 1)
     if (one.holder !== undefined) one.holder.held -= 1
     this.bench.pool[how](one.slot)
@@ -264,7 +267,7 @@ class Model {
     for (const { holder } of this.#holding.splice(0)) if (holder !== undefined) holder.held -= 1
   }
 
-  #took(slot: FakeSlot, holder: Holder | undefined): void {
+  #took(slot: FakeSlot, holder: WorkContext | undefined): void {
     const { resource } = slot
     const { maxUses, maxLifetimeMs } = this.#limits
     expect(resource.alive).toBe(true)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { type Holder, type Waiter, WaiterQueue } from '../../src/resource-pool/wait-queue.js'
+import { type Waiter, WaiterQueue, type WorkContext } from '../../src/resource-pool/wait-queue.js'
 
-function waiter(holder?: Holder): Waiter<string> {
+function waiter(holder?: WorkContext): Waiter<string> {
   const nothing = (): void => undefined
   return { resolve: nothing, reject: nothing, since: 0, holder, stack: undefined, isSharing: false, stop: nothing }
 }
@@ -20,7 +20,7 @@ test('the queue keeps the order of arrival, also when somebody leaves from the m
 
 test('connections held by those who wait are counted once for each holder, the one who joins included', () => {
   const queue = new WaiterQueue<string>()
-  const holders: [Holder, Holder] = [{ held: 2 }, { held: 3 }]
+  const holders: [WorkContext, WorkContext] = [{ held: 2 }, { held: 3 }]
   for (const holder of [holders[0], holders[0], undefined, { held: 0 }]) queue.add(waiter(holder))
   expect(queue.heldByWaiting(holders[0])).toBe(2)
   expect(queue.heldByWaiting(holders[1])).toBe(5)

@@ -95,5 +95,5 @@ test('down: within its bound, with the reason', async () => {
 test('its signal ends it', async () => {
   const pool = testPool(database.url)
   expect((await rejection(pool.health({ signal: AbortSignal.abort() }))).code).toBe('LIFEGUARD_ABORTED')
-  expect((await rejection(pool.health({ timeoutMs: -1 }))).code).toBe('LIFEGUARD_INVALID_ARGUMENT')
+  expect((await rejection(pool.health({ timeoutMs: -1 }))).code).toBe('LIFEGUARD_INVALID_OPTION')
 })

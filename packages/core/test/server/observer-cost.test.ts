@@ -10,7 +10,7 @@ import { breakerFields, limitFields } from '../../src/options/option-schema.js'
 import type { PoolObserver } from '../../src/resource-pool/resource.js'
 import { ResourcePool } from '../../src/resource-pool/resource-pool.js'
 import type { ServerEvents } from '../../src/server/events.js'
-import { HostWatch } from '../../src/server/observer.js'
+import { ServerObserver } from '../../src/server/observer.js'
 import { FakeClock } from '../support/fake-clock.js'
 
 /** A clock that counts how often it is read. */
@@ -39,7 +39,7 @@ function newWatch(clock = new CountingClock(), pool = 'shop') {
     breaker: defaultsOf(breakerFields),
     onLeak: () => undefined,
   }
-  return { clock, events, watch: new HostWatch('here', options, { clock, random: () => 0.5 }) }
+  return { clock, events, watch: new ServerObserver('here', options, { clock, random: () => 0.5 }) }
 }
 
 async function newPool(clock: FakeClock | typeof systemClock, observer: PoolObserver<Connection>) {

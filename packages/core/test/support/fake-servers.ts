@@ -6,7 +6,7 @@ import { type ServersInSight, watchServers } from '../../src/cluster/servers.js'
 import type { Connection } from '../../src/connection/connection.js'
 import type { Statement } from '../../src/connection/statement.js'
 import type { Limit } from '../../src/deadline/deadline.js'
-import type { Host } from '../../src/server/server.js'
+import type { Server } from '../../src/server/server.js'
 import { FakeClock, settle } from './fake-clock.js'
 import { serverError } from './server-error.js'
 
@@ -139,16 +139,16 @@ export class FakeCluster {
     this.servers = Array.from({ length: count }, (_, at) => new FakeServer(`db${at}:5432`, at > 0, this.clock))
     const places = this.servers.map(
       ({ where, open }, at): Place => ({
-        where,
+        address: where,
         open,
         weight: weights[at] ?? 1,
         // Whoever chooses a host does not use it.
-        reader: undefined as unknown as Host,
+        reader: undefined as unknown as Server,
       }),
     )
     this.sight = watchServers(places, { clock: this.clock, random }, causalityWaitMs, {
-      found: (member, _from, timeline) => this.news.push({ to: member.where, timeline }),
-      lost: (member) => this.news.push({ lost: member.where }),
+      found: (member, _from, timeline) => this.news.push({ to: member.address, timeline }),
+      lost: (member) => this.news.push({ lost: member.address }),
     })
   }
 
@@ -168,7 +168,7 @@ export class FakeCluster {
 
   /** Every server is looked at. */
   async look(): Promise<void> {
-    await this.run(Promise.allSettled(this.sight.members.map(({ monitor }) => monitor.look())))
+    await this.run(Promise.allSettled(this.sight.members.map(({ monitor }) => monitor.probe())))
   }
 
   /** Ends the watching. No timer is left then. */

@@ -5,7 +5,7 @@ import type { BudgetShare } from '../../src/resource-pool/budget.js'
 import type { ResolvedPoolLimits } from '../../src/resource-pool/limits.js'
 import type { Slot } from '../../src/resource-pool/resource.js'
 import { ResourcePool } from '../../src/resource-pool/resource-pool.js'
-import type { Holder } from '../../src/resource-pool/wait-queue.js'
+import type { WorkContext } from '../../src/resource-pool/wait-queue.js'
 import { FakeClock } from './fake-clock.js'
 import { FakeFactory, type FakeResource } from './fake-factory.js'
 
@@ -42,7 +42,7 @@ export class PoolBench {
   }
 
   /** Asks for a connection. */
-  ask(options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal; readonly holder?: Holder }): Caller {
+  ask(options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal; readonly holder?: WorkContext }): Caller {
     const limit: Limit = options === undefined ? unlimited : limitOf(options, this.clock)
     const promise = this.pool.acquire(limit, options?.holder)
     const caller: Caller = { promise, outcome: 'waiting', slot: undefined, error: undefined, settled: 0 }

@@ -151,7 +151,7 @@ test('savepoints by hand go back and forth as before', async () => {
 })
 
 describe('BEGIN by the pool', () => {
-  const refused = { code: 'LIFEGUARD_INVALID_ARGUMENT', message: expect.stringContaining('withTransaction') }
+  const refused = { code: 'LIFEGUARD_INVALID_OPTION', message: expect.stringContaining('withTransaction') }
   test.each(['begin', 'START TRANSACTION', '--\rbegin', 'begin; insert into entry values (1)', 'select 1; begin'])(
     '%j is refused, however it is asked for',
     async (text) => {
@@ -171,7 +171,7 @@ describe('BEGIN by the pool', () => {
 
   test('in a batch too', async () => {
     await using pool = createPool({ connectionString: database.url, max: 1 })
-    const code = { code: 'LIFEGUARD_INVALID_ARGUMENT' }
+    const code = { code: 'LIFEGUARD_INVALID_OPTION' }
     for (const text of ['begin', '--\rbegin', '/* /* */ */ start transaction', '--\rcommit']) {
       expect(await rejection(pool.batch([{ text }]))).toMatchObject(code)
       expect(await rejection(pool.batchTogether([() => pool.query(text)]))).toMatchObject(code)
@@ -268,7 +268,7 @@ describe('COPY as a statement', () => {
 
   test('in a batch it is refused before it is sent', async () => {
     await using pool = createPool({ connectionString: database.url, max: 1 })
-    const code = { code: 'LIFEGUARD_INVALID_ARGUMENT' }
+    const code = { code: 'LIFEGUARD_INVALID_OPTION' }
     expect(await rejection(pool.batch([{ text: 'select 1' }, { text: `--\r${copy}` }]))).toMatchObject(code)
     expect(await rejection(pool.batchTogether([() => pool.query(copy)]))).toMatchObject(code)
   })

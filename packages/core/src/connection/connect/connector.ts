@@ -64,7 +64,7 @@ function passwordFor(settings: ConnectSettings, endpoint: Endpoint): string | ((
 }
 
 /** Where connections go: one endpoint or several, and what a session there must be like. */
-export class Destination {
+export class Connector {
   readonly endpoints: readonly Endpoint[]
   readonly targetSessionAttrs: TargetSessionAttrs
   readonly #settings: ConnectSettings
@@ -82,7 +82,7 @@ export class Destination {
   }
 
   /** All endpoints, for messages: `db1:5432,db2:5432`. Never the user or password. */
-  get where(): string {
+  get address(): string {
     return this.endpoints.map(endpointText).join(',')
   }
 
@@ -113,7 +113,7 @@ export class Destination {
       try {
         const connection = await this.#openWith(clientConfig(this.#settings, this.#poolName, endpoint, ssl), signal)
         // As it was given: what was connected to may be its address.
-        connection.where = endpointText(endpoint)
+        connection.address = endpointText(endpoint)
         return connection
       } catch (error) {
         // The other way is worth a try when the server, or TLS, has refused this one; not when nobody answers.
@@ -145,7 +145,7 @@ export class Destination {
     const why = misfit(connection.reports, this.targetSessionAttrs)
     if (why === undefined) return connection
     connection.destroy()
-    throw new Error(`${connection.where} ${why}, and ${this.targetSessionAttrs} is wanted`)
+    throw new Error(`${connection.address} ${why}, and ${this.targetSessionAttrs} is wanted`)
   }
 
   /** What `pg` would be given for the first endpoint; for those who ask a `pg.Pool` for its options. */
