@@ -11,7 +11,7 @@ test.each([
   ['one whose timers fire early', () => new EarlyClock()],
 ])('what became of the last statement is waited for, with %s', async (_, make) => {
   const clock = make()
-  const environment = { ambient: new Ambient(clock), host: { environment: { clock, random: () => 0.5 } } }
+  const environment = { ambient: new Ambient(clock), server: { environment: { clock, random: () => 0.5 } } }
   const cancelled = Promise.withResolvers<never>()
   const error = rejection(
     withLimit(environment as never, limitOf({ timeoutMs: 100 }, clock), async () => await cancelled.promise),
