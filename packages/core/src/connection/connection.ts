@@ -22,7 +22,7 @@ import type { Statement } from './statement.js'
 import { StatementCache, StatementTexts } from './statement-cache.js'
 import type { SubmittableAdapter } from './submittable.js'
 
-/** How long a goodbye may take. */
+/** How long an orderly close may take. */
 const closeBoundMs = 1_000
 
 /** Ends a session in order. Settles when the server has closed its side; calls `late` and settles when it does not. */
@@ -42,7 +42,7 @@ export function sendTerminate(client: pg.Client, wire: WireConnection, clock: Cl
   })
 }
 
-/** Leaves a goodbye for the server to read, and waits for nothing; the socket is closed by force when it does not. */
+/** Sends Terminate for the server to read, and waits for nothing; the socket is closed by force when it does not. */
 export function leave(connection: WireConnection, clock: Clock): void {
   const { stream } = connection
   const timer = clock.setTimer(closeBoundMs, () => stream.destroy(), true)
@@ -320,7 +320,7 @@ export class Connection {
     return () => this.#onLost.delete(listener)
   }
 
-  /** Says goodbye and settles when the server has closed its side, or after a bound. Never rejects. */
+  /** Sends Terminate and settles when the server has closed its side, or after a bound. Never rejects. */
   close(): Promise<void> {
     this.#closing = true
     if (this.lostWith !== undefined) return Promise.resolve()
@@ -330,7 +330,7 @@ export class Connection {
 
   /**
    * Ends the session at once. A statement that runs rejects with ConnectionLostError, and is stopped on the server. The
-   * goodbye is left to the server to read; the socket is closed by force when that takes too long.
+   * Terminate is left for the server to read; the socket is closed by force when that takes too long.
    */
   destroy(): void {
     if (this.#isTorn) return

@@ -219,7 +219,7 @@ export abstract class Exchange<Outcome> extends Operation {
       describe: () => writer.describePortal(''),
       execute: () => writer.execute('', 0),
       copyDone: () => {
-        // Written by `pg`, past the outbox: what is in there goes first.
+        // Written by `pg`, past the writer: what it holds goes first.
         writer.write()
         protocol.endCopyFrom()
       },

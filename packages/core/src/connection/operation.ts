@@ -127,7 +127,7 @@ export abstract class Operation implements Reported {
   abstract answer(error: unknown): void
 
   /**
-   * Puts its messages into the outbox.
+   * Puts its messages into the writer.
    *
    * @throws when it cannot be sent; then what it has put there is taken back
    */
@@ -236,7 +236,7 @@ const nothing = (): void => undefined
 
 /** Ends a COPY FROM STDIN for which there is no data, with the words of `pg`. `sync`: no other Sync will be heard. */
 export function refuseCopy({ writer, protocol }: Wire, sync: boolean): void {
-  // CopyFail is written by `pg`, past the outbox: what is in there goes first.
+  // CopyFail is written by `pg`, past the writer: what it holds goes first.
   writer.write()
   protocol.sendCopyFail('No source stream defined')
   if (!sync) return

@@ -455,7 +455,7 @@ export class SubmittableAdapter extends Operation {
   override write({ writer, cache, client, protocol, now, tearDown }: Wire): void {
     cache.submittableText = this.text === '' ? undefined : this.text
     this.#ear.now = now
-    // What is in the outbox goes first.
+    // What the writer holds goes first.
     writer.write()
     this.#connection = protocol
     this.#tearDown = tearDown

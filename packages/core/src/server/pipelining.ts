@@ -60,7 +60,7 @@ export class PooledStatement extends Statement {
 }
 
 /**
- * A lane that is never empty would keep its connection for ever: it takes nobody on after this time, so that it drains,
+ * A pipelined connection that is never empty would be kept for ever: it takes no statement after this time, so that it drains,
  * and the connection goes through the pool, with all that the pool looks after.
  */
 const longestMs = 1_000
@@ -110,7 +110,7 @@ export class Pipelining {
   readonly #options: ResolvedPipeliningOptions | undefined
   readonly #open: PipelinedConnection[] = []
   #shortestMs = Number.POSITIVE_INFINITY
-  /** How long a statement on a lane keeps the server busy, as a rule: what one more has to wait for. Unknown at first. */
+  /** How long a statement on a pipelined connection keeps the server busy, as a rule: what one more has to wait for. Unknown at first. */
   #typicalMs = Number.POSITIVE_INFINITY
   #notSentBehind = 0
   /** Statements that were sent behind others, since the pool was made. */
@@ -118,7 +118,7 @@ export class Pipelining {
 
   readonly #isRepeatable: (text: string) => boolean
 
-  /** @param purpose without `lanes` nothing is ever shared */
+  /** @param purpose without `pipelining` nothing is ever shared */
   constructor(
     host: PipeliningServer,
     release: (slot: Slot<Connection>) => void,
@@ -182,11 +182,11 @@ export class Pipelining {
     connection.endListener = new PipelinedConnection(this, connection)
   }
 
-  /** @internal An operation on a lane has ended. */
+  /** @internal An operation on a pipelined connection has ended. */
   onOperationEnd(pipelined: PipelinedConnection, operation: Operation | undefined, ranMs: number): void {
     if (operation instanceof PooledStatement) this.#learn(operation, ranMs)
     const { connection, slot } = pipelined
-    if (slot === undefined) throw new Error('bug: a lane moved without a slot')
+    if (slot === undefined) throw new Error('bug: a pipelined connection without a slot')
     if (connection.load > 0 && connection.isAlive) {
       if (pipelined.isShared) this.#fill(pipelined)
       return
@@ -219,7 +219,7 @@ export class Pipelining {
   /** Takes on who waits at the head of the queue, as far as there is room. */
   #fill(pipelined: PipelinedConnection): void {
     if (this.#pool.waiting === 0 || pipelined.slot === undefined || pipelined.isFilling) return
-    // Who is taken on may end at once, and move the lane in turn.
+    // What is sent may end at once, and be heard here again.
     pipelined.isFilling = true
     while (pipelined.slot !== undefined && this.#hasRoom(pipelined)) {
       if (this.#pool.joinSharing(pipelined.slot, 1) === 0) break

@@ -111,7 +111,7 @@ const turnMs = 20
 /** What the pool hands out: a connection in its place. */
 export type ConnectionSlot = Slot<Connection>
 
-/** One PostgreSQL server: the pool of connections to it, and the hygiene of what comes back. */
+/** One PostgreSQL server: the pool of connections to it, and the reset of those that are released. */
 export class Server {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
@@ -126,7 +126,7 @@ export class Server {
   readonly #limits: ResolvedPoolLimits
   /** Called with every new connection, before anybody else has it. */
   onOpened: ((connection: Connection) => void) | undefined
-  readonly #hygiene: SessionReset
+  readonly #reset: SessionReset
   readonly #prepare: PrepareConnection | undefined
   /** What is known of the texts that run here. */
   readonly #texts: StatementTexts
@@ -148,7 +148,7 @@ export class Server {
     this.watch = watch
     this.#connector = connector
     this.#limits = limits
-    this.#hygiene = new SessionReset(purpose.resetMode, environment.clock)
+    this.#reset = new SessionReset(purpose.resetMode, environment.clock)
     this.#prepare = purpose.prepare
     this.#onlyReads = purpose.statements?.onlyReads
     this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
@@ -384,7 +384,7 @@ export class Server {
   release(slot: ConnectionSlot): void {
     const connection = slot.resource
     if (!connection.isAlive) this.pool.discard(slot)
-    else if (this.#hygiene.isFit(connection)) this.pool.release(slot)
+    else if (this.#reset.isFit(connection)) this.pool.release(slot)
     // The pool's own work, whosever connection it was.
     else void inNoContext(() => this.#tidy(slot))
   }
@@ -422,7 +422,7 @@ export class Server {
   }
 
   async #tidy(slot: ConnectionSlot): Promise<void> {
-    if (await this.#hygiene.makeFit(slot.resource)) this.pool.release(slot)
+    if (await this.#reset.makeFit(slot.resource)) this.pool.release(slot)
     else this.pool.discard(slot)
   }
 
