@@ -168,7 +168,9 @@ describe('what does not open it', () => {
     })
     // A fresh pool, with no successes behind it to weigh against ten sessions that are lost at the same moment.
     const lost = Array.from({ length: 10 }, () => pool.query('select pg_sleep(30)').catch((error: unknown) => error))
-    await eventually('all of them run', async () => pool.stats().pool.active === 10)
+    const admin = testPool(database.url, { max: 1 })
+    const sleeping = "from pg_stat_activity where query = 'select pg_sleep(30)'"
+    await eventually('all of them run', async () => (await admin.query(`select pid ${sleeping}`)).rows.length === 10)
     await die()
     await Promise.all(lost)
     const patient = Array.from({ length: 50 }, () => pool.query('select 1 as one'))
@@ -177,7 +179,7 @@ describe('what does not open it', () => {
     for (const { rows } of await Promise.all(patient)) expect(rows).toEqual([{ one: 1 }])
     expect(changes).toEqual([])
     // The server has not noticed that nobody is there any more.
-    await pool.query("select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(30)'")
+    await admin.query(`select pg_terminate_backend(pid) ${sleeping}`)
   })
 
   test('errors of the user', async () => {
