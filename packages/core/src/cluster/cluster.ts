@@ -21,7 +21,7 @@ import type { CausalWrites } from './write-positions.js'
  *
  * @param breaker that of the pool to the primary, which follows it
  */
-export function serverStats(
+function serverStats(
   members: readonly ClusterMember[],
   topology: Topology,
   trail: ReplicationLagTracker,

@@ -34,7 +34,7 @@ export const timelineSql =
  * first may be old by some minutes, the second is hidden from a role without pg_read_all_stats.
  * https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-INFO-CONTROLDATA
  */
-export const probeSql = `
+const probeSql = `
   select standby,
     case when standby then pg_catalog.pg_last_wal_replay_lsn()
       else pg_catalog.pg_current_wal_insert_lsn() end::pg_catalog.text,
@@ -45,7 +45,7 @@ export const probeSql = `
   from (select pg_catalog.pg_is_in_recovery() as standby offset 0) server`
 
 /** For a server that has no such functions, or does not let this role use them. */
-export const roleSql = 'select pg_catalog.pg_is_in_recovery()'
+const roleSql = 'select pg_catalog.pg_is_in_recovery()'
 
 /** The answer to {@link probeSql} or {@link roleSql}. */
 export function statusOf(row: readonly unknown[], askedAt: number): ServerStatus {

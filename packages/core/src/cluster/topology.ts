@@ -23,7 +23,7 @@ export interface KnownPrimary {
 }
 
 /** Whether it may be the primary that is known, or has taken its place. */
-export function isAble({ status }: Answer, { system, timeline }: KnownPrimary): boolean {
+function isAble({ status }: Answer, { system, timeline }: KnownPrimary): boolean {
   return !isOfAnother(system, status) && timelineOf(status) >= timeline
 }
 
@@ -32,7 +32,7 @@ export function isAble({ status }: Answer, { system, timeline }: KnownPrimary): 
  * system is the one that is known, else that of the writer, else that of the first of the list that answered. When none
  * of the known system is left, and the writer is of another one now, that is what the primary has become.
  */
-export function choosePrimary(
+function choosePrimary(
   answers: readonly Answer[],
   members: readonly ClusterMember[],
   known: KnownPrimary,
@@ -56,7 +56,7 @@ export function isOfAnother(known: string | undefined, { system }: ServerStatus)
 }
 
 /** That of a server that does not tell is older than any: where others tell, it is no safe place to write to. */
-export function timelineOf({ timeline = 0 }: ServerStatus): number {
+function timelineOf({ timeline = 0 }: ServerStatus): number {
   return timeline
 }
 

@@ -13,7 +13,7 @@ import { type ClientInternals, ConnectionBase } from './pg-internals.js'
  *
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
  */
-export function cancelBackend(client: ClientInternals, clock: Clock, timeoutMs: number): Promise<boolean> {
+function cancelBackend(client: ClientInternals, clock: Clock, timeoutMs: number): Promise<boolean> {
   return inNoContext(() => cancel(client, clock, timeoutMs))
 }
 
@@ -76,7 +76,7 @@ const cancelAgainMs = 50
 /** The longest of the pauses between requests for a backend whose connection is torn down. */
 const longestAgainMs = 400
 /** A connection whose cancelled statement does not end in this time is given up. */
-export const cancelBoundMs = 5_000
+const cancelBoundMs = 5_000
 /** How long a statement may still run that was given up before its turn came: most are done before a cancel arrives. */
 const patienceMs = 5
 

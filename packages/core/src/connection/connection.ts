@@ -26,7 +26,7 @@ import type { SubmittableAdapter } from './submittable.js'
 const closeBoundMs = 1_000
 
 /** Ends a session in order. Settles when the server has closed its side; calls `late` and settles when it does not. */
-export function sendTerminate(client: pg.Client, wire: WireConnection, clock: Clock, late: () => void): Promise<void> {
+function sendTerminate(client: pg.Client, wire: WireConnection, clock: Clock, late: () => void): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clock.clearTimer(timer)
@@ -85,7 +85,7 @@ export function aborted(signal: AbortSignal): Promise<never> {
  * role may have another form than the one that this side reads.
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-ASYNC
  */
-export class ValueStyles {
+class ValueStyles {
   /** Whether values come in the form that is read; a server that says nothing is taken at the default. */
   areRead = true
   /** Whether all text is sent and read in the encoding that this side has. */

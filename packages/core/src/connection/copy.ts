@@ -11,7 +11,7 @@ import type { Prelude } from './statement.js'
 
 type OnData = (chunk: Buffer) => void
 
-export const codeOfCopyData = 0x64
+const codeOfCopyData = 0x64
 const codeOfReady = 0x5a
 const headerBytes = 5
 
@@ -23,7 +23,7 @@ const headerBytes = 5
  * It is put there on a quiet connection and takes itself away at ReadyForQuery. Should the parser be in the middle of a
  * message that the server had begun by itself, which is seen by the first bytes, it stays out of the way: see `isAligned`.
  */
-export class CopyFrames {
+class CopyFrames {
   readonly #stream: Duplex
   readonly #onPayload: OnData
   readonly #onRow: () => void

@@ -25,7 +25,7 @@ export interface ServerMessage {
  *
  * Message formats: https://www.postgresql.org/docs/18/protocol-message-formats.html
  */
-export class MessageReader {
+class MessageReader {
   readonly #onMessage: (message: ServerMessage) => void
   /** What has come and is not read yet: from `#at` up to `#end`. */
   #buffer: Buffer = none

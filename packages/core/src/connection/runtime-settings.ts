@@ -75,7 +75,7 @@ export function assertSettings(option: string, settings: unknown, role?: string)
  *
  * @throws InvalidArgumentError
  */
-export function assertReadable(option: string, name: string, value: string): void {
+function assertReadable(option: string, name: string, value: string): void {
   switch (name.toLowerCase().replaceAll('-', '_')) {
     case 'client_encoding':
       // The server looks at letters and digits alone.

@@ -33,7 +33,7 @@ const ending: ReadonlySet<PropertyKey> = new Set(['query', 'sync'])
  * The connection as a guest gets it: `pg`'s own, until the exchange is over. What a guest writes after that goes nowhere, as
  * somebody else has the connection by then.
  */
-export class SubmittableConnection {
+class SubmittableConnection {
   /** What the guest is given. */
   readonly face: WireConnection
   /** The first text that it has sent. */
@@ -197,7 +197,7 @@ export interface SubmittableEvents {
 }
 
 /** What `pg` takes for the query: hands everything on, and notes what the connection needs to know. */
-export class SubmittableListener {
+class SubmittableListener {
   readonly #inner: Submittable
   readonly #news: SubmittableEvents
   #connection: SubmittableConnection | undefined

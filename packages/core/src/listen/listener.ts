@@ -22,7 +22,7 @@ import { quoteIdentifier } from '../sql/quote.js'
 import type { Ambient } from '../transaction/context.js'
 
 /** Who wants which channels. What it costs depends on the channels that are named, and not on how many there are. */
-export class Channels<Entry extends { readonly channels: readonly string[] }> {
+class Channels<Entry extends { readonly channels: readonly string[] }> {
   readonly #byName = new Map<string, Set<Entry>>()
 
   /** Every channel that is wanted. */

@@ -65,7 +65,7 @@ export function noteOf(id: string, holds: Iterable<string>): string {
 }
 
 /** The same for waits that are not on the server. */
-export function postOf(waits: readonly LockWait[]): string {
+function postOf(waits: readonly LockWait[]): string {
   return `/* lifeguard board ${waits.map(({ id, waitsFor, holds }) => `${id} ${waitsFor} ${[...holds].join(' ')};`).join('')} */ `
 }
 
@@ -74,7 +74,7 @@ export function postOf(waits: readonly LockWait[]): string {
  * processes show of their own waits. A key is put together from its halves as the server shows them:
  * https://www.postgresql.org/docs/18/view-pg-locks.html
  */
-export const waitsSql = `
+const waitsSql = `
   with locks as (
     select l.pid, l.objsubid as form, l.classid::pg_catalog.int8 as high, l.objid::pg_catalog.int8 as low, l.granted
     from pg_catalog.pg_locks l join pg_catalog.pg_database d on d.oid OPERATOR(pg_catalog.=) l.database
@@ -104,7 +104,7 @@ interface BoardRow {
 }
 
 /** Who waits, in this process and in others, from the rows of `waitsSql`. */
-export function remoteWaits(rows: readonly unknown[]): LockWait[] {
+function remoteWaits(rows: readonly unknown[]): LockWait[] {
   const all = rows as readonly (LockRow | BoardRow)[]
   const locks = all.flatMap((row) =>
     row.form === null ? [] : [{ ...row, key: keyId(row.form, BigInt(row.high), BigInt(row.low)) }],

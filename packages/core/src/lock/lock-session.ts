@@ -40,7 +40,7 @@ const besideSql = `
  * Finds out that a session is gone when the network says nothing: every session that holds locks, or waits for one, is
  * asked for a sign of life, also while somebody uses it.
  */
-export class Heartbeat {
+class Heartbeat {
   readonly #session: Beating
   readonly #times: HeartbeatTimes
   readonly #clock: Clock

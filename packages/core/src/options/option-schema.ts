@@ -507,7 +507,7 @@ const retryBudgetFields = {
 export interface RetryBudgetOptions extends OptionsOf<typeof retryBudgetFields>, Named {}
 
 /** Time and chance, for tests. */
-export const environmentFields = {
+const environmentFields = {
   /** Tells the time, and sets timers. @default the system's */
   clock: custom<Clock>('a Clock', isObject),
   /** Gives numbers from 0 to below 1. @default the system's */

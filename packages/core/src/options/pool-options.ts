@@ -39,7 +39,7 @@ const goesWith: Readonly<Record<string, readonly string[]>> = {
  *
  * @throws InvalidArgumentError
  */
-export function mergeOptions(fields: OptionValues, environment: NodeJS.ProcessEnv): OptionValues {
+function mergeOptions(fields: OptionValues, environment: NodeJS.ProcessEnv): OptionValues {
   const values: OptionValues = new Map(fields)
   const connectionString = fields.get('connectionString')
   if (connectionString !== undefined) {

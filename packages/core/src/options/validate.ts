@@ -223,7 +223,7 @@ function unknownOption(fields: OptionFields, prefix: string, name: string): Inva
 }
 
 /** How a value is shown in a message; a secret, and what may hold one, only by its type. */
-export function showValue(kind: OptionKind, value: unknown): string {
+function showValue(kind: OptionKind, value: unknown): string {
   if (kind.isSecret !== undefined) {
     if (typeof value !== 'string') return `of type ${typeof value}`
     if (typeof kind.isSecret === 'string') return kind.isSecret

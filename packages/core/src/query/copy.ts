@@ -30,7 +30,7 @@ export interface CopyFormat {
 }
 
 /** The names of these options. */
-export const formatNames = {
+const formatNames = {
   format: true,
   header: true,
   delimiter: true,
@@ -42,7 +42,7 @@ export const formatNames = {
 const formats = ['text', 'csv', 'binary']
 
 /** ` with (format csv, ...)`, or nothing when all is as it is by default. */
-export function formatClause(options: CopyFormat): string {
+function formatClause(options: CopyFormat): string {
   const { format = 'text', header } = options
   if (!formats.includes(format))
     throw new InvalidArgumentError('format', JSON.stringify(format), "'text', 'csv' or 'binary'")
@@ -67,7 +67,7 @@ export function formatClause(options: CopyFormat): string {
  * SJIS, BIG5 or GBK a byte of another character may take the backslash behind it for its own second half.
  * https://www.postgresql.org/docs/18/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-ESCAPE
  */
-export function quoteLiteral(value: string): string {
+function quoteLiteral(value: string): string {
   const quoted = value.replaceAll("'", "''")
   // As on every other way to the server, half a surrogate pair becomes U+FFFD.
   const escaped = replaceInParts(quoted.toWellFormed(), /[\\\u0080-\u{10ffff}]/gu, escapeOf)
@@ -100,7 +100,7 @@ export interface CopyOptions extends OperationOptions {
  * What reports to `onProgress`. It is called while messages of the server are read, and what it throws must not end that:
  * it runs in the context of whoever asked for the COPY, and what goes wrong in it becomes a warning.
  */
-export function progressReport({ onProgress }: CopyOptions): (bytes: number, rows: number) => void {
+function progressReport({ onProgress }: CopyOptions): (bytes: number, rows: number) => void {
   if (onProgress === undefined) return nothing
   if (typeof onProgress !== 'function') {
     throw new InvalidArgumentError('onProgress', `of type ${typeof onProgress}`, 'a function')
@@ -111,7 +111,7 @@ export function progressReport({ onProgress }: CopyOptions): (bytes: number, row
 }
 
 /** A warning about what a caller of COPY gave. */
-export function warnOfCopy(error: unknown): void {
+function warnOfCopy(error: unknown): void {
   warnOf(error, 'LifeguardCopyWarning')
 }
 
@@ -122,7 +122,7 @@ const nothing = (): void => undefined
  * server only behind a Parse and Bind of the same text with placeholders, which fails where a placeholder is none: inside
  * of quotes or a comment, a literal would mean something else than a value.
  */
-export function withLiterals(statement: Sql): string {
+function withLiterals(statement: Sql): string {
   // In parentheses, so that nothing in front of it becomes a part of it, as the E of E'...' would.
   return statement.render((value, index) => `(${literalOf(value, index)})`)
 }
@@ -265,7 +265,7 @@ const gathered = 32_768
  * @param columns which fields of an object, and how many values of an array
  * @param takesRows false when the format is one that rows cannot be written in
  */
-export async function* bytesOf(
+async function* bytesOf(
   input: Iterable<CopyInput> | AsyncIterable<CopyInput>,
   columns: readonly string[] | undefined,
   takesRows: boolean,

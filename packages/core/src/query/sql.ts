@@ -59,7 +59,7 @@ export class Sql<out Row = Record<string, unknown>> implements StatementConfig {
 }
 
 /** What may stand in a template: another piece of SQL, or a value, which becomes a parameter. */
-export function append(piece: unknown, where: () => string, strings: string[], values: unknown[]): void {
+function append(piece: unknown, where: () => string, strings: string[], values: unknown[]): void {
   if (piece instanceof Sql) {
     piece.appendTo(strings, values)
     return
@@ -69,7 +69,7 @@ export function append(piece: unknown, where: () => string, strings: string[], v
 }
 
 /** A value that can be a parameter. `undefined` is nearly always a mistake: of a name, or of an `await` left out. */
-export function asValue(value: unknown, where: () => string): unknown {
+function asValue(value: unknown, where: () => string): unknown {
   if (value === undefined) {
     throw new InvalidArgumentError(where(), 'undefined', 'any other value; null for NULL, sql`default` for the default')
   }
@@ -80,7 +80,7 @@ export function asValue(value: unknown, where: () => string): unknown {
 }
 
 /** The body of the template. */
-export function fromTemplate<Row>(template: TemplateStringsArray, pieces: readonly unknown[]): Sql<Row> {
+function fromTemplate<Row>(template: TemplateStringsArray, pieces: readonly unknown[]): Sql<Row> {
   if (!isTemplate(template) || template.length !== pieces.length + 1) {
     throw new InvalidArgumentError(
       'sql',

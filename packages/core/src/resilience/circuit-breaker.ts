@@ -42,7 +42,7 @@ interface Bucket {
 const stretches = 10
 
 /** The calls of the last `windowMs` milliseconds, give or take a tenth. Its size does not depend on their number. */
-export class TimeWindow implements OutcomeWindow {
+class TimeWindow implements OutcomeWindow {
   readonly #stretchMs: number
   readonly #buckets: readonly Bucket[] = Array.from({ length: stretches }, emptyBucket)
 
@@ -77,7 +77,7 @@ export class TimeWindow implements OutcomeWindow {
 }
 
 /** The last `size` calls, however old. */
-export class CountWindow implements OutcomeWindow {
+class CountWindow implements OutcomeWindow {
   readonly #outcomes: Outcome[] = []
   readonly #size: number
   #next = 0

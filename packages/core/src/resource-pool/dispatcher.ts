@@ -15,7 +15,7 @@ const mostMs = 1_000
  * Closes idle resources that are too old, or have idled for too long above `min`. No timer is left while none idles, and
  * it keeps no process alive.
  */
-export class Maintenance<R> {
+class Maintenance<R> {
   readonly #slots: Slots<R>
   readonly #clock: Clock
   readonly #idleTimeoutMs: number

@@ -5,7 +5,7 @@ import type { Slots } from './slots.js'
 import { heldAround, type WaiterQueue, type WaitingLine, type WorkContext } from './wait-queue.js'
 
 /** Promises for things that come about in the pool: each is resolved when its condition is seen to hold. */
-export class Conditions {
+class Conditions {
   readonly #awaited = new Set<Awaited>()
 
   /** Settles when `holds` does; at once when it does already. */

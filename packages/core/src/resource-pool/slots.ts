@@ -11,7 +11,7 @@ import {
 } from './resource.js'
 
 /** Idle resources: the one used last is used next, so that those not needed grow old at the bottom. */
-export class IdleStack<R> {
+class IdleStack<R> {
   readonly #slots: Slot<R>[] = []
 
   get length(): number {
@@ -119,7 +119,7 @@ const passedOver: readonly string[] = [
 ]
 
 /** Remembers where each connection was acquired, and tells when one is held for too long. Costs nothing while off. */
-export class LeakDetector<R> {
+class LeakDetector<R> {
   readonly #afterMs: number
   readonly #clock: Clock
   readonly #report: (report: LeakReport) => void

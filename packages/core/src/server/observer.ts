@@ -45,7 +45,7 @@ interface Running {
  * https://nodejs.org/api/diagnostics_channel.html#class-tracingchannel has it for a function that returns a promise.
  * `tracePromise` itself would put the rows and the whole error on the message.
  */
-export class QueryTraces {
+class QueryTraces {
   readonly #channels = queryTraces as TracingChannel<unknown, QueryTrace>
   readonly #running = new WeakMap<Reported, Running>()
 

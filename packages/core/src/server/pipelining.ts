@@ -22,7 +22,7 @@ export interface Placement {
 }
 
 /** A statement that runs on whatever connection the pool has for it. */
-export class PooledStatement extends Statement {
+class PooledStatement extends Statement {
   readonly limit: Limit
   readonly holder: WorkContext | undefined
   readonly #placement: Placement
@@ -80,7 +80,7 @@ const drift = 1.0005
 /** Where connections come from. */
 export interface PipeliningServer {
   readonly pool: ResourcePool<Connection>
-  /** Whether statements may be sent on connections that others use: not to a host that fails. */
+  /** Whether statements may be sent on connections that others use: not to a server that fails. */
   readonly mayShare: boolean
   tryAcquire(holder: WorkContext | undefined): Slot<Connection> | undefined
   /** One more has this connection, without having waited for it in the queue of the pool. */
@@ -103,7 +103,7 @@ export interface PipeliningServer {
  * while anybody waits, nobody is sent past them.
  */
 export class Pipelining {
-  readonly #host: PipeliningServer
+  readonly #server: PipeliningServer
   readonly #pool: ResourcePool<Connection>
   readonly #release: (slot: Slot<Connection>) => void
   readonly #texts: StatementTexts
@@ -120,13 +120,13 @@ export class Pipelining {
 
   /** @param purpose without `pipelining` nothing is ever shared */
   constructor(
-    host: PipeliningServer,
+    server: PipeliningServer,
     release: (slot: Slot<Connection>) => void,
     texts: StatementTexts,
     { pipelining: options, isRepeatable = never }: Partial<StatementOptions> = {},
   ) {
-    this.#host = host
-    this.#pool = host.pool
+    this.#server = server
+    this.#pool = server.pool
     this.#release = release
     this.#texts = texts
     this.#options = options
@@ -156,18 +156,18 @@ export class Pipelining {
 
   /** Finds a connection for a statement of which nothing has been sent. */
   begin(statement: PooledStatement): void {
-    const slot = this.#host.tryAcquire(statement.holder)
+    const slot = this.#server.tryAcquire(statement.holder)
     statement.isSharing = this.#options !== undefined && mayShare(statement)
     if (slot !== undefined) this.#enter(slot, statement)
     else {
       const pipelined =
-        statement.isSharing && this.#pool.isSaturated && this.#host.mayShare ? this.#leastBusy() : undefined
+        statement.isSharing && this.#pool.isSaturated && this.#server.mayShare ? this.#leastBusy() : undefined
       if (pipelined !== undefined) {
-        this.#host.shared(pipelined.connection)
+        this.#server.shared(pipelined.connection)
         this.#join(pipelined, statement)
       } else {
         const served = (given: Slot<Connection>): void => this.#enter(given, statement)
-        this.#host.request(served, statement.reject, statement.limit, statement.holder, statement.isSharing)
+        this.#server.request(served, statement.reject, statement.limit, statement.holder, statement.isSharing)
       }
     }
   }

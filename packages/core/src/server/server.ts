@@ -40,7 +40,7 @@ const boundMs = 500
  * It stands in the pool's queue as a caller would, so that there are neither more connections than `max` nor more attempts
  * than the connect gate allows. Returns the way to begin.
  */
-export function watchForReturn(host: Returning): () => void {
+function watchForReturn(host: Returning): () => void {
   const { clock, pool, breaker } = host
   let isDue = false
   const later = (): void => {

@@ -197,7 +197,7 @@ const sameServer = `
 `
 
 /** See {@link sameServer}. */
-export const sameServerFunctionNames: readonly string[] = sameServer.trim().split(/\s+/)
+const sameServerFunctionNames: readonly string[] = sameServer.trim().split(/\s+/)
 
 /** Names of functions and tables that make an exception to the rule: see the options of the same names. */
 export interface ReadExceptions {

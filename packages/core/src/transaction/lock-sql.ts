@@ -50,7 +50,7 @@ export interface SessionAnswer {
 type GrantedAnswer = SessionAnswer & { readonly token: FencingToken }
 
 /** Two locks that differ by the form of their key alone are two locks. */
-export function casts(args: readonly string[], from: number): string {
+function casts(args: readonly string[], from: number): string {
   const type = args.length === 1 ? 'pg_catalog.int8' : 'pg_catalog.int4'
   return args.map((_, index) => `$${from + index + 1}::${type}`).join(', ')
 }

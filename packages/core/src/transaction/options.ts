@@ -109,7 +109,7 @@ const beginNames = {
 } as const
 
 /** The names of `TransactionOptions`. */
-export const transactionNames = optionNames<TransactionOptions>({ ...beginNames, retry: true })
+const transactionNames = optionNames<TransactionOptions>({ ...beginNames, retry: true })
 /** The names of the options of a transaction that is ended by hand. */
 export const controlledNames = optionNames<BeginOptions & CommitOptions & OperationOptions>(beginNames)
 const retryNames = optionNames<RetryOptions>({ attempts: true, backoff: true })

@@ -44,7 +44,7 @@ export function commitError(error: unknown): unknown {
  *
  * @param isReported whether it is reported as a statement
  */
-export async function commitOn(
+async function commitOn(
   connection: Connection,
   follower: CommitFollower | undefined,
   isReported: boolean,

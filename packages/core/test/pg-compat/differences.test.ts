@@ -223,6 +223,7 @@ describe('onConnect', () => {
 })
 
 type PgClient = pg.ClientBase & { isSetUp?: boolean }
+
 test('a session has the name of its pool where no application_name is set', async () => {
   const nameOf = async (pool: ReturnType<typeof testPool>): Promise<unknown> =>
     (await pool.asPgPool().query('show application_name')).rows[0]?.application_name
