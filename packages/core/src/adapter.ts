@@ -23,8 +23,8 @@ export {
   assertFlag,
   assertKnownOptions,
   fieldsOf,
-  limitNames,
   type OptionNames,
+  operationNames as limitNames,
   optionNames,
 } from './errors/known-options.js'
 export { inheritOrigin } from './errors/origin.js'

@@ -1,7 +1,7 @@
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
-import { givenUp, type Limit, limitReached, sleep } from '../deadline/deadline.js'
+import { type Deadline, givenUp, sleep } from '../deadline/deadline.js'
 import { classify, isReadAgain } from '../errors/classify.js'
 import { ownedBy } from '../errors/origin.js'
 import type { BreakerStats } from '../resilience/server-breaker.js'
@@ -108,12 +108,12 @@ export class Cluster {
   }
 
   /** One statement outside of any transaction: on a replica if it may, else on the primary. */
-  execute(config: StatementConfig, limit: Limit, asking: RoutingContext): Promise<QueryResult> {
+  execute(config: StatementConfig, deadline: Deadline, asking: RoutingContext): Promise<QueryResult> {
     const { reading, causality, isUnderLock } = asking
-    if (reading === undefined) return this.#onPrimary(config, limit, asking, 'not-in-read')
-    if (isUnderLock) return this.#onPrimary(config, limit, asking, 'under-lock')
-    if (!this.allows(config.text)) return this.#onPrimary(config, limit, asking, 'not-read-only')
-    return this.#read(config, limit, asking, { scope: reading, causality })
+    if (reading === undefined) return this.#onPrimary(config, deadline, asking, 'not-in-read')
+    if (isUnderLock) return this.#onPrimary(config, deadline, asking, 'under-lock')
+    if (!this.allows(config.text)) return this.#onPrimary(config, deadline, asking, 'not-read-only')
+    return this.#read(config, deadline, asking, { scope: reading, causality })
   }
 
   /**
@@ -125,30 +125,30 @@ export class Cluster {
   async takeReader(
     context: ReadContext,
     excluded: Set<ClusterMember>,
-    limit: Limit,
+    deadline: Deadline,
     holder: WorkContext,
     text?: string,
   ): Promise<TakenReader | undefined> {
-    const unsettled = await this.writes.settle(context.causality, limit)
+    const unsettled = await this.writes.settle(context.causality, deadline)
     if (unsettled !== undefined) {
       this.#tell(undefined, unsettled, text)
       return undefined
     }
     for (;;) {
-      const route = await this.#parts.router.route(context, excluded, limit)
+      const route = await this.#parts.router.route(context, excluded, deadline)
       if (route.kind === 'primary') {
         this.#tell(undefined, route.reason, text)
         return undefined
       }
       const { member, reason } = route
       try {
-        const slot = await member.reader.acquire(limit, holder)
+        const slot = await member.reader.acquire(deadline, holder)
         member.reads += 1
         member.inFlight += 1
         this.#tell(member, reason, text)
         return { member, slot }
       } catch (error) {
-        if (limitReached(limit, this.#clock) !== undefined || !this.#failed(member, error)) throw error
+        if (deadline.reached() !== undefined || !this.#failed(member, error)) throw error
         excluded.add(member)
       }
     }
@@ -239,31 +239,31 @@ export class Cluster {
 
   async #read(
     config: StatementConfig,
-    limit: Limit,
+    deadline: Deadline,
     asking: RoutingContext,
     context: ReadContext,
   ): Promise<QueryResult> {
     const { router, rule } = this.#parts
     const excluded = new Set<ClusterMember>()
-    const unsettled = await this.writes.settle(context.causality, limit)
-    if (unsettled !== undefined) return await this.#onPrimary(config, limit, asking, unsettled)
+    const unsettled = await this.writes.settle(context.causality, deadline)
+    if (unsettled !== undefined) return await this.#onPrimary(config, deadline, asking, unsettled)
     for (;;) {
-      const route = await router.route(context, excluded, limit)
-      if (route.kind === 'primary') return await this.#onPrimary(config, limit, asking, route.reason)
+      const route = await router.route(context, excluded, deadline)
+      if (route.kind === 'primary') return await this.#onPrimary(config, deadline, asking, route.reason)
       const { member, reason } = route
       const since = this.#clock.now()
       this.#tell(member, reason, config.text)
       member.reads += 1
       member.inFlight += 1
       try {
-        const result = await member.reader.query(config, limit, asking.holder, reason)
+        const result = await member.reader.query(config, deadline, asking.holder, reason)
         member.answered(since)
         return result
       } catch (error) {
-        if (limitReached(limit, this.#clock) !== undefined) throw error
+        if (deadline.reached() !== undefined) throw error
         if (classify(error) === 'topology') {
           rule.refuse(config.text)
-          return await this.#onPrimary(config, limit, asking, 'refused')
+          return await this.#onPrimary(config, deadline, asking, 'refused')
         }
         if (!this.#failed(member, error)) throw error
         excluded.add(member)
@@ -287,7 +287,7 @@ export class Cluster {
 
   async #onPrimary(
     config: StatementConfig,
-    limit: Limit,
+    deadline: Deadline,
     asking: RoutingContext,
     reason: RouteReason,
   ): Promise<QueryResult> {
@@ -302,7 +302,7 @@ export class Cluster {
     for (let attempt = 1; ; attempt += 1) {
       const { writer } = topology
       try {
-        const result = await primary.query(config, limit, holder, reason)
+        const result = await primary.query(config, deadline, holder, reason)
         if (causality !== undefined && !this.allows(config.text)) this.writes.wrote(causality)
         return result
       } catch (error) {
@@ -314,7 +314,7 @@ export class Cluster {
             ? await this.foundAnother(writer)
             : isRead && kind === 'connection' && attempt < mostReadsAgain
         if (!again || this.#clock.now() >= until) throw error
-        const reached = await sleep(attempt === 1 ? 0 : againMs, this.#clock, limit)
+        const reached = await sleep(attempt === 1 ? 0 : againMs, this.#clock, deadline)
         if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), primary.environment)
       }
     }

@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.js'
 import type { Clock, Timer } from '../deadline/clock.js'
-import { type Limit, within } from '../deadline/deadline.js'
+import { Deadline } from '../deadline/deadline.js'
 import { inNoContext } from '../observe/context.js'
 import { type ServerStatus, StatusProbe } from './probe.js'
 import type { Lsn } from './replica-lag.js'
@@ -96,14 +96,14 @@ export class Monitor {
   async #look(awaited: Awaited | undefined): Promise<ServerStatus> {
     this.#askedAt = this.#clock.now()
     const timeoutMs = boundMs + (awaited?.ms ?? 0)
-    const limit: Limit = { deadlineAt: this.#askedAt + timeoutMs, timeoutMs, signal: undefined }
+    const deadline = Deadline.after(timeoutMs, this.#clock)
     try {
-      const probe = await this.#connected(limit)
+      const probe = await this.#connected(deadline)
       if (awaited !== undefined) {
-        await probe.waitForReplay(awaited.lsn, awaited.ms, limit)
+        await probe.waitForReplay(awaited.lsn, awaited.ms, deadline)
         this.#askedAt = this.#clock.now()
       }
-      const status = await probe.look(limit, this.#askedAt)
+      const status = await probe.look(deadline, this.#askedAt)
       this.#onSeen(status)
       return status
     } catch (error) {
@@ -114,12 +114,12 @@ export class Monitor {
     }
   }
 
-  async #connected(limit: Limit): Promise<StatusProbe> {
+  async #connected(deadline: Deadline): Promise<StatusProbe> {
     if (this.#connection?.isAlive === true && this.#probe !== undefined) return this.#probe
     const attempt = new AbortController()
     const opening = this.#counted(this.#open(attempt.signal))
     try {
-      this.#connection = await within(opening, limit, this.#clock)
+      this.#connection = await deadline.within(opening)
       // What the server can do is found out anew: it may have been replaced by another version.
       this.#probe = new StatusProbe(this.#connection)
       return this.#probe

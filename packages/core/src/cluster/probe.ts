@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.js'
 import { Statement } from '../connection/statement.js'
-import type { Limit } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { sqlStateOf } from '../errors/sqlstate.js'
 import { endOfLastRecord, formatLsn, type Lsn, parseLsn } from './replica-lag.js'
@@ -98,16 +98,16 @@ export class StatusProbe {
   }
 
   /** What it says of itself now. */
-  async look(limit: Limit, askedAt: number): Promise<ServerStatus> {
+  async look(deadline: Deadline, askedAt: number): Promise<ServerStatus> {
     if (this.#tellsPlace) {
       try {
-        return statusOf(await this.#ask(probeSql, limit), askedAt)
+        return statusOf(await this.#ask(probeSql, deadline), askedAt)
       } catch (error) {
         if (!isRefusal(error)) throw error
         this.#tellsPlace = false
       }
     }
-    return statusOf(await this.#ask(roleSql, limit), askedAt)
+    return statusOf(await this.#ask(roleSql, deadline), askedAt)
   }
 
   /**
@@ -115,12 +115,13 @@ export class StatusProbe {
    * command. Which of them it was, the next look tells. Rejects only when the connection is lost or the limit is reached.
    * https://www.postgresql.org/docs/19/sql-wait-for.html
    */
-  async waitForReplay(lsn: Lsn, ms: number, limit: Limit): Promise<void> {
+  async waitForReplay(lsn: Lsn, ms: number, deadline: Deadline): Promise<void> {
     try {
-      this.#waits ??= (await this.#ask(waitProbeSql, limit))[0] === true
+      this.#waits ??= (await this.#ask(waitProbeSql, deadline))[0] === true
       // 0 would mean: for ever. It takes no parameters.
       const timeout = `${Math.max(1, Math.ceil(ms))}ms`
-      if (this.#waits) await this.#ask(`wait for lsn '${formatLsn(lsn)}' with (timeout '${timeout}', no_throw)`, limit)
+      if (this.#waits)
+        await this.#ask(`wait for lsn '${formatLsn(lsn)}' with (timeout '${timeout}', no_throw)`, deadline)
     } catch (error) {
       if (sqlStateOf(error) === undefined || classify(error) === 'connection') throw error
       // Whatever it has against it, asking again and again is always possible.
@@ -128,8 +129,8 @@ export class StatusProbe {
     }
   }
 
-  async #ask(text: string, limit: Limit): Promise<readonly unknown[]> {
-    const { rows } = await this.#connection.run(new Statement({ text, rowMode: 'array' }), limit)
+  async #ask(text: string, deadline: Deadline): Promise<readonly unknown[]> {
+    const { rows } = await this.#connection.run(new Statement({ text, rowMode: 'array' }), deadline)
     const [row] = rows
     if (row === undefined) throw new Error(`bug: no row came in answer to ${text}`)
     return row as unknown as readonly unknown[]

@@ -1,5 +1,5 @@
 import type { Clock, Random } from '../deadline/clock.js'
-import { givenUp, type Limit, limitOf, limitReached, sleep, tighter, within } from '../deadline/deadline.js'
+import { Deadline, givenUp, sleep } from '../deadline/deadline.js'
 import { ownedBy } from '../errors/origin.js'
 import { type Causality, type CausalToken, shows } from './causality.js'
 import type { RouteReason } from './events.js'
@@ -70,7 +70,11 @@ export class Router {
    *
    * @param excluded members that have failed this very read
    */
-  async route({ scope, causality }: ReadContext, excluded: ReadonlySet<ClusterMember>, limit: Limit): Promise<Route> {
+  async route(
+    { scope, causality }: ReadContext,
+    excluded: ReadonlySet<ClusterMember>,
+    deadline: Deadline,
+  ): Promise<Route> {
     this.#lookAround(scope)
     const token = causality?.token
     const route = this.#now(scope, token, excluded)
@@ -78,26 +82,26 @@ export class Router {
     // Before anything is known of the hosts, their answer is worth waiting for; it is bounded by the monitor.
     if (this.#others(excluded).some((member) => member.status === undefined && member.monitor.isProbing)) {
       const looks = this.#members.map(({ monitor }) => monitor.isProbing && monitor.probe())
-      await within(Promise.allSettled(looks), limit, this.#clock)
+      await deadline.within(Promise.allSettled(looks))
       const informed = this.#now(scope, token, excluded)
       if (informed.kind === 'replica') return informed
     }
     if (causality === undefined || token === undefined) return this.#now(scope, token, excluded)
     if (this.#now(scope, token, excluded).reason === 'causality')
-      await this.#holdAgainstPrimary(causality, token, limit)
-    return await this.#await(scope, causality.token ?? token, excluded, limit)
+      await this.#holdAgainstPrimary(causality, token, deadline)
+    return await this.#await(scope, causality.token ?? token, excluded, deadline)
   }
 
   /**
    * No replica shows the token. One that was given from outside may be made up, or of another database system: then none
    * ever will, and every read would wait in vain. What is ahead of the primary is clamped to where the primary is.
    */
-  async #holdAgainstPrimary(causality: Causality, token: CausalToken, limit: Limit): Promise<void> {
+  async #holdAgainstPrimary(causality: Causality, token: CausalToken, deadline: Deadline): Promise<void> {
     if (!causality.isDoubtful || this.askPrimary === undefined) return
     if (this.#isSeen(token)) return causality.believe()
-    const bound = tighter(limitOf({ timeoutMs: this.#causalityWaitMs }, this.#clock), limit)
-    const position = await within(this.#positionFor(token), bound, this.#clock).catch(() => undefined)
-    const reached = limitReached(limit, this.#clock)
+    const bound = Deadline.after(this.#causalityWaitMs, this.#clock).tighter(deadline)
+    const position = await bound.within(this.#positionFor(token)).catch(() => undefined)
+    const reached = deadline.reached()
     if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), this.#owner)
     if (position === undefined) return
     if (shows(position, token)) causality.believe()
@@ -158,7 +162,7 @@ export class Router {
     scope: ReadScope,
     token: CausalToken,
     excluded: ReadonlySet<ClusterMember>,
-    limit: Limit,
+    deadline: Deadline,
   ): Promise<Route> {
     const until = this.#clock.now() + this.#causalityWaitMs
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
@@ -167,13 +171,9 @@ export class Router {
       if (route.kind === 'replica' || route.reason !== 'causality') return route
       const left = until - this.#clock.now()
       if (left <= 0) return route
-      const looks = this.#others(excluded).map((member) => this.#lookAgain(member, token, pauseMs, left, limit))
+      const looks = this.#others(excluded).map((member) => this.#lookAgain(member, token, pauseMs, left, deadline))
       // The first to answer may be the one; those that do not answer are not waited for. All failing is no error here.
-      await within(
-        Promise.any(looks).catch(() => undefined),
-        limit,
-        this.#clock,
-      )
+      await deadline.within(Promise.any(looks).catch(() => undefined))
     }
   }
 
@@ -183,7 +183,7 @@ export class Router {
     token: CausalToken,
     pauseMs: number,
     left: number,
-    limit: Limit,
+    deadline: Deadline,
   ): Promise<void> {
     // The server knows places, and no timelines.
     const lacksReplayAlone = status?.standby === true && (status.timeline ?? 0) >= token.timeline
@@ -191,7 +191,7 @@ export class Router {
       await monitor.probeAfter(token.lsn, Math.min(longestWaitMs, left))
       return
     }
-    const reached = await sleep(Math.min(pauseMs, left), this.#clock, limit)
+    const reached = await sleep(Math.min(pauseMs, left), this.#clock, deadline)
     if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), this.#owner)
     await monitor.probe()
   }

@@ -1,5 +1,6 @@
 import type { Connection } from '../connection/connection.js'
 import { type Clock, jitter, type Random } from '../deadline/clock.js'
+import { Deadline } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { NoPrimaryError, type ServerReport } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
@@ -200,8 +201,7 @@ export class Topology {
     const connection = await member.open(signal)
     try {
       const now = this.#clock.now()
-      const limit = { deadlineAt: now + lookBoundMs, timeoutMs: lookBoundMs, signal: undefined }
-      const status = await new StatusProbe(connection).look(limit, now)
+      const status = await new StatusProbe(connection).look(Deadline.after(lookBoundMs, this.#clock), now)
       if (this.isForeign(status)) throw new Error(otherSystem(member))
       if (status.standby) throw new Error(`${member.address} follows another server`)
       const timeline = timelineOf(status)

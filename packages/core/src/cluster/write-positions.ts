@@ -1,5 +1,5 @@
 import type { Clock } from '../deadline/clock.js'
-import { type Limit, within } from '../deadline/deadline.js'
+import { Deadline } from '../deadline/deadline.js'
 import type { Server } from '../server/server.js'
 import type { Causality, CausalToken } from './causality.js'
 import type { RouteReason } from './events.js'
@@ -48,8 +48,8 @@ export class WritePositions {
   }
 
   async #ask(): Promise<CausalToken> {
-    const limit = { deadlineAt: this.#clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
-    const { rows } = await this.#server.query({ text: positionSql, rowMode: 'array' }, limit, undefined)
+    const deadline = Deadline.after(boundMs, this.#clock)
+    const { rows } = await this.#server.query({ text: positionSql, rowMode: 'array' }, deadline, undefined)
     return positionOf(rows[0])
   }
 }
@@ -98,13 +98,13 @@ export class CausalWrites {
    * Sees to it that the position of all that was written before is known. Gives the reason when it is not, or could not be
    * found out in time: then only the primary will do.
    */
-  async settle(causality: Causality | undefined, limit: Limit): Promise<RouteReason | undefined> {
+  async settle(causality: Causality | undefined, deadline: Deadline): Promise<RouteReason | undefined> {
     if (causality === undefined || (!causality.isPending && !causality.isUnknown)) return undefined
     if (this.isMute) return 'no-position'
     const over = Promise.withResolvers<false>()
     const timer = this.#clock.setTimer(Math.max(leastWaitMs, this.#waitMs), () => over.resolve(false))
     try {
-      const isSettled = await within(Promise.race([this.#findOut(causality), over.promise]), limit, this.#clock)
+      const isSettled = await deadline.within(Promise.race([this.#findOut(causality), over.promise]))
       return isSettled ? undefined : 'causality'
     } finally {
       this.#clock.clearTimer(timer)

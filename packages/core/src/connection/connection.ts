@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import pg, { type Notification } from 'pg'
 import { type Clock, nextTick } from '../deadline/clock.js'
-import type { Limit, LimitReason } from '../deadline/deadline.js'
+import type { Deadline, GivenUpReason } from '../deadline/deadline.js'
 import { ProtocolViolationError } from '../errors/operation-errors.js'
 import { markMisconfigured } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
@@ -276,23 +276,23 @@ export class Connection {
   }
 
   /** Runs a statement when those before it are done. */
-  run(statement: Statement | SubmittableAdapter | Exchange<unknown>, limit: Limit): Promise<QueryResult> {
+  run(statement: Statement | SubmittableAdapter | Exchange<unknown>, deadline: Deadline): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       statement.resolve = resolve
       statement.reject = reject
-      this.#pipeline.start(statement, limit)
+      this.#pipeline.start(statement, deadline)
     })
   }
 
   /** The same for any operation; its `answer` is called. One that shares does not wait for others that do. */
-  start(operation: Operation, limit: Limit): void {
-    this.#pipeline.start(operation, limit)
+  start(operation: Operation, deadline: Deadline): void {
+    this.#pipeline.start(operation, deadline)
   }
 
   /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
-  async submit(foreign: SubmittableAdapter, limit: Limit): Promise<void> {
+  async submit(foreign: SubmittableAdapter, deadline: Deadline): Promise<void> {
     try {
-      await this.run(foreign, limit)
+      await this.run(foreign, deadline)
     } catch (error) {
       foreign.failed(error, this.lostWith !== undefined)
       throw error
@@ -305,7 +305,7 @@ export class Connection {
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
-  abandon(reason: LimitReason): void {
+  abandon(reason: GivenUpReason): void {
     this.#pipeline.abandon(reason)
   }
 

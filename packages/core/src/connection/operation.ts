@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Timer } from '../deadline/clock.js'
-import type { LimitReason } from '../deadline/deadline.js'
+import type { GivenUpReason } from '../deadline/deadline.js'
 import { thrownError } from '../errors/lifeguard-error.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
@@ -60,7 +60,7 @@ export abstract class Operation implements Reported {
   /** Whether its messages are written and read by `pg`. */
   isSubmittable = false
   /** Why its caller gave up, once it has. */
-  givenUp: LimitReason | undefined
+  givenUp: GivenUpReason | undefined
   /** Runs from then on, until the caller is told that the outcome is unknown. */
   grace: Timer | undefined
   /** Whether the caller has its answer. */

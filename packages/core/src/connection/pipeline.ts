@@ -1,5 +1,5 @@
 import { type Clock, nextTick } from '../deadline/clock.js'
-import { givenUp, type Limit, type LimitReason, limitReached, unlimited, watchLimit } from '../deadline/deadline.js'
+import { type Deadline, type GivenUpReason, givenUp, noDeadline } from '../deadline/deadline.js'
 import { classify, endsSession } from '../errors/classify.js'
 import { LifeguardError, thrownError } from '../errors/lifeguard-error.js'
 import { ProtocolViolationError, UnreadableResultError } from '../errors/operation-errors.js'
@@ -212,16 +212,16 @@ export class Pipeline<Owner> implements ResponseHandler {
   }
 
   /** Runs an operation, and calls its `answer`. One that shares does not wait for others that do. */
-  start(operation: Operation, limit: Limit): void {
+  start(operation: Operation, deadline: Deadline): void {
     if (this.observer !== undefined) operation.mark = this.observer.asked(operation, this.#owner)
-    if (limit !== unlimited) {
-      const reached = limitReached(limit, this.#clock)
+    if (deadline !== noDeadline) {
+      const reached = deadline.reached()
       if (reached !== undefined) {
         this.#answer(operation, givenUp(reached, 'not-sent'))
         this.endListener?.onOperationEnd(undefined, 0)
         return
       }
-      operation.stopWatching = watchLimit(limit, this.#clock, (reason) => this.#giveUp(operation, reason))
+      operation.stopWatching = deadline.watch((reason) => this.#giveUp(operation, reason))
     }
     this.#queue.push(operation)
     this.next()
@@ -229,7 +229,7 @@ export class Pipeline<Owner> implements ResponseHandler {
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
-  abandon(reason: LimitReason): void {
+  abandon(reason: GivenUpReason): void {
     for (const operation of this.#queue.slice()) this.#giveUp(operation, reason)
     if (this.#writing !== undefined) this.#giveUp(this.#writing, reason)
     for (const operation of this.#flight.all()) this.#giveUp(operation, reason)
@@ -474,7 +474,7 @@ export class Pipeline<Owner> implements ResponseHandler {
     operation.answer(error)
   }
 
-  #giveUp(operation: Operation, reason: LimitReason): void {
+  #giveUp(operation: Operation, reason: GivenUpReason): void {
     // Given up already: by the statement's own limit, then by its transaction's. A second cancel could hit what comes next.
     if (operation.isAnswered || operation.givenUp !== undefined) return
     const at = this.#queue.indexOf(operation)
@@ -491,7 +491,7 @@ export class Pipeline<Owner> implements ResponseHandler {
   }
 
   /** It is under way: the server is asked to cancel it, and its caller waits for the word of the server for a moment. */
-  #stop(operation: Operation, reason: LimitReason): void {
+  #stop(operation: Operation, reason: GivenUpReason): void {
     operation.interrupt()
     operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
     this.#canceller.givenUp(operation)

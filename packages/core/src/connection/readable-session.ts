@@ -1,4 +1,4 @@
-import type { Limit } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import type { Connection } from './connection.js'
 import { Statement } from './statement.js'
 
@@ -13,12 +13,12 @@ const encodingText = "select pg_catalog.set_config('client_encoding', 'UTF8', fa
  * have another one, and nothing elsewhere. Not in the startup packet: there it would take the order of day and month of
  * the database away, and what a pooler drops would go unnoticed.
  */
-export async function makeReadable(connection: Connection, limit: Limit): Promise<void> {
-  await makeUtf8(connection, limit)
-  if (!connection.styles.areRead) await connection.run(new Statement({ text }), limit)
+export async function makeReadable(connection: Connection, deadline: Deadline): Promise<void> {
+  await makeUtf8(connection, deadline)
+  if (!connection.styles.areRead) await connection.run(new Statement({ text }), deadline)
 }
 
 /** Sees to it that all text is sent and read as UTF-8. */
-export async function makeUtf8(connection: Connection, limit: Limit): Promise<void> {
-  if (!connection.styles.isUtf8) await connection.run(new Statement({ text: encodingText }), limit)
+export async function makeUtf8(connection: Connection, deadline: Deadline): Promise<void> {
+  if (!connection.styles.isUtf8) await connection.run(new Statement({ text: encodingText }), deadline)
 }

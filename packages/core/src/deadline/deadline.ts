@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from '../errors/operation-errors.js'
 import { markOwn } from '../errors/origin.js'
-import { type Clock, nextMicrotask } from './clock.js'
+import { type Clock, nextMicrotask, systemClock } from './clock.js'
 
 /** What every operation of Lifeguard takes to be bounded from outside. */
 export interface OperationOptions {
@@ -20,100 +20,163 @@ export interface OperationOptions {
   readonly timeoutMs?: number | undefined
 }
 
-/** The bounds of one running operation: an absolute time on the clock, and the caller's signal. */
-export interface Limit {
-  /** Time on the pool's clock at which it is given up; `Infinity` for never. */
-  readonly deadlineAt: number
-  /** The duration that the caller gave, for messages. */
-  readonly timeoutMs: number
-  readonly signal: AbortSignal | undefined
-}
-
-/** No bounds at all; shared, so that an operation without options allocates nothing. */
-export const unlimited: Limit = Object.freeze({
-  deadlineAt: Number.POSITIVE_INFINITY,
-  timeoutMs: Number.POSITIVE_INFINITY,
-  signal: undefined,
-})
-
-/** The absolute form of a caller's options. */
-export function limitOf(options: OperationOptions | undefined, clock: Clock): Limit {
-  if (options === undefined || (options.signal === undefined && options.timeoutMs === undefined)) return unlimited
-  const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY
-  return {
-    deadlineAt: timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : clock.now() + timeoutMs,
-    timeoutMs,
-    signal: options.signal,
-  }
-}
-
-/** The tighter of two limits: the earlier deadline, and both signals. */
-export function tighter(inner: Limit, outer: Limit): Limit {
-  if (outer === unlimited) return inner
-  if (inner === unlimited) return outer
-  const first = inner.deadlineAt <= outer.deadlineAt ? inner : outer
-  const signal =
-    inner.signal === undefined || inner.signal === outer.signal
-      ? outer.signal
-      : outer.signal === undefined
-        ? inner.signal
-        : AbortSignal.any([inner.signal, outer.signal])
-  return { deadlineAt: first.deadlineAt, timeoutMs: first.timeoutMs, signal }
-}
-
 /** What ended an operation from outside. */
-export type LimitReason =
+export type GivenUpReason =
   | { readonly kind: 'timeout'; readonly timeoutMs: number }
   | { readonly kind: 'aborted'; readonly reason: unknown }
 
-/** Why the limit is already over, or undefined while it is not. */
-export function limitReached(limit: Limit, clock: Clock): LimitReason | undefined {
-  if (limit === unlimited) return undefined
-  if (limit.signal?.aborted === true) return { kind: 'aborted', reason: limit.signal.reason }
-  if (limit.deadlineAt !== Number.POSITIVE_INFINITY && clock.now() >= limit.deadlineAt) {
-    return { kind: 'timeout', timeoutMs: limit.timeoutMs }
+/**
+ * The bounds of one running operation: a time on the clock that it carries, and the caller's signal. Immutable; what holds
+ * for a part of an operation is a deadline of its own, made from that of the whole.
+ */
+export class Deadline {
+  readonly #clock: Clock
+  /** Time on the clock at which the operation is given up; `Infinity` for never. */
+  readonly at: number
+  /** The duration that the caller gave, for messages. */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+
+  private constructor(clock: Clock, at: number, timeoutMs: number, signal: AbortSignal | undefined) {
+    this.#clock = clock
+    this.at = at
+    this.timeoutMs = timeoutMs
+    this.signal = signal
   }
-  return undefined
+
+  /**
+   * What a caller's options ask for, counted from now.
+   *
+   * @throws InvalidArgumentError when `timeoutMs` is no duration or `signal` no AbortSignal
+   */
+  static of(options: OperationOptions | undefined, clock: Clock): Deadline {
+    if (options === undefined) return noDeadline
+    if (options === null) throw new InvalidArgumentError('the options', 'null', 'an object')
+    const { timeoutMs, signal } = options
+    if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
+      throw new InvalidArgumentError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
+    }
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new InvalidArgumentError('signal', `of type ${typeof signal}`, 'an AbortSignal')
+    }
+    if (timeoutMs === undefined && signal === undefined) return noDeadline
+    return Deadline.after(timeoutMs ?? Number.POSITIVE_INFINITY, clock, signal)
+  }
+
+  /** So many milliseconds from now, or from `since` on the clock. */
+  static after(timeoutMs: number, clock: Clock, signal?: AbortSignal, since = clock.now()): Deadline {
+    return new Deadline(clock, since + timeoutMs, timeoutMs, signal)
+  }
+
+  /** Bounded by a signal alone. */
+  static ofSignal(signal: AbortSignal | undefined): Deadline {
+    return noDeadline.withSignal(signal)
+  }
+
+  /** Whether there is nothing that could end it. */
+  get isNone(): boolean {
+    return this.at === Number.POSITIVE_INFINITY && this.signal === undefined
+  }
+
+  /** Milliseconds that are left; never negative. */
+  remainingMs(): number {
+    return this.at === Number.POSITIVE_INFINITY ? this.at : Math.max(0, this.at - this.#clock.now())
+  }
+
+  /** The same time, with this signal in place of its own. */
+  withSignal(signal: AbortSignal | undefined): Deadline {
+    return new Deadline(this.#clock, this.at, this.timeoutMs, signal)
+  }
+
+  /** The same, and ended by this signal too. */
+  and(signal: AbortSignal): Deadline {
+    return this.withSignal(bothOf(this.signal, signal))
+  }
+
+  /** The tighter of two: the earlier time, and both signals. */
+  tighter(outer: Deadline): Deadline {
+    if (outer === noDeadline) return this
+    if (this === noDeadline) return outer
+    const first = this.at <= outer.at ? this : outer
+    return first.withSignal(bothOf(this.signal, outer.signal))
+  }
+
+  /** Why it is over already, or undefined while it is not. */
+  reached(): GivenUpReason | undefined {
+    const { signal, at, timeoutMs } = this
+    if (signal?.aborted === true) return { kind: 'aborted', reason: signal.reason }
+    return at !== Number.POSITIVE_INFINITY && this.#clock.now() >= at ? { kind: 'timeout', timeoutMs } : undefined
+  }
+
+  /**
+   * Calls `onReached` once, when its time comes or its signal aborts; returns the way to stop watching. Where there is
+   * nothing that could end it, nothing is watched.
+   */
+  watch(onReached: (reason: GivenUpReason) => void): () => void {
+    if (this.isNone) return noop
+    const { signal, at, timeoutMs } = this
+    const clock = this.#clock
+    // An event that has been is not reported again. Never from inside the call, whose result the caller has not got yet.
+    if (signal?.aborted === true) {
+      let watching = true
+      nextMicrotask(() => {
+        if (watching) onReached({ kind: 'aborted', reason: signal.reason })
+      })
+      return () => {
+        watching = false
+      }
+    }
+    const onTime = (): void => {
+      // A timer of Node may fire up to a millisecond early, and who is called then asks `reached`.
+      const left = at - clock.now()
+      if (left > 0) {
+        timer = clock.setTimer(Math.max(left, leastDelayMs), onTime)
+        return
+      }
+      stop()
+      onReached({ kind: 'timeout', timeoutMs })
+    }
+    let timer = at === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(at - clock.now(), onTime)
+    const onAbort = (): void => {
+      stop()
+      onReached({ kind: 'aborted', reason: signal?.reason })
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    function stop(): void {
+      if (timer !== undefined) clock.clearTimer(timer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+    return stop
+  }
+
+  /**
+   * Waits for `promise`, but no longer than this allows; `outcome` is what is known of the work then. What the promise
+   * stands for goes on.
+   *
+   * @param owner the pool whose error it is when the deadline is reached: see {@link ownedBy}
+   */
+  within<T>(promise: Promise<T>, outcome: GivenUpOutcome = 'not-sent', owner?: object): Promise<T> {
+    if (this.isNone) return promise
+    return new Promise((resolve, reject) => {
+      const over = (reason: GivenUpReason): void => {
+        const error = givenUp(reason, outcome)
+        markOwn(error, owner)
+        reject(error)
+      }
+      const reached = this.reached()
+      if (reached !== undefined) over(reached)
+      const stop = this.watch(over)
+      promise.then(resolve, reject).finally(stop)
+    })
+  }
 }
 
-/**
- * Calls `onReached` once, when the limit's time comes or its signal aborts; returns the way to stop watching. An
- * unlimited operation is not watched at all.
- */
-export function watchLimit(limit: Limit, clock: Clock, onReached: (reason: LimitReason) => void): () => void {
-  const { signal, deadlineAt, timeoutMs } = limit
-  if (signal === undefined && deadlineAt === Number.POSITIVE_INFINITY) return noop
-  // An event that has been is not told again. Never from inside the call, whose result the caller has not got yet.
-  if (signal?.aborted === true) {
-    let watching = true
-    nextMicrotask(() => {
-      if (watching) onReached({ kind: 'aborted', reason: signal.reason })
-    })
-    return () => {
-      watching = false
-    }
-  }
-  const onTime = (): void => {
-    // A timer of Node may fire up to a millisecond early, and who is called then asks `limitReached`.
-    const left = deadlineAt - clock.now()
-    if (left > 0) {
-      timer = clock.setTimer(Math.max(left, leastDelayMs), onTime)
-      return
-    }
-    stop()
-    onReached({ kind: 'timeout', timeoutMs })
-  }
-  let timer = deadlineAt === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(deadlineAt - clock.now(), onTime)
-  const onAbort = (): void => {
-    stop()
-    onReached({ kind: 'aborted', reason: signal?.reason })
-  }
-  signal?.addEventListener('abort', onAbort, { once: true })
-  function stop(): void {
-    if (timer !== undefined) clock.clearTimer(timer)
-    signal?.removeEventListener('abort', onAbort)
-  }
-  return stop
+/** No bounds at all; shared, so that an operation without options allocates nothing. Its clock is never asked. */
+export const noDeadline: Deadline = Deadline.after(Number.POSITIVE_INFINITY, systemClock)
+
+function bothOf(inner: AbortSignal | undefined, outer: AbortSignal | undefined): AbortSignal | undefined {
+  if (inner === undefined || inner === outer) return outer
+  return outer === undefined ? inner : AbortSignal.any([inner, outer])
 }
 
 /** What is added to a time that is near enough must change it. */
@@ -123,7 +186,7 @@ const noop = (): void => undefined
 
 /** The typed error for an operation that was ended from outside. */
 export function givenUp(
-  reason: LimitReason,
+  reason: GivenUpReason,
   outcome: GivenUpOutcome,
   cause?: unknown,
 ): OperationTimeoutError | OperationAbortedError {
@@ -131,63 +194,16 @@ export function givenUp(
   return new OperationTimeoutError(reason.timeoutMs, outcome, cause === undefined ? undefined : { cause })
 }
 
-/**
- * Waits for `promise`, but no longer than the limit allows; `outcome` is what is known of the work then. What the
- * promise stands for goes on.
- *
- * @param owner the pool whose error it is when the limit is reached: see {@link ownedBy}
- */
-export function within<T>(
-  promise: Promise<T>,
-  limit: Limit,
-  clock: Clock,
-  outcome: GivenUpOutcome = 'not-sent',
-  owner?: object,
-): Promise<T> {
-  const { signal, deadlineAt } = limit
-  if (signal === undefined && deadlineAt === Number.POSITIVE_INFINITY) return promise
-  return new Promise((resolve, reject) => {
-    const over = (reason: LimitReason): void => {
-      const error = givenUp(reason, outcome)
-      markOwn(error, owner)
-      reject(error)
-    }
-    const reached = limitReached(limit, clock)
-    if (reached !== undefined) over(reached)
-    const stop = watchLimit(limit, clock, over)
-    promise.then(resolve, reject).finally(stop)
-  })
-}
-
-/**
- * The limit that a caller's options ask for.
- *
- * @throws InvalidArgumentError when `timeoutMs` is no duration or `signal` no AbortSignal
- */
-export function operationLimit(options: OperationOptions | undefined, clock: Clock): Limit {
-  if (options !== undefined) {
-    if (options === null) throw new InvalidArgumentError('the options', 'null', 'an object')
-    const { timeoutMs, signal } = options
-    if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
-      throw new InvalidArgumentError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
-    }
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw new InvalidArgumentError('signal', `of type ${typeof signal}`, 'an AbortSignal')
-    }
-  }
-  return limitOf(options, clock)
-}
-
-/** Waits `ms` milliseconds, or less when the limit is reached first; tells which of the two it was. */
-export function sleep(ms: number, clock: Clock, limit: Limit): Promise<LimitReason | undefined> {
-  const already = limitReached(limit, clock)
+/** Waits `ms` milliseconds, or less when the deadline is reached first; says which of the two it was. */
+export function sleep(ms: number, clock: Clock, deadline: Deadline): Promise<GivenUpReason | undefined> {
+  const already = deadline.reached()
   if (already !== undefined) return Promise.resolve(already)
   return new Promise((resolve) => {
     const timer = clock.setTimer(ms, () => {
       stop()
       resolve(undefined)
     })
-    const stop = watchLimit(limit, clock, (reason) => {
+    const stop = deadline.watch((reason) => {
       clock.clearTimer(timer)
       resolve(reason)
     })

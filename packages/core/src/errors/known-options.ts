@@ -51,7 +51,7 @@ export function optionNames<T extends object>(names: { readonly [Name in keyof R
 }
 
 /** Those that every operation takes. */
-export const limitNames: OptionNames = new Set(['signal', 'timeoutMs'])
+export const operationNames: OptionNames = new Set(['signal', 'timeoutMs'])
 
 /**
  * Refuses options that an operation does not have, with the nearest name that it has, and what is no object: one that is

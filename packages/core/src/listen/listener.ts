@@ -1,13 +1,13 @@
 import { type Connection, type NotificationMessage, onNotification } from '../connection/connection.js'
 import { Statement } from '../connection/statement.js'
-import { givenUp, type Limit, limitReached, sleep, tighter, within } from '../deadline/deadline.js'
+import { Deadline, givenUp, sleep } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { assertKnownOptions } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionLostError, PoolClosedError } from '../errors/pool-errors.js'
-import { type CallerContext, callerContext, inNoContext } from '../observe/context.js'
+import { type CallerContext, callerContext, captureContext, inNoContext } from '../observe/context.js'
 import { callUser, warnOfListener } from '../observe/user-callback.js'
 import {
   channelsOf,
@@ -70,7 +70,7 @@ interface Entry {
   readonly handler: NotificationHandler
   readonly options: ListenOptions
   /** Runs something in the context of the caller, but outside of all that pools have open around it. */
-  readonly detached: (fn: () => void) => void
+  readonly outside: (fn: () => void) => void
   readonly live: PromiseWithResolvers<void>
   /** Where it was asked for, while somebody traces. */
   readonly caller: CallerContext | undefined
@@ -138,15 +138,15 @@ export class Listeners {
     }
     const { clock } = this.#server.environment
     const { startTimeoutMs } = this.#limits
-    const start: Limit = { deadlineAt: clock.now() + startTimeoutMs, timeoutMs: startTimeoutMs, signal: undefined }
-    const own = this.#ambient.limitFor(options)
-    const limit = options.timeoutMs === undefined ? tighter(own, start) : own
+    const start = Deadline.after(startTimeoutMs, clock)
+    const own = this.#ambient.deadlineFor(options)
+    const deadline = options.timeoutMs === undefined ? own.tighter(start) : own
     if (this.#server.pool.isEnding) throw ownedBy(new PoolClosedError('cannot listen'), this.#server.environment)
-    const reached = limitReached(limit, clock)
+    const reached = deadline.reached()
     if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), this.#server.environment)
     const entry = this.#add(channels, handler, options)
     try {
-      await within(entry.live.promise, limit, clock, 'not-sent', this.#server.environment)
+      await deadline.within(entry.live.promise, 'not-sent', this.#server.environment)
     } catch (error) {
       void this.#remove(entry)
       const why = this.#lastError
@@ -172,8 +172,8 @@ export class Listeners {
       entry.live.reject(ownedBy(new PoolClosedError('cannot listen'), this.#server.environment))
     }
     this.#ending.abort()
-    for (const { isGiven, options, detached } of entries) {
-      if (isGiven) detached(() => callUser(() => options.onEnd?.(error), warnOfListener))
+    for (const { isGiven, options, outside } of entries) {
+      if (isGiven) outside(() => callUser(() => options.onEnd?.(error), warnOfListener))
     }
     await this.#running
   }
@@ -189,7 +189,7 @@ export class Listeners {
       channels,
       handler,
       options,
-      detached: this.#ambient.detached(),
+      outside: this.#ambient.exit(captureContext),
       live,
       caller: callerContext(),
       isLive: false,
@@ -249,7 +249,7 @@ export class Listeners {
 
   async #run(signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#server.environment
-    const unbounded: Limit = { deadlineAt: Number.POSITIVE_INFINITY, timeoutMs: Number.POSITIVE_INFINITY, signal }
+    const wanted = Deadline.ofSignal(signal)
     let failures = 0
     this.#lastError = undefined
     while (this.#entries.size > 0 && !signal.aborted) {
@@ -257,7 +257,7 @@ export class Listeners {
         await this.#server.aside(
           'listen',
           (connection) => this.#hold(connection, signal, () => (failures = 0)),
-          unbounded,
+          wanted,
           true,
         )
       } catch (error) {
@@ -266,7 +266,7 @@ export class Listeners {
         failures += 1
         // What waiting does not cure is told to those who wait; those who were listening wait on for better times.
         if (classify(error, 'connect') === 'configuration') for (const { live } of this.#starting) live.reject(error)
-        await sleep(fullJitter(failures, backoff, random), clock, unbounded)
+        await sleep(fullJitter(failures, backoff, random), clock, wanted)
       }
     }
   }
@@ -309,11 +309,11 @@ export class Listeners {
     const text = changed
       .map(([channel, isWanted]) => `${isWanted ? 'listen' : 'unlisten'} ${quoteIdentifier(channel)}`)
       .join('; ')
-    const limit: Limit = { deadlineAt: clock.now() + heartbeatMs, timeoutMs: heartbeatMs, signal }
+    const deadline = Deadline.after(heartbeatMs, clock, signal)
     const statement = new Statement({ text })
     // One statement for all who wait for it: it is traced as that of the first.
     statement.caller = starting[0]?.caller ?? statement.caller
-    await connection.run(statement, limit)
+    await connection.run(statement, deadline)
     for (const [channel, isHeard] of changed) {
       if (isHeard) this.#heard.add(channel)
       else this.#heard.delete(channel)
@@ -341,7 +341,7 @@ export class Listeners {
   /** Whatever goes wrong in a handler becomes a warning: neither the others nor the session are to suffer from it. */
   #call(entry: Entry, fn: () => unknown): void {
     // One before it may have ended it.
-    if (this.#entries.has(entry)) entry.detached(() => callUser(fn, warnOfListener))
+    if (this.#entries.has(entry)) entry.outside(() => callUser(fn, warnOfListener))
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Statement } from '../connection/statement.js'
 import type { Clock, Timer } from '../deadline/clock.js'
-import { limitOf, sleep, unlimited } from '../deadline/deadline.js'
+import { Deadline, noDeadline, sleep } from '../deadline/deadline.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { Server } from '../server/server.js'
 import { type Ask, staysIdleSql } from '../transaction/lock-sql.js'
@@ -184,19 +184,19 @@ export class LockBoard {
           async (connection) => {
             // No race of promises: each one would leave something on a promise that lives as long as the session.
             connection.onLost(() => this.#change.resolve())
-            await connection.run(new Statement({ text: staysIdleSql }), unlimited)
+            await connection.run(new Statement({ text: staysIdleSql }), noDeadline)
             while (this.#shown.size > 0) {
               this.#change = Promise.withResolvers<void>()
-              await connection.run(new Statement({ text: postOf([...this.#shown]) }), unlimited)
+              await connection.run(new Statement({ text: postOf([...this.#shown]) }), noDeadline)
               if (connection.isAlive) await this.#change.promise
               if (!connection.isAlive) throw new ConnectionLostError(true, { cause: connection.lostWith })
             }
           },
-          unlimited,
+          noDeadline,
         )
       } catch {
         // Without a connection nothing can be shown now; those who wait are bounded as before.
-        await sleep(pauseMs, this.#clock, unlimited)
+        await sleep(pauseMs, this.#clock, noDeadline)
       }
     }
     this.#isUp = false
@@ -300,7 +300,7 @@ export class DeadlockWatch {
 
   /** Of the waits in a circle the one with the greatest id gives way; each of them finds that out by itself. */
   async #mustGiveWay(id: string): Promise<boolean> {
-    const rows = await this.#ask(new Statement({ text: waitsSql }), limitOf({ timeoutMs: lookMs }, this.#clock))
+    const rows = await this.#ask(new Statement({ text: waitsSql }), Deadline.after(lookMs, this.#clock))
     const elsewhere = remoteWaits(rows)
     const inside = this.#inside.all
     // The server knows for which of its keys a call waits, and whether it still does; the process, what else it holds up.

@@ -1,11 +1,11 @@
-import { sleep, tighter, unlimited } from '../deadline/deadline.js'
+import { Deadline, sleep } from '../deadline/deadline.js'
 import { classify, isInfrastructureError } from '../errors/classify.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError, isInstance } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import { fieldOf } from '../errors/sqlstate.js'
-import { inNoContext } from '../observe/context.js'
+import { captureContext, inNoContext } from '../observe/context.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
 import { fullJitter } from '../resilience/retry.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
@@ -70,11 +70,11 @@ export function elect(
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([stopped.signal, options.signal])
   let leading: { readonly lock: HeldLock; readonly holder: WorkContext } | undefined
   // A candidacy outlives its caller: what it calls back runs in the caller's context, without what is open around the call.
-  const detached = ambient.detached()
+  const outside = ambient.exit(captureContext)
   const warn = (error: unknown): void => warnOf(error, 'LifeguardElectionWarning')
   const onError = (error: unknown): void => {
     // A listener that throws must not end the candidacy.
-    detached(() => callUser(() => (options.onError ?? warn)(error), warn))
+    outside(() => callUser(() => (options.onError ?? warn)(error), warn))
   }
   const term = async (): Promise<void> => {
     const lock = (await acquireLock(environment, name, {
@@ -87,7 +87,7 @@ export function elect(
     leading = { lock, holder }
     try {
       // What it asks of the pool counts as work that has begun, and may be finished while the pool ends.
-      await detached(() => ambient.run({ holder }, async () => await fn(lock)))
+      await outside(() => ambient.run({ holder }, async () => await fn(lock)))
     } finally {
       leading = undefined
       const lost = await lock.giveBack()
@@ -106,11 +106,7 @@ export function elect(
         onError(error)
       }
       // Whoever has just led lets others have a chance, and one that cannot stand does not spin.
-      await sleep(
-        fullJitter(failures + 1, { baseMs: 20, capMs: 1_000 }, random),
-        clock,
-        tighter({ ...unlimited, signal }, unlimited),
-      )
+      await sleep(fullJitter(failures + 1, { baseMs: 20, capMs: 1_000 }, random), clock, Deadline.ofSignal(signal))
     }
   }
   const candidate: Standing = {
@@ -126,7 +122,7 @@ export function elect(
       if (isFromLeader) void leading?.lock.giveBack()
       if (!isStanding) return
       const ended = ownedBy(new PoolClosedError('ended the candidacy'), environment.server.environment)
-      detached(() => callUser(() => options.onEnd?.(ended), warn))
+      outside(() => callUser(() => options.onEnd?.(ended), warn))
     },
   }
   elections.add(candidate)

@@ -1,16 +1,7 @@
 import { type Connection, onNotification } from '../connection/connection.js'
 import { Statement } from '../connection/statement.js'
 import { jitter } from '../deadline/clock.js'
-import {
-  givenUp,
-  type Limit,
-  limitReached,
-  sleep,
-  tighter,
-  unlimited,
-  watchLimit,
-  within,
-} from '../deadline/deadline.js'
+import { Deadline, givenUp, noDeadline, sleep } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
@@ -81,14 +72,14 @@ const lookMs = 1_000
  * somebody gives the lock back, or after a second. A statement that waits in the queue holds a snapshot, and CREATE
  * INDEX CONCURRENTLY waits for all of them: https://www.postgresql.org/docs/18/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
  *
- * The token is undefined when the lock was not free in the time that was `left`.
+ * The token is undefined when the lock was not free before `wait` was over.
  */
 export async function waitIdle(
   connection: Connection,
   key: ServerKey,
   mode: LockMode,
-  left: () => number,
-  limit: Limit,
+  wait: Deadline,
+  deadline: Deadline,
   { clock, random }: Pick<PoolEnvironment, 'clock' | 'random'>,
 ): Promise<SessionAnswer> {
   const first = await tryLockSession(connection, [key], mode)
@@ -101,16 +92,15 @@ export async function waitIdle(
   })
   const stopWatching = connection.onLost(() => wakeUp.abort())
   try {
-    await connection.run(new Statement({ text: `listen ${quoteIdentifier(channel)}` }), limit)
+    await connection.run(new Statement({ text: `listen ${quoteIdentifier(channel)}` }), deadline)
     for (;;) {
       wakeUp = new AbortController()
       const { token } = await tryLockSession(connection, [key], mode)
       if (token !== undefined) return { token, idleBefore }
-      const forMs = Math.min(left(), jitter(lookMs, 0.25, random))
+      const forMs = Math.min(wait.remainingMs(), jitter(lookMs, 0.25, random))
       if (forMs <= 0) return { token: undefined, idleBefore }
-      const signal = limit.signal === undefined ? wakeUp.signal : AbortSignal.any([wakeUp.signal, limit.signal])
-      await sleep(forMs, clock, { ...limit, signal })
-      const reached = limitReached(limit, clock)
+      await sleep(forMs, clock, deadline.and(wakeUp.signal))
+      const reached = deadline.reached()
       if (reached !== undefined) throw givenUp(reached, 'cancelled')
       if (!connection.isAlive) throw new ConnectionLostError(true, { cause: connection.lostWith })
     }
@@ -119,7 +109,7 @@ export async function waitIdle(
     stopWatching()
     // What was set for the wait does not stay for whoever has the connection next; nobody has to wait for it.
     connection
-      .run(new Statement({ text: `unlisten ${quoteIdentifier(channel)}` }), unlimited)
+      .run(new Statement({ text: `unlisten ${quoteIdentifier(channel)}` }), noDeadline)
       .catch(() => connection.destroy())
   }
 }
@@ -130,7 +120,7 @@ export async function wake(connection: Connection, keys: readonly ServerKey[]): 
     .map((_, index) => `pg_catalog.pg_notify($${index + 1}::pg_catalog.text, ''::pg_catalog.text)`)
     .join(', ')
   try {
-    await connection.run(new Statement({ text: `select ${text}`, values: keys.map(channelOf) }), unlimited)
+    await connection.run(new Statement({ text: `select ${text}`, values: keys.map(channelOf) }), noDeadline)
   } catch {
     // They look by themselves, a little later. What has become of the connection its session knows.
   }
@@ -151,7 +141,7 @@ export interface LockRequest {
   readonly waitsIdle?: boolean | undefined
   /** Keys that are held around the request. */
   readonly holds: ReadonlySet<string>
-  readonly limit: Limit
+  readonly deadline: Deadline
   readonly holder: WorkContext
 }
 
@@ -177,7 +167,7 @@ interface Waiting {
   readonly circle: AbortController
   /** Ends the watch for circles. */
   readonly stop: () => void
-  readonly ask: (connection: Connection, bounds: Limit) => Promise<SessionAnswer>
+  readonly ask: (connection: Connection, deadline: Deadline) => Promise<SessionAnswer>
   readonly wakes: boolean
 }
 
@@ -208,20 +198,19 @@ export class LockGrants {
    */
   async grant(request: LockRequest): Promise<LockGrant> {
     const { clock } = this.#server.environment
-    const { keys, mode, waitMs, limit } = request
+    const { keys, mode, waitMs, deadline } = request
     await this.#testOnce(request)
     for (const { id, name } of keys) if (name !== undefined) this.#names.remember(id, name)
     const since = clock.now()
-    const wait: Limit = { deadlineAt: since + waitMs, timeoutMs: waitMs, signal: undefined }
+    const wait = Deadline.after(waitMs, clock)
     const leaving: (() => void)[] = []
     const leave = (): void => {
       for (const one of leaving.splice(0)) one()
     }
     try {
-      for (const key of keys) leaving.push(await this.#enter(key, request, tighter(wait, limit)))
-      const left = (): number => Math.max(0, wait.deadlineAt - clock.now())
-      const granted = await this.#onServer(request, left)
-      const reached = limitReached(limit, clock)
+      for (const key of keys) leaving.push(await this.#enter(key, request, wait.tighter(deadline)))
+      const granted = await this.#onServer(request, wait)
+      const reached = deadline.reached()
       if (reached === undefined) return { ...granted, keys, mode, leave }
       // Granted at the very moment of giving up: nobody is there to take it.
       await giveBack(granted, keys, mode)
@@ -233,19 +222,18 @@ export class LockGrants {
   }
 
   /** Before the first lock of the pool. A test that could not be made is made again; one that failed is final. */
-  async #testOnce({ limit, holder }: LockRequest): Promise<void> {
-    const { clock } = this.#server.environment
+  async #testOnce({ deadline, holder }: LockRequest): Promise<void> {
     while (this.#tested !== undefined) {
-      const reached = limitReached(limit, clock)
+      const reached = deadline.reached()
       if (reached !== undefined) throw givenUp(reached, 'not-sent')
       const tested = this.#tested
       // What keeps another caller from making the test, its deadline or its signal, is no answer for this one.
-      const answer = await within(tested.then(...settled), limit, clock)
+      const answer = await deadline.within(tested.then(...settled))
       if (answer === 'works') return
       if (answer instanceof LockUnsupportedError) throw answer
       if (this.#tested === tested) this.#tested = undefined
     }
-    const test = testSessionLocks(this.#server, limit, holder.parent)
+    const test = testSessionLocks(this.#server, deadline, holder.parent)
     this.#tested = test
     try {
       await test
@@ -256,9 +244,8 @@ export class LockGrants {
   }
 
   /** One's turn inside this process. */
-  async #enter(key: ServerKey, request: LockRequest, limit: Limit): Promise<() => void> {
+  async #enter(key: ServerKey, request: LockRequest, deadline: Deadline): Promise<() => void> {
     const { mode, holds, waitMs, keys } = request
-    const { clock } = this.#server.environment
     const entered = this.#queue.tryEnter(key.id, mode)
     if (entered !== undefined) return entered
     if (waitMs === 0) throw new LockTimeoutError(labelOf(keys), 0)
@@ -267,7 +254,7 @@ export class LockGrants {
     const stop = this.deadlocks.inside(key.id, held, () => circle.abort(deadlockOf(keys)))
     if (stop === undefined) throw deadlockOf(keys)
     try {
-      return await this.#queue.enter(key.id, mode, tighter({ ...unlimited, signal: circle.signal }, limit), clock)
+      return await this.#queue.enter(key.id, mode, deadline.and(circle.signal))
     } catch (error) {
       throw circle.signal.aborted ? circle.signal.reason : error
     } finally {
@@ -276,11 +263,11 @@ export class LockGrants {
   }
 
   /** A session that is lost while a lock is asked for has taken none with it, or has given it back: then on another. */
-  async #onServer(request: LockRequest, left: () => number): Promise<OnServer> {
+  async #onServer(request: LockRequest, wait: Deadline): Promise<OnServer> {
     for (let sessions = 1; ; sessions++) {
       const used: LockSession[] = []
       try {
-        return await this.#onSessions(request, left, used)
+        return await this.#onSessions(request, wait, used)
       } catch (error) {
         const isLost = used.some(({ isUsable }) => !isUsable) && classify(error) === 'connection'
         if (!isLost || sessions === mostSessions) throw error
@@ -290,10 +277,10 @@ export class LockGrants {
     }
   }
 
-  async #onSessions(request: LockRequest, left: () => number, used: LockSession[]): Promise<OnServer> {
-    const { limit, holder, dedicated, waitMs, keys } = request
+  async #onSessions(request: LockRequest, wait: Deadline, used: LockSession[]): Promise<OnServer> {
+    const { deadline, holder, dedicated, waitMs, keys } = request
     if (!dedicated) {
-      const shared = await this.#sessions.share(limit, holder)
+      const shared = await this.#sessions.share(deadline, holder)
       used.push(shared)
       const granted = await this.#tryOn(shared, request)
       if (granted !== undefined) return granted
@@ -302,10 +289,10 @@ export class LockGrants {
       used.pop()
       shared.letGo()
     }
-    const own = await this.#sessions.open(limit, holder)
+    const own = await this.#sessions.open(deadline, holder)
     used.push(own)
-    if (request.waitsIdle === true && waitMs > 0) return await this.#waitIdle(own, request, left)
-    if (waitMs > 0) return await this.#waitOn(own, request, left)
+    if (request.waitsIdle === true && waitMs > 0) return await this.#waitIdle(own, request, wait)
+    if (waitMs > 0) return await this.#waitOn(own, request, wait)
     const granted = await this.#tryOn(own, request)
     if (granted === undefined) throw new LockTimeoutError(labelOf(keys), 0)
     return granted
@@ -315,13 +302,15 @@ export class LockGrants {
    * Does not cancel what it sent when the caller gives up, as others hold locks on the session: a lock that is granted
    * to nobody is given back.
    */
-  #tryOn(session: LockSession, { keys, mode, limit, waitsIdle = false }: LockRequest): Promise<OnServer | undefined> {
-    const { clock } = this.#server.environment
+  #tryOn(
+    session: LockSession,
+    { keys, mode, deadline, waitsIdle = false }: LockRequest,
+  ): Promise<OnServer | undefined> {
     return new Promise((resolve, reject) => {
-      const reached = limitReached(limit, clock)
+      const reached = deadline.reached()
       let isGone = reached !== undefined
       if (reached !== undefined) reject(givenUp(reached, 'not-sent'))
-      const stop = watchLimit(limit, clock, (reason) => {
+      const stop = deadline.watch((reason) => {
         isGone = true
         reject(givenUp(reason, 'cancelled'))
       })
@@ -337,25 +326,25 @@ export class LockGrants {
             token === undefined ? undefined : { session, token, hold: session.hold(keys, mode), wakes: waitsIdle },
           )
       }
-      session.use(attempt, unlimited).then(stop, (error: unknown) => {
+      session.use(attempt, noDeadline).then(stop, (error: unknown) => {
         stop()
         reject(error)
       })
     })
   }
 
-  async #waitOn(session: LockSession, request: LockRequest, left: () => number): Promise<OnServer> {
+  async #waitOn(session: LockSession, request: LockRequest, wait: Deadline): Promise<OnServer> {
     const { keys, mode, holds } = request
     const circle = new AbortController()
     const ids = keys.map(({ id }) => id)
     const watched = this.deadlocks.onServer(ids, holds, () => circle.abort(deadlockOf(keys)))
-    const ask = (connection: Connection, bounds: Limit): Promise<SessionAnswer> =>
-      lockSession(connection, keys, mode, left(), watched.note, bounds)
+    const ask = (connection: Connection, deadline: Deadline): Promise<SessionAnswer> =>
+      lockSession(connection, keys, mode, wait.remainingMs(), watched.note, deadline)
     return await this.#wait(session, request, { circle, stop: () => watched.stop(), ask, wakes: false })
   }
 
   /** Like `#waitOn`, but outside of the server's queue, in which one holds a snapshot. */
-  async #waitIdle(session: LockSession, request: LockRequest, left: () => number): Promise<OnServer> {
+  async #waitIdle(session: LockSession, request: LockRequest, wait: Deadline): Promise<OnServer> {
     const { keys, mode, holds } = request
     const [key] = keys
     if (key === undefined || keys.length > 1) throw new Error('bug: one key at a time is waited for idle')
@@ -363,15 +352,15 @@ export class LockGrants {
     // The server does not know that somebody waits.
     const stop = this.deadlocks.inside(key.id, holds, () => circle.abort(deadlockOf(keys)))
     if (stop === undefined) throw deadlockOf(keys)
-    const ask = (connection: Connection, bounds: Limit): Promise<SessionAnswer> =>
-      waitIdle(connection, key, mode, left, bounds, this.#server.environment)
+    const ask = (connection: Connection, deadline: Deadline): Promise<SessionAnswer> =>
+      waitIdle(connection, key, mode, wait, deadline, this.#server.environment)
     return await this.#wait(session, request, { circle, stop, ask, wakes: true })
   }
 
   /** A wait on a session of its own, which a circle of waits breaks off; then, and in vain, nothing is left there. */
   async #wait(session: LockSession, request: LockRequest, { circle, stop, ask, wakes }: Waiting): Promise<OnServer> {
-    const { keys, mode, holder, limit, waitMs } = request
-    const bounds = tighter({ ...unlimited, signal: circle.signal }, limit)
+    const { keys, mode, holder, deadline, waitMs } = request
+    const bounds = deadline.and(circle.signal)
     holder.held += 1
     try {
       return await session.wait(async (connection) => {
@@ -421,7 +410,7 @@ export async function giveBack(
       const wasHeld = await unlockSession(connection, keys, mode)
       if (wakes) await wake(connection, keys)
       return wasHeld
-    }, unlimited)
+    }, noDeadline)
     if (!held) session.giveUp('its session did not hold it any more at the end', undefined)
   } catch (error) {
     session.giveUp('its session had ended when it was to be given back', error)

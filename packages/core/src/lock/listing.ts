@@ -1,4 +1,4 @@
-import type { Limit } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import type { Server } from '../server/server.js'
 import type { LockMode } from '../transaction/held-lock.js'
 import { keyId } from './deadlock-detector.js'
@@ -49,8 +49,8 @@ interface ListingRow {
 }
 
 /** Who holds and who waits for which advisory lock of this database, whatever program they belong to. */
-export async function listLocks(server: Server, names: LockNames, limit: Limit): Promise<LockListing[]> {
-  const { rows } = await server.query({ text: listingSql }, limit, undefined)
+export async function listLocks(server: Server, names: LockNames, deadline: Deadline): Promise<LockListing[]> {
+  const { rows } = await server.query({ text: listingSql }, deadline, undefined)
   return (rows as unknown as ListingRow[]).map((row) => {
     const key = keyId(row.form, BigInt(row.high), BigInt(row.low))
     return {

@@ -1,5 +1,4 @@
-import type { Clock } from '../deadline/clock.js'
-import { type Limit, within } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import type { LockMode } from '../transaction/held-lock.js'
 
 interface Entry {
@@ -35,7 +34,7 @@ export class LockQueue {
   }
 
   /** Waits for one's turn. */
-  async enter(key: string, mode: LockMode, limit: Limit, clock: Clock): Promise<() => void> {
+  async enter(key: string, mode: LockMode, deadline: Deadline): Promise<() => void> {
     const leave = this.tryEnter(key, mode)
     if (leave !== undefined) return leave
     const line = this.#lines.get(key)
@@ -44,7 +43,7 @@ export class LockQueue {
     const entry: Entry = { mode, grant: turn.resolve }
     line.waiting.push(entry)
     try {
-      await within(turn.promise, limit, clock)
+      await deadline.within(turn.promise)
       return this.#leaveOnce(key)
     } catch (error) {
       const at = line.waiting.indexOf(entry)

@@ -1,7 +1,7 @@
 import type { Connection } from '../connection/connection.js'
 import { type Statement, signOfLife } from '../connection/statement.js'
 import type { Clock, Timer } from '../deadline/clock.js'
-import { type Limit, limitOf, unlimited, within } from '../deadline/deadline.js'
+import { Deadline, noDeadline } from '../deadline/deadline.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
@@ -26,7 +26,7 @@ export interface Beating {
   /** Locks that it holds. */
   readonly locks: number
   /** Runs `fn` with the session for itself. */
-  use<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T>
+  use<T>(fn: (connection: Connection) => Promise<T>, deadline: Deadline): Promise<T>
   giveUp(why: string, cause: unknown): void
 }
 
@@ -70,9 +70,9 @@ class Heartbeat {
   async #beat(): Promise<void> {
     const session = this.#session
     const { boundMs } = this.#times
-    const limit: Limit = { deadlineAt: this.#clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
+    const deadline = Deadline.after(boundMs, this.#clock)
     try {
-      const isThere = await within(this.#look(limit), limit, this.#clock)
+      const isThere = await deadline.within(this.#look(deadline))
       if (!isThere && !this.#isOver) session.giveUp('the server does not know of it any more', undefined)
     } catch (error) {
       // An error that the server itself sent is a sign of life, and a socket that fails tells by itself.
@@ -84,22 +84,22 @@ class Heartbeat {
   }
 
   /** Whether the server knows of the session and its locks. */
-  async #look(limit: Limit): Promise<boolean> {
+  async #look(deadline: Deadline): Promise<boolean> {
     const session = this.#session
     const { connection } = session
     if (!session.isTakenForLong) {
       const expected = session.locks
-      const found = await session.use(() => countOwnLocks(connection, limit), limit)
+      const found = await session.use(() => countOwnLocks(connection, deadline), deadline)
       // Locks may have been given back since the question was asked, but none can have been added to the session.
       return found >= Math.min(expected, session.locks)
     }
     if (connection.isQuiet) {
       // Between two statements of a transaction. An empty statement changes nothing in it, not even in a failed one.
-      await connection.run(signOfLife({ text: '' }), limit)
+      await connection.run(signOfLife({ text: '' }), deadline)
       return true
     }
     // Behind a statement that runs, no answer would come: another session is asked about this one.
-    const [row] = (await this.#ask(signOfLife({ text: besideSql, values: [connection.pid] }), limit)) as {
+    const [row] = (await this.#ask(signOfLife({ text: besideSql, values: [connection.pid] }), deadline)) as {
       locks: number
       there: boolean
     }[]
@@ -220,14 +220,14 @@ export class LockSession implements Beating {
   }
 
   /** Runs `fn` with the session for itself: what comes later waits, so that nobody's statement lands in a transaction. */
-  async use<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
+  async use<T>(fn: (connection: Connection) => Promise<T>, deadline: Deadline): Promise<T> {
     const before = this.#tail
     const done = Promise.withResolvers<void>()
     this.#tail = before.then(() => done.promise)
     this.#users += 1
     this.#heartbeat.start()
     try {
-      if (this.#users > 1) await within(before, limit, this.#clock)
+      if (this.#users > 1) await deadline.within(before)
       if (!this.isUsable) {
         const cause = this.connection.lostWith ?? new Error('it was given back')
         throw ownedBy(new ConnectionLostError(false, { cause }), this.#server.environment)
@@ -241,20 +241,20 @@ export class LockSession implements Beating {
   }
 
   /** Like `use`, for a transaction of one of its locks. */
-  async occupy<T>(fn: () => Promise<T>, limit: Limit): Promise<T> {
+  async occupy<T>(fn: () => Promise<T>, deadline: Deadline): Promise<T> {
     this.#transactions += 1
     try {
-      return await this.use(fn, limit)
+      return await this.use(fn, deadline)
     } finally {
       this.#transactions -= 1
     }
   }
 
   /** Like `use`, for a wait in the server's queue. */
-  async wait<T>(fn: (connection: Connection) => Promise<T>, limit: Limit): Promise<T> {
+  async wait<T>(fn: (connection: Connection) => Promise<T>, deadline: Deadline): Promise<T> {
     this.#isWaiting = true
     try {
-      return await this.use(fn, limit)
+      return await this.use(fn, deadline)
     } finally {
       this.#isWaiting = false
     }
@@ -298,7 +298,7 @@ export class LockSession implements Beating {
   /** What was set for the locks does not stay for whoever has the connection next. */
   async #boundIdle(before: string): Promise<void> {
     try {
-      await allowIdle(this.connection, before, limitOf({ timeoutMs: tidyBoundMs }, this.#clock))
+      await allowIdle(this.connection, before, Deadline.after(tidyBoundMs, this.#clock))
     } catch {
       // Nobody waits for it; a connection that cannot be tidied up is of no use to anybody.
       this.connection.destroy()
@@ -342,7 +342,7 @@ export class LockSessions {
    * A session to share: an idle one, a new one while there may be more, or the one with the least to do. Never one that
    * a transaction occupies: that may itself wait for the lock. Kept for the caller, who lets it go.
    */
-  async share(limit: Limit, holder: WorkContext): Promise<LockSession> {
+  async share(deadline: Deadline, holder: WorkContext): Promise<LockSession> {
     for (;;) {
       const best = this.#leastLoaded()
       const sessions = this.#shared.size + this.#opening.size
@@ -350,17 +350,17 @@ export class LockSessions {
         best.keep()
         return best
       }
-      if (sessions < this.#mostNow) return await this.#openShared(limit, holder)
-      if (this.#opening.size === 0) return await this.open(limit, holder)
+      if (sessions < this.#mostNow) return await this.#openShared(deadline, holder)
+      if (this.#opening.size === 0) return await this.open(deadline, holder)
       // Whoever opens it may give up first: then the next round looks again.
       const opened = Promise.race(this.#opening).then(nothing, nothing)
-      await within(opened, limit, this.#server.environment.clock)
+      await deadline.within(opened)
     }
   }
 
   /** A session that is not shared. Kept for the caller, who lets it go. */
-  async open(limit: Limit, holder: WorkContext): Promise<LockSession> {
-    const slot = this.#server.tryAcquire(holder) ?? (await this.#server.acquire(limit, holder))
+  async open(deadline: Deadline, holder: WorkContext): Promise<LockSession> {
+    const slot = this.#server.tryAcquire(holder) ?? (await this.#server.acquire(deadline, holder))
     const session = new LockSession(this.#server, slot, this.#times, this.ask)
     session.keep()
     for (const one of this.#all) if (!one.isUsable) this.#all.delete(one)
@@ -372,11 +372,11 @@ export class LockSessions {
    * Runs a query of the library's own: on a connection that is free, between two uses of a session with locks, or beside
    * the pool, so that one which is full of waiting sessions can still find out what they wait for.
    */
-  readonly ask = async (statement: Statement, limit: Limit): Promise<readonly unknown[]> => {
+  readonly ask = async (statement: Statement, deadline: Deadline): Promise<readonly unknown[]> => {
     const slot = this.#server.pool.tryAcquire()
     if (slot !== undefined) {
       try {
-        return (await slot.resource.run(statement, limit)).rows
+        return (await slot.resource.run(statement, deadline)).rows
       } finally {
         this.#server.release(slot)
       }
@@ -384,18 +384,14 @@ export class LockSessions {
     const quiet = [...this.#all].find((session) => session.isUsable && session.load === 0)
     const { rows } =
       quiet === undefined
-        ? await this.#server.aside('locks', (connection) => connection.run(statement, limit), limit, true)
+        ? await this.#server.aside('locks', (connection) => connection.run(statement, deadline), deadline, true)
         : // Without the limit: a statement that is cancelled may take the session, and the locks with it, down.
-          await within(
-            quiet.use((connection) => connection.run(statement, unlimited), limit),
-            limit,
-            this.#server.environment.clock,
-          )
+          await deadline.within(quiet.use((connection) => connection.run(statement, noDeadline), deadline))
     return rows
   }
 
-  async #openShared(limit: Limit, holder: WorkContext): Promise<LockSession> {
-    const opening = this.open(limit, holder).then((session) => {
+  async #openShared(deadline: Deadline, holder: WorkContext): Promise<LockSession> {
+    const opening = this.open(deadline, holder).then((session) => {
       this.#shared.add(session)
       return session
     })

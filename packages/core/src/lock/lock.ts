@@ -1,4 +1,4 @@
-import { givenUp, type Limit, watchLimit } from '../deadline/deadline.js'
+import { type Deadline, givenUp } from '../deadline/deadline.js'
 import { fieldsOf } from '../errors/known-options.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
@@ -36,14 +36,14 @@ export class HeldLock implements Lock {
   #released: Promise<LockLostError | undefined> | undefined
   #lost: LockLostError | undefined
 
-  /** @param limit aborts `signal` when it is reached */
-  constructor(environment: SessionEnvironment, grant: LockGrant, limit: Limit) {
+  /** @param deadline aborts `signal` when it is reached */
+  constructor(environment: SessionEnvironment, grant: LockGrant, deadline: Deadline) {
     const { clock } = environment.server.environment
     this.#environment = environment
     this.#grant = grant
     this.fencingToken = grant.token
     this.#grantedAt = clock.now()
-    this.#stopWatching = watchLimit(limit, clock, (reason) => this.#abort.abort(givenUp(reason, 'unknown')))
+    this.#stopWatching = deadline.watch((reason) => this.#abort.abort(givenUp(reason, 'unknown')))
     grant.hold.onLost(({ why, cause }) => this.#lose(why, cause))
   }
 
@@ -73,7 +73,7 @@ export class HeldLock implements Lock {
     // It would wait for the transaction that it is itself inside of.
     const around = ambient.current?.locks.values() ?? []
     if ([...around].some(({ on }) => on === session)) throw new DeadlockError(labelOf(keys), { cause: undefined })
-    const whole = session.occupy(() => this.#transact(fn, options), ambient.limitFor(options))
+    const whole = session.occupy(() => this.#transact(fn, options), ambient.deadlineFor(options))
     this.#transactions.add(whole)
     try {
       return await whole

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Connection } from '../connection/connection.js'
 import { Statement } from '../connection/statement.js'
-import type { Limit } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { LockUnsupportedError } from '../errors/transaction-errors.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { Server } from '../server/server.js'
@@ -16,17 +16,22 @@ const rounds = 6
  *
  * @throws LockUnsupportedError
  */
-export async function testSessionLocks(server: Server, limit: Limit, around: WorkContext | undefined): Promise<void> {
+export async function testSessionLocks(
+  server: Server,
+  deadline: Deadline,
+  around: WorkContext | undefined,
+): Promise<void> {
   const { pool } = server
   const holder: WorkContext = { held: 0, parent: around }
-  const first = server.tryAcquire(holder) ?? (await server.acquire(limit, holder))
+  const first = server.tryAcquire(holder) ?? (await server.acquire(deadline, holder))
   try {
     const second = pool.tryAcquire()
     // It does not wait for the pool, in which somebody may wait for the end of this very test.
-    if (second === undefined) await server.aside('locks', (other) => compare(first.resource, other, limit), limit, true)
+    if (second === undefined)
+      await server.aside('locks', (other) => compare(first.resource, other, deadline), deadline, true)
     else {
       try {
-        await compare(first.resource, second.resource, limit)
+        await compare(first.resource, second.resource, deadline)
       } finally {
         server.release(second)
       }
@@ -39,10 +44,10 @@ export async function testSessionLocks(server: Server, limit: Limit, around: Wor
   }
 }
 
-async function compare(first: Connection, second: Connection, limit: Limit): Promise<void> {
+async function compare(first: Connection, second: Connection, deadline: Deadline): Promise<void> {
   const values = [String(randomBytes(8).readBigInt64BE(0))]
   const ask = async (connection: Connection, text: string, asked: string[]): Promise<Record<string, unknown>> => {
-    const { rows } = await connection.run(new Statement({ text, values: asked }), limit)
+    const { rows } = await connection.run(new Statement({ text, values: asked }), deadline)
     return rows[0] ?? {}
   }
   const whoIs = async (connection: Connection): Promise<unknown> =>

@@ -1,5 +1,5 @@
 import { jitter } from '../deadline/clock.js'
-import { type Limit, unlimited } from '../deadline/deadline.js'
+import { type Deadline, noDeadline } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { notedBy } from '../errors/origin.js'
@@ -47,12 +47,12 @@ export async function withSemaphore<T>(
   assertKnownOptions(options, names)
   const { ambient } = environment
   const checked = checkLockOptions(options)
-  const limit = ambient.limitFor(options)
+  const deadline = ambient.deadlineFor(options)
   const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
   const places = Array.from({ length: permits }, (_, place) => serverKeys(`${name}#${place}`, options.namespace))
   const label = `${labelOfName(name)} (${permits} places)`
-  const { lock, keys } = await takePlace(environment, places, label, checked, limit, holder)
-  return await holding(environment, lock, keys, 'exclusive', limit, holder, fn)
+  const { lock, keys } = await takePlace(environment, places, label, checked, deadline, holder)
+  return await holding(environment, lock, keys, 'exclusive', deadline, holder, fn)
 }
 
 /** A place that was taken. */
@@ -66,7 +66,7 @@ async function takePlace(
   places: readonly (readonly ServerKey[])[],
   label: string,
   { waitMs, mode, dedicated }: CheckedLockOptions,
-  limit: Limit,
+  deadline: Deadline,
   holder: WorkContext,
 ): Promise<Place> {
   const { clock, random } = environment.server.environment
@@ -74,8 +74,16 @@ async function takePlace(
   const holds = new Set(environment.ambient.current?.locks.keys())
   const attempt = async (keys: readonly ServerKey[], forMs: number): Promise<Place | undefined> => {
     try {
-      const grant = await environment.grants.grant({ keys, mode, waitMs: forMs, dedicated, holds, limit, holder })
-      return { lock: new HeldLock(environment, grant, unlimited), keys }
+      const grant = await environment.grants.grant({
+        keys,
+        mode,
+        waitMs: forMs,
+        dedicated,
+        holds,
+        deadline: deadline,
+        holder,
+      })
+      return { lock: new HeldLock(environment, grant, noDeadline), keys }
     } catch (error) {
       if (error instanceof LockTimeoutError) return undefined
       throw withCallersStack(notedBy(error, environment.server.environment, environment.server.address))

@@ -1,4 +1,4 @@
-import { type Limit, tighter, unlimited, within } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { DeadlockError, LockTimeoutError } from '../errors/transaction-errors.js'
 import { withCallersStack } from '../query/queryable.js'
@@ -28,14 +28,14 @@ export async function withTransactionLock<T>(
   options: LockOptions,
 ): Promise<T> {
   const { ambient, server } = environment
-  const { clock } = server.environment
   let running: AbortController | undefined
-  const under = async (tx: Transaction, limit: Limit): Promise<T> => {
+  const deadline = ambient.deadlineFor(options)
+  const under = async (tx: Transaction): Promise<T> => {
     const given = new AbortController()
     running = given
     try {
       const isHeld = keys.length === 0 && outer !== undefined
-      const lock = isHeld ? outer : await lockIn(environment, deadlocks, tx, keys, checked, limit, given.signal)
+      const lock = isHeld ? outer : await lockIn(environment, deadlocks, tx, keys, checked, deadline, given.signal)
       const locks = new Map<string, AmbientLock>(ambient.current?.locks)
       for (const { id } of keys) locks.set(id, { kind: 'held', mode: checked.mode, handle: lock })
       return await ambient.run({ locks }, async () => await fn(lock))
@@ -43,14 +43,13 @@ export async function withTransactionLock<T>(
       running = undefined
     }
   }
-  const limit = ambient.limitFor(options)
   const open = ambient.current?.transaction
   try {
     // In an open transaction the lock must not be taken in a savepoint of its own: undoing that would give it back.
-    if (open !== undefined) return await within(under(open, limit), limit, clock, 'unknown', server.environment)
+    if (open !== undefined) return await deadline.within(under(open), 'unknown', server.environment)
     const { signal, timeoutMs } = options
     // It is there for the lock alone: `fn` may do other things for as long as it likes.
-    return await withTransaction(environment, (tx) => under(tx, limit), { signal, timeoutMs, idleTimeoutMs: 0 })
+    return await withTransaction(environment, under, { signal, timeoutMs, idleTimeoutMs: 0 })
   } catch (error) {
     // A callback that still runs hears of it before the caller does.
     running?.abort(error)
@@ -64,7 +63,7 @@ async function lockIn(
   tx: Transaction,
   keys: readonly ServerKey[],
   { mode, waitMs }: CheckedLockOptions,
-  limit: Limit,
+  deadline: Deadline,
   signal: AbortSignal,
 ): Promise<LockHandle> {
   const { ambient, server: host } = environment
@@ -81,7 +80,7 @@ async function lockIn(
   const watched = deadlocks.onServer(ids, new Set(held?.keys()), () => {
     circle.abort(new DeadlockError(label, { cause: undefined }))
   })
-  const bounds = tighter({ ...unlimited, signal: circle.signal }, limit)
+  const bounds = deadline.and(circle.signal)
   try {
     // The savepoint is there for a wait that fails, which would otherwise take the whole transaction with it; when it is
     // released the lock stays with the transaction. All of it is one round trip, BEGIN included if it is the first.

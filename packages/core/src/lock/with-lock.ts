@@ -1,4 +1,4 @@
-import { type Limit, unlimited, within } from '../deadline/deadline.js'
+import { Deadline, noDeadline } from '../deadline/deadline.js'
 import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError, isInstance } from '../errors/lifeguard-error.js'
 import { notedBy } from '../errors/origin.js'
@@ -67,10 +67,10 @@ export async function locked<T>(
     return await withTransactionLock(environment, deadlocks, missing, outer?.handle, fn, checked, options)
   }
   if (missing.length === 0 && outer !== undefined) return await fn(outer.handle)
-  const limit = ambient.limitFor(options)
+  const deadline = ambient.deadlineFor(options)
   const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
-  const lock = await take(environment, missing, checked, limit, unlimited, holder)
-  return await holding(environment, lock, missing, checked.mode, limit, holder, fn)
+  const lock = await take(environment, missing, checked, deadline, noDeadline, holder)
+  return await holding(environment, lock, missing, checked.mode, deadline, holder, fn)
 }
 
 /** Like `withLock`, but does not wait: `acquired` is false when somebody else holds the lock. */
@@ -112,22 +112,22 @@ export async function acquireLock(
   const checked = checkLockOptions(options)
   const keys = serverKeys(key, options.namespace)
   const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
-  const limit = ambient.limitFor(options)
+  const deadline = ambient.deadlineFor(options)
   // `timeoutMs` is about getting the lock; how long it is held is for the caller to say.
-  return await take(environment, keys, checked, limit, { ...unlimited, signal: limit.signal }, holder)
+  return await take(environment, keys, checked, deadline, Deadline.ofSignal(deadline.signal), holder)
 }
 
 async function take(
   environment: LockEnvironment,
   keys: readonly ServerKey[],
   checked: CheckedLockOptions,
-  limit: Limit,
-  whileHeld: Limit,
+  deadline: Deadline,
+  whileHeld: Deadline,
   holder: WorkContext,
 ): Promise<HeldLock> {
   const holds = new Set(environment.ambient.current?.locks.keys())
   try {
-    const grant = await environment.grants.grant({ keys, ...checked, holds, limit, holder })
+    const grant = await environment.grants.grant({ keys, ...checked, holds, deadline: deadline, holder })
     return new HeldLock(environment, grant, whileHeld)
   } catch (error) {
     throw withCallersStack(notedBy(error, environment.server.environment, environment.server.address))
@@ -140,7 +140,7 @@ export async function holding<T>(
   lock: HeldLock,
   keys: readonly ServerKey[],
   mode: LockMode,
-  limit: Limit,
+  deadline: Deadline,
   holder: WorkContext,
   fn: (lock: LockHandle) => Promise<T>,
 ): Promise<T> {
@@ -157,7 +157,7 @@ export async function holding<T>(
   }
   // When time is up the caller gets its answer, but the lock is kept for as long as the callback still runs.
   try {
-    return await within(work(), limit, server.environment.clock, 'unknown', server.environment)
+    return await deadline.within(work(), 'unknown', server.environment)
   } catch (error) {
     lock.answered(error)
     throw error

@@ -11,6 +11,9 @@ export const inNoContext: <R>(run: () => R) => R = AsyncLocalStorage.snapshot()
 /** Runs something in the asynchronous context of a caller. */
 export type CallerContext = <R>(run: () => R) => R
 
+/** The asynchronous context of the code that runs now. */
+export const captureContext: () => CallerContext = () => AsyncLocalStorage.snapshot()
+
 /** On which statements are traced. */
 export const queryTraces: TracingChannel<unknown, object> = tracingChannel('pg-lifeguard:query')
 
@@ -20,5 +23,5 @@ export const queryTraces: TracingChannel<unknown, object> = tracingChannel('pg-l
  * https://nodejs.org/api/async_context.html#static-method-asynclocalstoragesnapshot
  */
 export function callerContext(): CallerContext | undefined {
-  return queryTraces.hasSubscribers ? AsyncLocalStorage.snapshot() : undefined
+  return queryTraces.hasSubscribers ? captureContext() : undefined
 }

@@ -4,7 +4,7 @@ import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { PgClient } from '../connection/submittable.js'
 import type { Clock } from '../deadline/clock.js'
-import { type Limit, operationLimit, tighter } from '../deadline/deadline.js'
+import { Deadline } from '../deadline/deadline.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { type Bounds, type Executor, type QueryArguments, type Queryable, query } from '../query/queryable.js'
 import { OpenSubmittables, type PgSession, standing } from './pg-session.js'
@@ -31,16 +31,16 @@ export type LendClient = (session: PgSession) => { readonly client: PgClient; re
 
 /** A connection while `onConnect` has it; refuses everything after. */
 class ConnectionInPreparation implements NewConnection, Executor, Bounds {
-  readonly #limit: Limit
+  readonly #deadline: Deadline
   readonly #clock: Clock
   readonly #lend: LendClient
   readonly #guests = new OpenSubmittables()
   #lent: ReturnType<LendClient> | undefined
   #connection: Connection | undefined
 
-  constructor(connection: Connection, limit: Limit, clock: Clock, lend: LendClient) {
+  constructor(connection: Connection, deadline: Deadline, clock: Clock, lend: LendClient) {
     this.#connection = connection
-    this.#limit = limit
+    this.#deadline = deadline
     this.#clock = clock
     this.#lend = lend
   }
@@ -53,21 +53,21 @@ class ConnectionInPreparation implements NewConnection, Executor, Bounds {
     return query<Row>(this, this, args as unknown as QueryArguments)
   }
 
-  execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
-    return this.#held().run(statementFrom(config, []), limit)
+  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
+    return this.#held().run(statementFrom(config, []), deadline)
   }
 
-  limitFor(options: Parameters<Bounds['limitFor']>[0]): Limit {
-    return tighter(operationLimit(options, this.#clock), this.#limit)
+  deadlineFor(options: Parameters<Bounds['deadlineFor']>[0]): Deadline {
+    return Deadline.of(options, this.#clock).tighter(this.#deadline)
   }
 
   asPgClient(): PgClient {
     const connection = this.#held()
     this.#lent ??= this.#lend({
       ...standing(connection),
-      run: (config, limit) => this.execute(config, tighter(limit, this.#limit)),
-      submit: (submittable, limit, told) =>
-        this.#guests.run(submittable, (guest) => connection.submit(guest, tighter(limit, this.#limit)), told),
+      run: (config, deadline) => this.execute(config, deadline.tighter(this.#deadline)),
+      submit: (submittable, deadline, told) =>
+        this.#guests.run(submittable, (guest) => connection.submit(guest, deadline.tighter(this.#deadline)), told),
     })
     return this.#lent.client
   }
@@ -95,9 +95,9 @@ export function preparation(
   onConnect: OnConnect,
   clock: Clock,
   lend: LendClient,
-): (connection: Connection, limit: Limit) => Promise<void> {
-  return async (connection, limit) => {
-    const lent = new ConnectionInPreparation(connection, limit, clock, lend)
+): (connection: Connection, deadline: Deadline) => Promise<void> {
+  return async (connection, deadline) => {
+    const lent = new ConnectionInPreparation(connection, deadline, clock, lend)
     try {
       await onConnect(lent)
       await lent.settle()

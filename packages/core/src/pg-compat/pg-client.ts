@@ -9,7 +9,7 @@ import {
   takeIdentity,
 } from '../connection/submittable.js'
 import { nextTick } from '../deadline/clock.js'
-import { type Limit, tighter } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
 import { emitToUsers } from '../observe/user-callback.js'
@@ -170,7 +170,9 @@ export class PgClientView extends PgClientBase {
     const session = this.#current()
     if (session !== undefined) {
       const timeoutMs = ownTimeoutMs ?? queryTimeoutOf(this.#options)
-      return this.#counted(session.submit(submittable, limitOf(timeoutMs, this.#ambient), toldInWordsOfPg(timeoutMs)))
+      return this.#counted(
+        session.submit(submittable, deadlineOf(timeoutMs, this.#ambient), toldInWordsOfPg(timeoutMs)),
+      )
     }
     const error = new ConnectionReleasedError()
     nextTick(() => (submittable as { handleError?(error: Error): void }).handleError?.(error))
@@ -208,12 +210,12 @@ export class PgClientView extends PgClientBase {
     try {
       const session = this.#current()
       if (session === undefined) throw new ConnectionReleasedError()
-      const limit = limitOf(timeoutMs, this.#ambient)
-      if (call.native === undefined) return await session.run(call.config, limit)
+      const deadline = deadlineOf(timeoutMs, this.#ambient)
+      if (call.native === undefined) return await session.run(call.config, deadline)
       const { submittable, result } = call.native()
       // What the connection says of it is more exact: that its time is over, that it has committed all the same.
       result.catch(nothing)
-      await session.submit(submittable, limit)
+      await session.submit(submittable, deadline)
       return await result
     } catch (error) {
       throw inWordsOfPg(error, timeoutMs)
@@ -243,9 +245,9 @@ export class PgClientView extends PgClientBase {
 }
 
 /** The bounds of a call: what is open around it, and the `query_timeout` of its own. */
-export function limitOf(timeoutMs: number | undefined, ambient: Ambient): Limit {
-  const around = ambient.limitFor(undefined)
-  return timeoutMs === undefined ? around : tighter(ambient.limitFor({ timeoutMs }), around)
+export function deadlineOf(timeoutMs: number | undefined, ambient: Ambient): Deadline {
+  const around = ambient.deadlineFor(undefined)
+  return timeoutMs === undefined ? around : ambient.deadlineFor({ timeoutMs }).tighter(around)
 }
 
 function throwOnDoubleRelease(): never {

@@ -3,7 +3,7 @@ import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import { type PgClient, PgPoolBase, type Submittable } from '../connection/submittable.js'
 import { nextTick } from '../deadline/clock.js'
-import type { Limit } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { beginRefused } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
@@ -13,13 +13,13 @@ import { textEffects } from '../sql/text-effects.js'
 import { transactionControl } from '../sql/transaction-control.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 import type { LendClient } from './new-connection.js'
-import { limitOf, PgClientView, type Release } from './pg-client.js'
+import { deadlineOf, PgClientView, type Release } from './pg-client.js'
 import { JoinedSession, OwnSession, type PgSession, refusal } from './pg-session.js'
 import { callBack, inWordsOfPg, type PgCallback, type PgQueryCall, pgQueryCall, queryTimeoutOf } from './query-call.js'
 
 /** The pool behind the facade. */
 export interface PoolBehind {
-  execute(config: StatementConfig, limit: Limit): Promise<QueryResult>
+  execute(config: StatementConfig, deadline: Deadline): Promise<QueryResult>
   end(): Promise<void>
 }
 
@@ -157,7 +157,7 @@ export class PgPoolFacade extends PgPoolBase {
       } else {
         this.#assertOpen()
       }
-      return await this.#pool.execute(call.config, limitOf(timeoutMs, ambient))
+      return await this.#pool.execute(call.config, deadlineOf(timeoutMs, ambient))
     } catch (error) {
       throw inWordsOfPg(error, timeoutMs)
     }
@@ -183,14 +183,15 @@ export class PgPoolFacade extends PgPoolBase {
   async #checkOut(): Promise<PgClientView> {
     try {
       const { ambient } = this.#environment
-      const limit = ambient.limitFor(undefined)
+      const deadline = ambient.deadlineFor(undefined)
       const open = ambient.current?.transaction
       // What was begun before the end is finished.
-      if (open !== undefined) return this.#joined(await JoinedSession.join(open, limit))
+      if (open !== undefined) return this.#joined(await JoinedSession.join(open, deadline))
       this.#assertOpen()
       const { cluster, server } = this.#environment
       const causality = cluster === undefined ? undefined : ambient.current?.causality
-      const slot = server.tryAcquire(ambient.current?.holder) ?? (await server.acquire(limit, ambient.current?.holder))
+      const slot =
+        server.tryAcquire(ambient.current?.holder) ?? (await server.acquire(deadline, ambient.current?.holder))
       const { resource: connection } = slot
       const client = this.#clientOf(connection)
       client.lend(new OwnSession(server, slot), {

@@ -2,7 +2,7 @@ import type { Connection } from '../connection/connection.js'
 import type { QueryResult } from '../connection/result.js'
 import { Statement, type StatementConfig } from '../connection/statement.js'
 import { type Submittable, SubmittableAdapter } from '../connection/submittable.js'
-import { type Limit, unlimited } from '../deadline/deadline.js'
+import { type Deadline, noDeadline } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { TransactionRolledBackError } from '../errors/transaction-errors.js'
@@ -45,9 +45,9 @@ export interface PgSession {
   readonly connection: Connection
   /** Set by the client: called when the session ends by itself. */
   onEnded?: (() => void) | undefined
-  run(config: StatementConfig, limit: Limit): Promise<QueryResult>
+  run(config: StatementConfig, deadline: Deadline): Promise<QueryResult>
   /** @param told what the Submittable is told of a failure in its place */
-  submit(submittable: Submittable, limit: Limit, told?: (error: unknown) => unknown): Promise<void>
+  submit(submittable: Submittable, deadline: Deadline, told?: (error: unknown) => unknown): Promise<void>
   /** Closes the connection under it, where it is its own. */
   close(): Promise<void>
   /** No further use. `discard`: nobody else shall use the connection either, where it is its own. */
@@ -75,15 +75,15 @@ export class OwnSession implements PgSession {
     this.connection = slot.resource
   }
 
-  async run(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+  async run(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
     const control = transactionControl(config.text)
-    if (control?.kind === 'rollback' && !control.chain) return await this.#rollback(config, limit)
+    if (control?.kind === 'rollback' && !control.chain) return await this.#rollback(config, deadline)
     const isFirst = this.#isUsed === false
     this.#isUsed = true
     if (this.#slot === undefined) throw new ConnectionReleasedError()
     if (control?.kind === 'begin') this.#failure = undefined
     try {
-      const result = await this.connection.run(new Statement(config), limit)
+      const result = await this.connection.run(new Statement(config), deadline)
       if (control?.kind === 'commit' && result.command === 'ROLLBACK') {
         throw new TransactionRolledBackError({ cause: this.#failure })
       }
@@ -100,9 +100,9 @@ export class OwnSession implements PgSession {
     }
   }
 
-  async submit(submittable: Submittable, limit: Limit, told?: (error: unknown) => unknown): Promise<void> {
+  async submit(submittable: Submittable, deadline: Deadline, told?: (error: unknown) => unknown): Promise<void> {
     this.#isUsed = true
-    await this.#guests.run(submittable, (guest) => this.connection.submit(guest, limit), told)
+    await this.#guests.run(submittable, (guest) => this.connection.submit(guest, deadline), told)
   }
 
   close(): Promise<void> {
@@ -119,10 +119,10 @@ export class OwnSession implements PgSession {
   }
 
   /** Whatever comes of it, nothing is left of the transaction: where the server does not answer, the session is ended. */
-  async #rollback(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+  async #rollback(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
     if (this.#slot === undefined || !this.connection.isAlive) return answered('ROLLBACK')
     try {
-      return await this.connection.run(new Statement(config), limit)
+      return await this.connection.run(new Statement(config), deadline)
     } catch {
       this.connection.destroy()
       return answered('ROLLBACK')
@@ -134,8 +134,8 @@ export class OwnSession implements PgSession {
 export function standing(connection: Connection): PgSession {
   return {
     connection,
-    run: (config, limit) => connection.run(new Statement(config), limit),
-    submit: (submittable, limit, told) => connection.submit(new SubmittableAdapter(submittable, told), limit),
+    run: (config, deadline) => connection.run(new Statement(config), deadline),
+    submit: (submittable, deadline, told) => connection.submit(new SubmittableAdapter(submittable, told), deadline),
     close: () => closeAtOnce(connection),
     end: () => undefined,
   }
@@ -171,17 +171,17 @@ export class JoinedSession implements PgSession {
   }
 
   /** Joins a transaction; BEGIN is sent for it, if that has not been done yet. */
-  static async join(open: OpenTransaction, limit: Limit): Promise<JoinedSession> {
-    if (open.server.connection === undefined) await open.execute({ text: '' }, limit)
+  static async join(open: OpenTransaction, deadline: Deadline): Promise<JoinedSession> {
+    if (open.server.connection === undefined) await open.execute({ text: '' }, deadline)
     const { connection } = open.server
     if (connection === undefined) throw new Error('bug: a transaction runs on no connection')
     return new JoinedSession(open, connection)
   }
 
-  async run(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+  async run(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
     const control = transactionControl(config.text)
     if (control === undefined || (control.kind === 'begin' && !control.isValid))
-      return await this.#execute(config, limit)
+      return await this.#execute(config, deadline)
     if (control.kind === 'begin') return await this.#begin(control)
     if ((control.kind !== 'commit' && control.kind !== 'rollback') || control.chain) throw refusal(control.kind)
     const inner = this.#inner
@@ -196,12 +196,12 @@ export class JoinedSession implements PgSession {
     return answered('COMMIT')
   }
 
-  async submit(submittable: Submittable, limit: Limit, told?: (error: unknown) => unknown): Promise<void> {
+  async submit(submittable: Submittable, deadline: Deadline, told?: (error: unknown) => unknown): Promise<void> {
     await this.#guests.run(
       submittable,
       async (foreign) => {
         try {
-          await this.#execute({ text: '', foreign } as StatementConfig, limit)
+          await this.#execute({ text: '', foreign } as StatementConfig, deadline)
         } catch (error) {
           foreign.failed(error, !this.connection.isAlive)
           throw error
@@ -240,8 +240,8 @@ export class JoinedSession implements PgSession {
     return answered('BEGIN')
   }
 
-  #execute(config: StatementConfig, limit: Limit): Promise<QueryResult> {
-    if (this.#inner === undefined || limit !== unlimited) return this.#open.execute(config, limit)
+  #execute(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
+    if (this.#inner === undefined || deadline !== noDeadline) return this.#open.execute(config, deadline)
     return this.#inner.query(config) as Promise<QueryResult>
   }
 }

@@ -1,7 +1,7 @@
 import type { ExchangeConfig } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
-import type { Limit } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { beginRefused } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
@@ -24,7 +24,7 @@ export interface AdapterPool {
   readonly pool: Pool
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. */
-  execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult>
+  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult>
 
   /**
    * Stands for what is open around the code that runs now, transaction, deadline and all; undefined outside of any. For
@@ -105,7 +105,7 @@ export function createAdapterPool(pool: Pool, environment: SessionEnvironment): 
   const { ambient, cluster, server } = environment
   return {
     pool,
-    execute: (config, limit) => executeJoined(environment, config, limit),
+    execute: (config, deadline) => executeJoined(environment, config, deadline),
     get context() {
       return ambient.current
     },

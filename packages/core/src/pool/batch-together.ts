@@ -1,7 +1,7 @@
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
-import { givenUp, limitOf, limitReached, type OperationOptions, within } from '../deadline/deadline.js'
-import { assertKnownOptions, limitNames } from '../errors/known-options.js'
+import { Deadline, givenUp, type OperationOptions } from '../deadline/deadline.js'
+import { assertKnownOptions, operationNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { batch } from '../query/batch.js'
@@ -74,10 +74,10 @@ export async function batchTogether<const Tasks extends BatchTasks>(
   if (!Array.isArray(tasks) || tasks.some((task) => typeof task !== 'function')) {
     throw new InvalidArgumentError('tasks', `of type ${typeof tasks}`, 'an array of functions')
   }
-  assertKnownOptions(options, limitNames)
-  const limit = ambient.limitFor(options)
+  assertKnownOptions(options, operationNames)
+  const deadline = ambient.deadlineFor(options)
   const { clock } = server.environment
-  const reached = limitReached(limit, clock)
+  const reached = deadline.reached()
   if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), server.environment)
   const collectors = tasks.map((_, index) => new OneStatement(index))
   const works = (tasks as BatchTasks).map((task, index) =>
@@ -85,10 +85,8 @@ export async function batchTogether<const Tasks extends BatchTasks>(
   )
   const settled = Promise.allSettled(works)
   try {
-    const statements = await within(
+    const statements = await deadline.within(
       Promise.all(collectors.map(({ asked }, index) => Promise.race([asked, idle(works[index], index)]))),
-      limit,
-      clock,
       'not-sent',
       server.environment,
     )
@@ -97,12 +95,12 @@ export async function batchTogether<const Tasks extends BatchTasks>(
   } catch (error) {
     for (const collector of collectors) collector.refused(error)
     // Each piece of work hears of it and ends. One that does not listen holds the caller no longer than the limit.
-    const isOver = limitReached(limit, clock) !== undefined
-    const bound = isOver ? limitOf({ timeoutMs: settleBoundMs }, clock) : limit
-    await within(settled, bound, clock).catch(() => undefined)
+    const isOver = deadline.reached() !== undefined
+    const bound = isOver ? Deadline.after(settleBoundMs, clock) : deadline
+    await bound.within(settled).catch(() => undefined)
     throw withCallersStack(error)
   }
-  return (await within(Promise.all(works), limit, clock, 'unknown', server.environment)) as BatchTaskResults<Tasks>
+  return (await deadline.within(Promise.all(works), 'unknown', server.environment)) as BatchTaskResults<Tasks>
 }
 
 /** A piece of work that ends without a statement: with its own error, or with the complaint that there was none. */

@@ -1,5 +1,5 @@
-import { type OperationOptions, operationLimit, within } from '../deadline/deadline.js'
-import { assertKnownOptions, limitNames, optionNames } from '../errors/known-options.js'
+import { Deadline, type OperationOptions } from '../deadline/deadline.js'
+import { assertKnownOptions, operationNames, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { Listeners } from '../listen/listener.js'
 import type { LockEnvironment } from '../lock/with-lock.js'
@@ -13,10 +13,10 @@ export async function evictFrom(
   options?: OperationOptions,
 ): Promise<void> {
   if (!evictModes.includes(mode)) throw new InvalidArgumentError('mode', String(mode), evictModes.join(', '))
-  assertKnownOptions(options, limitNames)
-  const limit = ambient.limitFor(options)
+  assertKnownOptions(options, operationNames)
+  const deadline = ambient.deadlineFor(options)
   const evicted = Promise.all([server.pool.evict(mode), cluster?.evict(mode)])
-  await within(evicted, limit, server.environment.clock, 'unknown')
+  await deadline.within(evicted, 'unknown')
 }
 
 /** The body of `pool.pause`. */
@@ -24,10 +24,10 @@ export async function pauseServers(
   { cluster, server, ambient }: SessionEnvironment,
   options?: OperationOptions,
 ): Promise<void> {
-  assertKnownOptions(options, limitNames)
-  const limit = ambient.limitFor(options)
+  assertKnownOptions(options, operationNames)
+  const deadline = ambient.deadlineFor(options)
   const paused = Promise.all([server.pool.pause(), cluster?.pause()])
-  await within(paused, limit, server.environment.clock, 'unknown')
+  await deadline.within(paused, 'unknown')
 }
 
 /** The body of `pool.resume`. */
@@ -76,7 +76,7 @@ export async function endPool(
   const { cluster, server } = environment
   const { clock } = server.environment
   // Checked before anything is begun.
-  operationLimit({ timeoutMs }, clock)
+  Deadline.of({ timeoutMs }, clock)
   const endNow = (): void => {
     server.pool.endNow()
     cluster?.endNow()

@@ -1,10 +1,10 @@
-import { givenUp, type Limit, limitOf, limitReached, type OperationOptions, within } from '../deadline/deadline.js'
+import { Deadline, givenUp, type OperationOptions } from '../deadline/deadline.js'
 import { isOwnInfrastructureError } from '../errors/classify.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { warnOf } from '../observe/user-callback.js'
-import { withLimit } from '../transaction/ambient-deadline.js'
+import { runWithin } from '../transaction/ambient-deadline.js'
 import type { AmbientContext } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
@@ -111,7 +111,7 @@ export class Fallback {
     }
     if (typeof key !== 'string') throw new InvalidArgumentError('key', `of type ${typeof key}`, 'a string')
     if (typeof fn !== 'function') throw new InvalidArgumentError('fn', `of type ${typeof fn}`, 'a function')
-    return this.#get(key, fn, cache, ttlMs, staleIfErrorMs, this.#environment.ambient.limitFor(options))
+    return this.#get(key, fn, cache, ttlMs, staleIfErrorMs, this.#environment.ambient.deadlineFor(options))
   }
 
   async #get<T>(
@@ -120,10 +120,10 @@ export class Fallback {
     cache: FallbackCache,
     ttlMs: number,
     staleIfErrorMs: number,
-    limit: Limit,
+    deadline: Deadline,
   ): Promise<FallbackResult<T>> {
     const { clock } = this.#environment.server.environment
-    const stored = await this.#stored(cache, key, limit)
+    const stored = await this.#stored(cache, key, deadline)
     const ageMs = (): number =>
       stored === undefined ? Number.POSITIVE_INFINITY : Math.max(0, clock.wallNow() - stored.storedAt)
     const found = ageMs()
@@ -135,9 +135,9 @@ export class Fallback {
         const kept: Stored = { value, storedAt: clock.wallNow() }
         const set = (): unknown => cache.set(key, kept, Math.max(ttlMs, staleIfErrorMs))
         // Whoever has the value has it, also when there is no time left to wait until it is kept.
-        await this.#ask(cache, key, 'set', set, limit).catch(() => undefined)
+        await this.#ask(cache, key, 'set', set, deadline).catch(() => undefined)
       }
-      const value = await this.#fresh(key, cache, fn, limit, keep)
+      const value = await this.#fresh(key, cache, fn, deadline, keep)
       return { value, stale: false, ageMs: 0, error: undefined }
     } catch (error) {
       const age = ageMs()
@@ -152,25 +152,24 @@ export class Fallback {
     key: string,
     cache: FallbackCache,
     fn: () => Promise<T>,
-    limit: Limit,
+    deadline: Deadline,
     keep: (value: T) => Promise<void>,
   ): Promise<T> {
     const { ambient, server } = this.#environment
-    const { clock } = server.environment
     const context = ambient.current
     for (;;) {
-      const reached = limitReached(limit, clock)
+      const reached = deadline.reached()
       if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), server.environment)
       const flights = this.#flightsOf(cache)
       const flight = flights.get(key)
       // What is open around a caller is nobody else's: it may see what is not committed, under a role of its own.
       if (context?.transaction !== undefined || (flight !== undefined && !isLike(flight.context, context))) {
-        const value = await withLimit(this.#environment, limit, fn)
+        const value = await runWithin(this.#environment, deadline, fn)
         await keep(value)
         return value
       }
-      if (flight === undefined) return await this.#lead(key, flights, fn, limit, keep)
-      const landed = await this.#landing(flight, limit)
+      if (flight === undefined) return await this.#lead(key, flights, fn, deadline, keep)
+      const landed = await this.#landing(flight, deadline)
       if (landed.kind === 'value') return landed.value as T
       if (landed.kind === 'failed') throw landed.error
     }
@@ -181,7 +180,7 @@ export class Fallback {
     key: string,
     flights: Map<string, Flight>,
     fn: () => Promise<T>,
-    limit: Limit,
+    deadline: Deadline,
     keep: (value: T) => Promise<void>,
   ): Promise<T> {
     const { ambient, server } = this.#environment
@@ -192,21 +191,21 @@ export class Fallback {
       landing.resolve(landed)
     }
     try {
-      const value = await withLimit(this.#environment, limit, fn)
+      const value = await runWithin(this.#environment, deadline, fn)
       land({ kind: 'value', value })
       await keep(value)
       return value
     } catch (error) {
-      const isOver = limit.signal?.aborted === true || server.environment.clock.now() >= limit.deadlineAt - earlyMs
+      const isOver = deadline.signal?.aborted === true || server.environment.clock.now() >= deadline.at - earlyMs
       land(isOver ? { kind: 'leaderGone' } : { kind: 'failed', error })
       throw error
     }
   }
 
   /** Waits for what somebody else asked, within this caller's own limits. */
-  async #landing({ done }: Flight, limit: Limit): Promise<Landing> {
+  async #landing({ done }: Flight, deadline: Deadline): Promise<Landing> {
     const { environment } = this.#environment.server
-    return await within(done, limit, environment.clock, 'not-sent').catch((error: unknown) => {
+    return await deadline.within(done, 'not-sent').catch((error: unknown) => {
       throw ownedBy(error, environment)
     })
   }
@@ -220,7 +219,7 @@ export class Fallback {
   }
 
   /** What the cache has, if that is something that was stored. */
-  async #stored(cache: FallbackCache, key: string, limit: Limit): Promise<Stored | undefined> {
+  async #stored(cache: FallbackCache, key: string, deadline: Deadline): Promise<Stored | undefined> {
     return await this.#ask(
       cache,
       key,
@@ -229,7 +228,7 @@ export class Fallback {
         const got = cache.get(key)
         return isThenable(got) ? Promise.resolve(got).then(asStored) : asStored(got)
       },
-      limit,
+      deadline,
     )
   }
 
@@ -239,7 +238,7 @@ export class Fallback {
     key: string,
     operation: 'get' | 'set',
     ask: () => R | PromiseLike<R>,
-    limit: Limit,
+    deadline: Deadline,
   ): Promise<R | undefined> {
     const { environment } = this.#environment.server
     const { clock } = environment
@@ -253,8 +252,8 @@ export class Fallback {
     } catch (error) {
       return failed(error)
     }
-    const bounded = within(Promise.resolve(answer), limitOf({ timeoutMs: cacheBoundMs }, clock), clock, 'unknown')
-    return await within(bounded.catch(failed), limit, clock).catch((error: unknown) => {
+    const bounded = Deadline.after(cacheBoundMs, clock).within(Promise.resolve(answer), 'unknown')
+    return await deadline.within(bounded.catch(failed)).catch((error: unknown) => {
       throw ownedBy(error, environment)
     })
   }

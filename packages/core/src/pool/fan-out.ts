@@ -1,8 +1,8 @@
-import { limitOf, type OperationOptions, within } from '../deadline/deadline.js'
-import { assertKnownOptions, limitNames, optionNames } from '../errors/known-options.js'
+import { Deadline, type OperationOptions } from '../deadline/deadline.js'
+import { assertKnownOptions, operationNames, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
-import { type Deadline, withLimit } from '../transaction/ambient-deadline.js'
+import { type DeadlineHandle, runWithin } from '../transaction/ambient-deadline.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /** How many at a time. */
@@ -27,7 +27,7 @@ export async function forEachConcurrent<Item, T>(
   environment: SessionEnvironment,
   max: number,
   items: Iterable<Item> | AsyncIterable<Item>,
-  fn: (item: Item, index: number, deadline: Deadline) => Promise<T>,
+  fn: (item: Item, index: number, deadline: DeadlineHandle) => Promise<T>,
   options: ConcurrencyOptions = {},
 ): Promise<T[]> {
   assertKnownOptions(options, names)
@@ -37,9 +37,7 @@ export async function forEachConcurrent<Item, T>(
   }
   const { server } = environment
   const failed = new AbortController()
-  const own = environment.ambient.limitFor(options)
-  const signal = own.signal === undefined ? failed.signal : AbortSignal.any([own.signal, failed.signal])
-  const limit = { ...own, signal }
+  const deadline = environment.ambient.deadlineFor(options).and(failed.signal)
   const source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   const results: T[] = []
   let first: { readonly error: unknown } | undefined
@@ -61,10 +59,10 @@ export async function forEachConcurrent<Item, T>(
   const worker = async (): Promise<void> => {
     while (first === undefined) {
       try {
-        const { done, value } = await within(read(), limit, server.environment.clock, 'unknown', server.environment)
+        const { done, value } = await deadline.within(read(), 'unknown', server.environment)
         if (done === true || first !== undefined) return
         const at = index++
-        results[at] = await withLimit(environment, limit, (deadline) => fn(value, at, deadline))
+        results[at] = await runWithin(environment, deadline, (handle) => fn(value, at, handle))
       } catch (error) {
         first ??= { error }
         failed.abort(error)
@@ -87,7 +85,7 @@ export async function forEachConcurrent<Item, T>(
 const settleBoundMs = 100
 
 /** Pieces of work that run side by side, by name. */
-export type FanOutTasks = Readonly<Record<string, (deadline: Deadline) => Promise<unknown>>>
+export type FanOutTasks = Readonly<Record<string, (deadline: DeadlineHandle) => Promise<unknown>>>
 
 /** What each piece of work gave, by the same names. */
 export type FanOutResults<Tasks extends FanOutTasks> = {
@@ -109,22 +107,21 @@ export async function fanOut<Tasks extends FanOutTasks>(
   if (typeof tasks !== 'object' || tasks === null || Object.values(tasks).some((task) => typeof task !== 'function')) {
     throw new InvalidArgumentError('tasks', `of type ${typeof tasks}`, 'an object of functions')
   }
-  assertKnownOptions(options, limitNames)
+  assertKnownOptions(options, operationNames)
   const { ambient } = environment
   const failed = new AbortController()
-  const own = ambient.limitFor(options)
-  const limit = { ...own, signal: anyOf(own.signal, failed.signal) }
+  const deadline = ambient.deadlineFor(options).and(failed.signal)
   const works: Promise<unknown>[] = []
   let first: { readonly error: unknown } | undefined
   const entries = await Promise.all(
     Object.entries(tasks).map(async ([name, task]) => {
       try {
-        const follow = (deadline: Deadline): Promise<unknown> => {
-          const work = task(deadline)
+        const follow = (handle: DeadlineHandle): Promise<unknown> => {
+          const work = task(handle)
           works.push(work)
           return work
         }
-        return [name, await withLimit(environment, limit, follow)] as const
+        return [name, await runWithin(environment, deadline, follow)] as const
       } catch (error) {
         first ??= { error }
         failed.abort(error)
@@ -136,12 +133,10 @@ export async function fanOut<Tasks extends FanOutTasks>(
     const { clock } = environment.server.environment
     // Until the word of the server is there. Work that does not listen is not waited for.
     const settled = Promise.allSettled(works)
-    await within(settled, limitOf({ timeoutMs: settleBoundMs }, clock), clock).catch(() => undefined)
+    await Deadline.after(settleBoundMs, clock)
+      .within(settled)
+      .catch(() => undefined)
     throw first.error
   }
   return Object.fromEntries(entries) as FanOutResults<Tasks>
-}
-
-function anyOf(given: AbortSignal | undefined, own: AbortSignal): AbortSignal {
-  return given === undefined ? own : AbortSignal.any([given, own])
 }

@@ -1,6 +1,6 @@
 import type { ServerStats } from '../cluster/events.js'
-import { type OperationOptions, operationLimit } from '../deadline/deadline.js'
-import { assertKnownOptions, limitNames } from '../errors/known-options.js'
+import { Deadline, type OperationOptions } from '../deadline/deadline.js'
+import { assertKnownOptions, operationNames } from '../errors/known-options.js'
 import { healthOf, type ServerHealth } from '../server/health.js'
 import type { Server } from '../server/server.js'
 
@@ -21,14 +21,14 @@ export async function poolHealth(
   roleOf: (server: Server) => ServerStats['role'] | undefined,
   options: OperationOptions = {},
 ): Promise<PoolHealth> {
-  assertKnownOptions(options, limitNames)
+  assertKnownOptions(options, operationNames)
   const found = await Promise.all(
     hosts.map(async (server): Promise<ServerHealth> => {
-      const limit = operationLimit(
+      const deadline = Deadline.of(
         { timeoutMs: defaultTimeoutMs, ...withoutUndefined(options) },
         server.environment.clock,
       )
-      const health = await healthOf(server, limit)
+      const health = await healthOf(server, deadline)
       const role = roleOf(server)
       return role === 'replaced' || role === 'foreign' ? { ...health, role } : health
     }),

@@ -3,8 +3,8 @@ import type { ExchangeConfig } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { PgPool } from '../connection/submittable.js'
-import { type Limit, limitReached, type OperationOptions } from '../deadline/deadline.js'
-import { assertKnownOptions, limitNames, optionNames } from '../errors/known-options.js'
+import type { Deadline, OperationOptions } from '../deadline/deadline.js'
+import { assertKnownOptions, operationNames, optionNames } from '../errors/known-options.js'
 import { ownedBy } from '../errors/origin.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import type { Listeners } from '../listen/listener.js'
@@ -34,7 +34,7 @@ import type { ListenOptions, NotificationHandler, Subscription } from '../query/
 import type { EvictMode } from '../resource-pool/lifecycle.js'
 import type { PoolSize } from '../resource-pool/limits.js'
 import type { LockKey } from '../sql/lock-key.js'
-import { type Deadline, type DeadlineOptions, withDeadline } from '../transaction/ambient-deadline.js'
+import { type DeadlineHandle, type DeadlineOptions, withDeadline } from '../transaction/ambient-deadline.js'
 import type { LockHandle } from '../transaction/held-lock.js'
 import { endedError } from '../transaction/join.js'
 import { beginTransaction, type ManualTransactionOptions } from '../transaction/manual-transaction.js'
@@ -82,8 +82,8 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
   }
 
   /** How `query` and all that is like it run what they are given. @internal */
-  execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
-    return executeJoined(this.#environment, config, limit)
+  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
+    return executeJoined(this.#environment, config, deadline)
   }
 
   batchTogether<const Tasks extends BatchTasks>(
@@ -113,13 +113,13 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
   }
 
   async acquire(options?: OperationOptions): Promise<PooledConnection> {
-    assertKnownOptions(options, limitNames)
+    assertKnownOptions(options, operationNames)
     const { ambient, server } = this.#environment
     const holder = ambient.current?.holder
     try {
-      const limit = ambient.limitFor(options)
-      const isOver = limitReached(limit, server.environment.clock) !== undefined
-      const slot = (isOver ? undefined : server.tryAcquire(holder)) ?? (await server.acquire(limit, holder))
+      const deadline = ambient.deadlineFor(options)
+      const isOver = deadline.reached() !== undefined
+      const slot = (isOver ? undefined : server.tryAcquire(holder)) ?? (await server.acquire(deadline, holder))
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)
@@ -186,9 +186,9 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
   }
 
   async listLocks(options?: OperationOptions): Promise<LockListing[]> {
-    assertKnownOptions(options, limitNames)
+    assertKnownOptions(options, operationNames)
     const { server, lockNames, ambient } = this.#environment
-    return await listLocks(server, lockNames, ambient.limitFor(options))
+    return await listLocks(server, lockNames, ambient.deadlineFor(options))
   }
 
   withOptimisticRetry<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, options?: OptimisticRetryOptions): Promise<T> {
@@ -216,7 +216,7 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
     return causalToken(this.#environment)
   }
 
-  withDeadline<T>(fn: (deadline: Deadline) => Promise<T>, options: DeadlineOptions): Promise<T> {
+  withDeadline<T>(fn: (deadline: DeadlineHandle) => Promise<T>, options: DeadlineOptions): Promise<T> {
     return withDeadline(this.#environment, fn, options)
   }
 
@@ -226,7 +226,7 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
 
   forEachConcurrent<Item, T>(
     items: Iterable<Item> | AsyncIterable<Item>,
-    fn: (item: Item, index: number, deadline: Deadline) => Promise<T>,
+    fn: (item: Item, index: number, deadline: DeadlineHandle) => Promise<T>,
     options?: ConcurrencyOptions,
   ): Promise<T[]> {
     return forEachConcurrent(this.#environment, this.#environment.server.pool.max, items, fn, options)

@@ -20,7 +20,7 @@ import type { ListenOptions, NotificationHandler, Subscription } from '../query/
 import type { EvictMode } from '../resource-pool/lifecycle.js'
 import type { PoolSize } from '../resource-pool/limits.js'
 import type { LockKey } from '../sql/lock-key.js'
-import type { Deadline, DeadlineOptions } from '../transaction/ambient-deadline.js'
+import type { DeadlineHandle, DeadlineOptions } from '../transaction/ambient-deadline.js'
 import type { LockHandle } from '../transaction/held-lock.js'
 import type { ManualTransactionOptions } from '../transaction/manual-transaction.js'
 import type { OptimisticAttempt, OptimisticRetryOptions, UpdateVersionedOptions } from '../transaction/optimistic.js'
@@ -408,7 +408,7 @@ export interface PoolDeadlines {
    *
    * @throws OperationTimeoutError
    */
-  withDeadline<T>(fn: (deadline: Deadline) => Promise<T>, options: DeadlineOptions): Promise<T>
+  withDeadline<T>(fn: (deadline: DeadlineHandle) => Promise<T>, options: DeadlineOptions): Promise<T>
 
   /**
    * Runs pieces of work side by side and gives their values by the same names. The first failure, or the deadline,
@@ -434,7 +434,7 @@ export interface PoolDeadlines {
   /** Runs `fn` for each item, a few at a time and never more than the pool can carry; values in the order of the items. */
   forEachConcurrent<Item, T>(
     items: Iterable<Item> | AsyncIterable<Item>,
-    fn: (item: Item, index: number, deadline: Deadline) => Promise<T>,
+    fn: (item: Item, index: number, deadline: DeadlineHandle) => Promise<T>,
     options?: ConcurrencyOptions,
   ): Promise<T[]>
 }

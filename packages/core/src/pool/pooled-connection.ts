@@ -3,7 +3,7 @@ import { type ExchangeConfig, statementFrom } from '../connection/exchange.js'
 import { FetchedStatement } from '../connection/portal.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
-import type { Limit } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
@@ -62,9 +62,9 @@ export class AcquiredConnection extends Operations implements PooledConnection {
     return this.#held().resource.pid
   }
 
-  async execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
+  async execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
     try {
-      return await this.#held().resource.run(statementFrom(config, []), limit)
+      return await this.#held().resource.run(statementFrom(config, []), deadline)
     } finally {
       // What is written here may be committed by any of the caller's statements: the next read asks how far that is.
       this.#causality?.noteUnknown()

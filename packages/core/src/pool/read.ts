@@ -5,7 +5,7 @@ import { WritePositions } from '../cluster/write-positions.js'
 import type { OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
-import { withLimit } from '../transaction/ambient-deadline.js'
+import { runWithin } from '../transaction/ambient-deadline.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /**
@@ -74,12 +74,12 @@ export async function read<T>(
   if (maxLagBytes !== undefined && !(typeof maxLagBytes === 'number' && maxLagBytes >= 0)) {
     throw new InvalidArgumentError('maxLagBytes', String(maxLagBytes), 'a number of bytes, 0 or more')
   }
-  const limit = ambient.limitFor(options)
+  const deadline = ambient.deadlineFor(options)
   const scope = cluster === undefined ? undefined : scopeOf(cluster.scope, maxLagMs, maxLagBytes)
   const causality = ambient.current?.causality ?? (scope === undefined ? undefined : new Causality(undefined))
   return await ambient.run({ reading: scope, causality }, async () => {
     if (signal === undefined && timeoutMs === undefined) return await fn()
-    return await withLimit(environment, limit, async () => await fn())
+    return await runWithin(environment, deadline, async () => await fn())
   })
 }
 

@@ -1,7 +1,7 @@
 import type { RoutingContext } from '../cluster/servers.js'
 import { FetchedStatement } from '../connection/portal.js'
 import type { StatementConfig } from '../connection/statement.js'
-import { limitReached } from '../deadline/deadline.js'
+
 import { beginRefused } from '../errors/operation-errors.js'
 import { TransactionClosedError } from '../errors/transaction-errors.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
@@ -66,14 +66,14 @@ export function executorFromHere(environment: SessionEnvironment): Executor {
   const open = ambient.current?.transaction
   if (open === undefined) {
     return {
-      execute: (config, limit) =>
-        ambient.run({ transaction: undefined }, () => executeJoined(environment, config, limit)),
+      execute: (config, deadline) =>
+        ambient.run({ transaction: undefined }, () => executeJoined(environment, config, deadline)),
     }
   }
   return {
-    async execute(config, limit) {
+    async execute(config, deadline) {
       assertWithin(ambient, open)
-      return await open.execute(config, limit)
+      return await open.execute(config, deadline)
     },
   }
 }
@@ -92,9 +92,9 @@ async function* batchesOutside<Row>(
   const { ambient, cluster, server } = environment
   if (textEffects(config.text).leavesOpen) throw beginRefused()
   assertStreamOptions(options)
-  const limit = atCall.limitFor(options)
+  const deadline = atCall.deadlineFor(options)
   // One limit for all attempts.
-  const bounds: Bounds = { limitFor: () => limit }
+  const bounds: Bounds = { deadlineFor: () => deadline }
   // Whoever reads is who waits, with all that it holds.
   const parent = ambient.current?.holder
   const reads = sourceOfReads(cluster, server, asking, { held: 0, parent }, config.text)
@@ -110,7 +110,7 @@ async function* batchesOutside<Row>(
       first = await batches.next()
     } catch (error) {
       // Nothing was given yet, so that nobody sees a second attempt.
-      if (isRead && limitReached(limit, server.environment.clock) === undefined && reads.again(error)) continue
+      if (isRead && deadline.reached() === undefined && reads.again(error)) continue
       throw error
     }
     try {

@@ -2,9 +2,9 @@ import { BatchExchange } from '../connection/batch.js'
 import { type ExchangeConfig, outcomeOf } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { Prelude, StatementConfig } from '../connection/statement.js'
-import type { Limit, OperationOptions } from '../deadline/deadline.js'
+import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { endsSession } from '../errors/classify.js'
-import { assertKnownOptions, limitNames } from '../errors/known-options.js'
+import { assertKnownOptions, operationNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { inheritOrigin } from '../errors/origin.js'
 import { errorWithSqlState } from '../errors/sqlstate.js'
@@ -56,12 +56,12 @@ export async function batch<const Statements extends readonly StatementConfig[]>
   if (!Array.isArray(statements)) {
     throw new InvalidArgumentError('the batch', `of type ${typeof statements}`, 'an array of statements')
   }
-  assertKnownOptions(options, limitNames)
+  assertKnownOptions(options, operationNames)
   for (const [index, statement] of statements.entries()) check(statement, index)
-  const limit = bounds.limitFor(options)
+  const deadline = bounds.deadlineFor(options)
   if (statements.length === 0) return [] as unknown as BatchResults<Statements>
   try {
-    return await run(executor, limit, statements)
+    return await run(executor, deadline, statements)
   } catch (error) {
     throw withCallersStack(error)
   }
@@ -69,7 +69,7 @@ export async function batch<const Statements extends readonly StatementConfig[]>
 
 async function run<Statements extends readonly StatementConfig[]>(
   executor: Executor,
-  limit: Limit,
+  deadline: Deadline,
   statements: Statements,
 ): Promise<BatchResults<Statements>> {
   let sent: BatchExchange | undefined
@@ -82,7 +82,7 @@ async function run<Statements extends readonly StatementConfig[]>(
     },
   }
   try {
-    return outcomeOf<BatchResults<Statements>>(await executor.execute(config, limit))
+    return outcomeOf<BatchResults<Statements>>(await executor.execute(config, deadline))
   } catch (error) {
     // What was given up, and a connection that was lost, is told as it is for a single statement.
     const index = sent?.failedAt

@@ -4,7 +4,7 @@ import { type CopiedQuery, CopyIn, CopyOut, type CopyResult, type CopySource } f
 import { type ExchangeConfig, outcomeOf } from '../connection/exchange.js'
 import { prepareValue } from '../connection/pg-internals.js'
 import type { StatementConfig } from '../connection/statement.js'
-import { type Limit, type OperationOptions, tighter } from '../deadline/deadline.js'
+import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, type OptionNames, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
@@ -150,8 +150,10 @@ const tableNames: OptionNames = new Set(['table', 'columns'])
 export function copyTo(executor: Executor, bounds: Bounds, origin: CopyOrigin, options: CopyToOptions = {}): Readable {
   assertKnownOptions(options, copyToNames)
   const copied = copyToCommand(origin, options)
-  const execute = AsyncLocalStorage.bind((config: ExchangeConfig, limit: Limit) => executor.execute(config, limit))
-  return new CopyStream(execute, bounds.limitFor(options), copied, options)
+  const execute = AsyncLocalStorage.bind((config: ExchangeConfig, deadline: Deadline) =>
+    executor.execute(config, deadline),
+  )
+  return new CopyStream(execute, bounds.deadlineFor(options), copied, options)
 }
 
 /** What is sent, what is reported of it, and what is checked before. */
@@ -190,8 +192,8 @@ function copyToCommand(origin: CopyOrigin, options: CopyToOptions): Copied {
 
 /** The bytes of a COPY, as they come; destroying it cancels on the server. */
 class CopyStream extends Readable {
-  readonly #execute: (config: ExchangeConfig, limit: Limit) => Promise<unknown>
-  readonly #limit: Limit
+  readonly #execute: (config: ExchangeConfig, deadline: Deadline) => Promise<unknown>
+  readonly #deadline: Deadline
   readonly #copied: Copied
   readonly #options: CopyToOptions
   readonly #gone = new AbortController()
@@ -200,14 +202,14 @@ class CopyStream extends Readable {
   #running: Promise<void> | undefined
 
   constructor(
-    execute: (config: ExchangeConfig, limit: Limit) => Promise<unknown>,
-    limit: Limit,
+    execute: (config: ExchangeConfig, deadline: Deadline) => Promise<unknown>,
+    deadline: Deadline,
     copied: Copied,
     options: CopyToOptions,
   ) {
     super({ highWaterMark: 65_536 })
     this.#execute = execute
-    this.#limit = limit
+    this.#deadline = deadline
     this.#copied = copied
     this.#options = options
     this.#report = progressReport(options)
@@ -238,13 +240,8 @@ class CopyStream extends Readable {
         return this.#exchange
       },
     }
-    const gone: Limit = {
-      deadlineAt: Number.POSITIVE_INFINITY,
-      timeoutMs: Number.POSITIVE_INFINITY,
-      signal: this.#gone.signal,
-    }
     try {
-      await this.#execute(config, tighter(this.#limit, gone))
+      await this.#execute(config, this.#deadline.and(this.#gone.signal))
       this.push(null)
     } catch (error) {
       // Once the consumer has left, nobody is there to hear it.
@@ -389,7 +386,7 @@ export async function copyFrom(
 ): Promise<CopyResult> {
   assertKnownOptions(options, copyFromNames)
   const text = copyFromCommand(target)
-  const limit = bounds.limitFor(options)
+  const deadline = bounds.deadlineFor(options)
   const report = progressReport(options)
   const progress = { rows: 0 }
   const source = sourceOf(rows, target, () => {
@@ -400,7 +397,7 @@ export async function copyFrom(
     exchange: (preludes) => new CopyIn(text, preludes, source, (bytes) => report(bytes, progress.rows)),
   }
   try {
-    return outcomeOf<CopyResult>(await executor.execute(config, limit))
+    return outcomeOf<CopyResult>(await executor.execute(config, deadline))
   } catch (error) {
     source.stop()
     throw withCallersStack(error)

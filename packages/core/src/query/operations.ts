@@ -4,7 +4,7 @@ import type { ExchangeConfig } from '../connection/exchange.js'
 import { FetchedStatement } from '../connection/portal.js'
 import type { QueryResult } from '../connection/result.js'
 import type { AheadConfig, PortalConfig, StatementConfig } from '../connection/statement.js'
-import type { Limit, OperationOptions } from '../deadline/deadline.js'
+import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { assertName } from '../sql/quote.js'
 import { type Batchable, type BatchResults, batch } from './batch.js'
@@ -79,7 +79,7 @@ export abstract class Operations implements Operable, Executor {
 
   abstract execute(
     config: StatementConfig | PortalConfig | AheadConfig | ExchangeConfig,
-    limit: Limit,
+    deadline: Deadline,
   ): Promise<QueryResult>
 
   query<Row>(statement: Sql<Row>, options?: OperationOptions): Promise<QueryResult<Row>>

@@ -1,8 +1,8 @@
 import type { ExchangeConfig } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { AheadConfig, PortalConfig, StatementConfig } from '../connection/statement.js'
-import type { Limit, OperationOptions } from '../deadline/deadline.js'
-import { assertKnownOptions, limitNames } from '../errors/known-options.js'
+import type { Deadline, OperationOptions } from '../deadline/deadline.js'
+import { assertKnownOptions, operationNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { Sql } from './sql.js'
 
@@ -39,12 +39,15 @@ export interface Queryable {
 
 /** Something that runs one statement within a limit. */
 export interface Executor {
-  execute(config: StatementConfig | PortalConfig | AheadConfig | ExchangeConfig, limit: Limit): Promise<QueryResult>
+  execute(
+    config: StatementConfig | PortalConfig | AheadConfig | ExchangeConfig,
+    deadline: Deadline,
+  ): Promise<QueryResult>
 }
 
 /** Turns a caller's options into absolute bounds; the ambient context of the pool does. */
 export interface Bounds {
-  limitFor(options: OperationOptions | undefined): Limit
+  deadlineFor(options: OperationOptions | undefined): Deadline
 }
 
 /** The same, for work that is begun later by somebody else: a stream is made here, and read there. */
@@ -56,9 +59,9 @@ export interface AmbientBounds extends Bounds {
 /** The body of every `query`: one form out of the several, and errors whose stack leads to the caller. */
 export async function query<Row>(executor: Executor, bounds: Bounds, args: QueryArguments): Promise<QueryResult<Row>> {
   const { config, options } = statementOf(args)
-  if (options !== undefined) assertKnownOptions(options, limitNames)
+  if (options !== undefined) assertKnownOptions(options, operationNames)
   try {
-    return (await executor.execute(config, bounds.limitFor(options))) as QueryResult<Row>
+    return (await executor.execute(config, bounds.deadlineFor(options))) as QueryResult<Row>
   } catch (error) {
     throw withCallersStack(error)
   }

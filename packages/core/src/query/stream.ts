@@ -1,6 +1,6 @@
 import type { FetchedStatement, PortalRequest } from '../connection/portal.js'
 import type { StatementConfig } from '../connection/statement.js'
-import { type OperationOptions, unlimited } from '../deadline/deadline.js'
+import { noDeadline, type OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { type Bounds, type Executor, type StatementArguments, withCallersStack } from './queryable.js'
@@ -144,7 +144,7 @@ export async function* batchesIn<Row>(
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
     throw new InvalidArgumentError('batchSize', String(batchSize), 'a whole number, 1 or more')
   }
-  const limit = bounds.limitFor(options)
+  const deadline = bounds.deadlineFor(options)
   const name = `lifeguard_${++portals}`
   let portal: PortalRequest = { name, whole, rows: batchSize, fields: undefined, hasMore: false, isOpen: false }
   let isOpen = false
@@ -152,7 +152,7 @@ export async function* batchesIn<Row>(
   try {
     for (;;) {
       isOpen = false
-      const { rows, fields } = await executor.execute({ ...config, portal }, limit)
+      const { rows, fields } = await executor.execute({ ...config, portal }, deadline)
       isOpen = true
       if (rows.length > 0) yield rows as Row[]
       if (!portal.hasMore) return
@@ -169,7 +169,7 @@ export async function* batchesIn<Row>(
     try {
       if (isOpen) {
         const close: PortalRequest = { name, whole, rows: 0, fields: undefined, hasMore: false, isOpen: false }
-        const closing = whole.orFails(executor.execute({ text: `close ${name}`, portal: close }, unlimited))
+        const closing = whole.orFails(executor.execute({ text: `close ${name}`, portal: close }, noDeadline))
         // The first error is the one that is reported. With the transaction the portal ends in any case.
         await (isFailed ? closing.catch(nothing) : closing)
       }

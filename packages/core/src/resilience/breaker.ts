@@ -1,5 +1,5 @@
 import type { Clock, Random } from '../deadline/clock.js'
-import { type OperationOptions, operationLimit, watchLimit, within } from '../deadline/deadline.js'
+import { Deadline, type OperationOptions } from '../deadline/deadline.js'
 import { type BreakerVerdict, breakerVerdict } from '../errors/classify.js'
 import { BreakerOpenError } from '../errors/pool-errors.js'
 import { Emitter } from '../observe/emitter.js'
@@ -93,7 +93,7 @@ export class OwnBreaker implements Breaker {
   }
 
   async run<T>(fn: (call: BreakerCall) => Promise<T>, options?: OperationOptions): Promise<T> {
-    const limit = operationLimit(options, this.#clock)
+    const deadline = Deadline.of(options, this.#clock)
     const since = this.#clock.now()
     const permit = this.#breaker.admit(since)
     if (permit === undefined) {
@@ -107,10 +107,10 @@ export class OwnBreaker implements Breaker {
       this.#breaker.settle(permit, verdict === 'success' && now - since > this.#slowAfterMs ? 'slow' : verdict, now)
     }
     const controller = new AbortController()
-    const stop = watchLimit(limit, this.#clock, () => controller.abort())
+    const stop = deadline.watch(() => controller.abort())
     let value: T
     try {
-      value = await within(called(fn, controller.signal), limit, this.#clock, 'unknown')
+      value = await deadline.within(called(fn, controller.signal), 'unknown')
     } catch (error) {
       ended(error ?? new Error('rejected with nothing'))
       throw error

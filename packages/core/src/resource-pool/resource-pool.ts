@@ -1,5 +1,5 @@
 import type { Clock } from '../deadline/clock.js'
-import { givenUp, type Limit, limitReached } from '../deadline/deadline.js'
+import { type Deadline, givenUp } from '../deadline/deadline.js'
 import { PoolClosedError, type PoolFigures } from '../errors/pool-errors.js'
 import type { BudgetShare } from './budget.js'
 import { Dispatcher } from './dispatcher.js'
@@ -146,8 +146,8 @@ export class ResourcePool<R> {
    * @throws AcquireTimeoutError, ServerUnavailableError, QueueFullError, OverloadedError, SelfDeadlockError,
    * PoolClosedError, OperationAbortedError, or what the server said when it will never let this user in.
    */
-  acquire(limit: Limit, holder?: WorkContext): Promise<Slot<R>> {
-    return new Promise((resolve, reject) => this.request(resolve, reject, limit, holder))
+  acquire(deadline: Deadline, holder?: WorkContext): Promise<Slot<R>> {
+    return new Promise((resolve, reject) => this.request(resolve, reject, deadline, holder))
   }
 
   /**
@@ -158,11 +158,11 @@ export class ResourcePool<R> {
   request(
     resolve: (slot: Slot<R>) => void,
     reject: (error: Error) => void,
-    limit: Limit,
+    deadline: Deadline,
     holder: WorkContext | undefined,
     isSharing = false,
   ): void {
-    const refusal = this.#refusalAtOnce(limit, holder)
+    const refusal = this.#refusalAtOnce(deadline, holder)
     if (refusal !== undefined) {
       reject(refusal)
       return
@@ -178,13 +178,13 @@ export class ResourcePool<R> {
       reject(rejection)
       return
     }
-    this.#line.enter(resolve, reject, limit, holder, isSharing, this.#slots.captureStack())
+    this.#line.enter(resolve, reject, deadline, holder, isSharing, this.#slots.captureStack())
     this.#dispatcher.dispatch()
   }
 
-  #refusalAtOnce(limit: Limit, holder: WorkContext | undefined): Error | undefined {
+  #refusalAtOnce(deadline: Deadline, holder: WorkContext | undefined): Error | undefined {
     if (!this.#life.admits(holder)) return new PoolClosedError('cannot acquire a connection')
-    const reached = limitReached(limit, this.#clock)
+    const reached = deadline.reached()
     return reached === undefined ? undefined : givenUp(reached, 'not-sent')
   }
 

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../deadline/clock.js'
-import { givenUp, type Limit, type LimitReason, watchLimit } from '../deadline/deadline.js'
+import { type Deadline, type GivenUpReason, givenUp } from '../deadline/deadline.js'
 import {
   AcquireTimeoutError,
   type HolderFigures,
@@ -183,7 +183,7 @@ export class Refusals<R> {
   }
 
   /** It gave up, the server is down, or the pool is busy. These are three things. */
-  givenUp(reason: LimitReason, { since, holder }: Waiter<R>): Error {
+  givenUp(reason: GivenUpReason, { since, holder }: Waiter<R>): Error {
     if (reason.kind === 'aborted') {
       this.#counts.aborted += 1
       return givenUp(reason, 'not-sent')
@@ -274,7 +274,7 @@ export class WaitingLine<R> {
   enter(
     resolve: (slot: Slot<R>) => void,
     reject: (error: Error) => void,
-    limit: Limit,
+    deadline: Deadline,
     holder: WorkContext | undefined,
     isSharing: boolean,
     stack: string | undefined,
@@ -282,14 +282,14 @@ export class WaitingLine<R> {
     const since = this.#clock.now()
     const waiter: Waiter<R> = { resolve, reject, since, holder, stack, isSharing, stop: nothing }
     // Bounds of its own are watched for it alone; the pool's, which most callers have only, by one timer for all.
-    if (limit.signal !== undefined || limit.deadlineAt <= since + this.#acquireTimeoutMs) {
-      waiter.stop = watchLimit(limit, this.#clock, (reason) => {
+    if (deadline.signal !== undefined || deadline.at <= since + this.#acquireTimeoutMs) {
+      waiter.stop = deadline.watch((reason) => {
         if (this.#waiters.remove(waiter)) this.#giveUp(waiter, reason)
         this.#events.changed()
       })
     }
     if (this.#waiters.length === 0) this.#overload?.formed(since)
-    this.#overload?.came(Math.min(limit.deadlineAt - since, this.#acquireTimeoutMs))
+    this.#overload?.came(Math.min(deadline.at - since, this.#acquireTimeoutMs))
     this.#waiters.add(waiter)
   }
 
@@ -382,7 +382,7 @@ export class WaitingLine<R> {
     }
   }
 
-  #giveUp(waiter: Waiter<R>, reason: LimitReason): void {
+  #giveUp(waiter: Waiter<R>, reason: GivenUpReason): void {
     this.#overload?.gaveUp()
     waiter.reject(this.#refusals.givenUp(reason, waiter))
   }

@@ -1,4 +1,4 @@
-import { type Limit, within } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import type { PoolEnvironment } from '../resource-pool/resource.js'
 
 /**
@@ -38,7 +38,7 @@ export class Beside {
    *
    * @throws OperationTimeoutError or OperationAbortedError when there is none within the limit
    */
-  async enter(use: BesideUse, limit: Limit, owner: PoolEnvironment): Promise<void> {
+  async enter(use: BesideUse, deadline: Deadline, owner: PoolEnvironment): Promise<void> {
     if (this.#now[use] < mostBeside[use]) {
       this.#now[use] += 1
       return
@@ -48,7 +48,7 @@ export class Beside {
     const { promise, resolve } = Promise.withResolvers<void>()
     line.add(resolve)
     try {
-      await within(promise, limit, owner.clock, 'not-sent', owner)
+      await deadline.within(promise, 'not-sent', owner)
     } catch (error) {
       // It may have been given the place in the same turn.
       if (!line.delete(resolve)) this.leave(use)

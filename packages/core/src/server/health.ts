@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.js'
 import { signOfLife } from '../connection/statement.js'
-import type { Limit } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { classify, isForWantOfAPlace } from '../errors/classify.js'
 import { OperationAbortedError } from '../errors/operation-errors.js'
 import type { PoolFigures } from '../errors/pool-errors.js'
@@ -45,7 +45,7 @@ const recentMs = 1_000
  *
  * @throws OperationAbortedError when the caller gave up; a server that does not answer is a finding, not an error
  */
-export async function healthOf(server: Server, limit: Limit): Promise<ServerHealth> {
+export async function healthOf(server: Server, deadline: Deadline): Promise<ServerHealth> {
   const { clock } = server.environment
   const since = clock.now()
   const found = (where: string, role: ServerRole, status: ServerHealth['status']): ServerHealth => ({
@@ -57,7 +57,7 @@ export async function healthOf(server: Server, limit: Limit): Promise<ServerHeal
     figures: server.pool.figures(),
   })
   try {
-    const { where, role } = await ask(server, limit)
+    const { where, role } = await ask(server, deadline)
     return found(where, role, 'up')
   } catch (error) {
     if (error instanceof OperationAbortedError) throw error
@@ -77,11 +77,11 @@ interface Answer {
   readonly role: ServerRole
 }
 
-async function ask(server: Server, limit: Limit): Promise<Answer> {
+async function ask(server: Server, deadline: Deadline): Promise<Answer> {
   const slot = server.pool.tryAcquire()
   if (slot !== undefined) {
     try {
-      return await askOn(slot.resource, limit)
+      return await askOn(slot.resource, deadline)
     } catch (error) {
       // The end of one session says nothing of the server.
       if (slot.resource.isAlive || classify(error) !== 'connection') throw error
@@ -93,7 +93,7 @@ async function ask(server: Server, limit: Limit): Promise<Answer> {
     if (talking !== undefined && talking.answeredAt > server.environment.clock.now() - recentMs)
       return seenOn(server, talking)
   }
-  return await server.aside('health', (connection) => askOn(connection, limit), limit)
+  return await server.aside('health', (connection) => askOn(connection, deadline), deadline)
 }
 
 /** The connection in use that has heard from the server last. */
@@ -111,8 +111,8 @@ function seenOn(server: Server, { address: where, reports }: Connection): Answer
   return { where, role: role === 'unknown' ? server.watch.role : role === 'standby' ? 'replica' : 'primary' }
 }
 
-async function askOn(connection: Connection, limit: Limit): Promise<Answer> {
-  const { rows } = await connection.run(signOfLife({ text }), limit)
+async function askOn(connection: Connection, deadline: Deadline): Promise<Answer> {
+  const { rows } = await connection.run(signOfLife({ text }), deadline)
   const [row] = rows as { readonly standby: boolean }[]
   return { where: connection.address, role: row?.standby === true ? 'replica' : 'primary' }
 }

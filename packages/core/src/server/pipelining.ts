@@ -5,7 +5,7 @@ import type { QueryResult } from '../connection/result.js'
 import { Statement, type StatementConfig } from '../connection/statement.js'
 import type { StatementTexts } from '../connection/statement-cache.js'
 import { nextMicrotask } from '../deadline/clock.js'
-import type { Limit } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { classify, endsSession } from '../errors/classify.js'
 import { beginRefused } from '../errors/operation-errors.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
@@ -23,15 +23,15 @@ export interface Placement {
 
 /** A statement that runs on whatever connection the pool has for it. */
 class PooledStatement extends Statement {
-  readonly limit: Limit
+  readonly deadline: Deadline
   readonly holder: WorkContext | undefined
   readonly #placement: Placement
   /** A read is sent once more, and not again: a statement that ends its own session must not end one after the other. */
   #wasRepeated = false
 
-  constructor(config: StatementConfig, limit: Limit, holder: WorkContext | undefined, placement: Placement) {
+  constructor(config: StatementConfig, deadline: Deadline, holder: WorkContext | undefined, placement: Placement) {
     super(config)
-    this.limit = limit
+    this.deadline = deadline
     this.holder = holder
     this.#placement = placement
   }
@@ -88,7 +88,7 @@ export interface PipeliningServer {
   request(
     served: (slot: Slot<Connection>) => void,
     refused: (error: Error) => void,
-    limit: Limit,
+    deadline: Deadline,
     holder: WorkContext | undefined,
     isSharing: boolean,
   ): void
@@ -139,9 +139,14 @@ export class Pipelining {
   }
 
   /** Runs one statement outside of any transaction. */
-  query(config: StatementConfig, limit: Limit, holder: WorkContext | undefined, why?: string): Promise<QueryResult> {
+  query(
+    config: StatementConfig,
+    deadline: Deadline,
+    holder: WorkContext | undefined,
+    why?: string,
+  ): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
-      const statement = new PooledStatement(config, limit, holder, this)
+      const statement = new PooledStatement(config, deadline, holder, this)
       statement.known = this.#texts.of(config.text)
       if (statement.known.effects.leavesOpen) {
         reject(beginRefused())
@@ -167,7 +172,7 @@ export class Pipelining {
         this.#join(pipelined, statement)
       } else {
         const served = (given: Slot<Connection>): void => this.#enter(given, statement)
-        this.#server.request(served, statement.reject, statement.limit, statement.holder, statement.isSharing)
+        this.#server.request(served, statement.reject, statement.deadline, statement.holder, statement.isSharing)
       }
     }
   }
@@ -207,13 +212,13 @@ export class Pipelining {
       pipelined.at = this.#open.length
       this.#open.push(pipelined)
     }
-    slot.resource.start(statement, statement.limit)
+    slot.resource.start(statement, statement.deadline)
     if (pipelined.isShared && pipelined.slot === slot) this.#fill(pipelined)
   }
 
   #join(pipelined: PipelinedConnection, statement: PooledStatement): void {
     this.pipelined += 1
-    pipelined.connection.start(statement, statement.limit)
+    pipelined.connection.start(statement, statement.deadline)
   }
 
   /** Takes on who waits at the head of the queue, as far as there is room. */

@@ -1,12 +1,11 @@
 import type { Connection } from '../connection/connection.js'
-import type { Clock } from '../deadline/clock.js'
-import { type Limit, within } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { markMisconfigured } from '../errors/origin.js'
 
 /** Prepares a new connection for its users, within this limit; what it throws refuses the connection. */
-export type PrepareConnection = (connection: Connection, limit: Limit) => Promise<void>
+export type PrepareConnection = (connection: Connection, deadline: Deadline) => Promise<void>
 
 /** What the preparation of a connection has thrown whose server is well. */
 const refusals = new WeakSet<object>()
@@ -24,17 +23,16 @@ export function isRefusal(error: unknown): boolean {
 export async function prepareNew(
   connection: Connection,
   prepare: PrepareConnection,
-  limit: Limit,
-  clock: Clock,
+  deadline: Deadline,
 ): Promise<void> {
   try {
-    await within(prepare(connection, limit), limit, clock)
+    await deadline.within(prepare(connection, deadline))
     if (connection.isAlive) assertUsable(connection)
     else throw connection.lostWith ?? new Error('onConnect has closed the connection')
   } catch (thrown) {
-    const error = asError(thrown, limit)
+    const error = asError(thrown, deadline)
     // One that was lost is like one that could not be opened.
-    if (connection.isAlive && limit.signal?.aborted !== true) {
+    if (connection.isAlive && deadline.signal?.aborted !== true) {
       refusals.add(error)
       // It says nothing of the server.
       markMisconfigured(error)
@@ -63,7 +61,7 @@ function assertUsable(connection: Connection): void {
   )
 }
 
-function asError(thrown: unknown, { timeoutMs }: Limit): object {
+function asError(thrown: unknown, { timeoutMs }: Deadline): object {
   if (thrown instanceof OperationTimeoutError && thrown.outcome === 'not-sent' && thrown.cause === undefined) {
     const cause = new Error('onConnect has not settled within connectTimeoutMs', { cause: thrown })
     return new OperationTimeoutError(timeoutMs, 'not-sent', { cause })

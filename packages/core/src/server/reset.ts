@@ -2,7 +2,7 @@ import type { Connection } from '../connection/connection.js'
 import { makeReadable, makeUtf8 } from '../connection/readable-session.js'
 import { Statement } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
-import { unlimited } from '../deadline/deadline.js'
+import { noDeadline } from '../deadline/deadline.js'
 
 /**
  * What is done to a connection that comes back, after its user got an answer.
@@ -59,15 +59,15 @@ export class SessionReset {
     try {
       await connection.whenQuiet()
       if (connection.isAlive && connection.status !== 'I') {
-        await connection.run(new Statement({ text: 'rollback' }), unlimited)
+        await connection.run(new Statement({ text: 'rollback' }), noDeadline)
       }
       if (connection.isAlive && this.#mode === 'full') {
-        await connection.run(new Statement({ text: resetText }), unlimited)
+        await connection.run(new Statement({ text: resetText }), noDeadline)
         // Back are the settings of database and role.
-        await makeReadable(connection, unlimited)
+        await makeReadable(connection, noDeadline)
       }
       // In another encoding the next one would be given garbled text in silence.
-      if (connection.isAlive) await makeUtf8(connection, unlimited)
+      if (connection.isAlive) await makeUtf8(connection, noDeadline)
     } catch {
       // A connection that cannot be tidied up is of no use to anybody; its caller has long had an answer.
       connection.destroy()

@@ -1,7 +1,7 @@
 import { type ExchangeConfig, statementFrom } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import { Statement } from '../connection/statement.js'
-import type { Limit } from '../deadline/deadline.js'
+import { Deadline } from '../deadline/deadline.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { Server } from './server.js'
@@ -15,16 +15,16 @@ const boundMs = 5_000
  * https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL
  */
 export async function terminateSession(server: Server, pid: number): Promise<void> {
-  const limit = { deadlineAt: server.environment.clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
+  const deadline = Deadline.after(boundMs, server.environment.clock)
   await server.aside(
     'terminate',
     async (connection) => {
       await connection.run(
         new Statement({ text: 'select pg_catalog.pg_terminate_backend($1::pg_catalog.int4)', values: [pid] }),
-        limit,
+        deadline,
       )
     },
-    limit,
+    deadline,
     true,
   )
 }
@@ -33,13 +33,13 @@ export async function terminateSession(server: Server, pid: number): Promise<voi
 export async function runExclusive(
   server: Server,
   config: ExchangeConfig,
-  limit: Limit,
+  deadline: Deadline,
   holder: WorkContext | undefined,
 ): Promise<QueryResult> {
   for (;;) {
-    const slot = server.tryAcquire(holder) ?? (await server.acquire(limit, holder))
+    const slot = server.tryAcquire(holder) ?? (await server.acquire(deadline, holder))
     try {
-      return await slot.resource.run(statementFrom(config, []), limit)
+      return await slot.resource.run(statementFrom(config, []), deadline)
     } catch (error) {
       // The connection had died while it idled, and nothing was sent: that is the pool's affair, not the caller's.
       if (!(error instanceof ConnectionLostError) || error.sent) throw error

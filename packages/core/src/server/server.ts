@@ -4,7 +4,7 @@ import type { QueryResult } from '../connection/result.js'
 import { type StatementConfig, signOfLife } from '../connection/statement.js'
 import { StatementTexts } from '../connection/statement-cache.js'
 import type { Clock } from '../deadline/clock.js'
-import { givenUp, type Limit, sleep, within } from '../deadline/deadline.js'
+import { Deadline, givenUp, sleep } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { markOwn, ownedBy } from '../errors/origin.js'
 import { inNoContext } from '../observe/context.js'
@@ -58,11 +58,11 @@ function watchForReturn(host: Returning): () => void {
 }
 
 async function answers({ clock, pool, release }: Returning): Promise<boolean> {
-  const limit: Limit = { deadlineAt: clock.now() + boundMs, timeoutMs: boundMs, signal: undefined }
+  const deadline = Deadline.after(boundMs, clock)
   try {
-    const slot = await pool.acquire(limit, urgent)
+    const slot = await pool.acquire(deadline, urgent)
     try {
-      await slot.resource.run(signOfLife({ text: '' }), limit)
+      await slot.resource.run(signOfLife({ text: '' }), deadline)
       return true
     } finally {
       release(slot)
@@ -224,8 +224,8 @@ export class Server {
   }
 
   /** A connection, now or when one comes free; see `request`. */
-  acquire(limit: Limit, holder: WorkContext | undefined): Promise<ConnectionSlot> {
-    return new Promise((resolve, reject) => this.request(resolve, reject, limit, holder))
+  acquire(deadline: Deadline, holder: WorkContext | undefined): Promise<ConnectionSlot> {
+    return new Promise((resolve, reject) => this.request(resolve, reject, deadline, holder))
   }
 
   /**
@@ -238,7 +238,7 @@ export class Server {
   request(
     served: (slot: ConnectionSlot) => void,
     refused: (error: Error) => void,
-    limit: Limit,
+    deadline: Deadline,
     holder: WorkContext | undefined,
     isSharing = false,
   ): void {
@@ -252,13 +252,13 @@ export class Server {
           const left = since + this.#unavailableTimeoutMs - clock.now()
           if (left <= 0 || this.pool.isEnding || classify(error) !== 'unavailable') refused(error)
           else {
-            void sleep(Math.min(left, turnMs), clock, limit).then((reached) => {
+            void sleep(Math.min(left, turnMs), clock, deadline).then((reached) => {
               if (reached === undefined) ask()
               else refused(ownedBy(givenUp(reached, 'not-sent', error), this.environment, this.address))
             })
           }
         },
-        limit,
+        deadline,
         holder,
         isSharing,
       )
@@ -269,7 +269,7 @@ export class Server {
   #requestOnce(
     served: (slot: ConnectionSlot) => void,
     refused: (error: Error) => void,
-    limit: Limit,
+    deadline: Deadline,
     holder: WorkContext | undefined,
     isSharing: boolean,
   ): void {
@@ -282,7 +282,7 @@ export class Server {
       refused(error)
     }
     if (breaker === undefined || holder?.isUrgent === true) {
-      this.pool.request(served, tell, limit, holder, isSharing)
+      this.pool.request(served, tell, deadline, holder, isSharing)
       return
     }
     let permit: Permit
@@ -301,7 +301,7 @@ export class Server {
         breaker.refused(permit, error)
         tell(error)
       },
-      limit,
+      deadline,
       holder,
       // A probe is one statement on one connection.
       isSharing && !permit.isProbe,
@@ -313,8 +313,13 @@ export class Server {
    *
    * @param why why this host was chosen, where there was a choice; for events
    */
-  query(config: StatementConfig, limit: Limit, holder: WorkContext | undefined, why?: string): Promise<QueryResult> {
-    return this.pipelining.query(config, limit, holder, why)
+  query(
+    config: StatementConfig,
+    deadline: Deadline,
+    holder: WorkContext | undefined,
+    why?: string,
+  ): Promise<QueryResult> {
+    return this.pipelining.query(config, deadline, holder, why)
   }
 
   /** The configuration in the words of `pg.Pool`. */
@@ -340,10 +345,10 @@ export class Server {
   async aside<T>(
     use: BesideUse,
     fn: (connection: Connection) => Promise<T>,
-    limit: Limit,
+    deadline: Deadline,
     isReported = false,
   ): Promise<T> {
-    await this.beside.enter(use, limit, this.environment)
+    await this.beside.enter(use, deadline, this.environment)
     const attempt = new AbortController()
     const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
@@ -359,7 +364,7 @@ export class Server {
       },
     )
     try {
-      const connection = await within(opening, limit, this.environment.clock).catch((error: unknown) => {
+      const connection = await deadline.within(opening).catch((error: unknown) => {
         // Nobody else could use it: to go on connecting would only hold up the end of the process.
         attempt.abort()
         throw error
@@ -399,7 +404,7 @@ export class Server {
       if (this.#onlyReads !== undefined) connection.onlyReads = this.#onlyReads
       this.#leadsToWriter = connection.reports.isReadWrite === true
       if (this.#prepare !== undefined) {
-        await prepareNew(connection, this.#prepare, this.#connector.limit(signal), clock)
+        await prepareNew(connection, this.#prepare, this.#connector.deadline(signal))
       }
       this.pipelining.keep(connection)
       connection.observer = this.watch
@@ -427,10 +432,9 @@ export class Server {
   }
 
   async #check(connection: Connection): Promise<boolean> {
-    const { clock } = this.environment
-    const limit: Limit = { deadlineAt: clock.now() + checkBoundMs, timeoutMs: checkBoundMs, signal: undefined }
+    const deadline = Deadline.after(checkBoundMs, this.environment.clock)
     try {
-      await connection.run(signOfLife({ text: '' }), limit)
+      await connection.run(signOfLife({ text: '' }), deadline)
       return connection.isQuiet && connection.isAlive
     } catch {
       // Whatever was wrong, the answer is: not usable. The pool tears it down and tries the next one.

@@ -1,14 +1,14 @@
-import type { Clock } from '../deadline/clock.js'
-import { givenUp, type Limit, type LimitReason, limitOf, limitReached, within } from '../deadline/deadline.js'
+import { Deadline, type GivenUpReason, givenUp } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError, isInstance } from '../errors/lifeguard-error.js'
 import { OperationAbortedError, OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { causeChain } from '../errors/sqlstate.js'
+import type { PoolEnvironment } from '../resource-pool/resource.js'
 import type { SessionEnvironment } from './environment.js'
 
 /** What the callback of `withDeadline` gets. */
-export interface Deadline {
+export interface DeadlineHandle {
   /** Aborted when the time is up: for what the callback does outside of the database. */
   readonly signal: AbortSignal
   /** Milliseconds that are left; never negative. */
@@ -36,7 +36,7 @@ const names = optionNames<DeadlineOptions>({ timeoutMs: true, signal: true })
  */
 export async function withDeadline<T>(
   { ambient, server }: SessionEnvironment,
-  fn: (deadline: Deadline) => Promise<T>,
+  fn: (deadline: DeadlineHandle) => Promise<T>,
   options: DeadlineOptions,
 ): Promise<T> {
   if (typeof fn !== 'function') {
@@ -47,30 +47,29 @@ export async function withDeadline<T>(
   if (!(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
     throw new InvalidArgumentError('timeoutMs', String(timeoutMs), 'a number of milliseconds, 0 or more')
   }
-  const limit = ambient.limitFor({ timeoutMs, signal })
-  return await withLimit({ ambient, server }, limit, fn)
+  const deadline = ambient.deadlineFor({ timeoutMs, signal })
+  return await runWithin({ ambient, server }, deadline, fn)
 }
 
-/** Runs `fn` within a limit that holds for all that it does on the pool. */
-export async function withLimit<T>(
+/** Runs `fn` within a deadline that holds for all that it does on the pool. */
+export async function runWithin<T>(
   { ambient, server }: Pick<SessionEnvironment, 'ambient' | 'server'>,
-  limit: Limit,
-  fn: (deadline: Deadline) => Promise<T>,
+  deadline: Deadline,
+  fn: (deadline: DeadlineHandle) => Promise<T>,
 ): Promise<T> {
-  const { clock } = server.environment
   const over = new AbortController()
-  const deadline: Deadline = {
-    signal: limit.signal === undefined ? over.signal : AbortSignal.any([limit.signal, over.signal]),
-    remainingMs: () => Math.max(0, limit.deadlineAt - clock.now()),
+  const handle: DeadlineHandle = {
+    signal: deadline.signal === undefined ? over.signal : AbortSignal.any([deadline.signal, over.signal]),
+    remainingMs: () => deadline.remainingMs(),
   }
-  const work = ambient.run({ limit }, async () => await fn(deadline))
+  const work = ambient.run({ deadline }, async () => await fn(handle))
   try {
-    return await within(work, limit, clock, 'unknown', server.environment)
+    return await deadline.within(work, 'unknown', server.environment)
   } catch (error) {
     over.abort(error)
-    const reached = limitReached(limit, clock)
+    const reached = deadline.reached()
     if (reached === undefined) throw error
-    return await lastWord(work, reached, clock, error, server.environment)
+    return await lastWord(work, reached, server.environment, error)
   } finally {
     over.abort()
   }
@@ -86,13 +85,12 @@ const lastWordMs = 50
 /** What `work` comes to, when that is soon: of a cancelled statement it is known whether it took effect. */
 async function lastWord<T>(
   work: Promise<T>,
-  reached: LimitReason,
-  clock: Clock,
+  reached: GivenUpReason,
+  owner: PoolEnvironment,
   error: unknown,
-  owner: object,
 ): Promise<T> {
-  const bound = limitOf({ timeoutMs: lastWordMs }, clock)
-  const [last] = await within(Promise.allSettled([work]), bound, clock).catch(() => [undefined])
+  const bound = Deadline.after(lastWordMs, owner.clock)
+  const [last] = await bound.within(Promise.allSettled([work])).catch(() => [undefined])
   if (last === undefined) throw error
   if (last.status === 'fulfilled') return last.value
   for (const one of causeChain(last.reason)) {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Prelude } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
-import { type Limit, sleep } from '../deadline/deadline.js'
+import { Deadline, sleep } from '../deadline/deadline.js'
 import { classify, isInfrastructureError } from '../errors/classify.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { urgent } from '../resource-pool/wait-queue.js'
@@ -167,19 +167,15 @@ export class CommitProof {
   async resolve(server: Server): Promise<ProvenOutcome> {
     const evidence = this.#evidence
     if (evidence === undefined) return 'unknown'
-    const limit: Limit = {
-      deadlineAt: this.#clock.now() + this.#timeoutMs,
-      timeoutMs: this.#timeoutMs,
-      signal: undefined,
-    }
+    const deadline = Deadline.after(this.#timeoutMs, this.#clock)
     let missing = 0
     for (let looks = 1; ; looks++) {
-      const found = await this.#look(server, evidence, looks, limit)
+      const found = await this.#look(server, evidence, looks, deadline)
       missing = found === 'missing' ? missing + 1 : 0
       // Seen twice, so that the transaction cannot have ended between the two halves of one look.
       if (missing === 2) return 'aborted'
       if (found !== 'again' && found !== 'missing') return found
-      if ((await sleep(pollMs, this.#clock, limit)) !== undefined) return 'unknown'
+      if ((await sleep(pollMs, this.#clock, deadline)) !== undefined) return 'unknown'
     }
   }
 
@@ -188,26 +184,26 @@ export class CommitProof {
     host: Server,
     evidence: Evidence,
     looks: number,
-    limit: Limit,
+    deadline: Deadline,
   ): Promise<ProvenOutcome | 'again' | 'missing'> {
     const { xid, system, timeline, pid, checkpoint, statistics } = evidence
     try {
       const values = [xid, system, timeline, pid, checkpoint, statistics]
-      const { rows } = await host.query({ text: outcomeSql, values }, limit, urgent)
+      const { rows } = await host.query({ text: outcomeSql, values }, deadline, urgent)
       const [server] = rows as unknown as OutcomeRow[]
       if (server === undefined) throw new Error('bug: no row about the server')
       if (server.system !== system) return 'unknown'
       // A standby does not know yet: it may be promoted, or the primary may come back.
       if (server.standby) return 'again'
-      if (!server.knows) return await this.#byMarker(host, limit)
+      if (!server.knows) return await this.#byMarker(host, deadline)
       if (server.open) {
         // A COMMIT that is on its way gets a moment to end by itself.
-        if (looks > looksBeforeEnding) await host.query({ text: endSessionSql, values: [xid, pid] }, limit, urgent)
+        if (looks > looksBeforeEnding) await host.query({ text: endSessionSql, values: [xid, pid] }, deadline, urgent)
         return 'again'
       }
       if (server.pending || server.status === 'in progress') return 'missing'
       if (server.status !== 'committed' || server.unbroken) return server.status ?? 'unknown'
-      return await this.#afterCrash(server, host, limit)
+      return await this.#afterCrash(server, host, deadline)
     } catch (error) {
       // No server, or no place in the pool: again for as long as there is time. Anything else stays as it is.
       return isInfrastructureError(error) || classify(error) === 'cancelled' ? 'again' : 'unknown'
@@ -215,16 +211,16 @@ export class CommitProof {
   }
 
   /** Somebody with this id has committed. The session is gone with the crash, so that what is found now is final. */
-  async #afterCrash({ recovered, durable }: OutcomeRow, server: Server, limit: Limit): Promise<ProvenOutcome> {
-    if (this.#markerTable !== undefined) return await this.#byMarker(server, limit)
+  async #afterCrash({ recovered, durable }: OutcomeRow, server: Server, deadline: Deadline): Promise<ProvenOutcome> {
+    if (this.#markerTable !== undefined) return await this.#byMarker(server, deadline)
     if (!recovered) return 'unknown'
     return durable ? 'committed' : 'aborted'
   }
 
-  async #byMarker(server: Server, limit: Limit): Promise<ProvenOutcome> {
+  async #byMarker(server: Server, deadline: Deadline): Promise<ProvenOutcome> {
     if (this.#markerTable === undefined) return 'unknown'
     const text = `select 1 from ${this.#markerTable} where id OPERATOR(pg_catalog.=) $1`
-    const { rows } = await server.query({ text, values: [this.#marker] }, limit, urgent)
+    const { rows } = await server.query({ text, values: [this.#marker] }, deadline, urgent)
     return rows.length === 1 ? 'committed' : 'aborted'
   }
 }

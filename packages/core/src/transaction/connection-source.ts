@@ -2,7 +2,7 @@ import type { Cluster, TakenReader } from '../cluster/cluster.js'
 import type { ClusterMember } from '../cluster/member.js'
 import type { ReadContext } from '../cluster/router.js'
 import type { RoutingContext } from '../cluster/servers.js'
-import type { Limit } from '../deadline/deadline.js'
+import type { Deadline } from '../deadline/deadline.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { ConnectionSlot, Server } from '../server/server.js'
 
@@ -12,7 +12,7 @@ export interface ConnectionSource {
   readonly owner: object | undefined
   /** Whether another one can be had when this one is lost. */
   readonly isRenewable: boolean
-  take(limit: Limit): ConnectionSlot | Promise<ConnectionSlot>
+  take(deadline: Deadline): ConnectionSlot | Promise<ConnectionSlot>
   giveBack(slot: ConnectionSlot): void
   /** Whether the statement may be run on what `take` gave, as far as can be told from its text. Without it: always. */
   admits?(text: string): boolean
@@ -26,8 +26,8 @@ export function fromPool(server: Server, holder: WorkContext, cluster?: Cluster)
   return {
     owner: server.environment,
     isRenewable: true,
-    async take(limit) {
-      const slot = server.tryAcquire(holder) ?? (await server.acquire(limit, holder))
+    async take(deadline) {
+      const slot = server.tryAcquire(holder) ?? (await server.acquire(deadline, holder))
       writer = cluster?.writer
       cluster?.keepInSight()
       holder.held += 1
@@ -83,10 +83,10 @@ function fromReplicas(
   return {
     owner: server.environment,
     isRenewable: true,
-    async take(limit) {
-      taken = belongsToPrimary ? undefined : await cluster.takeReader(context, excluded, limit, holder, text)
+    async take(deadline) {
+      taken = belongsToPrimary ? undefined : await cluster.takeReader(context, excluded, deadline, holder, text)
       belongsToPrimary = taken === undefined
-      if (taken === undefined) return await primary.take(limit)
+      if (taken === undefined) return await primary.take(deadline)
       // Should this attempt fail, the next one goes elsewhere.
       excluded.add(taken.member)
       holder.held += 1

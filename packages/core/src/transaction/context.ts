@@ -7,7 +7,7 @@ import type { QueryResult } from '../connection/result.js'
 import type { AheadConfig, StatementConfig } from '../connection/statement.js'
 import type { SubmittableConfig } from '../connection/submittable.js'
 import type { Clock } from '../deadline/clock.js'
-import { type Limit, type OperationOptions, operationLimit, tighter, unlimited } from '../deadline/deadline.js'
+import { Deadline, noDeadline, type OperationOptions } from '../deadline/deadline.js'
 import type { AmbientBounds, Bounds } from '../query/queryable.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { AmbientLock } from './held-lock.js'
@@ -28,7 +28,7 @@ export interface OpenTransaction extends Transaction {
   readonly begun: BeginOptions
   execute(
     config: StatementConfig | AheadConfig | ExchangeConfig | SubmittableConfig,
-    limit: Limit,
+    deadline: Deadline,
   ): Promise<QueryResult>
   /** The transaction on the server that this is a level of. */
   readonly server: ServerTransaction
@@ -52,7 +52,7 @@ export interface AmbientContext {
   readonly transaction: OpenTransaction | undefined
   readonly locks: ReadonlyMap<string, AmbientLock>
   /** What a deadline around this code still allows. */
-  readonly limit: Limit
+  readonly deadline: Deadline
   /** The innermost work around this code that may hold connections: what waits for one is found by it. */
   readonly holder: WorkContext | undefined
   /** What this line of work has written, so that its reads show it. */
@@ -94,16 +94,16 @@ export class Ambient implements AmbientBounds {
   }
 
   /** The bounds of an operation that begins here: its own options, and the deadline around it. */
-  limitFor(options: OperationOptions | undefined): Limit {
-    const own = operationLimit(options, this.#clock)
-    const around = this.current?.limit
-    return around === undefined ? own : tighter(own, around)
+  deadlineFor(options: OperationOptions | undefined): Deadline {
+    const own = Deadline.of(options, this.#clock)
+    const around = this.current?.deadline
+    return around === undefined ? own : own.tighter(around)
   }
 
   /** The deadline around the code that calls now, for what somebody else begins later: it holds beside that around him. */
   fromHere(): Bounds {
-    const around = this.current?.limit
-    return around === undefined ? this : { limitFor: (options) => tighter(this.limitFor(options), around) }
+    const around = this.current?.deadline
+    return around === undefined ? this : { deadlineFor: (options) => this.deadlineFor(options).tighter(around) }
   }
 
   /** Runs `fn` with parts of the context replaced. */
@@ -112,7 +112,7 @@ export class Ambient implements AmbientBounds {
     const context: AmbientContext = {
       transaction: current?.transaction,
       locks: current?.locks ?? noLocks,
-      limit: current?.limit ?? unlimited,
+      deadline: current?.deadline ?? noDeadline,
       holder: current?.holder,
       causality: current?.causality,
       reading: current?.reading,
@@ -124,12 +124,12 @@ export class Ambient implements AmbientBounds {
   }
 
   /**
-   * The caller's asynchronous context, without all that this pool and any other has open around it: for the callbacks of
-   * what outlives its caller, such as elections and subscriptions. Nothing of the caller's transaction, locks, deadline,
-   * reads or batch is left. What calls them is begun in no context at all, by `inNoContext`.
+   * Runs `fn` without anything that this pool or any other has open around it: transaction, locks, deadline, reads, batch.
+   * The rest of the caller's asynchronous context stays. For what outlives its caller: `exit(captureContext)` is the context
+   * for the callbacks of elections and subscriptions. What calls them is begun in no context at all, by `inNoContext`.
    */
-  detached(): <R>(run: () => R) => R {
-    return storage.run(undefined, () => AsyncLocalStorage.snapshot())
+  exit<T>(fn: () => T): T {
+    return storage.run(undefined, fn)
   }
 }
 

@@ -2,7 +2,7 @@ import { timelineSql } from '../cluster/probe.js'
 import type { Connection } from '../connection/connection.js'
 import { joinedTexts } from '../connection/reported.js'
 import { type AheadConfig, type Prelude, Statement, signOfLife } from '../connection/statement.js'
-import { type Limit, unlimited } from '../deadline/deadline.js'
+import { type Deadline, noDeadline } from '../deadline/deadline.js'
 import type { ServerKey } from '../sql/lock-key.js'
 
 /** Whether others may hold the lock at the same time: none (`exclusive`), or others that are `shared` as well. */
@@ -17,7 +17,7 @@ export interface FencingToken {
 }
 
 /** Runs a query of the library's own on whatever session is free for it, and gives its rows. */
-export type Ask = (statement: Statement, limit: Limit) => Promise<readonly unknown[]>
+export type Ask = (statement: Statement, deadline: Deadline) => Promise<readonly unknown[]>
 
 const tokenColumns = `pg_catalog.pg_current_xact_id()::pg_catalog.text as xid, ${timelineSql} as timeline`
 
@@ -78,7 +78,7 @@ export async function tryLockSession(
   try {
     const statement = new Statement({ text: sessionTokenSql }, preludes)
     statement.label = callsOf(name, keys)
-    const { rows } = await connection.run(statement, unlimited)
+    const { rows } = await connection.run(statement, noDeadline)
     const answer = answerOf(rows)
     if (granted.length === keys.length) return answer
     if (granted.length > 0) await unlockSession(connection, granted, mode)
@@ -100,13 +100,13 @@ export async function lockSession(
   mode: LockMode,
   waitMs: number,
   note: string,
-  limit: Limit,
+  deadline: Deadline,
 ): Promise<GrantedAnswer> {
   const name = mode === 'shared' ? 'pg_catalog.pg_advisory_lock_shared' : 'pg_catalog.pg_advisory_lock'
   const preludes = [{ text: `select ${unbounded}` }, ...lockTheseWithin(keys, waitMs, `${note}select ${name}`)]
   const statement = new Statement({ text: sessionTokenSql }, preludes)
   statement.label = callsOf(name, keys)
-  const { rows } = await connection.run(statement, limit)
+  const { rows } = await connection.run(statement, deadline)
   return answerOf(rows)
 }
 
@@ -223,26 +223,26 @@ export async function unlockSession(
     values.push(...args)
     return call
   })
-  const { rows } = await connection.run(new Statement({ text: `select ${calls.join(', ')}`, values }), unlimited)
+  const { rows } = await connection.run(new Statement({ text: `select ${calls.join(', ')}`, values }), noDeadline)
   return Object.values(rows[0] ?? { none: false }).every((held) => held === true)
 }
 
 /** Gives back every lock of a session, whichever of them were granted. */
 export async function unlockAll(connection: Connection): Promise<void> {
-  await connection.run(new Statement({ text: 'select pg_catalog.pg_advisory_unlock_all()' }), unlimited)
+  await connection.run(new Statement({ text: 'select pg_catalog.pg_advisory_unlock_all()' }), noDeadline)
 }
 
 /** Bounds again how long a session may idle. */
-export async function allowIdle(connection: Connection, idleBefore: string, limit: Limit): Promise<void> {
+export async function allowIdle(connection: Connection, idleBefore: string, deadline: Deadline): Promise<void> {
   const text = "select pg_catalog.set_config('idle_session_timeout', $1::pg_catalog.text, false)"
-  await connection.run(new Statement({ text, values: [idleBefore] }), limit)
+  await connection.run(new Statement({ text, values: [idleBefore] }), deadline)
 }
 
 /** How many advisory locks this session holds, as the server sees it. */
-export async function countOwnLocks(connection: Connection, limit: Limit): Promise<number> {
+export async function countOwnLocks(connection: Connection, deadline: Deadline): Promise<number> {
   const text =
     "select pg_catalog.count(*)::pg_catalog.int4 as n from pg_catalog.pg_locks where locktype OPERATOR(pg_catalog.=) 'advisory' and granted and pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
-  const { rows } = await connection.run(signOfLife({ text }), limit)
+  const { rows } = await connection.run(signOfLife({ text }), deadline)
   return (rows as { readonly n: number }[])[0]?.n ?? 0
 }
 

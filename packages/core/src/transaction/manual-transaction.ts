@@ -1,7 +1,7 @@
 import type { ExchangeConfig } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
-import type { Limit, OperationOptions } from '../deadline/deadline.js'
+import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { Operations } from '../query/operations.js'
 import type { AmbientBounds, Executor } from '../query/queryable.js'
 import { commitFollower, commitProven } from './commit.js'
@@ -34,8 +34,8 @@ export class OpenManualTransaction extends Operations implements ManualTransacti
     this.#under = under
   }
 
-  execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
-    return this.#under.execute(config, limit)
+  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
+    return this.#under.execute(config, deadline)
   }
 
   commit(): Promise<void> {
@@ -99,10 +99,10 @@ export function beginOn(
   const proof = commitProof(options, clock)
   const preludes = beginPreludes(options, proof)
   const follower = commitFollower(environment, options)
-  const server = new ServerTransaction(source, clock, preludes, bounds.limitFor(options), undefined, follower)
+  const server = new ServerTransaction(source, clock, preludes, bounds.deadlineFor(options), undefined, follower)
   server.reportsItsEnd = !isForOne
   return new OpenManualTransaction(bounds, {
-    execute: (config, limit) => server.query(config, limit),
+    execute: (config, deadline) => server.query(config, deadline),
     commit: async () => {
       await server.settled()
       await commitProven(server, proof, environment)

@@ -7,7 +7,7 @@ import { VersionConflictError } from '../errors/transaction-errors.js'
 import type { Queryable } from '../query/queryable.js'
 import { assertBackoff, type BackoffOptions, defaultAttempts, fullJitter } from '../resilience/retry.js'
 import { quoteIdentifier, quoteName } from '../sql/quote.js'
-import { withLimit } from './ambient-deadline.js'
+import { runWithin } from './ambient-deadline.js'
 import type { SessionEnvironment } from './environment.js'
 
 /** What is known of a versioned update before its statement is built, for what it says when it cannot be done. */
@@ -187,10 +187,10 @@ export async function withOptimisticRetry<T>(
     throw new InvalidArgumentError('attempts', String(attempts), 'a whole number, 1 or more')
   }
   const { clock, random } = server.environment
-  const limit = ambient.limitFor(options)
+  const deadline = ambient.deadlineFor(options)
   for (let attempt = 1; ; attempt++) {
     try {
-      return await withLimit({ ambient, server }, limit, () => fn({ attempt }))
+      return await runWithin({ ambient, server }, deadline, () => fn({ attempt }))
     } catch (error) {
       const kind = classifyOwn(error, server.environment)
       const again =
@@ -200,7 +200,7 @@ export async function withOptimisticRetry<T>(
       const delayMs = fullJitter(attempt, backoff, random)
       counts.retries += 1
       events.emit('retry', () => ({ attempt, reason: kind, error: ownCause(error, server.environment), delayMs }))
-      const reached = await sleep(delayMs, clock, limit)
+      const reached = await sleep(delayMs, clock, deadline)
       if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), server.environment)
     }
   }

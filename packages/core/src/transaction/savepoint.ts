@@ -2,7 +2,7 @@ import type { ExchangeConfig } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
-import { type Limit, type OperationOptions, tighter, unlimited, within } from '../deadline/deadline.js'
+import { type Deadline, noDeadline, type OperationOptions } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { notedBy } from '../errors/origin.js'
 import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
@@ -43,7 +43,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
   readonly #ambient: Ambient
   readonly #clock: Clock
   readonly #parent: TransactionScope | undefined
-  readonly #limit: Limit
+  readonly #deadline: Deadline
   #closed: string | undefined
   /** The savepoint that is open below this level. Until it is over, this level itself waits. */
   #child: Promise<void> | undefined
@@ -60,7 +60,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     retries: readonly RetryReason[],
     begun: BeginOptions,
     parent?: TransactionScope,
-    limit: Limit = unlimited,
+    deadline: Deadline = noDeadline,
   ) {
     super(ambient)
     this.server = server
@@ -71,7 +71,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     this.#ambient = ambient
     this.#clock = clock
     this.#parent = parent
-    this.#limit = limit
+    this.#deadline = deadline
   }
 
   get isOver(): boolean {
@@ -79,16 +79,16 @@ export class TransactionScope extends Operations implements OpenTransaction {
   }
 
   /** Runs a statement at the innermost level that is open around the caller. */
-  async execute(config: StatementConfig | ExchangeConfig, limit: Limit): Promise<QueryResult> {
+  async execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
     const inner = this.#innermost()
-    if (inner !== this) return await inner.execute(config, limit)
-    if (this.#manual !== undefined) return await this.#manual.execute(config, limit)
+    if (inner !== this) return await inner.execute(config, deadline)
+    if (this.#manual !== undefined) return await this.#manual.execute(config, deadline)
     this.#assertOpen()
     const context = this.#ambient.current
     if (context?.collecting !== undefined && context.transaction === this) {
       return await context.collecting.add(config as StatementConfig)
     }
-    const bounds = tighter(limit, this.#limit)
+    const bounds = deadline.tighter(this.#deadline)
     while (this.#child !== undefined) await this.#turn(this.#child, bounds)
     return await this.server.query(config, bounds)
   }
@@ -101,9 +101,9 @@ export class TransactionScope extends Operations implements OpenTransaction {
     if (inner !== this) return await inner.withTransaction(fn, options)
     if (this.#manual !== undefined) return await this.#manual.withTransaction(fn, options)
     this.#assertOpen()
-    const limit = tighter(this.#ambient.limitFor(options), this.#limit)
-    while (this.#child !== undefined) await this.#turn(this.#child, limit)
-    return await this.#nest(fn, limit)
+    const deadline = this.#ambient.deadlineFor(options).tighter(this.#deadline)
+    while (this.#child !== undefined) await this.#turn(this.#child, deadline)
+    return await this.#nest(fn, deadline)
   }
 
   afterCommit(hook: Hook): void {
@@ -168,12 +168,12 @@ export class TransactionScope extends Operations implements OpenTransaction {
    * A savepoint that is over when `fn` is. SAVEPOINT travels with the first statement inside, RELEASE with the next one
    * behind: a nested transaction costs no round trip of its own, unless it fails.
    */
-  async #nest<T>(fn: (tx: Transaction) => Promise<T>, limit: Limit): Promise<T> {
-    const savepoint = this.#openSavepoint(limit)
+  async #nest<T>(fn: (tx: Transaction) => Promise<T>, deadline: Deadline): Promise<T> {
+    const savepoint = this.#openSavepoint(deadline)
     const { scope } = savepoint
     return await this.#endingBelow(savepoint, async () => {
       const value = await this.#ambient.run({ transaction: scope }, () =>
-        within(run(fn, scope), limit, this.#clock, 'cancelled', this.server.owner),
+        deadline.within(run(fn, scope), 'cancelled', this.server.owner),
       )
       await this.#release(savepoint)
       return value
@@ -206,10 +206,10 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const inner = this.#innermost()
     if (inner !== this) return await inner.begin(options, inTurn)
     this.#assertOpen()
-    const limit = tighter(this.#ambient.limitFor(options), this.#limit)
-    while (this.#child !== undefined) await this.#turn(this.#child, limit)
+    const deadline = this.#ambient.deadlineFor(options).tighter(this.#deadline)
+    while (this.#child !== undefined) await this.#turn(this.#child, deadline)
     if (this.#manual !== undefined) return await this.#manual.begin(options, inTurn)
-    const savepoint = this.#openSavepoint(limit)
+    const savepoint = this.#openSavepoint(deadline)
     const { scope } = savepoint
     const over = Promise.withResolvers<void>()
     if (inTurn) this.#child = over.promise
@@ -237,10 +237,10 @@ export class TransactionScope extends Operations implements OpenTransaction {
   }
 
   /** The next savepoint below this level. SAVEPOINT travels with the first statement in it. */
-  #openSavepoint(limit: Limit): Savepoint {
+  #openSavepoint(deadline: Deadline): Savepoint {
     const { server } = this
     const name = `lifeguard_${this.depth + 1}_${++this.#savepoints}`
-    const scope = new TransactionScope(server, this.#ambient, this.#clock, this.retries, this.begun, this, limit)
+    const scope = new TransactionScope(server, this.#ambient, this.#clock, this.retries, this.begun, this, deadline)
     const failureBefore = server.firstFailure
     const savepoint = { scope, name, failureBefore, takeBack: server.sendAhead({ text: `savepoint ${name}` }) }
     this.#below = savepoint
@@ -277,7 +277,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const { server } = this
     try {
       await server.settled()
-      await server.query({ text: `rollback to savepoint ${name}` }, unlimited)
+      await server.query({ text: `rollback to savepoint ${name}` }, noDeadline)
       server.sendAhead({ text: `release savepoint ${name}` })
       server.recovered(failureBefore)
     } catch {
@@ -295,8 +295,8 @@ export class TransactionScope extends Operations implements OpenTransaction {
    * Waits for the savepoint that is open below: what is written here meanwhile would be undone with a savepoint it is
    * no part of. To be called in a loop, as another savepoint may have opened by the time this returns.
    */
-  async #turn(child: Promise<void>, limit: Limit): Promise<void> {
-    await within(child, limit, this.#clock, 'not-sent', this.server.owner)
+  async #turn(child: Promise<void>, deadline: Deadline): Promise<void> {
+    await deadline.within(child, 'not-sent', this.server.owner)
     this.#assertOpen()
   }
 

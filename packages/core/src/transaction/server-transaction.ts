@@ -6,15 +6,7 @@ import type { QueryResult } from '../connection/result.js'
 import { type Prelude, Statement, type StatementConfig } from '../connection/statement.js'
 import type { SubmittableAdapter, SubmittableConfig } from '../connection/submittable.js'
 import type { Clock } from '../deadline/clock.js'
-import {
-  givenUp,
-  type Limit,
-  type LimitReason,
-  limitReached,
-  tighter,
-  unlimited,
-  watchLimit,
-} from '../deadline/deadline.js'
+import { type Deadline, type GivenUpReason, givenUp, noDeadline } from '../deadline/deadline.js'
 import { provesAbort } from '../errors/classify.js'
 import { inheritOrigin, notedBy } from '../errors/origin.js'
 import { ConnectionLostError, NotOnReplicaError } from '../errors/pool-errors.js'
@@ -52,7 +44,7 @@ async function commitOn(
   if (follower === undefined) {
     const statement = new Statement({ text: 'commit' })
     statement.isReported = isReported
-    return await connection.run(statement, unlimited)
+    return await connection.run(statement, noDeadline)
   }
   let command: string | undefined
   const commit: Prelude = {
@@ -65,7 +57,7 @@ async function commitOn(
     const statement = new Statement({ text: follower.text, rowMode: 'array' }, [commit])
     statement.label = joinedTexts([commit.text, follower.text])
     statement.isReported = isReported
-    const { rows } = await connection.run(statement, unlimited)
+    const { rows } = await connection.run(statement, noDeadline)
     follower.committed(rows[0])
   } catch (error) {
     if (command === undefined) throw error
@@ -103,7 +95,7 @@ const rollbackBoundMs = 5_000
 export class ServerTransaction {
   readonly #source: ConnectionSource
   readonly #clock: Clock
-  readonly #limit: Limit
+  readonly #deadline: Deadline
   #stopWatching: () => void
   readonly #whenGivenUp: (error: Error) => void
   readonly #follower: CommitFollower | undefined
@@ -122,7 +114,7 @@ export class ServerTransaction {
   /** What the statement that runs now has done to transactions, in the words of the server. */
   readonly #ends: string[] = []
   /** Why its limit ended it, once that has. */
-  #gaveUp: LimitReason | undefined
+  #gaveUp: GivenUpReason | undefined
 
   /**
    * @param preludes BEGIN, and what holds for this transaction only
@@ -133,18 +125,18 @@ export class ServerTransaction {
     source: ConnectionSource,
     clock: Clock,
     preludes: readonly Prelude[],
-    limit: Limit,
+    deadline: Deadline,
     whenGivenUp: (error: Error) => void = nothing,
     follower?: CommitFollower,
   ) {
     this.#source = source
     this.#clock = clock
-    this.#limit = limit
-    this.#line = new StatementLine(clock, (sending) => this.#send(sending))
+    this.#deadline = deadline
+    this.#line = new StatementLine((sending) => this.#send(sending))
     for (const prelude of preludes) this.#line.putAhead(prelude)
     this.#whenGivenUp = whenGivenUp
     this.#follower = follower
-    this.#stopWatching = watchLimit(limit, clock, (reason) => this.#giveUp(reason))
+    this.#stopWatching = deadline.watch((reason) => this.#giveUp(reason))
   }
 
   get isOver(): boolean {
@@ -185,7 +177,7 @@ export class ServerTransaction {
   }
 
   /** Runs a statement in the transaction, behind those that were asked for before it. */
-  async query(config: StatementConfig, limit: Limit): Promise<QueryResult> {
+  async query(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
     if (this.isOver) throw notedBy(this.#overError(), this.owner)
     if (this.#source.admits?.(config.text) === false) {
       const refused = notedBy(new NotOnReplicaError(), this.owner)
@@ -193,13 +185,13 @@ export class ServerTransaction {
       throw refused
     }
     try {
-      const result = await this.#line.ask(config, tighter(limit, this.#limit))
+      const result = await this.#line.ask(config, deadline.tighter(this.#deadline))
       if (this.#firstFailure !== undefined) this.#firstFailure = this.lastingFailure
       return result
     } catch (error) {
       this.#firstFailure ??= error
       // A statement may find it out before the timer of the transaction fires, on a busy machine.
-      const reached = limitReached(this.#limit, this.#clock)
+      const reached = this.#deadline.reached()
       if (reached !== undefined) this.#giveUp(reached)
       throw notedBy(error, this.owner)
     }
@@ -259,7 +251,7 @@ export class ServerTransaction {
    *
    * @param reason the limit that ended it: what is under way is told so
    */
-  async rollback(cause?: unknown, reason?: LimitReason): Promise<void> {
+  async rollback(cause?: unknown, reason?: GivenUpReason): Promise<void> {
     const state = this.#state
     if (state.kind === 'unopened') this.#finish('rolled back', cause)
     if (state.kind !== 'open') return
@@ -281,7 +273,7 @@ export class ServerTransaction {
         const rollback = new Statement({ text: 'rollback' })
         rollback.caller = this.#caller ?? rollback.caller
         rollback.isReported = this.reportsItsEnd
-        await connection.run(rollback, unlimited)
+        await connection.run(rollback, noDeadline)
       }
     } catch {
       // Nothing was committed, whatever ROLLBACK said; a connection that cannot roll back must not be used again.
@@ -293,8 +285,8 @@ export class ServerTransaction {
   /** The first statement takes the connection, and BEGIN goes ahead of it. */
   async #send(sending: Sending): Promise<QueryResult> {
     this.#assertUsable()
-    const { config, preludes, limit } = sending
-    const slot = this.#state.kind === 'open' ? this.#state.slot : await this.#acquire(limit)
+    const { config, preludes, deadline } = sending
+    const slot = this.#state.kind === 'open' ? this.#state.slot : await this.#acquire(deadline)
     const connection = slot.resource
     const last = preludes.at(-1)
     // Several statements in one text need the simple protocol, and what is not ours takes nothing with it: then what
@@ -323,7 +315,7 @@ export class ServerTransaction {
     sending: Sending,
   ): Promise<QueryResult> {
     try {
-      return await connection.run(statement, sending.limit)
+      return await connection.run(statement, sending.deadline)
     } finally {
       if (statement.sent) {
         sending.sent = true
@@ -332,8 +324,8 @@ export class ServerTransaction {
     }
   }
 
-  async #acquire(bounds: Limit): Promise<ConnectionSlot> {
-    const slot = await this.#source.take(bounds)
+  async #acquire(deadline: Deadline): Promise<ConnectionSlot> {
+    const slot = await this.#source.take(deadline)
     if (this.#state.kind !== 'unopened') {
       this.#source.giveBack(slot)
       throw this.#overError()
@@ -388,7 +380,7 @@ export class ServerTransaction {
     this.#giveBack(state.slot)
   }
 
-  #giveUp(reason: LimitReason): void {
+  #giveUp(reason: GivenUpReason): void {
     if (this.#endedByHand !== undefined) this.#whenGivenUp(givenUp(reason, 'unknown'))
     if (this.isOver) return
     const error = givenUp(reason, 'cancelled')
@@ -404,8 +396,8 @@ export class ServerTransaction {
    */
   async #sendCommit(slot: ConnectionSlot): Promise<Pick<QueryResult, 'command'>> {
     const connection = slot.resource
-    let late: LimitReason | undefined
-    const stop = watchLimit({ ...this.#limit, signal: undefined }, this.#clock, (reason) => {
+    let late: GivenUpReason | undefined
+    const stop = this.#deadline.withSignal(undefined).watch((reason) => {
       late = reason
       connection.sever()
     })

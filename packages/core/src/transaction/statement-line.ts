@@ -1,14 +1,13 @@
 import type { QueryResult } from '../connection/result.js'
 import type { AheadConfig, Prelude, StatementConfig } from '../connection/statement.js'
-import type { Clock } from '../deadline/clock.js'
-import { givenUp, type Limit, limitReached, watchLimit } from '../deadline/deadline.js'
+import { type Deadline, givenUp } from '../deadline/deadline.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
 
 /** A statement that waits for its turn. */
 interface Asked {
   readonly kind: 'statement'
   readonly config: StatementConfig | AheadConfig
-  readonly limit: Limit
+  readonly deadline: Deadline
   readonly resolve: (result: QueryResult) => void
   readonly reject: (error: unknown) => void
   /** Where it was asked for, while somebody traces. */
@@ -26,7 +25,7 @@ interface Ahead {
 export interface Sending {
   readonly config: StatementConfig
   readonly preludes: readonly Prelude[]
-  readonly limit: Limit
+  readonly deadline: Deadline
   sent: boolean
 }
 
@@ -36,14 +35,12 @@ export interface Sending {
  * the next one.
  */
 export class StatementLine {
-  readonly #clock: Clock
   readonly #send: (sending: Sending) => Promise<QueryResult>
   readonly #line: (Asked | Ahead)[] = []
   readonly #whenSettled: (() => void)[] = []
   #isBusy = false
 
-  constructor(clock: Clock, send: (sending: Sending) => Promise<QueryResult>) {
-    this.#clock = clock
+  constructor(send: (sending: Sending) => Promise<QueryResult>) {
     this.#send = send
   }
 
@@ -54,21 +51,29 @@ export class StatementLine {
     return () => this.#remove(ahead)
   }
 
-  /** Stands in line at once; settles with the answer, or when the limit is reached. */
-  ask(config: StatementConfig | AheadConfig, limit: Limit): Promise<QueryResult> {
+  /** Stands in line at once; settles with the answer, or when its deadline is reached. */
+  ask(config: StatementConfig | AheadConfig, deadline: Deadline): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
-      const reached = limitReached(limit, this.#clock)
+      const reached = deadline.reached()
       if (reached !== undefined) {
         reject(givenUp(reached, 'not-sent'))
         return
       }
       const caller = callerContext()
-      const asked: Asked = { kind: 'statement', config, limit, resolve, reject, caller, stopWatching: nothing }
+      const asked: Asked = {
+        kind: 'statement',
+        config,
+        deadline,
+        resolve,
+        reject,
+        caller,
+        stopWatching: nothing,
+      }
       this.#line.push(asked)
       this.#next()
       // Only what has to wait is watched here; what is on its way is watched by its connection.
       if (!this.#line.includes(asked)) return
-      asked.stopWatching = watchLimit(limit, this.#clock, (reason) => {
+      asked.stopWatching = deadline.watch((reason) => {
         if (this.#remove(asked)) reject(givenUp(reason, 'not-sent'))
       })
     })
@@ -104,7 +109,7 @@ export class StatementLine {
     const sending: Sending = {
       config: asked.config,
       preludes: [...ahead.map(({ prelude }) => prelude), ...('ahead' in asked.config ? asked.config.ahead : [])],
-      limit: asked.limit,
+      deadline: asked.deadline,
       sent: false,
     }
     // Its turn comes in the context of whoever asked for the one before it.

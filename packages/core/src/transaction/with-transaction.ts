@@ -1,4 +1,4 @@
-import { givenUp, type Limit, limitReached, sleep } from '../deadline/deadline.js'
+import { type Deadline, givenUp, sleep } from '../deadline/deadline.js'
 import { classifyOwn, type ErrorClass, isRetryableByDefault, ownCause } from '../errors/classify.js'
 import { InvalidArgumentError, isInstance } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
@@ -50,8 +50,8 @@ export async function withTransaction<T>(
     return await outer.withTransaction(fn, options)
   }
   const { clock, random } = server.environment
-  const limit = ambient.limitFor(options)
-  const over = limitReached(limit, clock)
+  const deadline = ambient.deadlineFor(options)
+  const over = deadline.reached()
   if (over !== undefined) throw ownedBy(givenUp(over, 'not-sent'), server.environment)
   const { attempts = defaultAttempts, backoff }: RetryOptions =
     options.retry === false ? { attempts: 1 } : (options.retry ?? {})
@@ -60,7 +60,7 @@ export async function withTransaction<T>(
     environment,
     fn,
     options,
-    limit,
+    deadline: deadline,
     holder,
     source: source ?? sourceOf(environment, options, holder),
   }
@@ -79,7 +79,7 @@ export async function withTransaction<T>(
       const delayMs = fullJitter(attempt, backoff, random)
       environment.counts.retries += 1
       environment.events.emit('retry', () => ({ attempt, reason, error: cause, delayMs }))
-      const reached = await sleep(delayMs, clock, limit)
+      const reached = await sleep(delayMs, clock, deadline)
       if (reached === undefined) {
         retries.push({ attempt, reason, error: cause })
         continue
@@ -97,7 +97,7 @@ interface Call<T> {
   readonly environment: SessionEnvironment
   readonly fn: (tx: Transaction) => Promise<T>
   readonly options: TransactionOptions
-  readonly limit: Limit
+  readonly deadline: Deadline
   readonly holder: WorkContext
   readonly source: ConnectionSource
 }
@@ -117,7 +117,7 @@ type Outcome<T> = { readonly hooks: Hooks } & (
 )
 
 async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): Promise<Outcome<T>> {
-  const { environment, fn, options, limit, holder, source } = call
+  const { environment, fn, options, deadline, holder, source } = call
   const { ambient, server: host } = environment
   const { clock } = host.environment
   const overdue = Promise.withResolvers<never>()
@@ -128,12 +128,12 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     late = error
     overdue.reject(error)
   }
-  const server = new ServerTransaction(source, clock, preludes, limit, giveUp, commitFollower(environment, options))
+  const server = new ServerTransaction(source, clock, preludes, deadline, giveUp, commitFollower(environment, options))
   const scope = new TransactionScope(server, ambient, clock, retries, options)
   const { hooks } = scope
   try {
     const work = ambient.run({ transaction: scope, holder }, async () => await fn(scope))
-    const isUnlimited = limit.signal === undefined && limit.timeoutMs === Number.POSITIVE_INFINITY
+    const isUnlimited = deadline.signal === undefined && deadline.timeoutMs === Number.POSITIVE_INFINITY
     const value = await (isUnlimited ? work : Promise.race([work, overdue.promise]))
     await scope.settled()
     scope.close('committed')

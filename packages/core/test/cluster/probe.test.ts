@@ -5,7 +5,7 @@ import { Connector } from '../../src/connection/connect/connector.js'
 import type { Connection } from '../../src/connection/connection.js'
 import { Statement } from '../../src/connection/statement.js'
 import { systemClock, systemRandom } from '../../src/deadline/clock.js'
-import { limitOf, unlimited } from '../../src/deadline/deadline.js'
+import { Deadline, noDeadline } from '../../src/deadline/deadline.js'
 import { resolveOptions } from '../../src/options/pool-options.js'
 import { onServer } from '../support/test-cluster.js'
 import { rejection } from '../support/test-pool.js'
@@ -42,7 +42,7 @@ function overheard(connection: Connection, answers: (text: string) => unknown[] 
 /** It is as it was: no transaction, nothing under way, and it answers. */
 async function expectClean(connection: Connection): Promise<void> {
   expect([connection.status, connection.isQuiet, connection.isAlive]).toEqual(['I', true, true])
-  expect((await connection.run(new Statement({ text: 'select 1 as one' }), unlimited)).rows).toEqual([{ one: 1 }])
+  expect((await connection.run(new Statement({ text: 'select 1 as one' }), noDeadline)).rows).toEqual([{ one: 1 }])
 }
 
 describe('a server without WAIT FOR LSN', () => {
@@ -50,7 +50,7 @@ describe('a server without WAIT FOR LSN', () => {
     const connection = await connect()
     const { asked, scout } = overheard(connection)
     expect(scout.waits).toBeUndefined()
-    for (let turn = 0; turn < 3; turn += 1) await scout.waitForReplay(1n, 60_000, unlimited)
+    for (let turn = 0; turn < 3; turn += 1) await scout.waitForReplay(1n, 60_000, noDeadline)
     expect(scout.waits).toBe(false)
     expect(asked).toHaveLength(1)
     await expectClean(connection)
@@ -59,7 +59,7 @@ describe('a server without WAIT FOR LSN', () => {
   test('and that seems to have it all the same: its refusal reaches nobody', async () => {
     const connection = await connect()
     const { asked, scout } = overheard(connection, (text) => (text.includes('pg_get_keywords') ? [true] : undefined))
-    for (let turn = 0; turn < 3; turn += 1) await scout.waitForReplay(0x1_0000_0001n, 60_000, unlimited)
+    for (let turn = 0; turn < 3; turn += 1) await scout.waitForReplay(0x1_0000_0001n, 60_000, noDeadline)
     expect(scout.waits).toBe(false)
     expect(asked.slice(1)).toEqual(["wait for lsn '1/1' with (timeout '60000ms', no_throw)"])
     await expectClean(connection)
@@ -69,7 +69,7 @@ describe('a server without WAIT FOR LSN', () => {
     const connection = await connect()
     const { scout } = overheard(connection)
     connection.destroy()
-    expect((await rejection(scout.waitForReplay(1n, 10, unlimited))).code).toBe('LIFEGUARD_CONNECTION_LOST')
+    expect((await rejection(scout.waitForReplay(1n, 10, noDeadline))).code).toBe('LIFEGUARD_CONNECTION_LOST')
     expect(scout.waits).toBeUndefined()
   })
 })
@@ -77,7 +77,7 @@ describe('a server without WAIT FOR LSN', () => {
 describe('where a server stands', () => {
   test('a primary tells its timeline and its place', async () => {
     const { scout } = overheard(await connect())
-    const sighting = await scout.look(unlimited, 5)
+    const sighting = await scout.look(noDeadline, 5)
     expect(sighting).toMatchObject({ askedAt: 5, standby: false, timeline: 1 })
     expect(sighting.lsn).toBeGreaterThan(0n)
   })
@@ -91,7 +91,7 @@ describe('where a server stands', () => {
       const connection = await connect(url.href)
       const { asked, scout } = overheard(connection)
       for (let turn = 0; turn < 3; turn += 1) {
-        expect(await scout.look(unlimited, turn)).toEqual({
+        expect(await scout.look(noDeadline, turn)).toEqual({
           askedAt: turn,
           standby: false,
           timeline: undefined,
@@ -109,9 +109,9 @@ describe('where a server stands', () => {
   test('a server that does not answer in time is not taken for one that cannot', async () => {
     const connection = await connect()
     const { scout } = overheard(connection)
-    const busy = connection.run(new Statement({ text: 'select pg_sleep(0.2)' }), unlimited)
-    expect((await rejection(scout.look(limitOf({ timeoutMs: 20 }, systemClock), 0))).code).toBe('LIFEGUARD_TIMEOUT')
+    const busy = connection.run(new Statement({ text: 'select pg_sleep(0.2)' }), noDeadline)
+    expect((await rejection(scout.look(Deadline.after(20, systemClock), 0))).code).toBe('LIFEGUARD_TIMEOUT')
     await busy
-    expect((await scout.look(unlimited, 0)).lsn).toBeGreaterThan(0n)
+    expect((await scout.look(noDeadline, 0)).lsn).toBeGreaterThan(0n)
   })
 })

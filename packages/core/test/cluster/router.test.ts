@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { Causality } from '../../src/cluster/causality.js'
 import type { ClusterMember } from '../../src/cluster/member.js'
 import type { ReadScope } from '../../src/cluster/router.js'
-import { limitOf, unlimited } from '../../src/deadline/deadline.js'
+import { Deadline, noDeadline } from '../../src/deadline/deadline.js'
 import { FakeCluster, type FakeServer } from '../support/fake-servers.js'
 import { the } from '../support/new-pool.js'
 import { randomFrom, seeded } from '../support/seeded.js'
@@ -41,7 +41,7 @@ interface Ask {
 async function route(cluster: FakeCluster, ask: Ask = {}): Promise<string> {
   const { scope = within1s, lsn, timeline = 1, excluded = [] } = ask
   const causality = new Causality(lsn === undefined ? undefined : { timeline, lsn })
-  const found = await cluster.run(cluster.sight.router.route({ scope, causality }, new Set(excluded), unlimited))
+  const found = await cluster.run(cluster.sight.router.route({ scope, causality }, new Set(excluded), noDeadline))
   return `${found.kind === 'replica' ? found.member.address : 'primary'} ${found.reason}`
 }
 
@@ -191,7 +191,7 @@ describe('what must be shown', () => {
   test('the limit of the caller ends the wait', async () => {
     const cluster = await watch(2, { causalityWaitMs: 60_000 })
     const causality = new Causality({ timeline: 1, lsn: 5_000n })
-    const limit = limitOf({ timeoutMs: 30 }, cluster.clock)
+    const limit = Deadline.after(30, cluster.clock)
     const error = await rejection(
       cluster.run(cluster.sight.router.route({ scope: within1s, causality }, new Set(), limit)),
     )

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Connection } from '../../src/connection/connection.js'
+import { Deadline } from '../../src/deadline/deadline.js'
 import { NoPrimaryError } from '../../src/errors/pool-errors.js'
 import { FakeCluster, type FakeServer } from '../support/fake-servers.js'
 import { the } from '../support/new-pool.js'
@@ -206,8 +207,8 @@ describe('a server of another database system', () => {
     expect(cluster.news).toEqual([{ to: 'db0:5432', timeline: 1 }])
     expect(cluster.sight.topology.timeline).toBe(1)
     const context = { scope: { maxLagMs: Number.POSITIVE_INFINITY, maxLagBytes: undefined }, causality: undefined }
-    const limit = { deadlineAt: cluster.clock.now() + 100, timeoutMs: 100, signal: undefined }
-    const route = await cluster.run(cluster.sight.router.route(context, new Set(), limit))
+    const deadline = Deadline.after(100, cluster.clock)
+    const route = await cluster.run(cluster.sight.router.route(context, new Set(), deadline))
     expect(route).toEqual({ kind: 'primary', reason: 'no-replica' })
     // Nor when the primary is gone.
     the(first).isUp = false

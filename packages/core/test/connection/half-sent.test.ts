@@ -4,7 +4,7 @@ import { Connection } from '../../src/connection/connection.js'
 import { Exchange, type Messages } from '../../src/connection/exchange.js'
 import { Statement } from '../../src/connection/statement.js'
 import { systemClock } from '../../src/deadline/clock.js'
-import { unlimited } from '../../src/deadline/deadline.js'
+import { noDeadline } from '../../src/deadline/deadline.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table item (id int primary key)' })
@@ -61,9 +61,9 @@ async function rows(): Promise<number> {
 test('what cannot be sent, and of which nothing has left, costs its own caller an error and nobody else', async () => {
   const connection = await session()
   const breaking = new Breaking(false)
-  expect(await rejection(connection.run(breaking, unlimited))).toBe(failure)
+  expect(await rejection(connection.run(breaking, noDeadline))).toBe(failure)
   expect(breaking.isTold).toBe(true)
-  const { rows: next } = await connection.run(new Statement({ text: 'select 1 as n' }), unlimited)
+  const { rows: next } = await connection.run(new Statement({ text: 'select 1 as n' }), noDeadline)
   expect(next).toEqual([{ n: 1 }])
   expect(await rows()).toBe(0)
   await connection.close()
@@ -79,8 +79,8 @@ test.each([
     const { pid } = connection
     const behind = new Statement({ text: 'select 1' })
     const outcomes = await Promise.allSettled([
-      connection.run(new Breaking(true, isLater), unlimited),
-      connection.run(behind, unlimited),
+      connection.run(new Breaking(true, isLater), noDeadline),
+      connection.run(behind, noDeadline),
     ])
     expect(outcomes).toMatchObject([
       { status: 'rejected', reason: failure },

@@ -6,7 +6,7 @@ import { Connection } from '../../src/connection/connection.js'
 import { Statement } from '../../src/connection/statement.js'
 import { SubmittableAdapter } from '../../src/connection/submittable.js'
 import { systemClock } from '../../src/deadline/clock.js'
-import { unlimited } from '../../src/deadline/deadline.js'
+import { Deadline, noDeadline } from '../../src/deadline/deadline.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase({ setup: 'create table item (id int primary key, name text)' })
@@ -95,8 +95,8 @@ const valueThat = (run: () => void): unknown => ({ toPostgres: () => outer(run) 
 
 test('a value that ends its own connection is answered as not sent, and so is what waits', async () => {
   const connection = await session()
-  const asked = connection.run(new Statement({ text, values: [valueThat(() => connection.destroy())] }), unlimited)
-  const behind = connection.run(new Statement({ text, values: ['b'] }), unlimited)
+  const asked = connection.run(new Statement({ text, values: [valueThat(() => connection.destroy())] }), noDeadline)
+  const behind = connection.run(new Statement({ text, values: ['b'] }), noDeadline)
   for (const one of [asked, behind]) {
     expect(await rejection(one)).toMatchObject({ code: 'LIFEGUARD_CONNECTION_LOST', sent: false })
   }
@@ -106,11 +106,11 @@ test('a value that ends its own connection is answered as not sent, and so is wh
 test('a value that aborts its own statement is answered as not sent, and the connection serves others', async () => {
   const connection = await session()
   const gone = new AbortController()
-  const limit = { ...unlimited, signal: gone.signal }
+  const deadline = Deadline.ofSignal(gone.signal)
   const value = valueThat(() => gone.abort())
-  const asked = connection.run(new Statement({ text: 'insert into item values (99, $1)', values: [value] }), limit)
+  const asked = connection.run(new Statement({ text: 'insert into item values (99, $1)', values: [value] }), deadline)
   expect(await rejection(asked)).toMatchObject({ code: 'LIFEGUARD_ABORTED', outcome: 'not-sent' })
-  const { rows } = await connection.run(new Statement({ text: 'select from item where id = 99' }), unlimited)
+  const { rows } = await connection.run(new Statement({ text: 'select from item where id = 99' }), noDeadline)
   expect(rows).toEqual([])
   expect(connection.isQuiet).toBe(true)
   await connection.close()
@@ -118,7 +118,7 @@ test('a value that aborts its own statement is answered as not sent, and the con
 
 test('a value that closes its own connection leaves no half of a message on the wire', async () => {
   const connection = await session()
-  const asked = connection.run(new Statement({ text, values: [valueThat(() => void connection.close())] }), unlimited)
+  const asked = connection.run(new Statement({ text, values: [valueThat(() => void connection.close())] }), noDeadline)
   expect(await rejection(asked)).toMatchObject({ code: 'LIFEGUARD_CONNECTION_LOST' })
   await connection.gone()
 })
@@ -129,10 +129,10 @@ test('a cursor whose value asks for another cursor: each gets its own rows', asy
   const inner = new Cursor(text, ['inner'])
   let running: Promise<unknown> | undefined
   const value = valueThat(() => {
-    running = other.run(new SubmittableAdapter(inner), unlimited)
+    running = other.run(new SubmittableAdapter(inner), noDeadline)
   })
   const outer = new Cursor(text, [value])
-  const asked = one.run(new SubmittableAdapter(outer), unlimited)
+  const asked = one.run(new SubmittableAdapter(outer), noDeadline)
   expect(await outer.read(10)).toEqual([{ a: 'outer' }])
   expect(await inner.read(10)).toEqual([{ a: 'inner' }])
   await Promise.all([asked, running])

@@ -5,7 +5,7 @@ import { Connection } from '../../src/connection/connection.js'
 import { Statement } from '../../src/connection/statement.js'
 import { StatementCache, StatementTexts } from '../../src/connection/statement-cache.js'
 import { systemClock } from '../../src/deadline/clock.js'
-import { unlimited } from '../../src/deadline/deadline.js'
+import { noDeadline } from '../../src/deadline/deadline.js'
 import type { Pool } from '../../src/index.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
@@ -272,7 +272,7 @@ test('what goes ahead of a stale statement is not run again: a COMMIT that rolle
   const connection = await Connection.open({ connectionString: database.url }, systemClock)
   connection.remember(new StatementTexts(10))
   try {
-    const run = (text: string): Promise<unknown> => connection.run(new Statement({ text }), unlimited)
+    const run = (text: string): Promise<unknown> => connection.run(new Statement({ text }), noDeadline)
     const question = 'select pg_current_wal_insert_lsn()'
     // Where the client does not see it, as a pooler does it that lends another session.
     await run('create function forget_all() returns void language plpgsql as $$ begin deallocate all; end $$')
@@ -282,7 +282,7 @@ test('what goes ahead of a stale statement is not run again: a COMMIT that rolle
     await rejection(run('select 1 / 0'))
     const words: string[] = []
     const commit = { text: 'commit', onComplete: (word: string) => words.push(word) }
-    const asked = connection.run(new Statement({ text: question }, [commit]), unlimited)
+    const asked = connection.run(new Statement({ text: question }, [commit]), noDeadline)
     expect(await rejection(asked)).toMatchObject({ code: '26000' })
     expect(words).toEqual(['ROLLBACK'])
     // It is prepared anew.

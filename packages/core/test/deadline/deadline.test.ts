@@ -1,60 +1,59 @@
 import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
-import {
-  type Limit,
-  type LimitReason,
-  limitOf,
-  limitReached,
-  tighter,
-  unlimited,
-  watchLimit,
-} from '../../src/deadline/deadline.js'
+import { Deadline, type GivenUpReason, noDeadline } from '../../src/deadline/deadline.js'
 import { EarlyClock, FakeClock } from '../support/fake-clock.js'
 import { seeded } from '../support/seeded.js'
 
-describe('limitOf', () => {
-  test('of nothing is the shared unlimited one', () => {
+describe('a deadline', () => {
+  test('of nothing is the shared one without bounds', () => {
     const clock = new FakeClock()
-    expect(limitOf(undefined, clock)).toBe(unlimited)
-    expect(limitOf({}, clock)).toBe(unlimited)
-    expect(limitOf({ signal: undefined, timeoutMs: undefined }, clock)).toBe(unlimited)
+    expect(Deadline.of(undefined, clock)).toBe(noDeadline)
+    expect(Deadline.of({}, clock)).toBe(noDeadline)
+    expect(Deadline.of({ signal: undefined, timeoutMs: undefined }, clock)).toBe(noDeadline)
   })
 
   test('makes a duration absolute, and keeps it for messages', () => {
     const clock = new FakeClock()
-    expect(limitOf({ timeoutMs: 250 }, clock)).toEqual({
-      deadlineAt: clock.now() + 250,
-      timeoutMs: 250,
-      signal: undefined,
-    })
+    expect(Deadline.after(250, clock)).toMatchObject({ at: clock.now() + 250, timeoutMs: 250, signal: undefined })
   })
 
-  test('of a signal alone has no deadline', () => {
+  test('of a signal alone has no time', () => {
     const { signal } = new AbortController()
-    expect(limitOf({ signal }, new FakeClock())).toEqual({
-      deadlineAt: Number.POSITIVE_INFINITY,
-      timeoutMs: Number.POSITIVE_INFINITY,
-      signal,
-    })
+    const deadline = Deadline.of({ signal }, new FakeClock())
+    const never = Number.POSITIVE_INFINITY
+    expect(deadline).toMatchObject({ at: never, timeoutMs: never, signal })
+    expect([deadline.remainingMs(), deadline.isNone, noDeadline.isNone]).toEqual([never, false, true])
+  })
+
+  test('has less and less time left, and never less than none', async () => {
+    const clock = new FakeClock()
+    const deadline = Deadline.after(100, clock)
+    const left = [deadline.remainingMs()]
+    for (const ms of [30, 70, 1]) {
+      await clock.advance(ms)
+      left.push(deadline.remainingMs())
+    }
+    expect(left).toEqual([100, 70, 0, 0])
   })
 })
 
 describe('tighter', () => {
-  const at = (deadlineAt: number, signal?: AbortSignal): Limit => ({ deadlineAt, timeoutMs: deadlineAt / 10, signal })
+  const clock = new FakeClock()
+  const at = (timeoutMs: number, signal?: AbortSignal): Deadline => Deadline.after(timeoutMs, clock, signal)
 
-  test('of anything and unlimited is the thing itself, without a new object', () => {
-    const limit = at(100)
-    expect(tighter(limit, unlimited)).toBe(limit)
-    expect(tighter(unlimited, limit)).toBe(limit)
-    expect(tighter(unlimited, unlimited)).toBe(unlimited)
+  test('of anything and none is the thing itself, without a new object', () => {
+    const deadline = at(100)
+    expect(deadline.tighter(noDeadline)).toBe(deadline)
+    expect(noDeadline.tighter(deadline)).toBe(deadline)
+    expect(noDeadline.tighter(noDeadline)).toBe(noDeadline)
   })
 
   test('takes the earlier deadline, with the duration that belongs to it', () => {
     fc.assert(
       fc.property(fc.nat(), fc.nat(), (one, other) => {
-        const result = tighter(at(one), at(other))
-        expect(result.deadlineAt).toBe(Math.min(one, other))
-        expect(result.timeoutMs).toBe(Math.min(one, other) / 10)
+        const result = at(one).tighter(at(other))
+        expect(result.at).toBe(clock.now() + Math.min(one, other))
+        expect(result.timeoutMs).toBe(Math.min(one, other))
       }),
       seeded(100),
     )
@@ -62,15 +61,15 @@ describe('tighter', () => {
 
   test('keeps a signal that only one of them has, or both share', () => {
     const { signal } = new AbortController()
-    expect(tighter(at(1, signal), at(2)).signal).toBe(signal)
-    expect(tighter(at(1), at(2, signal)).signal).toBe(signal)
-    expect(tighter(at(1, signal), at(2, signal)).signal).toBe(signal)
+    expect(at(1, signal).tighter(at(2)).signal).toBe(signal)
+    expect(at(1).tighter(at(2, signal)).signal).toBe(signal)
+    expect(at(1, signal).tighter(at(2, signal)).signal).toBe(signal)
   })
 
   test('aborts when either of two signals does, with its reason', () => {
     for (const which of [0, 1] as const) {
       const controllers = [new AbortController(), new AbortController()] as const
-      const { signal } = tighter(at(1, controllers[0].signal), at(2, controllers[1].signal))
+      const { signal } = at(1, controllers[0].signal).tighter(at(2, controllers[1].signal))
       expect(signal?.aborted).toBe(false)
       controllers[which].abort(`the reason of ${which}`)
       expect(signal?.aborted).toBe(true)
@@ -79,50 +78,50 @@ describe('tighter', () => {
   })
 })
 
-describe('limitReached', () => {
-  test('tells nothing before the deadline, and the timeout from then on', async () => {
+describe('reached', () => {
+  test('is undefined before the deadline, and the timeout from then on', async () => {
     const clock = new FakeClock()
-    const limit = limitOf({ timeoutMs: 100 }, clock)
+    const deadline = Deadline.after(100, clock)
     await clock.advance(99)
-    expect(limitReached(limit, clock)).toBeUndefined()
+    expect(deadline.reached()).toBeUndefined()
     await clock.advance(1)
-    expect(limitReached(limit, clock)).toEqual({ kind: 'timeout', timeoutMs: 100 })
+    expect(deadline.reached()).toEqual({ kind: 'timeout', timeoutMs: 100 })
   })
 
   test('of a timeout of 0 is at once', () => {
     const clock = new FakeClock()
-    expect(limitReached(limitOf({ timeoutMs: 0 }, clock), clock)).toEqual({ kind: 'timeout', timeoutMs: 0 })
+    expect(Deadline.after(0, clock).reached()).toEqual({ kind: 'timeout', timeoutMs: 0 })
   })
 
   test('puts an abort before a deadline, and carries its reason', async () => {
     const clock = new FakeClock()
     const controller = new AbortController()
-    const limit = limitOf({ timeoutMs: 1, signal: controller.signal }, clock)
+    const deadline = Deadline.of({ timeoutMs: 1, signal: controller.signal }, clock)
     await clock.advance(10)
     controller.abort('enough')
-    expect(limitReached(limit, clock)).toEqual({ kind: 'aborted', reason: 'enough' })
+    expect(deadline.reached()).toEqual({ kind: 'aborted', reason: 'enough' })
   })
 
-  test('of an unlimited one is never', async () => {
+  test('of none is never', async () => {
     const clock = new FakeClock()
     await clock.advance(1e12)
-    expect(limitReached(unlimited, clock)).toBeUndefined()
+    expect(noDeadline.reached()).toBeUndefined()
   })
 })
 
-describe('watchLimit', () => {
+describe('watch', () => {
   test('sets no timer for what has no deadline', () => {
     const clock = new FakeClock()
-    watchLimit(unlimited, clock, () => undefined)
-    watchLimit(limitOf({ signal: new AbortController().signal }, clock), clock, () => undefined)
+    noDeadline.watch(() => undefined)
+    Deadline.of({ signal: new AbortController().signal }, clock).watch(() => undefined)
     expect(clock.timers).toBe(0)
   })
 
   test('calls once at the deadline, and not again for an abort behind it', async () => {
     const clock = new FakeClock()
     const controller = new AbortController()
-    const seen: LimitReason[] = []
-    watchLimit(limitOf({ timeoutMs: 100, signal: controller.signal }, clock), clock, (reason) => seen.push(reason))
+    const seen: GivenUpReason[] = []
+    Deadline.of({ timeoutMs: 100, signal: controller.signal }, clock).watch((reason) => seen.push(reason))
     await clock.advance(99)
     expect(seen).toEqual([])
     await clock.advance(1)
@@ -133,15 +132,15 @@ describe('watchLimit', () => {
 
   test('calls nobody before the deadline, also when a timer fires early', async () => {
     const clock = new EarlyClock()
-    const limit = limitOf({ timeoutMs: 100 }, clock)
+    const deadline = Deadline.after(100, clock)
     const reached: unknown[] = []
-    watchLimit(limit, clock, () => reached.push(limitReached(limit, clock)))
+    deadline.watch(() => reached.push(deadline.reached()))
     await clock.advance(99.9)
     expect([reached, clock.timers]).toEqual([[], 1])
     await clock.advance(1)
     expect([reached, clock.timers]).toEqual([[{ kind: 'timeout', timeoutMs: 100 }], 0])
-    watchLimit(limitOf({ timeoutMs: 100 }, clock), clock, () => reached.push('stopped'))()
-    const stop = watchLimit(limitOf({ timeoutMs: 100 }, clock), clock, () => reached.push('stopped'))
+    Deadline.after(100, clock).watch(() => reached.push('stopped'))()
+    const stop = Deadline.after(100, clock).watch(() => reached.push('stopped'))
     await clock.advance(99.9)
     stop()
     expect(clock.timers).toBe(0)
@@ -151,8 +150,8 @@ describe('watchLimit', () => {
   test('calls once at the abort, and leaves no timer behind', async () => {
     const clock = new FakeClock()
     const controller = new AbortController()
-    const seen: LimitReason[] = []
-    watchLimit(limitOf({ timeoutMs: 100, signal: controller.signal }, clock), clock, (reason) => seen.push(reason))
+    const seen: GivenUpReason[] = []
+    Deadline.of({ timeoutMs: 100, signal: controller.signal }, clock).watch((reason) => seen.push(reason))
     controller.abort('enough')
     expect(clock.timers).toBe(0)
     await clock.advance(1_000)
@@ -164,7 +163,7 @@ describe('watchLimit', () => {
     const controller = new AbortController()
     const removed = vi.spyOn(controller.signal, 'removeEventListener')
     const reached = vi.fn()
-    const stop = watchLimit(limitOf({ timeoutMs: 100, signal: controller.signal }, clock), clock, reached)
+    const stop = Deadline.of({ timeoutMs: 100, signal: controller.signal }, clock).watch(reached)
     stop()
     stop()
     expect(clock.timers).toBe(0)
@@ -176,17 +175,17 @@ describe('watchLimit', () => {
 
   test('keeps the process alive: somebody awaits it', () => {
     const clock = new FakeClock()
-    watchLimit(limitOf({ timeoutMs: 100 }, clock), clock, () => undefined)
+    Deadline.after(100, clock).watch(() => undefined)
     expect(clock.foregroundTimers).toBe(1)
   })
 })
 
-test('watching a signal that has been aborted tells so, once, behind the call', async () => {
+test('watching a signal that has been aborted reports it, once, after the call', async () => {
   const clock = new FakeClock()
-  const seen: LimitReason[] = []
-  const limit = limitOf({ signal: AbortSignal.abort('before') }, clock)
-  watchLimit(limit, clock, (reason) => seen.push(reason))
-  watchLimit(limit, clock, (reason) => seen.push(reason))()
+  const seen: GivenUpReason[] = []
+  const deadline = Deadline.of({ signal: AbortSignal.abort('before') }, clock)
+  deadline.watch((reason) => seen.push(reason))
+  deadline.watch((reason) => seen.push(reason))()
   expect(seen).toEqual([])
   await clock.advance(0)
   expect(seen).toEqual([{ kind: 'aborted', reason: 'before' }])

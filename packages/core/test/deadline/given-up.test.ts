@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { givenUp, limitOf, unlimited, within } from '../../src/deadline/deadline.js'
+import { Deadline, givenUp, noDeadline } from '../../src/deadline/deadline.js'
 import { OperationAbortedError, OperationTimeoutError } from '../../src/errors/operation-errors.js'
 import { FakeClock } from '../support/fake-clock.js'
 
@@ -24,23 +24,23 @@ describe('the error of an operation that was given up', () => {
 })
 
 describe('within', () => {
-  test('is the promise itself when nothing limits it', () => {
+  test('is the promise itself when nothing bounds it', () => {
     const promise = Promise.resolve(1)
-    expect(within(promise, unlimited, new FakeClock())).toBe(promise)
+    expect(noDeadline.within(promise)).toBe(promise)
   })
 
   test('passes on what comes in time, good or bad, and leaves no timer behind', async () => {
     const clock = new FakeClock()
-    const limit = limitOf({ timeoutMs: 100 }, clock)
-    await expect(within(Promise.resolve(1), limit, clock)).resolves.toBe(1)
-    await expect(within(Promise.reject(new Error('bad')), limit, clock)).rejects.toThrow('bad')
+    const deadline = Deadline.after(100, clock)
+    await expect(deadline.within(Promise.resolve(1))).resolves.toBe(1)
+    await expect(deadline.within(Promise.reject(new Error('bad')))).rejects.toThrow('bad')
     expect(clock.timers).toBe(0)
   })
 
   test('rejects at the deadline with what is known of the work', async () => {
     const clock = new FakeClock()
     const never = Promise.withResolvers<void>()
-    const result = within(never.promise, limitOf({ timeoutMs: 100 }, clock), clock, 'unknown')
+    const result = Deadline.after(100, clock).within(never.promise, 'unknown')
     const seen = expect(result).rejects.toMatchObject({ code: 'LIFEGUARD_TIMEOUT', timeoutMs: 100, outcome: 'unknown' })
     await clock.advance(100)
     await seen
@@ -50,17 +50,17 @@ describe('within', () => {
     const clock = new FakeClock()
     const never = Promise.withResolvers<void>()
     const controller = new AbortController()
-    const limit = limitOf({ signal: controller.signal }, clock)
-    const result = within(never.promise, limit, clock)
+    const deadline = Deadline.of({ signal: controller.signal }, clock)
+    const result = deadline.within(never.promise)
     controller.abort('enough')
     await expect(result).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED', outcome: 'not-sent', cause: 'enough' })
-    await expect(within(never.promise, limit, clock)).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED' })
+    await expect(deadline.within(never.promise)).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED' })
   })
 
   test('does not leave a late rejection unhandled', async () => {
     const clock = new FakeClock()
     const work = Promise.withResolvers<void>()
-    const result = within(work.promise, limitOf({ timeoutMs: 0 }, clock), clock)
+    const result = Deadline.after(0, clock).within(work.promise)
     await expect(result).rejects.toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
     work.reject(new Error('too late for anybody'))
     await clock.advance(1)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { limitOf, unlimited } from '../../src/deadline/deadline.js'
+import { Deadline, noDeadline } from '../../src/deadline/deadline.js'
 import { LockQueue } from '../../src/lock/local-queue.js'
 import { FakeClock } from '../support/fake-clock.js'
 
@@ -16,8 +16,11 @@ class Line {
   enter(who: string, key = 'key', timeoutMs?: number): void {
     const controller = new AbortController()
     this.#controllers.set(who, controller)
-    const limit = limitOf({ signal: controller.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, this.clock)
-    this.queue.enter(key, 'exclusive', limit, this.clock).then(
+    const limit = Deadline.of(
+      { signal: controller.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) },
+      this.clock,
+    )
+    this.queue.enter(key, 'exclusive', limit).then(
       (leave) => {
         this.in.add(who)
         this.entered.push(who)
@@ -88,7 +91,7 @@ describe('the line for one key', () => {
 
   test('may be left twice by the same one', async () => {
     const line = new Line()
-    const leave = await line.queue.enter('key', 'exclusive', unlimited, line.clock)
+    const leave = await line.queue.enter('key', 'exclusive', noDeadline)
     line.enter('b')
     line.enter('c')
     leave()
@@ -113,13 +116,13 @@ describe('the line for one key', () => {
 test('the last in line giving up lets nobody past the one who holds', async () => {
   const clock = new FakeClock()
   const queue = new LockQueue()
-  const leave = await queue.enter('key', 'exclusive', unlimited, clock)
+  const leave = await queue.enter('key', 'exclusive', noDeadline)
   const controller = new AbortController()
-  const gone = queue.enter('key', 'exclusive', limitOf({ signal: controller.signal }, clock), clock)
+  const gone = queue.enter('key', 'exclusive', Deadline.of({ signal: controller.signal }, clock))
   controller.abort()
   await expect(gone).rejects.toMatchObject({ code: 'LIFEGUARD_ABORTED' })
   let inside = false
-  const next = queue.enter('key', 'exclusive', unlimited, clock).then(() => {
+  const next = queue.enter('key', 'exclusive', noDeadline).then(() => {
     inside = true
   })
   await clock.advance(0)
@@ -134,13 +137,13 @@ describe('shared turns', () => {
     const clock = new FakeClock()
     const queue = new LockQueue()
     const order: string[] = []
-    const a = await queue.enter('key', 'shared', unlimited, clock)
-    const b = await queue.enter('key', 'shared', unlimited, clock)
-    const c = queue.enter('key', 'exclusive', unlimited, clock).then((leave) => {
+    const a = await queue.enter('key', 'shared', noDeadline)
+    const b = await queue.enter('key', 'shared', noDeadline)
+    const c = queue.enter('key', 'exclusive', noDeadline).then((leave) => {
       order.push('exclusive')
       return leave
     })
-    const d = queue.enter('key', 'shared', unlimited, clock).then((leave) => {
+    const d = queue.enter('key', 'shared', noDeadline).then((leave) => {
       order.push('shared, later')
       return leave
     })

@@ -3,7 +3,7 @@ import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { expect, test } from 'vitest'
 import { Connection } from '../../src/connection/connection.js'
 import { systemClock } from '../../src/deadline/clock.js'
-import { unlimited } from '../../src/deadline/deadline.js'
+import { noDeadline } from '../../src/deadline/deadline.js'
 import { DeadlockError, LockTimeoutError } from '../../src/index.js'
 import { waitIdle } from '../../src/lock/grants.js'
 import { serverKeys } from '../../src/sql/lock-key.js'
@@ -71,8 +71,7 @@ test('who waits is woken, and does not have to look', async () => {
   const clock = { ...systemClock, setTimer: () => ({ fake: 0 }), clearTimer: () => undefined }
   let waiting: Promise<SessionAnswer> | undefined
   await testPool(database.url).withMigrationLock(async () => {
-    const forever = (): number => Number.POSITIVE_INFINITY
-    waiting = waitIdle(connection, key, 'exclusive', forever, unlimited, { clock, random: Math.random })
+    waiting = waitIdle(connection, key, 'exclusive', noDeadline, noDeadline, { clock, random: Math.random })
     await eventually('it waits', async () => (await idling()) === 1)
   })
   expect((await waiting)?.token).toBeDefined()

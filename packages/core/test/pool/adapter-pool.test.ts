@@ -1,7 +1,7 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { expect, test } from 'vitest'
 import { adapterPool } from '../../src/adapter.js'
-import { unlimited } from '../../src/deadline/deadline.js'
+import { noDeadline } from '../../src/deadline/deadline.js'
 import { InvalidArgumentError, type Pool } from '../../src/index.js'
 import { testPool } from '../support/test-pool.js'
 
@@ -19,7 +19,7 @@ test('runs statements, and sees what is open around the code', async () => {
   const pool = testPool(database.url)
   const own = adapterPool(pool)
   const now = async (): Promise<unknown> =>
-    (await own.execute({ text: 'select now() as now' }, unlimited)).rows[0]?.['now']
+    (await own.execute({ text: 'select now() as now' }, noDeadline)).rows[0]?.['now']
   expect([own.context, own.openIsolation]).toEqual([undefined, undefined])
   await pool.withTransaction(
     async (tx) => {

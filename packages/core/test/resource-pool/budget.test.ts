@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { noDeadline } from '../../src/deadline/deadline.js'
 import { Budget, type BudgetOptions } from '../../src/resource-pool/budget.js'
 import type { ResolvedPoolLimits } from '../../src/resource-pool/limits.js'
 import { FakeClock } from '../support/fake-clock.js'
@@ -97,7 +98,7 @@ describe('a pool that needs a place when none is free', () => {
     if (a === undefined || b === undefined) throw new Error('bug')
     const holding = (await a.takeAll(6)).map((slot) => ({ of: a, slot }))
     const ask = (of: PoolBench): void => {
-      void of.pool.acquire({ deadlineAt: Number.POSITIVE_INFINITY, timeoutMs: 0, signal: undefined }).then((slot) => {
+      void of.pool.acquire(noDeadline).then((slot) => {
         holding.push({ of, slot })
       })
     }

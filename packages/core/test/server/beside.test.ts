@@ -2,7 +2,7 @@ import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { adapterPool } from '../../src/adapter.js'
-import { unlimited } from '../../src/deadline/deadline.js'
+import { Deadline, noDeadline } from '../../src/deadline/deadline.js'
 import { Beside, mostBeside } from '../../src/server/beside.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
@@ -94,9 +94,9 @@ describe('the places beside a pool', () => {
   test('go to the next in the line, in the order of their coming', async () => {
     const beside = new Beside()
     const order: number[] = []
-    for (let n = 0; n < mostBeside.health; n += 1) await beside.enter('health', unlimited, owner)
-    const waiting = [1, 2].map((n) => beside.enter('health', unlimited, owner).then(() => order.push(n)))
-    await beside.enter('listen', unlimited, owner)
+    for (let n = 0; n < mostBeside.health; n += 1) await beside.enter('health', noDeadline, owner)
+    const waiting = [1, 2].map((n) => beside.enter('health', noDeadline, owner).then(() => order.push(n)))
+    await beside.enter('listen', noDeadline, owner)
     beside.leave('health')
     await waiting[0]
     expect(order).toEqual([1])
@@ -109,15 +109,15 @@ describe('the places beside a pool', () => {
 
   test('are not waited for longer than one may', async () => {
     const beside = new Beside()
-    await beside.enter('listen', unlimited, owner)
+    await beside.enter('listen', noDeadline, owner)
     const abort = new AbortController()
-    const limit = { ...unlimited, signal: abort.signal }
-    const refused = rejection(beside.enter('listen', limit, owner))
+    const deadline = Deadline.ofSignal(abort.signal)
+    const refused = rejection(beside.enter('listen', deadline, owner))
     abort.abort()
     expect(await refused).toMatchObject({ code: 'LIFEGUARD_ABORTED', outcome: 'not-sent' })
     beside.leave('listen')
     expect(beside.now.listen).toBe(0)
-    await beside.enter('listen', unlimited, owner)
+    await beside.enter('listen', noDeadline, owner)
     expect(beside.now.listen).toBe(1)
   })
 })

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { Connection } from '../../src/connection/connection.js'
 import { Statement } from '../../src/connection/statement.js'
 import { systemClock } from '../../src/deadline/clock.js'
-import { unlimited } from '../../src/deadline/deadline.js'
+import { noDeadline } from '../../src/deadline/deadline.js'
 import { Emitter } from '../../src/observe/emitter.js'
 import { defaultsOf } from '../../src/options/option-kinds.js'
 import { breakerFields, limitFields } from '../../src/options/option-schema.js'
@@ -58,7 +58,7 @@ async function newPool(clock: FakeClock | typeof systemClock, observer: PoolObse
     { clock, random: () => 0.5 },
     observer,
   )
-  pool.release(await pool.acquire(unlimited))
+  pool.release(await pool.acquire(noDeadline))
   return pool
 }
 

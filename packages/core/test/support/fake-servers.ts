@@ -5,7 +5,7 @@ import { formatLsn, parseLsn } from '../../src/cluster/replica-lag.js'
 import { type ServersInSight, watchServers } from '../../src/cluster/servers.js'
 import type { Connection } from '../../src/connection/connection.js'
 import type { Statement } from '../../src/connection/statement.js'
-import type { Limit } from '../../src/deadline/deadline.js'
+import type { Deadline } from '../../src/deadline/deadline.js'
 import type { Server } from '../../src/server/server.js'
 import { FakeClock, settle } from './fake-clock.js'
 import { serverError } from './server-error.js'
@@ -66,7 +66,7 @@ export class FakeServer {
       },
       destroy: end,
       close: async () => end(),
-      run: async ({ text }: Statement, limit: Limit) => {
+      run: async ({ text }: Statement, limit: Deadline) => {
         const rows = this.isUp && isAlive ? [await this.#answer(text, limit)] : []
         // It may have died while it was answering.
         if (!this.isUp || !isAlive) throw Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
@@ -83,12 +83,12 @@ export class FakeServer {
     for (const wake of [...this.#waiting]) wake()
   }
 
-  async #answer(text: string, limit: Limit): Promise<unknown[]> {
+  async #answer(text: string, limit: Deadline): Promise<unknown[]> {
     this.asked.push(text)
     await settle()
     if (this.delayMs > 0) await new Promise<void>((resolve) => this.#clock.setTimer(this.delayMs, resolve))
     if (this.isSilent) {
-      await new Promise<void>((resolve) => this.#clock.setTimer(limit.deadlineAt - this.#clock.now(), resolve))
+      await new Promise<void>((resolve) => this.#clock.setTimer(limit.at - this.#clock.now(), resolve))
       throw Object.assign(new Error('read ETIMEDOUT'), { code: 'ETIMEDOUT' })
     }
     if (text.includes('pg_get_keywords')) return [this.waits !== 'no']

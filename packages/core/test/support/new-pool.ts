@@ -1,4 +1,4 @@
-import { type Limit, limitOf, unlimited } from '../../src/deadline/deadline.js'
+import { Deadline, noDeadline } from '../../src/deadline/deadline.js'
 import { defaultsOf } from '../../src/options/option-kinds.js'
 import { limitFields } from '../../src/options/option-schema.js'
 import type { BudgetShare } from '../../src/resource-pool/budget.js'
@@ -43,7 +43,7 @@ export class PoolBench {
 
   /** Asks for a connection. */
   ask(options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal; readonly holder?: WorkContext }): Caller {
-    const limit: Limit = options === undefined ? unlimited : limitOf(options, this.clock)
+    const limit: Deadline = options === undefined ? noDeadline : Deadline.of(options, this.clock)
     const promise = this.pool.acquire(limit, options?.holder)
     const caller: Caller = { promise, outcome: 'waiting', slot: undefined, error: undefined, settled: 0 }
     promise.then(

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { limitOf } from '../../src/deadline/deadline.js'
+import { Deadline } from '../../src/deadline/deadline.js'
 import { OperationTimeoutError } from '../../src/index.js'
-import { withLimit } from '../../src/transaction/ambient-deadline.js'
+import { runWithin } from '../../src/transaction/ambient-deadline.js'
 import { Ambient } from '../../src/transaction/context.js'
 import { EarlyClock, FakeClock } from '../support/fake-clock.js'
 import { rejection } from '../support/test-pool.js'
@@ -14,7 +14,7 @@ test.each([
   const environment = { ambient: new Ambient(clock), server: { environment: { clock, random: () => 0.5 } } }
   const cancelled = Promise.withResolvers<never>()
   const error = rejection(
-    withLimit(environment as never, limitOf({ timeoutMs: 100 }, clock), async () => await cancelled.promise),
+    runWithin(environment as never, Deadline.after(100, clock), async () => await cancelled.promise),
   )
   await clock.advance(101)
   cancelled.reject(new OperationTimeoutError(100, 'cancelled'))

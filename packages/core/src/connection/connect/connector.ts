@@ -1,7 +1,7 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type pg from 'pg'
 import { type Clock, longestDelayMs, type Random } from '../../deadline/clock.js'
-import { type Limit, limitOf } from '../../deadline/deadline.js'
+import { Deadline } from '../../deadline/deadline.js'
 import { isAboutEncryption } from '../../errors/classify.js'
 import { InvalidArgumentError } from '../../errors/lifeguard-error.js'
 import { Connection } from '../connection.js'
@@ -161,7 +161,7 @@ export class Connector {
     const isBound = this.#settings.channelBinding === 'require'
     const connection = await Connection.open(config, this.#clock, signal, isBound)
     try {
-      await makeReadable(connection, this.limit(signal))
+      await makeReadable(connection, this.deadline(signal))
       return connection
     } catch (error) {
       connection.destroy()
@@ -172,7 +172,7 @@ export class Connector {
   async #misfit(connection: Connection): Promise<string | undefined> {
     const { reports } = connection
     if (reports.isReadWrite === undefined && this.targetSessionAttrs !== 'any') {
-      const { rows } = await connection.run(new Statement({ text: askRole }), this.limit())
+      const { rows } = await connection.run(new Statement({ text: askRole }), this.deadline())
       const [row] = rows
       reports.learn({ inHotStandby: row?.['standby'] === true, defaultReadOnly: row?.['readonly'] === 'on' })
     }
@@ -180,8 +180,8 @@ export class Connector {
   }
 
   /** The bounds of one attempt to connect, and of what is done with a connection before anybody has it. */
-  limit(signal?: AbortSignal): Limit {
-    return limitOf({ timeoutMs: this.#settings.connectTimeoutMs || undefined, signal }, this.#clock)
+  deadline(signal?: AbortSignal): Deadline {
+    return Deadline.of({ timeoutMs: this.#settings.connectTimeoutMs || undefined, signal }, this.#clock)
   }
 }
 
