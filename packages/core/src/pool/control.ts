@@ -3,7 +3,9 @@ import { assertKnownOptions, operationNames, optionNames } from '../errors/known
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { Listeners } from '../listen/listener.js'
 import type { LockEnvironment } from '../lock/with-lock.js'
+import { assertSize, withoutUndefined } from '../options/pool-options.js'
 import { type EvictMode, evictModes } from '../resource-pool/lifecycle.js'
+import type { PoolSize } from '../resource-pool/limits.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /** The body of `pool.evict`: on the pool of the primary, and on those of the replicas. */
@@ -34,6 +36,15 @@ export async function pauseServers(
 export function resumeServers({ cluster, server }: SessionEnvironment): void {
   server.pool.resume()
   cluster?.resume()
+}
+
+const sizeNames = optionNames<PoolSize>({ max: true, min: true })
+
+/** The body of `pool.resize`. */
+export function resizePool({ server: { pool } }: SessionEnvironment, size: PoolSize): void {
+  assertKnownOptions(size, sizeNames)
+  assertSize(size, pool)
+  pool.resize(withoutUndefined(size))
 }
 
 /**

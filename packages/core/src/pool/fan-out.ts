@@ -25,19 +25,19 @@ const names = optionNames<ConcurrencyOptions>({ signal: true, timeoutMs: true, c
  */
 export async function forEachConcurrent<Item, T>(
   environment: SessionEnvironment,
-  max: number,
   items: Iterable<Item> | AsyncIterable<Item>,
   fn: (item: Item, index: number, deadline: DeadlineHandle) => Promise<T>,
   options: ConcurrencyOptions = {},
 ): Promise<T[]> {
   assertKnownOptions(options, names)
+  const { ambient, server } = environment
+  const { max } = server.pool
   const { concurrency = max } = options
   if (!(concurrency === Number.POSITIVE_INFINITY || (Number.isInteger(concurrency) && concurrency >= 1))) {
     throw new InvalidArgumentError('concurrency', String(concurrency), 'a whole number, 1 or more')
   }
-  const { server } = environment
   const failed = new AbortController()
-  const deadline = environment.ambient.deadlineFor(options).and(failed.signal)
+  const deadline = ambient.deadlineFor(options).and(failed.signal)
   const source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   const results: T[] = []
   let first: { readonly error: unknown } | undefined

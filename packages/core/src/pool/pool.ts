@@ -115,12 +115,6 @@ export interface PoolStatements extends Operable {
   stream<Row>(statement: Sql<Row>, options?: StreamOptions): AsyncGenerator<Row, void, undefined>
   stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
 
-  /** The same rows in batches of `batchSize`, for code that handles many at a time. */
-  streamBatches<Row = Record<string, unknown>>(
-    statement: StatementConfig,
-    options?: StreamOptions,
-  ): AsyncGenerator<Row[], void, undefined>
-
   /**
    * Copies rows into a table with COPY: all of them, or none.
    *
@@ -176,9 +170,6 @@ export interface PoolStatements extends Operable {
     handler: NotificationHandler,
     options?: ListenOptions,
   ): Promise<Subscription>
-
-  /** Sends a notification: at once, or when the transaction that is open around the call commits. */
-  notify(channel: string, payload?: string, options?: OperationOptions): Promise<void>
 
   /**
    * A connection of one's own, until it is released. `await using` releases it at the end of the block. It does not

@@ -31,8 +31,8 @@ export interface ActiveConnection {
 }
 
 /** Those that are in use, the one that has been so for longest first. */
-export function activeConnections(hosts: readonly Server[]): ActiveConnection[] {
-  const found = hosts.flatMap((server) =>
+export function activeConnections(environment: SessionEnvironment): ActiveConnection[] {
+  const found = serversOf(environment).flatMap((server) =>
     [...server.pool.busy()].map((slot): ActiveConnection => {
       const { resource: connection, waitedMs, acquireStack } = slot
       return {
@@ -129,6 +129,11 @@ export interface PoolStats {
   readonly beside: BesideStats
 }
 
+/** The servers that the pool has connections to: that of its own, and those that are read from. */
+export function serversOf({ server, cluster }: Pick<SessionEnvironment, 'server' | 'cluster'>): readonly Server[] {
+  return [server, ...(cluster?.readers ?? [])]
+}
+
 /** Reads them off the parts of a pool. */
 export function poolStats(name: string, environment: SessionEnvironment): PoolStats {
   const { cluster, server, retryBudget, counts } = environment
@@ -162,7 +167,7 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
     breaker: server.watch.breaker?.stats(),
     servers: cluster?.stats() ?? [],
     beside: besideStats(
-      [server, ...(cluster?.readers ?? [])].map(({ beside }) => beside),
+      serversOf(environment).map(({ beside }) => beside),
       cluster?.watching ?? 0,
     ),
   }

@@ -1,7 +1,4 @@
-import type { ExchangeConfig } from '../connection/exchange.js'
-import type { QueryResult } from '../connection/result.js'
-import type { StatementConfig } from '../connection/statement.js'
-import type { Deadline, OperationOptions } from '../deadline/deadline.js'
+import type { OperationOptions } from '../deadline/deadline.js'
 import { Operations } from '../query/operations.js'
 import type { AmbientBounds, Executor } from '../query/queryable.js'
 import { commitFollower, commitProven } from './commit.js'
@@ -19,31 +16,20 @@ import {
 import { ServerTransaction } from './server-transaction.js'
 import type { ManualTransaction } from './transaction.js'
 
-/** How a transaction, or a savepoint, is run and ended. */
-export interface ByHand extends Executor {
-  commit(): Promise<void>
-  rollback(): Promise<void>
-}
-
-/** A transaction as the one sees it who ends it. */
+/** A transaction, or a savepoint, as the one sees it who ends it. */
 export class OpenManualTransaction extends Operations implements ManualTransaction {
-  readonly #under: ByHand
+  override readonly execute: Executor['execute']
+  readonly commit: ManualTransaction['commit']
+  readonly rollback: ManualTransaction['rollback']
 
-  constructor(bounds: AmbientBounds, under: ByHand) {
+  constructor(
+    bounds: AmbientBounds,
+    { execute, commit, rollback }: Pick<OpenManualTransaction, 'execute' | 'commit' | 'rollback'>,
+  ) {
     super(bounds)
-    this.#under = under
-  }
-
-  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
-    return this.#under.execute(config, deadline)
-  }
-
-  commit(): Promise<void> {
-    return this.#under.commit()
-  }
-
-  rollback(): Promise<void> {
-    return this.#under.rollback()
+    this.execute = execute
+    this.commit = commit
+    this.rollback = rollback
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -51,7 +37,7 @@ export class OpenManualTransaction extends Operations implements ManualTransacti
   }
 }
 
-/** How a controlled transaction begins, and how long it may live. */
+/** How a transaction that is ended by hand begins, and how long it may live. */
 export interface ManualTransactionOptions extends BeginOptions, CommitOptions, OperationOptions {}
 
 /**
