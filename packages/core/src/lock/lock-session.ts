@@ -5,6 +5,7 @@ import { Deadline, noDeadline } from '../deadline/deadline.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
+import { noop } from '../observe/noop.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { ConnectionSlot, Server } from '../server/server.js'
 import type { ServerKey } from '../sql/lock-key.js'
@@ -353,7 +354,7 @@ export class LockSessions {
       if (sessions < this.#mostNow) return await this.#openShared(deadline, holder)
       if (this.#opening.size === 0) return await this.open(deadline, holder)
       // Whoever opens it may give up first: then the next round looks again.
-      const opened = Promise.race(this.#opening).then(nothing, nothing)
+      const opened = Promise.race(this.#opening).then(noop, noop)
       await deadline.within(opened)
     }
   }
@@ -412,5 +413,3 @@ export class LockSessions {
     return best
   }
 }
-
-const nothing = (): void => undefined

@@ -12,6 +12,7 @@ import { nextTick } from '../deadline/clock.js'
 import type { Deadline } from '../deadline/deadline.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import { emitToUsers } from '../observe/user-callback.js'
 import type { Ambient } from '../transaction/context.js'
 import { type PgSession, standing } from './pg-session.js'
@@ -156,7 +157,7 @@ export class PgClientView extends PgClientBase {
   query(query: unknown, values?: unknown, callback?: unknown): unknown {
     const call = pgQueryCall(query, values, callback)
     if (call.kind === 'submittable') {
-      this.submit(call.submittable, call.timeoutMs).catch(nothing)
+      this.submit(call.submittable, call.timeoutMs).catch(noop)
       return call.submittable
     }
     const promise = this.#run(call)
@@ -214,7 +215,7 @@ export class PgClientView extends PgClientBase {
       if (call.native === undefined) return await session.run(call.config, deadline)
       const { submittable, result } = call.native()
       // What the connection says of it is more exact: that its time is over, that it has committed all the same.
-      result.catch(nothing)
+      result.catch(noop)
       await session.submit(submittable, deadline)
       return await result
     } catch (error) {
@@ -253,5 +254,3 @@ export function deadlineOf(timeoutMs: number | undefined, ambient: Ambient): Dea
 function throwOnDoubleRelease(): never {
   throw new Error('Release called on client which has already been released to the pool.')
 }
-
-const nothing = (): void => undefined

@@ -8,6 +8,7 @@ import { beginRefused } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import { emitToUsers } from '../observe/user-callback.js'
 import { textEffects } from '../sql/text-effects.js'
 import { transactionControl } from '../sql/transaction-control.js'
@@ -60,17 +61,19 @@ export class PgPoolFacade extends PgPoolBase {
       ended: { get: () => server.pool.isEnding && server.pool.total === 0, configurable: true },
     })
     // A lost connection is for those who listen; without anybody 'error' would end the process.
-    this.on('error', nothing)
+    this.on('error', noop)
     // Nor does that of a client: programs that look whether somebody has seen to it, as graphile-worker does, find that it was.
-    this.on('connect', nothing)
-    server.onOpened = (connection) => this.#opened(connection)
-    server.watch.whenAcquired = (connection) => {
-      this.#acquired.set(connection, (this.#acquired.get(connection) ?? 0) + 1)
-      if (this.listenerCount('acquire') > 0) emitToUsers(this, 'acquire', this.#clientOf(connection))
-    }
-    server.watch.whenReleased = (connection) => {
-      // Statements that shared it were checkouts of their own to `pg`.
-      for (let times = this.#acquired.get(connection) ?? 0; times > 0; times--) this.#released(connection, undefined)
+    this.on('connect', noop)
+    server.watch.checkouts = {
+      opened: (connection) => this.#opened(connection),
+      acquired: (connection) => {
+        this.#acquired.set(connection, (this.#acquired.get(connection) ?? 0) + 1)
+        if (this.listenerCount('acquire') > 0) emitToUsers(this, 'acquire', this.#clientOf(connection))
+      },
+      released: (connection) => {
+        // Statements that shared it were checkouts of their own to `pg`.
+        for (let times = this.#acquired.get(connection) ?? 0; times > 0; times--) this.#released(connection, undefined)
+      },
     }
   }
 
@@ -95,7 +98,7 @@ export class PgPoolFacade extends PgPoolBase {
     if (callback === undefined) return connecting
     connecting.then(
       (client) => nextTick(callback, undefined, client, client.release),
-      (error: unknown) => nextTick(callback, error, undefined, nothing),
+      (error: unknown) => nextTick(callback, error, undefined, noop),
     )
     return undefined
   }
@@ -269,5 +272,3 @@ export class PgPoolFacade extends PgPoolBase {
     throw new Error('Cannot use a pool after calling end on the pool', { cause })
   }
 }
-
-const nothing = (): void => undefined

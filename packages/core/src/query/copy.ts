@@ -7,6 +7,7 @@ import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, type OptionNames, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
+import { noop } from '../observe/noop.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
 import { quoteIdentifier, quoteName } from '../sql/quote.js'
 import { endOfPart, replaceInParts } from '../sql/tokens.js'
@@ -101,7 +102,7 @@ export interface CopyOptions extends OperationOptions {
  * it runs in the context of whoever asked for the COPY, and what goes wrong in it becomes a warning.
  */
 function progressReport({ onProgress }: CopyOptions): (bytes: number, rows: number) => void {
-  if (onProgress === undefined) return nothing
+  if (onProgress === undefined) return noop
   if (typeof onProgress !== 'function') {
     throw new InvalidArgumentError('onProgress', `of type ${typeof onProgress}`, 'a function')
   }
@@ -114,8 +115,6 @@ function progressReport({ onProgress }: CopyOptions): (bytes: number, rows: numb
 function warnOfCopy(error: unknown): void {
   warnOf(error, 'LifeguardCopyWarning')
 }
-
-const nothing = (): void => undefined
 
 /**
  * A statement with its values written into it as literals, for COPY alone, which takes no parameters. It goes to the

@@ -3,6 +3,7 @@ import type { StatementConfig } from '../connection/statement.js'
 import { noDeadline, type OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
+import { noop } from '../observe/noop.js'
 import { type Bounds, type Executor, type StatementArguments, withCallersStack } from './queryable.js'
 import type { Sql } from './sql.js'
 
@@ -73,10 +74,8 @@ export class RowStream<Row> implements AsyncGenerator<Row, void, undefined> {
 
 /** An error is told to whoever asked for that row. */
 async function settled(promise: Promise<unknown>): Promise<void> {
-  await promise.then(nothing, nothing)
+  await promise.then(noop, noop)
 }
-
-const nothing = (): void => undefined
 
 /** How rows are streamed. */
 export interface StreamOptions extends OperationOptions {
@@ -171,7 +170,7 @@ export async function* batchesIn<Row>(
         const close: PortalRequest = { name, whole, rows: 0, fields: undefined, hasMore: false, isOpen: false }
         const closing = whole.orFails(executor.execute({ text: `close ${name}`, portal: close }, noDeadline))
         // The first error is the one that is reported. With the transaction the portal ends in any case.
-        await (isFailed ? closing.catch(nothing) : closing)
+        await (isFailed ? closing.catch(noop) : closing)
       }
     } finally {
       if (isAll) whole.over()

@@ -59,7 +59,7 @@ export class ResourcePool<R> {
       failedCheck: changed,
       gone: () => this.#dispatcher.gone(),
     })
-    this.#refusals = new Refusals(factory, environment, this.#slots, waiters, this.#opener, this.counts)
+    this.#refusals = new Refusals(factory, environment, this.#slots, waiters, this.#opener)
     this.#line = new WaitingLine(waiters, this.#refusals, clock, limits, {
       isHeldUp: (): boolean => this.#life.isPaused || this.#opener.isDown,
       changed,

@@ -150,14 +150,6 @@ export interface PoolCounts {
   acquired: number
   /** Connections given back. */
   released: number
-  /** Callers that got none in time. */
-  timedOut: number
-  /** Callers that gave up by their signal. */
-  aborted: number
-  /** Callers turned away because the queue was full. */
-  turnedAway: number
-  /** Callers turned away from the queue because the pool was overloaded. */
-  shed: number
   /** Connections that failed their validation. */
   failedValidation: number
   /** Connections held for longer than `leakDetectionMs`. */
@@ -172,10 +164,6 @@ export function newPoolCounts(): PoolCounts {
     connectFailed: 0,
     acquired: 0,
     released: 0,
-    timedOut: 0,
-    aborted: 0,
-    turnedAway: 0,
-    shed: 0,
     failedValidation: 0,
     leaks: 0,
   }

@@ -9,10 +9,11 @@ import {
   SelfDeadlockError,
   ServerUnavailableError,
 } from '../errors/pool-errors.js'
+import { noop } from '../observe/noop.js'
 import { Codel } from '../resilience/codel.js'
 import type { ResolvedPoolLimits } from './limits.js'
 import type { Opener } from './opener.js'
-import type { PoolCounts, PoolEnvironment, ResourceFactory, Slot } from './resource.js'
+import type { PoolEnvironment, ResourceFactory, Slot } from './resource.js'
 import type { Slots } from './slots.js'
 
 /** A piece of work that holds connections and may ask for another: a transaction, or a lock. */
@@ -128,7 +129,7 @@ export class WaiterQueue<R> {
 /** How many holders an error names: the rest is in `pool.active()`. */
 const mostHolders = 3
 
-/** Why a caller gets no connection, as the error that it gets; each is counted. */
+/** Why a caller gets no connection, as the error that it gets. */
 export class Refusals<R> {
   readonly #factory: ResourceFactory<R>
   readonly #poolName: string | undefined
@@ -136,7 +137,6 @@ export class Refusals<R> {
   readonly #slots: Slots<R>
   readonly #waiters: WaiterQueue<R>
   readonly #opener: Opener<R>
-  readonly #counts: PoolCounts
 
   constructor(
     factory: ResourceFactory<R>,
@@ -144,7 +144,6 @@ export class Refusals<R> {
     slots: Slots<R>,
     waiters: WaiterQueue<R>,
     opener: Opener<R>,
-    counts: PoolCounts,
   ) {
     this.#factory = factory
     this.#poolName = poolName
@@ -152,7 +151,6 @@ export class Refusals<R> {
     this.#slots = slots
     this.#waiters = waiters
     this.#opener = opener
-    this.#counts = counts
   }
 
   /** The state of the pool in numbers. */
@@ -171,7 +169,6 @@ export class Refusals<R> {
 
   /** So many wait already that there is no place for one more. */
   full(maxWaiting: number): Error {
-    this.#counts.turnedAway += 1
     return new QueueFullError(maxWaiting, this.figures())
   }
 
@@ -184,11 +181,7 @@ export class Refusals<R> {
 
   /** It gave up, the server is down, or the pool is busy. These are three things. */
   givenUp(reason: GivenUpReason, { since, holder }: Waiter<R>): Error {
-    if (reason.kind === 'aborted') {
-      this.#counts.aborted += 1
-      return givenUp(reason, 'not-sent')
-    }
-    this.#counts.timedOut += 1
+    if (reason.kind === 'aborted') return givenUp(reason, 'not-sent')
     const waited = this.#clock.now() - since
     const { lastError, failuresInARow, isWaitingForServer } = this.#opener
     const { active, idle, checking } = this.#slots
@@ -219,7 +212,6 @@ export class Refusals<R> {
 
   /** It has waited for too long while the pool is overloaded. */
   shed(waitedMs: number, figures: PoolFigures): Error {
-    this.#counts.shed += 1
     return new OverloadedError(waitedMs, figures)
   }
 }
@@ -280,7 +272,7 @@ export class WaitingLine<R> {
     stack: string | undefined,
   ): void {
     const since = this.#clock.now()
-    const waiter: Waiter<R> = { resolve, reject, since, holder, stack, isSharing, stop: nothing }
+    const waiter: Waiter<R> = { resolve, reject, since, holder, stack, isSharing, stop: noop }
     // Bounds of its own are watched for it alone; the pool's, which most callers have only, by one timer for all.
     if (deadline.signal !== undefined || deadline.at <= since + this.#acquireTimeoutMs) {
       waiter.stop = deadline.watch((reason) => {
@@ -395,5 +387,3 @@ export class WaitingLine<R> {
     else this.#overload.look(now, length, this.longestWaitMs)
   }
 }
-
-const nothing = (): void => undefined

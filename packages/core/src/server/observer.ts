@@ -7,6 +7,7 @@ import { type ErrorSummary, isWriteRefused, summaryOf } from '../errors/classify
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { type CallerContext, inNoContext, queryTraces } from '../observe/context.js'
 import type { Announcer, Told } from '../observe/emitter.js'
+import { noop } from '../observe/noop.js'
 import { callUser, warnOfListener } from '../observe/user-callback.js'
 import type { BreakerTransition, ResolvedBreakerOptions } from '../resilience/circuit-breaker.js'
 import { ServerBreaker } from '../resilience/server-breaker.js'
@@ -104,8 +105,21 @@ export interface ServerObserverOptions {
 }
 
 /**
- * Sees all that happens on one host: keeps the numbers, feeds the circuit breaker, and tells whoever listens. No event is
- * made, and no time is read for one, while nobody does.
+ * Sees each connection as its users get and release it. `pool.asPgPool()` has one, to emit what a `pg.Pool` emits. Called
+ * in the middle of a change: it must not throw.
+ */
+export interface CheckoutObserver {
+  /** It is new, and nobody has had it yet. */
+  opened(connection: Connection): void
+  /** A caller has got it, or one more caller who shares it. */
+  acquired(connection: Connection): void
+  /** All who had it have released it. */
+  released(connection: Connection): void
+}
+
+/**
+ * Sees all that happens on one server: keeps the numbers, feeds the circuit breaker, and reports to listeners. No event is
+ * made, and no time is read for one, while nobody listens.
  */
 export class ServerObserver implements PoolObserver<Connection>, StatementObserver<Connection> {
   readonly tally = new ServerTally()
@@ -113,17 +127,13 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   /** Which server it is at the moment, for what is about no connection; changes when another one takes its place. */
   address: string
   readonly role: ServerRole
-  /** Called when the breaker has opened; set by the host. */
-  whenOpened: () => void = () => undefined
-  /** Called when a write was refused as the server is read-only; whether the connection is replaced. Set by the host. */
-  whenWriteRefused: ((connection: Connection) => boolean) | undefined
-  /**
-   * Called when a connection is handed out, also to one more who shares it, and when all have given it back; set by who
-   * shows the pool as a `pg.Pool`.
-   */
-  whenAcquired: ((connection: Connection) => void) | undefined
-  whenReleased: ((connection: Connection) => void) | undefined
-  /** How many callers wait; set by the host. */
+  /** Who is called for each connection that is opened, acquired and released; nobody until it is set. */
+  checkouts: CheckoutObserver | undefined
+  /** Called when the breaker has opened; set by the server. */
+  onBreakerOpen: () => void = noop
+  /** Called when a write was refused as the server is read-only; whether the connection is replaced. Set by the server. */
+  onWriteRefused: ((connection: Connection) => boolean) | undefined
+  /** How many callers wait; set by the server. */
   waiting: () => number = () => 0
   readonly #options: ServerObserverOptions
   readonly #environment: PoolEnvironment
@@ -160,7 +170,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
 
   acquired(slot: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
-    this.whenAcquired?.(slot.resource)
+    this.checkouts?.acquired(slot.resource)
     if (this.#acquire.isHeard) {
       const event = { ...this.#at(slot.resource), waitMs, waiting: this.waiting() }
       inNoContext(() => this.#acquire.tell(event))
@@ -169,12 +179,12 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
 
   joined({ resource }: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
-    this.whenAcquired?.(resource)
+    this.checkouts?.acquired(resource)
   }
 
   released(slot: Slot<Connection>): void {
     this.breaker?.gaveBack(slot.resource)
-    this.whenReleased?.(slot.resource)
+    this.checkouts?.released(slot.resource)
     if (this.#release.isHeard) {
       const heldMs = this.#environment.clock.now() - slot.busySince
       const event = { ...this.#at(slot.resource), heldMs }
@@ -254,9 +264,9 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
 
   /** A write that was refused: by the server, or only by a transaction that its caller has made read-only. */
   #lookForReadOnly(connection: Connection, error: unknown): void {
-    const { whenWriteRefused } = this
-    if (whenWriteRefused === undefined || !isWriteRefused(error) || connection.reports.isReadWrite === true) return
-    if (whenWriteRefused(connection)) this.#say('read-only', () => ({ ...this.#at(connection), error }))
+    const { onWriteRefused } = this
+    if (onWriteRefused === undefined || !isWriteRefused(error) || connection.reports.isReadWrite === true) return
+    if (onWriteRefused(connection)) this.#say('read-only', () => ({ ...this.#at(connection), error }))
   }
 
   answeredLate(): void {
@@ -271,7 +281,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     },
     answered: (statement, connection, _mark, error, durationMs) =>
       this.#answered(statement, connection, error, durationMs),
-    answeredLate: () => undefined,
+    answeredLate: noop,
   }
 
   #trace(operation: Operation, connection: Connection): void {
@@ -333,7 +343,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   }
 
   #breakerChanged(transition: BreakerTransition, error: unknown): void {
-    if (transition.to === 'open') this.whenOpened()
+    if (transition.to === 'open') this.onBreakerOpen()
     const retryAfterMs = this.breaker?.stats().retryAfterMs ?? 0
     this.#say('breaker', () => ({ ...this.#address(), ...transition, retryAfterMs, error }))
   }

@@ -12,6 +12,7 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { Slot } from '../resource-pool/resource.js'
 import type { ResourcePool } from '../resource-pool/resource-pool.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
+import type { ServerObserver } from './observer.js'
 import type { ResolvedPipeliningOptions, StatementOptions } from './server-options.js'
 
 /** Who finds a connection for a statement. */
@@ -83,8 +84,8 @@ export interface PipeliningServer {
   /** Whether statements may be sent on connections that others use: not to a server that fails. */
   readonly mayShare: boolean
   tryAcquire(holder: WorkContext | undefined): Slot<Connection> | undefined
-  /** One more has this connection, without having waited for it in the queue of the pool. */
-  shared(connection: Connection): void
+  /** Sees who shares a connection without having waited for it in the queue of the pool, which does not see it. */
+  readonly watch: Pick<ServerObserver, 'checkouts'>
   request(
     served: (slot: Slot<Connection>) => void,
     refused: (error: Error) => void,
@@ -168,7 +169,7 @@ export class Pipelining {
       const pipelined =
         statement.isSharing && this.#pool.isSaturated && this.#server.mayShare ? this.#leastBusy() : undefined
       if (pipelined !== undefined) {
-        this.#server.shared(pipelined.connection)
+        this.#server.watch.checkouts?.acquired(pipelined.connection)
         this.#join(pipelined, statement)
       } else {
         const served = (given: Slot<Connection>): void => this.#enter(given, statement)

@@ -8,6 +8,7 @@ import { Deadline, givenUp, sleep } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { markOwn, ownedBy } from '../errors/origin.js'
 import { inNoContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import type { Permit } from '../resilience/circuit-breaker.js'
 import type { ServerBreaker } from '../resilience/server-breaker.js'
 import type { ResolvedPoolLimits } from '../resource-pool/limits.js'
@@ -124,8 +125,6 @@ export class Server {
   readonly beside = new Beside()
   readonly #connector: Connector
   readonly #limits: ResolvedPoolLimits
-  /** Called with every new connection, before anybody else has it. */
-  onOpened: ((connection: Connection) => void) | undefined
   readonly #reset: SessionReset
   readonly #prepare: PrepareConnection | undefined
   /** What is known of the texts that run here. */
@@ -179,7 +178,7 @@ export class Server {
     watch.waiting = () => this.pool.waiting
     if (connector.mayWrite) {
       const refusals = new RateLimit(limits.max, Math.max(limits.max / turnoverMs, 1 / lookMs))
-      watch.whenWriteRefused = (connection) => {
+      watch.onWriteRefused = (connection) => {
         if (connection.refusesWrites) return false
         // Where every session refuses them, dialing anew for each write that fails would be a storm. When the newest one
         // takes them, the address leads elsewhere by now, and those that are left lead to where it did before.
@@ -196,7 +195,7 @@ export class Server {
       breaker,
       release: (slot) => this.release(slot),
     })
-    watch.whenOpened = () => {
+    watch.onBreakerOpen = () => {
       this.pool.turnAwayWaiting(() => breaker.refusal())
       look()
     }
@@ -216,11 +215,6 @@ export class Server {
   tryAcquire(holder: WorkContext | undefined): ConnectionSlot | undefined {
     const { breaker } = this.watch
     return breaker === undefined || breaker.isClosed || holder?.isUrgent === true ? this.pool.tryAcquire() : undefined
-  }
-
-  /** One more has this connection, of the pool of which it asked nothing. */
-  shared(connection: Connection): void {
-    this.watch.whenAcquired?.(connection)
   }
 
   /** A connection, now or when one comes free; see `request`. */
@@ -372,12 +366,7 @@ export class Server {
       return await fn(connection)
     } finally {
       // Also one that opens after all; a failure to open has been told to the caller, or comes too late for it.
-      void opening
-        .then(
-          (connection) => connection.close(),
-          () => undefined,
-        )
-        .then(() => this.beside.leave(use))
+      void opening.then((connection) => connection.close(), noop).then(() => this.beside.leave(use))
     }
   }
 
@@ -415,7 +404,7 @@ export class Server {
         }
         this.pool.lost(connection)
       })
-      this.onOpened?.(connection)
+      this.watch.checkouts?.opened(connection)
       this.watch.connected(connection, clock.now() - since)
       return connection
     } catch (error) {

@@ -2,6 +2,7 @@ import type { QueryResult } from '../connection/result.js'
 import type { AheadConfig, Prelude, StatementConfig } from '../connection/statement.js'
 import { type Deadline, givenUp } from '../deadline/deadline.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 
 /** A statement that waits for its turn. */
 interface Asked {
@@ -67,7 +68,7 @@ export class StatementLine {
         resolve,
         reject,
         caller,
-        stopWatching: nothing,
+        stopWatching: noop,
       }
       this.#line.push(asked)
       this.#next()
@@ -137,5 +138,3 @@ export class StatementLine {
     return true
   }
 }
-
-const nothing = (): void => undefined
