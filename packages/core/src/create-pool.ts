@@ -78,13 +78,13 @@ export function createPool(given: PoolOptions = {}): Pool {
   // Of several hosts one that takes writes is wanted: which one that is can change, and is looked for in one way only.
   const isCluster = replicas.length > 0 || (connect.endpoints.length > 1 && connector.wantsWriter)
   const why = isCluster ? 'the primary' : connect.endpoints.length > 1 ? 'the first host that fits' : 'the only host'
-  const watch = new ServerObserver(connector.address, { ...watching, role: 'primary', why }, environment)
+  const observer = new ServerObserver(connector.address, { ...watching, role: 'primary', why }, environment)
   const prepare = options.onConnect && preparation(options.onConnect, clock, (session) => pool.lendNew(session))
   const plan = {
     connector,
     limits,
     environment,
-    watch,
+    observer,
     watching,
     resetMode,
     prepare,
@@ -97,7 +97,7 @@ export function createPool(given: PoolOptions = {}): Pool {
   const { server, cluster } = isCluster
     ? createCluster(plan)
     : {
-        server: new Server(connector, limits, environment, watch, { resetMode, prepare, statements, share }),
+        server: new Server(connector, limits, environment, observer, { resetMode, prepare, statements, share }),
         cluster: undefined,
       }
   const { maxConnections, heartbeatMs, selfTest } = options.locks

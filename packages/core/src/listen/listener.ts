@@ -255,7 +255,7 @@ export class Listeners {
     this.#lastError = undefined
     while (this.#entries.size > 0 && !signal.aborted) {
       try {
-        await this.#server.aside(
+        await this.#server.runBeside(
           'listen',
           (connection) => this.#hold(connection, signal, () => (failures = 0)),
           wanted,

@@ -180,7 +180,7 @@ export class LockBoard {
     this.#isUp = true
     while (this.#shown.size > 0) {
       try {
-        await this.#server.aside(
+        await this.#server.runBeside(
           'locks',
           async (connection) => {
             // No race of promises: each one would leave something on a promise that lives as long as the session.

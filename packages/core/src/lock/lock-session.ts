@@ -178,7 +178,7 @@ export class LockSession implements Beating {
   constructor(server: Server, slot: ConnectionSlot, times: HeartbeatTimes, ask: Ask) {
     this.slot = slot
     this.#server = server
-    server.pool.heldAsAsked(slot)
+    server.pool.ignoreLeak(slot)
     this.#clock = server.environment.clock
     this.#heartbeat = new Heartbeat(this, times, this.#clock, ask)
     this.#stopListening = slot.resource.onLost((cause) => this.#lose(`its session ended: ${cause.message}`, cause))
@@ -361,7 +361,7 @@ export class LockSessions {
 
   /** A session that is not shared. Kept for the caller, who lets it go. */
   async open(deadline: Deadline, holder: WorkContext): Promise<LockSession> {
-    const slot = this.#server.tryAcquire(holder) ?? (await this.#server.acquire(deadline, holder))
+    const slot = await this.#server.acquire(deadline, holder)
     const session = new LockSession(this.#server, slot, this.#times, this.ask)
     session.keep()
     for (const one of this.#all) if (!one.isUsable) this.#all.delete(one)
@@ -385,7 +385,7 @@ export class LockSessions {
     const quiet = [...this.#all].find((session) => session.isUsable && session.load === 0)
     const { rows } =
       quiet === undefined
-        ? await this.#server.aside('locks', (connection) => connection.run(statement, deadline), deadline, true)
+        ? await this.#server.runBeside('locks', (connection) => connection.run(statement, deadline), deadline, true)
         : // Without the limit: a statement that is cancelled may take the session, and the locks with it, down.
           await deadline.within(quiet.use((connection) => connection.run(statement, noDeadline), deadline))
     return rows

@@ -64,7 +64,7 @@ export class PgPoolFacade extends PgPoolBase {
     this.on('error', noop)
     // Nor does that of a client: programs that look whether somebody has seen to it, as graphile-worker does, find that it was.
     this.on('connect', noop)
-    server.watch.checkouts = {
+    server.observer.checkouts = {
       opened: (connection) => this.#opened(connection),
       acquired: (connection) => {
         this.#acquired.set(connection, (this.#acquired.get(connection) ?? 0) + 1)
@@ -136,7 +136,7 @@ export class PgPoolFacade extends PgPoolBase {
   /** Lends the client of a new connection to who prepares it, before anybody else has it. */
   lendNew(session: PgSession): ReturnType<LendClient> {
     const client = this.#clientOf(session.connection)
-    return { client: client as unknown as PgClient, giveBack: client.lendNew(session) }
+    return { client: client as unknown as PgClient, release: client.lendNew(session) }
   }
 
   async #run(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
@@ -193,8 +193,7 @@ export class PgPoolFacade extends PgPoolBase {
       this.#assertOpen()
       const { cluster, server } = this.#environment
       const causality = cluster === undefined ? undefined : ambient.current?.causality
-      const slot =
-        server.tryAcquire(ambient.current?.holder) ?? (await server.acquire(deadline, ambient.current?.holder))
+      const slot = await server.acquire(deadline, ambient.current?.holder)
       const { resource: connection } = slot
       const client = this.#clientOf(connection)
       client.lend(new OwnSession(server, slot), {

@@ -114,7 +114,7 @@ export class OwnSession implements PgSession {
     if (slot === undefined) return
     this.#slot = undefined
     this.#guests.leave(this.connection)
-    if (discard) this.#server.pool.discard(slot)
+    if (discard) this.#server.pool.destroy(slot)
     else this.#server.release(slot)
   }
 

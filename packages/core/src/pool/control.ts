@@ -96,7 +96,7 @@ export async function endPool(
   if (mode === 'fast') endNow()
   // The replicas' pools go on until the primary's has ended, which can be undone until then.
   const ended = server.pool.end().then(() => cluster?.end())
-  // At once: nobody waits for news of a pool that takes no new work. It never rejects.
+  // At once: a pool that takes no new work needs no notifications. It never rejects.
   const unheard = listeners.end()
   const timer = clock.setTimer(timeoutMs, endNow)
   try {

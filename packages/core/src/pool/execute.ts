@@ -7,8 +7,8 @@ import { routingContextOf } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /**
- * Takes a statement to where it belongs: into the batch that is being put together around the call, into the transaction
- * that is open around it, or else to a host.
+ * Runs a statement where it belongs: in the batch that is being collected around the call, in the transaction that is open
+ * around it, or else on a server.
  */
 export function executeJoined(
   environment: SessionEnvironment,
@@ -21,7 +21,7 @@ export function executeJoined(
   if (context?.transaction !== undefined) return context.transaction.execute(config, deadline)
   if ('exchange' in config) {
     const done = runExclusive(server, config, deadline, context?.holder)
-    // What it writes is seen by the reads behind it.
+    // What it writes is seen by the reads after it.
     const causality = cluster === undefined ? undefined : context?.causality
     return causality === undefined ? done : done.finally(() => causality.noteUnknown())
   }

@@ -71,7 +71,7 @@ export async function forEachConcurrent<Item, T>(
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, max) }, worker))
   if (first === undefined) return results
-  // One that is still asked for an item ends when it has given that, which nobody waits for any more.
+  // A source that is still asked for an item ends after that item, which nobody waits for any more.
   if (isReading)
     callUser(
       () => source.return?.(),
@@ -131,7 +131,7 @@ export async function fanOut<Tasks extends FanOutTasks>(
   )
   if (first !== undefined) {
     const { clock } = environment.server.environment
-    // Until the word of the server is there. Work that does not listen is not waited for.
+    // Until the server has answered the cancellations. Work that goes on all the same is not waited for.
     const settled = Promise.allSettled(works)
     await Deadline.after(settleBoundMs, clock)
       .within(settled)

@@ -79,11 +79,8 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
   readonly acquire: Pool['acquire'] = async (options) => {
     assertKnownOptions(options, operationNames)
     const { ambient, server } = this.#environment
-    const holder = ambient.current?.holder
     try {
-      const deadline = ambient.deadlineFor(options)
-      const isOver = deadline.reached() !== undefined
-      const slot = (isOver ? undefined : server.tryAcquire(holder)) ?? (await server.acquire(deadline, holder))
+      const slot = await server.acquire(ambient.deadlineFor(options), ambient.current?.holder)
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)

@@ -21,7 +21,7 @@ export interface QueryTrace {
   readonly address: string
   readonly role: string
   readonly pid: number
-  /** The text as it is sent; values are never reported. Of a batch its different texts, joined by `; `. */
+  /** The SQL text as it is sent; values are never reported. Of a batch its different SQL texts, joined by `; `. */
   readonly text: string
   readonly name: string | undefined
   /** How many statements a batch has; undefined for what is no batch. */
@@ -89,12 +89,12 @@ class QueryTraces {
   }
 }
 
-/** What is to be watched for, and who is told. */
+/** What an observer reports, and to whom. */
 export interface ServerObserverOptions {
   /** The pool's name. */
   readonly pool: string
   readonly role: ServerRole
-  /** Why a statement that says nothing else of it is served by this host. */
+  /** Why this server serves a statement, where the statement has no reason of its own. */
   readonly why: string
   readonly events: Announcer<ServerEvents>
   /** A statement that takes longer is slow; `Infinity` for none. */
@@ -144,10 +144,10 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   readonly #query: Told<QueryEvent>
   readonly #slowQuery: Told<QueryEvent>
 
-  constructor(where: string, options: ServerObserverOptions, environment: PoolEnvironment) {
+  constructor(address: string, options: ServerObserverOptions, environment: PoolEnvironment) {
     const { events, breaker, role } = options
     this.role = role
-    this.address = where
+    this.address = address
     this.#options = options
     this.#environment = environment
     this.#events = events
@@ -166,13 +166,13 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
           )
   }
 
-  // What the pool tells
+  // Called by the pool
 
   acquired(slot: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
     this.checkouts?.acquired(slot.resource)
     if (this.#acquire.isHeard) {
-      const event = { ...this.#at(slot.resource), waitMs, waiting: this.waiting() }
+      const event = { ...this.#ofConnection(slot.resource), waitMs, waiting: this.waiting() }
       inNoContext(() => this.#acquire.tell(event))
     }
   }
@@ -183,44 +183,44 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   }
 
   released(slot: Slot<Connection>): void {
-    this.breaker?.gaveBack(slot.resource)
+    this.breaker?.released(slot.resource)
     this.checkouts?.released(slot.resource)
     if (this.#release.isHeard) {
       const heldMs = this.#environment.clock.now() - slot.busySince
-      const event = { ...this.#at(slot.resource), heldMs }
+      const event = { ...this.#ofConnection(slot.resource), heldMs }
       inNoContext(() => this.#release.tell(event))
     }
   }
 
   closing(slot: Slot<Connection>, reason: CloseReason): void {
-    this.#say('close', () => {
+    this.#emit('close', () => {
       const ageMs = this.#environment.clock.now() - slot.openedAt
-      return { ...this.#at(slot.resource), reason, ageMs, uses: slot.uses }
+      return { ...this.#ofConnection(slot.resource), reason, ageMs, uses: slot.uses }
     })
   }
 
   leaked(leak: LeakReport): void {
     inNoContext(() => callUser(() => this.#options.onLeak(leak), warnOfListener))
     const { heldMs, acquireStack } = leak
-    this.#say(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#address(), heldMs, acquireStack }))
+    this.#emit(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#ofServer(), heldMs, acquireStack }))
   }
 
-  // What the host tells
+  // Called by the server
 
   connected(connection: Connection, durationMs: number): void {
     this.breaker?.signOfLife()
     this.breaker?.serverAnswers()
-    this.#say('connect', () => ({ ...this.#at(connection), durationMs }))
+    this.#emit('connect', () => ({ ...this.#ofConnection(connection), durationMs }))
   }
 
   connectFailed(error: unknown, durationMs: number): void {
     this.breaker?.connectFailed(error)
-    this.#say('connect-failed', () => ({ ...this.#address(), durationMs, error }))
+    this.#emit('connect-failed', () => ({ ...this.#ofServer(), durationMs, error }))
   }
 
   /** A connection ended that nobody had ended. */
   lost(connection: Connection, error: unknown): void {
-    this.#say('error', () => ({ ...this.#at(connection), error }))
+    this.#emit('error', () => ({ ...this.#ofConnection(connection), error }))
   }
 
   /** A caller got no connection, after so long. */
@@ -228,20 +228,20 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     const kind = refusalKind(error)
     this.tally.refused(kind)
     if (kind === 'shed') {
-      this.#say('shed', () => ({ ...this.#address(), waitMs, waiting: this.waiting() }))
+      this.#emit('shed', () => ({ ...this.#ofServer(), waitMs, waiting: this.waiting() }))
       return
     }
     if (kind === 'poolBusy' || kind === 'serverUnavailable') {
       const reason = kind === 'poolBusy' ? 'pool-busy' : 'server-unavailable'
-      this.#say('timeout', () => ({ ...this.#address(), reason, waitMs, waiting: this.waiting() }))
+      this.#emit('timeout', () => ({ ...this.#ofServer(), reason, waitMs, waiting: this.waiting() }))
       return
     }
     const reason = turnedAway[kind]
     if (reason === undefined) return
-    this.#say('turned-away', () => ({ ...this.#address(), reason, waiting: this.waiting() }))
+    this.#emit('turned-away', () => ({ ...this.#ofServer(), reason, waiting: this.waiting() }))
   }
 
-  // What the connections tell
+  // Called by the connections
 
   asked(statement: Operation, connection: Connection): number {
     if (statement.caller !== undefined) this.#trace(statement, connection)
@@ -255,7 +255,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     error: unknown,
     durationMs: number | undefined,
   ): void {
-    // How long a guest takes is up to whoever reads it.
+    // How long a submittable takes depends on who reads its rows.
     if (durationMs !== undefined && !statement.isSubmittable)
       this.breaker?.answered(connection, mark, error, durationMs)
     if (error !== undefined) this.#lookForReadOnly(connection, error)
@@ -266,7 +266,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   #lookForReadOnly(connection: Connection, error: unknown): void {
     const { onWriteRefused } = this
     if (onWriteRefused === undefined || !isWriteRefused(error) || connection.reports.isReadWrite === true) return
-    if (onWriteRefused(connection)) this.#say('read-only', () => ({ ...this.#at(connection), error }))
+    if (onWriteRefused(connection)) this.#emit('read-only', () => ({ ...this.#ofConnection(connection), error }))
   }
 
   answeredLate(): void {
@@ -288,7 +288,13 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     const statement = operation.whole ?? operation
     const { reportedText: text, name, batchSize, caller } = statement
     if (caller === undefined || (statement === operation && !operation.isReported)) return
-    this.#traces.start(statement, caller, { pool: this.#options.pool, ...this.#at(connection), text, name, batchSize })
+    this.#traces.start(statement, caller, {
+      pool: this.#options.pool,
+      ...this.#ofConnection(connection),
+      text,
+      name,
+      batchSize,
+    })
   }
 
   #answered(operation: Operation, connection: Connection, error: unknown, durationMs: number | undefined): void {
@@ -296,7 +302,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
       this.#report(operation, connection, error, durationMs)
       return
     }
-    // A sign of life that was asked for is nobody's statement.
+    // A validation is nobody's statement.
     const { whole } = operation
     if (whole === undefined) return
     whole.report ??= (why, ranMs) => this.#report(whole, connection, why, ranMs)
@@ -311,7 +317,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     this.tally.answered(error, durationMs, isSlow)
     if (!this.#query.isHeard && !(isSlow && this.#slowQuery.isHeard)) return
     const event = this.#queryEvent(statement, connection, error, durationMs)
-    // Nobody's: it is answered in the context of whoever gave it up, or of the socket.
+    // In no context: this one is that of whoever gave it up, or of the socket.
     inNoContext(() => {
       this.#query.tell(event)
       if (isSlow) this.#slowQuery.tell(event)
@@ -321,7 +327,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   #queryEvent(statement: Reported, connection: Connection, error: unknown, durationMs: number | undefined): QueryEvent {
     const { command, rowCount } = error === undefined ? statement.reportedOutcome : failed
     return {
-      ...this.#at(connection),
+      ...this.#ofConnection(connection),
       text: statement.reportedText,
       name: statement.name,
       batchSize: statement.batchSize,
@@ -335,30 +341,30 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   }
 
   /**
-   * Tells of what belongs to no caller: it happens while some caller opens a connection, gives one back or only asks
-   * beside, and none of their contexts is that of the listener.
+   * Emits what belongs to no caller: it happens while some caller opens a connection, releases one or asks for one, and
+   * none of their contexts is that of the listener.
    */
-  #say<Name extends keyof ServerEvents>(name: Name, make: () => ServerEvents[Name]): void {
+  #emit<Name extends keyof ServerEvents>(name: Name, make: () => ServerEvents[Name]): void {
     inNoContext(() => this.#events.emit(name, make))
   }
 
   #breakerChanged(transition: BreakerTransition, error: unknown): void {
     if (transition.to === 'open') this.onBreakerOpen()
     const retryAfterMs = this.breaker?.stats().retryAfterMs ?? 0
-    this.#say('breaker', () => ({ ...this.#address(), ...transition, retryAfterMs, error }))
+    this.#emit('breaker', () => ({ ...this.#ofServer(), ...transition, retryAfterMs, error }))
   }
 
-  #address(): { readonly address: string; readonly role: ServerRole } {
+  #ofServer(): { readonly address: string; readonly role: ServerRole } {
     return { address: this.address, role: this.role }
   }
 
-  /** What is about a connection names the server that this one leads to, whichever is the primary by now. */
-  #at({ address: where, pid }: Connection): {
+  /** An event about a connection names the server of that connection, whichever is the primary by now. */
+  #ofConnection({ address, pid }: Connection): {
     readonly address: string
     readonly role: ServerRole
     readonly pid: number
   } {
-    return { address: where, role: this.role, pid }
+    return { address, role: this.role, pid }
   }
 }
 

@@ -225,7 +225,7 @@ export class ServerTransaction {
     if (!this.#begun) {
       const failure = this.#firstFailure
       this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
-      if (state.kind === 'open') this.#giveBack(state.slot)
+      if (state.kind === 'open') this.#release(state.slot)
       if (failure !== undefined) throw this.#noted(new TransactionRolledBackError({ cause: failure }))
       return
     }
@@ -243,7 +243,7 @@ export class ServerTransaction {
       this.#finish(cause instanceof CommitUnknownError ? 'its outcome is unknown' : 'rolled back', cause)
       throw cause
     } finally {
-      this.#giveBack(slot)
+      this.#release(slot)
     }
   }
 
@@ -262,7 +262,7 @@ export class ServerTransaction {
     this.#line.abandon(this.#overError())
     connection.abandon(reason ?? { kind: 'aborted', reason: this.closedError() })
     await this.#clean(connection)
-    this.#giveBack(slot)
+    this.#release(slot)
   }
 
   /** Leaves nothing of any transaction on the connection, which is ended where it does not answer. */
@@ -326,9 +326,9 @@ export class ServerTransaction {
   }
 
   async #acquire(deadline: Deadline): Promise<ConnectionSlot> {
-    const slot = await this.#source.take(deadline)
+    const slot = await this.#source.acquire(deadline)
     if (this.#state.kind !== 'unopened') {
-      this.#source.giveBack(slot)
+      this.#source.release(slot)
       throw this.#overError()
     }
     this.#state = { kind: 'open', slot }
@@ -339,7 +339,7 @@ export class ServerTransaction {
       if (this.#state.kind !== 'open') return
       this.#finish('its connection was lost', cause)
       this.#line.abandon(this.closedError())
-      this.#giveBack(slot)
+      this.#release(slot)
     })
     return slot
   }
@@ -378,7 +378,7 @@ export class ServerTransaction {
     this.#line.abandon(this.closedError())
     if (!connection.isQuiet) connection.abandon({ kind: 'aborted', reason: this.closedError() })
     if (!connection.isQuiet || connection.status !== 'I') await this.#clean(connection)
-    this.#giveBack(state.slot)
+    this.#release(state.slot)
   }
 
   #giveUp(reason: GivenUpReason): void {
@@ -439,12 +439,12 @@ export class ServerTransaction {
     this.#stopWatching()
   }
 
-  #giveBack(slot: ConnectionSlot): void {
+  #release(slot: ConnectionSlot): void {
     if (this.#gaveBack) return
     this.#gaveBack = true
     this.#stopListening()
     this.#stopListening = noop
-    this.#source.giveBack(slot)
+    this.#source.release(slot)
   }
 }
 

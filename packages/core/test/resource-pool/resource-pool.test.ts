@@ -68,7 +68,7 @@ describe('callers', () => {
     const caller = bench.ask()
     await bench.clock.advance(600)
     bench.factory.open_ = 'manual'
-    bench.pool.discard(slot)
+    bench.pool.destroy(slot)
     await bench.clock.advance(399)
     expect([caller.outcome, bench.pool.connecting]).toEqual(['waiting', 1])
     await bench.clock.advance(1)
@@ -199,7 +199,7 @@ describe('connections kept warm', () => {
     bench.pool.lost(the(first))
     await bench.clock.advance(0)
     expect(bench.state()).toMatchObject({ idle: 2, total: 2 })
-    bench.pool.discard(await bench.take())
+    bench.pool.destroy(await bench.take())
     await bench.clock.advance(0)
     expect(bench.state()).toMatchObject({ idle: 2, total: 2 })
     bench.pool.release(await bench.take())
@@ -742,7 +742,7 @@ describe('the end', () => {
     bench.pool.endNow()
     await end
     bench.pool.release(the(one))
-    bench.pool.discard(the(two))
+    bench.pool.destroy(the(two))
     await bench.clock.advance(0)
     expect(bench.state()).toEqual({ active: 0, idle: 0, total: 0, connecting: 0, waiting: 0 })
     expect(bench.pool.counts).toMatchObject({ opened: 2, closed: 2, acquired: 2, released: 2 })
@@ -756,7 +756,7 @@ describe('giving back', () => {
     const slot = await bench.take()
     bench.pool.release(slot)
     bench.pool.release(slot)
-    bench.pool.discard(slot)
+    bench.pool.destroy(slot)
     expect(bench.state()).toEqual({ active: 0, idle: 1, total: 1, connecting: 0, waiting: 0 })
     expect(bench.pool.counts.released).toBe(1)
   })
@@ -767,7 +767,7 @@ describe('giving back', () => {
     })
     const slot = await bench.take()
     const next = bench.ask()
-    bench.pool.discard(slot)
+    bench.pool.destroy(slot)
     await bench.clock.advance(100)
     expect([slot.resource.destroyed, bench.pool.active, bench.pool.total, next.outcome]).toEqual([1, 0, 1, 'waiting'])
     the(bench.factory.closes[0]).answer()
@@ -797,7 +797,7 @@ test('the counts add up', async () => {
   controller.abort()
   await bench.clock.advance(100)
   bench.pool.release(held(callers[0]))
-  bench.pool.discard(held(callers[1]))
+  bench.pool.destroy(held(callers[1]))
   bench.factory.failWith = refused
   const last = [bench.ask(), bench.ask()]
   await bench.clock.advance(100)
