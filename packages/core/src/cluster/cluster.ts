@@ -76,7 +76,7 @@ const mostReadsAgain = 10
 const everyMs = 1_000
 
 /** A connection to a replica, for a transaction that only reads. */
-export interface TakenReader {
+export interface AcquiredReader {
   readonly member: ClusterMember
   readonly slot: ConnectionSlot
 }
@@ -85,7 +85,7 @@ export interface TakenReader {
 export class Cluster {
   readonly #parts: ClusterParts
   readonly #clock: Clock
-  #lookedAt = Number.NEGATIVE_INFINITY
+  #probedAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: ClusterParts) {
     this.#parts = parts
@@ -122,22 +122,22 @@ export class Cluster {
    *
    * @param text what is to be told of: the statement that the transaction is there for, if it is for one alone
    */
-  async takeReader(
+  async acquireReader(
     context: ReadContext,
     excluded: Set<ClusterMember>,
     deadline: Deadline,
     holder: WorkContext,
     text?: string,
-  ): Promise<TakenReader | undefined> {
+  ): Promise<AcquiredReader | undefined> {
     const unsettled = await this.writes.settle(context.causality, deadline)
     if (unsettled !== undefined) {
-      this.#tell(undefined, unsettled, text)
+      this.#reportRoute(undefined, unsettled, text)
       return undefined
     }
     for (;;) {
       const route = await this.#parts.router.route(context, excluded, deadline)
       if (route.kind === 'primary') {
-        this.#tell(undefined, route.reason, text)
+        this.#reportRoute(undefined, route.reason, text)
         return undefined
       }
       const { member, reason } = route
@@ -145,7 +145,7 @@ export class Cluster {
         const slot = await member.reader.acquire(deadline, holder)
         member.reads += 1
         member.inFlight += 1
-        this.#tell(member, reason, text)
+        this.#reportRoute(member, reason, text)
         return { member, slot }
       } catch (error) {
         if (deadline.reached() !== undefined || !this.#failed(member, error)) throw error
@@ -155,7 +155,7 @@ export class Cluster {
   }
 
   /** Takes back what `takeReader` gave. */
-  giveBackReader({ member, slot }: TakenReader): void {
+  releaseReader({ member, slot }: AcquiredReader): void {
     member.inFlight -= 1
     member.reader.release(slot)
   }
@@ -164,10 +164,10 @@ export class Cluster {
    * A read that a replica was given has failed. Takes note of what that says of the replica, or of the text; tells whether
    * the same may be read elsewhere.
    */
-  readAgain({ member }: TakenReader, text: string, error: unknown): boolean {
+  readAgain({ member }: AcquiredReader, text: string, error: unknown): boolean {
     if (classify(error) !== 'topology') return this.#failed(member, error)
     this.#parts.rule.refuse(text)
-    this.#tell(undefined, 'refused', text)
+    this.#reportRoute(undefined, 'refused', text)
     return true
   }
 
@@ -252,7 +252,7 @@ export class Cluster {
       if (route.kind === 'primary') return await this.#onPrimary(config, deadline, asking, route.reason)
       const { member, reason } = route
       const since = this.#clock.now()
-      this.#tell(member, reason, config.text)
+      this.#reportRoute(member, reason, config.text)
       member.reads += 1
       member.inFlight += 1
       try {
@@ -296,7 +296,7 @@ export class Cluster {
     const isRead =
       reading !== undefined && reason !== 'not-read-only' && reason !== 'refused' && this.allows(config.text)
     if (isRead && topology.writer !== undefined) topology.writer.reads += 1
-    this.#tell(undefined, reason, config.text)
+    this.#reportRoute(undefined, reason, config.text)
     this.keepInSight()
     const until = this.#clock.now() + failoverTimeoutMs
     for (let attempt = 1; ; attempt += 1) {
@@ -326,14 +326,14 @@ export class Cluster {
    */
   keepInSight(): void {
     const now = this.#clock.now()
-    if (now - this.#lookedAt < everyMs) return
-    this.#lookedAt = now
+    if (now - this.#probedAt < everyMs) return
+    this.#probedAt = now
     for (const { monitor } of this.#parts.members) {
       if (!monitor.isProbing && now - monitor.askedAt >= everyMs) monitor.probe().catch(() => undefined)
     }
   }
 
-  #tell(member: ClusterMember | undefined, reason: RouteReason, text: string | undefined): void {
+  #reportRoute(member: ClusterMember | undefined, reason: RouteReason, text: string | undefined): void {
     this.#parts.events.emit('route', () => ({
       address: (member ?? this.#parts.topology.writer)?.address ?? 'unknown',
       role: member === undefined ? 'primary' : 'replica',

@@ -23,7 +23,7 @@ export interface Place {
 }
 
 /** What a member tells the cluster that it belongs to. */
-export interface MemberNews {
+export interface MemberObserver {
   seen(member: ClusterMember, status: ServerStatus): void
   failed(member: ClusterMember, error: unknown): void
 }
@@ -46,7 +46,7 @@ export class ClusterMember implements Candidate {
   /** Statements that it has answered, those that failed included. */
   reads = 0
 
-  constructor({ address: where, open, reader, weight }: Place, clock: Clock, news: MemberNews) {
+  constructor({ address: where, open, reader, weight }: Place, clock: Clock, observer: MemberObserver) {
     this.address = where
     this.open = open
     this.reader = reader
@@ -58,12 +58,12 @@ export class ClusterMember implements Candidate {
       (status) => {
         this.status = status
         this.lastError = undefined
-        news.seen(this, status)
+        observer.seen(this, status)
       },
       (error) => {
         this.status = undefined
         this.lastError = error
-        news.failed(this, error)
+        observer.failed(this, error)
       },
     )
   }

@@ -27,7 +27,7 @@ export class Monitor {
   readonly #onFailed: (error: unknown) => void
   #connection: Connection | undefined
   #probe: StatusProbe | undefined
-  #looking: Promise<ServerStatus> | undefined
+  #probing: Promise<ServerStatus> | undefined
   #idleTimer: Timer | undefined
   #askedAt = Number.NEGATIVE_INFINITY
   #ended = false
@@ -57,7 +57,7 @@ export class Monitor {
 
   /** Whether a look is under way. */
   get isProbing(): boolean {
-    return this.#looking !== undefined
+    return this.#probing !== undefined
   }
 
   /** Whether the server can wait until it has replayed something; undefined while that is not known. */
@@ -78,22 +78,22 @@ export class Monitor {
   #join(awaited: Awaited | undefined): Promise<ServerStatus> {
     if (this.#ended) return Promise.reject(new Error('the pool has ended'))
     // Whoever asks meanwhile gets the same answer, and what is seen is for all: it is looked in nobody's context.
-    this.#looking ??= inNoContext(() => this.#look(awaited)).finally(() => {
-      this.#looking = undefined
+    this.#probing ??= inNoContext(() => this.#probeNow(awaited)).finally(() => {
+      this.#probing = undefined
       this.#closeWhenIdle()
     })
-    return this.#looking
+    return this.#probing
   }
 
   /** Looks no more. Settles when the connection is closed. */
   async end(): Promise<void> {
     this.#ended = true
     if (this.#idleTimer !== undefined) this.#clock.clearTimer(this.#idleTimer)
-    await this.#looking?.catch(() => undefined) // whoever asked has been told
+    await this.#probing?.catch(() => undefined) // whoever asked has been told
     await this.#close()
   }
 
-  async #look(awaited: Awaited | undefined): Promise<ServerStatus> {
+  async #probeNow(awaited: Awaited | undefined): Promise<ServerStatus> {
     this.#askedAt = this.#clock.now()
     const timeoutMs = boundMs + (awaited?.ms ?? 0)
     const deadline = Deadline.after(timeoutMs, this.#clock)
@@ -103,7 +103,7 @@ export class Monitor {
         await probe.waitForReplay(awaited.lsn, awaited.ms, deadline)
         this.#askedAt = this.#clock.now()
       }
-      const status = await probe.look(deadline, this.#askedAt)
+      const status = await probe.probe(deadline, this.#askedAt)
       this.#onSeen(status)
       return status
     } catch (error) {
@@ -149,7 +149,7 @@ export class Monitor {
       idleMs,
       () => {
         this.#idleTimer = undefined
-        if (this.#looking !== undefined || this.#clock.now() - this.#askedAt < idleMs) this.#closeWhenIdle()
+        if (this.#probing !== undefined || this.#clock.now() - this.#askedAt < idleMs) this.#closeWhenIdle()
         else void this.#close()
       },
       true,

@@ -85,7 +85,7 @@ const waitProbeSql = `select exists (select from pg_catalog.pg_get_keywords() wh
  */
 export class StatusProbe {
   readonly #connection: Pick<Connection, 'run'>
-  #tellsPlace = true
+  #reportsPosition = true
   #waits: boolean | undefined
 
   constructor(connection: Pick<Connection, 'run'>) {
@@ -98,13 +98,13 @@ export class StatusProbe {
   }
 
   /** What it says of itself now. */
-  async look(deadline: Deadline, askedAt: number): Promise<ServerStatus> {
-    if (this.#tellsPlace) {
+  async probe(deadline: Deadline, askedAt: number): Promise<ServerStatus> {
+    if (this.#reportsPosition) {
       try {
         return statusOf(await this.#ask(probeSql, deadline), askedAt)
       } catch (error) {
         if (!isRefusal(error)) throw error
-        this.#tellsPlace = false
+        this.#reportsPosition = false
       }
     }
     return statusOf(await this.#ask(roleSql, deadline), askedAt)

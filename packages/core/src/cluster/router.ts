@@ -19,10 +19,10 @@ export interface ReadContext {
 }
 
 /** How old what is known of a host may become while there are reads, at most and at least, in milliseconds. */
-const slowestLookMs = 100
-const quickestLookMs = 5
+const slowestProbeMs = 100
+const quickestProbeMs = 5
 /** Looks of which each is a quarter of the allowed lag apart leave half of it to the replica. */
-const looksPerLag = 4
+const probesPerLag = 4
 /** Pauses between looks while a read waits for a replica, in milliseconds. */
 const firstPauseMs = 1
 const longestPauseMs = 8
@@ -75,7 +75,7 @@ export class Router {
     excluded: ReadonlySet<ClusterMember>,
     deadline: Deadline,
   ): Promise<Route> {
-    this.#lookAround(scope)
+    this.#probeAll(scope)
     const token = causality?.token
     const route = this.#now(scope, token, excluded)
     if (route.kind === 'replica') return route
@@ -88,7 +88,7 @@ export class Router {
     }
     if (causality === undefined || token === undefined) return this.#now(scope, token, excluded)
     if (this.#now(scope, token, excluded).reason === 'causality')
-      await this.#holdAgainstPrimary(causality, token, deadline)
+      await this.#checkAgainstPrimary(causality, token, deadline)
     return await this.#await(scope, causality.token ?? token, excluded, deadline)
   }
 
@@ -96,7 +96,7 @@ export class Router {
    * No replica shows the token. One that was given from outside may be made up, or of another database system: then none
    * ever will, and every read would wait in vain. What is ahead of the primary is clamped to where the primary is.
    */
-  async #holdAgainstPrimary(causality: Causality, token: CausalToken, deadline: Deadline): Promise<void> {
+  async #checkAgainstPrimary(causality: Causality, token: CausalToken, deadline: Deadline): Promise<void> {
     if (!causality.isDoubtful || this.askPrimary === undefined) return
     if (this.#isSeen(token)) return causality.believe()
     const bound = Deadline.after(this.#causalityWaitMs, this.#clock).tighter(deadline)
@@ -147,9 +147,9 @@ export class Router {
       if ((status.timeline ?? 0) < this.#topology.timeline) return false
       return isFreshEnough(this.#trail, status.lsn, scope, now)
     })
-    if (fresh.length === 0) return { kind: 'primary', reason: replicas.some(tellsPlace) ? 'lag' : 'no-position' }
+    if (fresh.length === 0) return { kind: 'primary', reason: replicas.some(reportsPosition) ? 'lag' : 'no-position' }
     const able = fresh.filter((member) => token === undefined || showsAll(member, token))
-    if (able.length === 0) return { kind: 'primary', reason: fresh.some(tellsPlace) ? 'causality' : 'no-position' }
+    if (able.length === 0) return { kind: 'primary', reason: fresh.some(reportsPosition) ? 'causality' : 'no-position' }
     const { hosts, panic } = inUse(able, (member) => member.isEjected)
     const member = pickOfTwo(hosts, this.#random)
     if (member === undefined) throw new Error('bug: no member was picked out of several')
@@ -171,14 +171,14 @@ export class Router {
       if (route.kind === 'replica' || route.reason !== 'causality') return route
       const left = until - this.#clock.now()
       if (left <= 0) return route
-      const looks = this.#others(excluded).map((member) => this.#lookAgain(member, token, pauseMs, left, deadline))
+      const looks = this.#others(excluded).map((member) => this.#probeAgain(member, token, pauseMs, left, deadline))
       // The first to answer may be the one; those that do not answer are not waited for. All failing is no error here.
       await deadline.within(Promise.any(looks).catch(() => undefined))
     }
   }
 
   /** Looks at a replica when it may show more: when it says so itself, or, where it cannot, after a pause. */
-  async #lookAgain(
+  async #probeAgain(
     { monitor, status }: ClusterMember,
     token: CausalToken,
     pauseMs: number,
@@ -197,8 +197,8 @@ export class Router {
   }
 
   /** Looks at every host of which too little is known by now, in the background. */
-  #lookAround({ maxLagMs }: ReadScope): void {
-    const everyMs = Math.min(slowestLookMs, Math.max(quickestLookMs, maxLagMs / looksPerLag))
+  #probeAll({ maxLagMs }: ReadScope): void {
+    const everyMs = Math.min(slowestProbeMs, Math.max(quickestProbeMs, maxLagMs / probesPerLag))
     const now = this.#clock.now()
     for (const { monitor } of this.#members) {
       if (monitor.isProbing || now - monitor.askedAt < everyMs) continue
@@ -207,7 +207,7 @@ export class Router {
   }
 }
 
-function tellsPlace({ status }: ClusterMember): boolean {
+function reportsPosition({ status }: ClusterMember): boolean {
   return status?.lsn !== undefined
 }
 

@@ -7,7 +7,7 @@ import type { ClusterEmitter } from './events.js'
 import { ClusterMember, type Place } from './member.js'
 import { ReplicationLagTracker } from './replica-lag.js'
 import { type ReadScope, Router } from './router.js'
-import { Topology, type TopologyNews } from './topology.js'
+import { Topology, type TopologyObserver } from './topology.js'
 import type { CausalWrites } from './write-positions.js'
 
 /** The servers of a cluster as they are seen from here. */
@@ -28,7 +28,7 @@ export function watchServers(
   places: readonly Place[],
   environment: { readonly clock: Clock; readonly random: Random },
   causalityWaitMs: number,
-  news: TopologyNews,
+  observer: TopologyObserver,
 ): ServersInSight {
   const { clock, random } = environment
   const trail = new ReplicationLagTracker()
@@ -49,11 +49,11 @@ export function watchServers(
     found: (member, from, timeline) => {
       if (member !== from) trail.restart()
       note(member)
-      news.found(member, from, timeline)
+      observer.found(member, from, timeline)
     },
     lost: (member, error) => {
       trail.freeze()
-      news.lost(member, error)
+      observer.lost(member, error)
     },
   })
   return { members, topology, trail, router: new Router(members, topology, trail, environment, causalityWaitMs) }

@@ -66,10 +66,10 @@ const roundMs = 100
 /** How long a round waits for the other hosts once one was found that takes writes. */
 const othersMs = 200
 /** How long a new connection may take to say what server it leads to. */
-const lookBoundMs = 2_000
+const probeBoundMs = 2_000
 
 /** What the topology tells. */
-export interface TopologyNews {
+export interface TopologyObserver {
   /** This member takes writes from here on; `from` did before, undefined when none is known. */
   found(member: ClusterMember, from: ClusterMember | undefined, timeline: number | undefined): void
   /** The member that took writes does so no more, or cannot be reached. */
@@ -88,7 +88,7 @@ export class Topology {
   readonly #members: readonly ClusterMember[]
   readonly #clock: Clock
   readonly #random: Random
-  readonly #news: TopologyNews
+  readonly #observer: TopologyObserver
   #writer: ClusterMember | undefined
   #isLost = false
   #lostAt = 0
@@ -104,11 +104,11 @@ export class Topology {
   readonly #connections = new Map<Connection, ClusterMember>()
 
   /** @param members the first of them is taken for the primary until it says otherwise */
-  constructor(members: readonly ClusterMember[], clock: Clock, random: Random, news: TopologyNews) {
+  constructor(members: readonly ClusterMember[], clock: Clock, random: Random, observer: TopologyObserver) {
     this.#members = members
     this.#clock = clock
     this.#random = random
-    this.#news = news
+    this.#observer = observer
     this.#writer = members[0]
   }
 
@@ -201,7 +201,7 @@ export class Topology {
     const connection = await member.open(signal)
     try {
       const now = this.#clock.now()
-      const status = await new StatusProbe(connection).look(Deadline.after(lookBoundMs, this.#clock), now)
+      const status = await new StatusProbe(connection).probe(Deadline.after(probeBoundMs, this.#clock), now)
       if (this.isForeign(status)) throw new Error(otherSystem(member))
       if (status.standby) throw new Error(`${member.address} follows another server`)
       const timeline = timelineOf(status)
@@ -265,7 +265,7 @@ export class Topology {
       this.#connections.delete(connection)
       connection.destroy()
     }
-    this.#news.found(member, from, timeline === 0 ? undefined : timeline)
+    this.#observer.found(member, from, timeline === 0 ? undefined : timeline)
   }
 
   #lose(member: ClusterMember, error: unknown): void {
@@ -274,7 +274,7 @@ export class Topology {
       this.#isLost = true
       this.#lostAt = this.#clock.now()
       // The first of the list may never have been the primary: then it is no loss.
-      if (this.#isKnown || member.status?.standby !== true) this.#news.lost(member, error)
+      if (this.#isKnown || member.status?.standby !== true) this.#observer.lost(member, error)
     }
     if (!this.#isWatching) void inNoContext(() => this.#watch())
   }

@@ -206,7 +206,7 @@ export class LockBoard {
 /** How often a wait under other locks is looked at; as the server's own `deadlock_timeout`. */
 const everyMs = 1_000
 /** How long a look may take. */
-const lookMs = 5_000
+const askMs = 5_000
 
 /** A wait on the server that is being watched. */
 export interface Watched {
@@ -300,7 +300,7 @@ export class DeadlockWatch {
 
   /** Of the waits in a circle the one with the greatest id gives way; each of them finds that out by itself. */
   async #mustGiveWay(id: string): Promise<boolean> {
-    const rows = await this.#ask(new Statement({ text: waitsSql }), Deadline.after(lookMs, this.#clock))
+    const rows = await this.#ask(new Statement({ text: waitsSql }), Deadline.after(askMs, this.#clock))
     const elsewhere = remoteWaits(rows)
     const inside = this.#inside.all
     // The server knows for which of its keys a call waits, and whether it still does; the process, what else it holds up.

@@ -90,7 +90,7 @@ export function elect(
       await outside(() => ambient.run({ holder }, async () => await fn(lock)))
     } finally {
       leading = undefined
-      const lost = await lock.giveBack()
+      const lost = await lock.releaseOnce()
       if (lost !== undefined && !isPoolEnding) onError(lost)
     }
   }
@@ -119,7 +119,7 @@ export function elect(
       isPoolEnding = true
       stopped.abort()
       // It would wait for its own end.
-      if (isFromLeader) void leading?.lock.giveBack()
+      if (isFromLeader) void leading?.lock.releaseOnce()
       if (!isStanding) return
       const ended = ownedBy(new PoolClosedError('ended the candidacy'), environment.server.environment)
       outside(() => callUser(() => options.onEnd?.(ended), warn))

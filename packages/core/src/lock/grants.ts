@@ -65,7 +65,7 @@ function copyOf(name: string): string {
 }
 
 /** How often who waits looks, give or take a quarter: a holder that dies wakes nobody. */
-const lookMs = 1_000
+const tryAgainMs = 1_000
 
 /**
  * Waits for a session-level lock without standing in the server's queue: the session asks, idles, and asks again when
@@ -97,7 +97,7 @@ export async function waitIdle(
       wakeUp = new AbortController()
       const { token } = await tryLockSession(connection, [key], mode)
       if (token !== undefined) return { token, idleBefore }
-      const forMs = Math.min(wait.remainingMs(), jitter(lookMs, 0.25, random))
+      const forMs = Math.min(wait.remainingMs(), jitter(tryAgainMs, 0.25, random))
       if (forMs <= 0) return { token: undefined, idleBefore }
       await sleep(forMs, clock, deadline.and(wakeUp.signal))
       const reached = deadline.reached()
@@ -155,7 +155,7 @@ export interface LockGrant {
   /** Whether others may wait idle for it, and have to be woken. */
   readonly wakes: boolean
   /** Lets the next ones of this process go for the same keys; to be called when the locks are given back or lost. */
-  readonly leave: () => void
+  readonly leaveQueue: () => void
 }
 
 /** What the server gave. */
@@ -203,20 +203,20 @@ export class LockGrants {
     for (const { id, name } of keys) if (name !== undefined) this.#names.remember(id, name)
     const since = clock.now()
     const wait = Deadline.after(waitMs, clock)
-    const leaving: (() => void)[] = []
-    const leave = (): void => {
-      for (const one of leaving.splice(0)) one()
+    const entered: (() => void)[] = []
+    const leaveQueue = (): void => {
+      for (const leave of entered.splice(0)) leave()
     }
     try {
-      for (const key of keys) leaving.push(await this.#enter(key, request, wait.tighter(deadline)))
+      for (const key of keys) entered.push(await this.#enter(key, request, wait.tighter(deadline)))
       const granted = await this.#onServer(request, wait)
       const reached = deadline.reached()
-      if (reached === undefined) return { ...granted, keys, mode, leave }
+      if (reached === undefined) return { ...granted, keys, mode, leaveQueue }
       // Granted at the very moment of giving up: nobody is there to take it.
-      await giveBack(granted, keys, mode)
+      await releaseGrant(granted, keys, mode)
       throw givenUp(reached, 'cancelled')
     } catch (error) {
-      leave()
+      leaveQueue()
       throw this.#explain(error, request, clock.now() - since)
     }
   }
@@ -272,7 +272,7 @@ export class LockGrants {
         const isLost = used.some(({ isUsable }) => !isUsable) && classify(error) === 'connection'
         if (!isLost || sessions === mostSessions) throw error
       } finally {
-        for (const session of used) session.letGo()
+        for (const session of used) session.leave()
       }
     }
   }
@@ -287,7 +287,7 @@ export class LockGrants {
       if (waitMs === 0) throw new LockTimeoutError(labelOf(keys), 0)
       // Before a second one is asked for: in a pool of one, its connection is the one to wait with.
       used.pop()
-      shared.letGo()
+      shared.leave()
     }
     const own = await this.#sessions.open(deadline, holder)
     used.push(own)
@@ -400,7 +400,7 @@ function deadlockOf(keys: readonly ServerKey[]): DeadlockError {
 }
 
 /** Gives locks back on the server. A session that did not hold them any more is torn down, and all its locks are lost. */
-export async function giveBack(
+export async function releaseGrant(
   { session, hold, wakes }: Pick<LockGrant, 'session' | 'hold' | 'wakes'>,
   keys: readonly ServerKey[],
   mode: LockMode,

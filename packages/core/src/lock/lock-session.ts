@@ -72,7 +72,7 @@ class Heartbeat {
     const { boundMs } = this.#times
     const deadline = Deadline.after(boundMs, this.#clock)
     try {
-      const isThere = await deadline.within(this.#look(deadline))
+      const isThere = await deadline.within(this.#probe(deadline))
       if (!isThere && !this.#isOver) session.giveUp('the server does not know of it any more', undefined)
     } catch (error) {
       // An error that the server itself sent is a sign of life, and a socket that fails tells by itself.
@@ -84,7 +84,7 @@ class Heartbeat {
   }
 
   /** Whether the server knows of the session and its locks. */
-  async #look(deadline: Deadline): Promise<boolean> {
+  async #probe(deadline: Deadline): Promise<boolean> {
     const session = this.#session
     const { connection } = session
     if (!session.isTakenForLong) {
@@ -214,7 +214,7 @@ export class LockSession implements Beating {
     this.#keepers += 1
   }
 
-  letGo(): void {
+  leave(): void {
     this.#keepers -= 1
     this.#endIfIdle()
   }

@@ -11,7 +11,7 @@ import type { AmbientLock, FencingToken, LockHandle } from '../transaction/held-
 import type { TransactionOptions } from '../transaction/options.js'
 import type { Transaction } from '../transaction/transaction.js'
 import { withTransaction } from '../transaction/with-transaction.js'
-import { giveBack, type LockGrant } from './grants.js'
+import { type LockGrant, releaseGrant } from './grants.js'
 import type { LockSession } from './lock-session.js'
 
 /** A lock that is held until it is released by hand, or by the end of an `await using` block. */
@@ -83,7 +83,7 @@ export class HeldLock implements Lock {
   }
 
   async release(): Promise<void> {
-    const lost = await this.giveBack()
+    const lost = await this.releaseOnce()
     if (lost !== undefined) throw lost
   }
 
@@ -96,7 +96,7 @@ export class HeldLock implements Lock {
   }
 
   /** Gives the lock back, and says whether it had been lost. Never rejects. */
-  giveBack(): Promise<LockLostError | undefined> {
+  releaseOnce(): Promise<LockLostError | undefined> {
     this.#released ??= this.#giveBack()
     return this.#released
   }
@@ -124,10 +124,10 @@ export class HeldLock implements Lock {
   }
 
   async #giveBack(): Promise<LockLostError | undefined> {
-    const { session, keys, mode, leave } = this.#grant
+    const { session, keys, mode, leaveQueue } = this.#grant
     await Promise.allSettled(this.#transactions)
     this.#stopWatching()
-    const back = giveBack(this.#grant, keys, mode).finally(leave)
+    const back = releaseGrant(this.#grant, keys, mode).finally(leaveQueue)
     // A transaction of another lock has the session, for as long as somebody else's code takes, and that code may wait
     // for ours to go on. The lock is given back behind it.
     if (this.#lost === undefined && session.isOccupied) return undefined

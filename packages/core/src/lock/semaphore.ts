@@ -51,7 +51,7 @@ export async function withSemaphore<T>(
   const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
   const places = Array.from({ length: permits }, (_, place) => serverKeys(`${name}#${place}`, options.namespace))
   const label = `${labelOfName(name)} (${permits} places)`
-  const { lock, keys } = await takePlace(environment, places, label, checked, deadline, holder)
+  const { lock, keys } = await acquirePlace(environment, places, label, checked, deadline, holder)
   return await holding(environment, lock, keys, 'exclusive', deadline, holder, fn)
 }
 
@@ -61,7 +61,7 @@ interface Place {
   readonly keys: readonly ServerKey[]
 }
 
-async function takePlace(
+async function acquirePlace(
   environment: LockEnvironment,
   places: readonly (readonly ServerKey[])[],
   label: string,

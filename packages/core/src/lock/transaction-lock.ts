@@ -66,8 +66,8 @@ async function lockIn(
   deadline: Deadline,
   signal: AbortSignal,
 ): Promise<LockHandle> {
-  const { ambient, server: host } = environment
-  const { clock } = host.environment
+  const { ambient, server } = environment
+  const { clock } = server.environment
   const label = labelOf(keys)
   const since = clock.now()
   const held = ambient.current?.locks
@@ -97,8 +97,8 @@ async function lockIn(
       withTransaction: (fn, options) => tx.withTransaction(fn, options),
     }
   } catch (error) {
-    const server = ambient.current?.transaction?.server
-    if (server?.connection !== undefined) server.sendAhead(countTransactionTime)
+    const around = ambient.current?.transaction?.server
+    if (around?.connection !== undefined) around.sendAhead(countTransactionTime)
     if (circle.signal.aborted) throw withCallersStack(circle.signal.reason)
     const kind = classify(error)
     if (kind === 'contended') throw withCallersStack(new LockTimeoutError(label, clock.now() - since, { cause: error }))

@@ -69,7 +69,7 @@ export async function locked<T>(
   if (missing.length === 0 && outer !== undefined) return await fn(outer.handle)
   const deadline = ambient.deadlineFor(options)
   const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
-  const lock = await take(environment, missing, checked, deadline, noDeadline, holder)
+  const lock = await acquireKeys(environment, missing, checked, deadline, noDeadline, holder)
   return await holding(environment, lock, missing, checked.mode, deadline, holder, fn)
 }
 
@@ -114,10 +114,10 @@ export async function acquireLock(
   const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
   const deadline = ambient.deadlineFor(options)
   // `timeoutMs` is about getting the lock; how long it is held is for the caller to say.
-  return await take(environment, keys, checked, deadline, Deadline.ofSignal(deadline.signal), holder)
+  return await acquireKeys(environment, keys, checked, deadline, Deadline.ofSignal(deadline.signal), holder)
 }
 
-async function take(
+async function acquireKeys(
   environment: LockEnvironment,
   keys: readonly ServerKey[],
   checked: CheckedLockOptions,
@@ -149,7 +149,7 @@ export async function holding<T>(
   for (const { id } of keys) locks.set(id, { kind: 'held', mode, handle: lock })
   const work = async (): Promise<T> => {
     const [outcome] = await Promise.allSettled([ambient.run({ locks, holder }, async () => await fn(lock))])
-    const lost = await lock.giveBack()
+    const lost = await lock.releaseOnce()
     if (lost !== undefined) lost.outcome = outcome
     if (outcome.status === 'rejected') throw outcome.reason
     if (lost !== undefined) throw withCallersStack(lost)

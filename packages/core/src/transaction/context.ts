@@ -41,7 +41,7 @@ export interface OpenTransaction extends Transaction {
 /** A transaction that the next one of an ORM in this context is to be, in place of a new one. */
 export interface Adoption {
   readonly transaction: Transaction
-  taken: boolean
+  isClaimed: boolean
 }
 
 /**
@@ -161,13 +161,13 @@ const asksForNothing: RoutingContext = {
  * object, with its types and all that it adds, around a transaction that the core begins, retries and commits.
  */
 export function adopting<T>(ambient: Ambient, transaction: Transaction, fn: () => Promise<T>): Promise<T> {
-  return ambient.run({ adoption: { transaction, taken: false } }, fn)
+  return ambient.run({ adoption: { transaction, isClaimed: false } }, fn)
 }
 
 /** The transaction to adopt, once; undefined when the ORM is to begin one of its own. */
-export function takeAdopted(ambient: Ambient): Transaction | undefined {
+export function claimAdopted(ambient: Ambient): Transaction | undefined {
   const adoption = ambient.current?.adoption
-  if (adoption === undefined || adoption.taken) return undefined
-  adoption.taken = true
+  if (adoption === undefined || adoption.isClaimed) return undefined
+  adoption.isClaimed = true
   return adoption.transaction
 }

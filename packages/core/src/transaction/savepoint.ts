@@ -28,7 +28,7 @@ interface Savepoint {
   /** The transaction's first failure when the savepoint was set. */
   readonly failureBefore: unknown
   /** Forgets the savepoint if it was never sent; false when it was. */
-  readonly takeBack: () => boolean
+  readonly retract: () => boolean
 }
 
 /** One level of a transaction: the whole of it, or a savepoint in it. */
@@ -141,7 +141,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     this.#closed = how
     const below = this.#below
     if (below !== undefined) {
-      below.takeBack()
+      below.retract()
       if (below.scope.close('with the transaction around it')) this.#takeUndone(below.scope.hooks)
     }
     return true
@@ -242,12 +242,12 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const name = `lifeguard_${this.depth + 1}_${++this.#savepoints}`
     const scope = new TransactionScope(server, this.#ambient, this.#clock, this.retries, this.begun, this, deadline)
     const failureBefore = server.firstFailure
-    const savepoint = { scope, name, failureBefore, takeBack: server.sendAhead({ text: `savepoint ${name}` }) }
+    const savepoint = { scope, name, failureBefore, retract: server.sendAhead({ text: `savepoint ${name}` }) }
     this.#below = savepoint
     return savepoint
   }
 
-  async #release({ scope, name, takeBack }: Savepoint): Promise<void> {
+  async #release({ scope, name, retract }: Savepoint): Promise<void> {
     const { server } = this
     await scope.settled()
     scope.#assertOpen()
@@ -256,20 +256,20 @@ export class TransactionScope extends Operations implements OpenTransaction {
     }
     scope.close('released')
     this.hooks.takeReleased(scope.hooks)
-    if (!takeBack()) server.sendAhead({ text: `release savepoint ${name}` })
+    if (!retract()) server.sendAhead({ text: `release savepoint ${name}` })
   }
 
-  async #undo({ scope, name, failureBefore, takeBack }: Savepoint): Promise<void> {
+  async #undo({ scope, name, failureBefore, retract }: Savepoint): Promise<void> {
     // Closed already: a level around it was undone, and this one with it.
     if (!scope.close('rolled back')) return
     this.#takeUndone(scope.hooks)
-    if (!takeBack() && !this.server.isOver) await this.#rollbackTo(name, failureBefore)
+    if (!retract() && !this.server.isOver) await this.#rollbackTo(name, failureBefore)
   }
 
   /** A COMMIT by hand has committed the nested levels, too: there is nothing left that could be undone. */
   #takeUndone(nested: Hooks): void {
-    const { endedByHand } = this.server
-    if (endedByHand === undefined || endedByHand === 'rolled back') this.hooks.takeRolledBack(nested)
+    const { endedManually } = this.server
+    if (endedManually === undefined || endedManually === 'rolled back') this.hooks.takeRolledBack(nested)
     else this.hooks.takeReleased(nested)
   }
 

@@ -110,7 +110,7 @@ export class ServerTransaction {
   #begun = false
   #stopListening: () => void = nothing
   #gaveBack = false
-  #endedByHand: ManualEnd | undefined
+  #endedManually: ManualEnd | undefined
   /** What the statement that runs now has done to transactions, in the words of the server. */
   readonly #ends: string[] = []
   /** Why its limit ended it, once that has. */
@@ -143,8 +143,8 @@ export class ServerTransaction {
     return this.#state.kind === 'over' || this.#state.kind === 'committing'
   }
   /** Set when a statement of the callback has ended it: COMMIT, ROLLBACK, with AND CHAIN too, PREPARE TRANSACTION. */
-  get endedByHand(): ManualEnd | undefined {
-    return this.#endedByHand
+  get endedManually(): ManualEnd | undefined {
+    return this.#endedManually
   }
   /** The first error that a statement of it met, as the server or the connection said it. */
   get firstFailure(): unknown {
@@ -198,7 +198,7 @@ export class ServerTransaction {
   }
 
   /** To be called when nobody waits for it any more: its limit is of no interest then. */
-  leave(): void {
+  abandon(): void {
     this.#stopWatching()
   }
 
@@ -224,7 +224,7 @@ export class ServerTransaction {
     if (!this.#begun) {
       const failure = this.#firstFailure
       this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
-      if (state.kind === 'open') this.#giveBack(state.slot)
+      if (state.kind === 'open') this.#release(state.slot)
       if (failure !== undefined) throw this.#noted(new TransactionRolledBackError({ cause: failure }))
       return
     }
@@ -242,7 +242,7 @@ export class ServerTransaction {
       this.#finish(cause instanceof CommitUnknownError ? 'its outcome is unknown' : 'rolled back', cause)
       throw cause
     } finally {
-      this.#giveBack(slot)
+      this.#release(slot)
     }
   }
 
@@ -261,7 +261,7 @@ export class ServerTransaction {
     this.#line.abandon(this.#overError())
     connection.abandon(reason ?? { kind: 'aborted', reason: this.closedError() })
     await this.#clean(connection)
-    this.#giveBack(slot)
+    this.#release(slot)
   }
 
   /** Leaves nothing of any transaction on the connection, which is ended where it does not answer. */
@@ -325,9 +325,9 @@ export class ServerTransaction {
   }
 
   async #acquire(deadline: Deadline): Promise<ConnectionSlot> {
-    const slot = await this.#source.take(deadline)
+    const slot = await this.#source.acquire(deadline)
     if (this.#state.kind !== 'unopened') {
-      this.#source.giveBack(slot)
+      this.#source.release(slot)
       throw this.#overError()
     }
     this.#state = { kind: 'open', slot }
@@ -338,7 +338,7 @@ export class ServerTransaction {
       if (this.#state.kind !== 'open') return
       this.#finish('its connection was lost', cause)
       this.#line.abandon(this.closedError())
-      this.#giveBack(slot)
+      this.#release(slot)
     })
     return slot
   }
@@ -356,7 +356,7 @@ export class ServerTransaction {
    * nothing depends on how a text is read here.
    */
   async #noticeEnd(connection: Connection, text: string, failure: unknown): Promise<void> {
-    if (!this.#begun || this.#endedByHand !== undefined) return
+    if (!this.#begun || this.#endedManually !== undefined) return
     const end = failure instanceof CommitUnknownError ? 'unknown' : firstEnd(text, this.#ends)
     const state = this.#state
     if (end === undefined && (state.kind !== 'open' || !connection.isQuiet || connection.status !== 'I')) return
@@ -364,7 +364,7 @@ export class ServerTransaction {
     if (end === undefined && cause !== undefined) this.#finish('it could not begin', cause)
     else {
       const how = howEnded(end)
-      this.#endedByHand = how.fate
+      this.#endedManually = how.fate
       if (how.fate !== 'rolled back') this.#follower?.unknown()
       if (state.kind !== 'open') return
       // The callback goes on, and who waits for it may still run out of time.
@@ -377,11 +377,11 @@ export class ServerTransaction {
     this.#line.abandon(this.closedError())
     if (!connection.isQuiet) connection.abandon({ kind: 'aborted', reason: this.closedError() })
     if (!connection.isQuiet || connection.status !== 'I') await this.#clean(connection)
-    this.#giveBack(state.slot)
+    this.#release(state.slot)
   }
 
   #giveUp(reason: GivenUpReason): void {
-    if (this.#endedByHand !== undefined) this.#whenGivenUp(givenUp(reason, 'unknown'))
+    if (this.#endedManually !== undefined) this.#whenGivenUp(givenUp(reason, 'unknown'))
     if (this.isOver) return
     const error = givenUp(reason, 'cancelled')
     this.#gaveUp = reason
@@ -438,12 +438,12 @@ export class ServerTransaction {
     this.#stopWatching()
   }
 
-  #giveBack(slot: ConnectionSlot): void {
+  #release(slot: ConnectionSlot): void {
     if (this.#gaveBack) return
     this.#gaveBack = true
     this.#stopListening()
     this.#stopListening = nothing
-    this.#source.giveBack(slot)
+    this.#source.release(slot)
   }
 }
 
