@@ -77,7 +77,11 @@ export function createPool(given: PoolOptions = {}): Pool {
   ]
   // Of several hosts one that takes writes is wanted: which one that is can change, and is looked for in one way only.
   const isCluster = replicas.length > 0 || (connect.endpoints.length > 1 && connector.wantsWriter)
-  const why = isCluster ? 'the primary' : connect.endpoints.length > 1 ? 'the first host that fits' : 'the only host'
+  const why = isCluster
+    ? 'the primary'
+    : connect.endpoints.length > 1
+      ? 'the first server that fits'
+      : 'the only server'
   const watch = new ServerObserver(connector.address, { ...watching, role: 'primary', why }, environment)
   const prepare = options.onConnect && preparation(options.onConnect, clock, (session) => pool.lendNew(session))
   const plan = {

@@ -39,12 +39,12 @@ export interface ClusterPlan {
   readonly environment: PoolEnvironment
   /** Of the primary. */
   readonly watch: ServerObserver
-  /** What is watched for on every host. */
+  /** What is watched for on every server. */
   readonly watching: Omit<ServerObserverOptions, 'role' | 'why'>
   readonly resetMode: ResetMode
-  /** What is done with each new connection, on every host. */
+  /** What is done with each new connection, on every server. */
   readonly prepare: PrepareConnection | undefined
-  /** What is prepared, and which connections are shared, on every host. */
+  /** What is prepared, and which connections are shared, on every server. */
   readonly statements: StatementOptions
   /** The budget that the connections to the primary are taken from, if there is one. */
   readonly share: BudgetShare | undefined
@@ -52,7 +52,7 @@ export interface ClusterPlan {
   readonly options: ResolvedClusterOptions
 }
 
-/** Puts a cluster together: the host that everything but reads goes to, which follows the primary, and the rest. */
+/** Puts a cluster together: the server that everything but reads goes to, which follows the primary, and the rest. */
 export function createCluster(plan: ClusterPlan): { readonly server: Server; readonly cluster: Cluster } {
   const { environment, watch, watching, events, options } = plan
   const { clock } = environment
@@ -67,7 +67,7 @@ export function createCluster(plan: ClusterPlan): { readonly server: Server; rea
       failsFast: true,
       prepare: plan.prepare,
       share,
-      // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.
+      // Whoever waits is answered at once, and must be able to distinguish a failure to connect from what a statement may say.
       open: (signal) =>
         connector.open(signal).then(
           (connection) => {

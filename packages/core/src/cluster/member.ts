@@ -6,7 +6,7 @@ import { Monitor } from './monitor.js'
 import type { ServerStatus } from './probe.js'
 
 /**
- * Half of a latency is forgotten after this time without a measurement. A host that was slower than the others by a factor
+ * Half of a latency is forgotten after this time without a measurement. A server that was slower than the others by a factor
  * of fifty is asked again after three seconds.
  */
 const latencyHalfLifeMs = 500
@@ -22,7 +22,7 @@ export interface Place {
   readonly weight: number
 }
 
-/** What a member tells the cluster that it belongs to. */
+/** What a member reports to its cluster. */
 export interface MemberObserver {
   seen(member: ClusterMember, status: ServerStatus): void
   failed(member: ClusterMember, error: unknown): void
@@ -38,9 +38,9 @@ export class ClusterMember implements Candidate {
   readonly ejection = new OutlierEjection()
   readonly #clock: Clock
   readonly #latency = new PeakEwma(latencyHalfLifeMs)
-  /** What was seen of it last; undefined when the last look failed, and before the first. */
+  /** What was seen of it last; undefined when the last probe failed, and before the first. */
   status: ServerStatus | undefined
-  /** What the last look failed with. */
+  /** What the last probe failed with. */
   lastError: unknown
   inFlight = 0
   /** Statements that it has answered, those that failed included. */

@@ -11,16 +11,16 @@ export interface ServerStatus {
   readonly askedAt: number
   /** Whether it follows another server, and takes no writes. */
   readonly standby: boolean
-  /** Undefined when the server does not tell. */
+  /** Undefined when the server does not report it. */
   readonly timeline: number | undefined
   /**
    * The number that its database system got when it was made, and that its copies have; another one after `pg_upgrade`.
-   * Undefined when the server does not tell.
+   * Undefined when the server does not report it.
    */
   readonly system: string | undefined
   /**
    * A standby: up to where it has replayed. A primary: the end of what it has written. Undefined when the server does not
-   * tell, or has replayed nothing yet: then nobody knows what it shows.
+   * report it, or has replayed nothing yet: then nobody knows what it shows.
    */
   readonly lsn: Lsn | undefined
 }
@@ -60,7 +60,7 @@ export function statusOf(row: readonly unknown[], askedAt: number): ServerStatus
   }
 }
 
-/** What a primary is asked for behind a commit: everything committed before is at or before this place. */
+/** What a primary is asked for after a commit: everything committed before is at or before this place. */
 export const positionSql = `
   select pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text, (${timelineSql})::pg_catalog.text`
 
@@ -112,7 +112,7 @@ export class StatusProbe {
 
   /**
    * Settles when a standby has replayed up to `lsn`, or after `ms` milliseconds; at once when the server has no such
-   * command. Which of them it was, the next look tells. Rejects only when the connection is lost or the limit is reached.
+   * command. Which of them it was, the next probe shows. Rejects only when the connection is lost or the deadline is reached.
    * https://www.postgresql.org/docs/19/sql-wait-for.html
    */
   async waitForReplay(lsn: Lsn, ms: number, deadline: Deadline): Promise<void> {

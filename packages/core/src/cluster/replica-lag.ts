@@ -10,7 +10,7 @@ const form = /^([0-9A-F]{1,8})\/([0-9A-F]{1,8})$/i
 const pageBytes = 8_192n
 const shortHeaderBytes = 24n
 
-/** The place that a text such as `16/B374D848` names; undefined when it names none. */
+/** The position that a string such as `16/B374D848` names; undefined when it names none. */
 export function parseLsn(text: string): Lsn | undefined {
   const parts = form.exec(text)
   if (parts === null) return undefined
@@ -24,7 +24,7 @@ export function formatLsn(lsn: Lsn): string {
 
 /**
  * Where the last record ends, given the server's insert position. When that record fills its page to the last byte, the
- * server tells where the next one will begin, behind the header of the next page; a standby that has replayed everything
+ * server reports where the next one will begin, after the header of the next page; a standby that has replayed everything
  * still stands at the end of the page, and would be waited for in vain. No record can end where a header does.
  */
 export function endOfLastRecord(insertPosition: Lsn): Lsn {
@@ -71,7 +71,7 @@ export class ReplicationLagTracker {
 
   /**
    * The primary is out of reach. Until it is seen again a lag is measured against the last moment that is known of it:
-   * as far as can be told from here, there is nobody that a replica could be behind.
+   * as far as is known here, there is nobody that a replica could be behind.
    */
   freeze(): void {
     this.#isFrozen = true

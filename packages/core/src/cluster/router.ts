@@ -18,12 +18,12 @@ export interface ReadContext {
   readonly causality: Causality | undefined
 }
 
-/** How old what is known of a host may become while there are reads, at most and at least, in milliseconds. */
+/** How old what is known of a server may become while there are reads, at most and at least, in milliseconds. */
 const slowestProbeMs = 100
 const quickestProbeMs = 5
 /** Looks of which each is a quarter of the allowed lag apart leave half of it to the replica. */
 const probesPerLag = 4
-/** Pauses between looks while a read waits for a replica, in milliseconds. */
+/** Pauses between probes while a read waits for a replica, in milliseconds. */
 const firstPauseMs = 1
 const longestPauseMs = 8
 /**
@@ -37,7 +37,7 @@ export type Route =
   | { readonly kind: 'replica'; readonly member: ClusterMember; readonly reason: RouteReason }
   | { readonly kind: 'primary'; readonly reason: RouteReason }
 
-/** Chooses the host of each read, out of what was seen of all of them, and sees to it that this does not grow old. */
+/** Chooses the server of each read, out of what was seen of all of them, and sees to it that this does not grow old. */
 export class Router {
   readonly #members: readonly ClusterMember[]
   readonly #topology: Topology
@@ -79,7 +79,7 @@ export class Router {
     const token = causality?.token
     const route = this.#now(scope, token, excluded)
     if (route.kind === 'replica') return route
-    // Before anything is known of the hosts, their answer is worth waiting for; it is bounded by the monitor.
+    // Before anything is known of the servers, their answer is worth waiting for; it is bounded by the monitor.
     if (this.#others(excluded).some((member) => member.status === undefined && member.monitor.isProbing)) {
       const looks = this.#members.map(({ monitor }) => monitor.isProbing && monitor.probe())
       await deadline.within(Promise.allSettled(looks))
@@ -108,7 +108,7 @@ export class Router {
     else causality.clamp(position)
   }
 
-  /** Whether the primary has been seen at or behind this place. */
+  /** Whether the primary has been seen at or after this position. */
   #isSeen(token: CausalToken): boolean {
     const status = this.#topology.writer?.status
     return (
@@ -122,7 +122,7 @@ export class Router {
   async #positionFor(token: CausalToken): Promise<CausalToken | undefined> {
     const position = await this.askPrimary?.()
     if (position === undefined || token.timeline <= position.timeline) return position
-    // There may have been a promotion that was not seen here: all hosts are asked.
+    // There may have been a promotion that was not seen here: all servers are asked.
     const writer = await this.#topology.find()
     if (writer === undefined) return undefined
     return this.#topology.timeline > position.timeline ? await this.askPrimary?.() : position
@@ -157,7 +157,7 @@ export class Router {
     return { kind: 'replica', member, reason }
   }
 
-  /** Waits for a replica to show what the token stands for, by looking again and again. */
+  /** Waits for a replica to show what the token stands for, by probing again and again. */
   async #await(
     scope: ReadScope,
     token: CausalToken,
@@ -196,7 +196,7 @@ export class Router {
     await monitor.probe()
   }
 
-  /** Looks at every host of which too little is known by now, in the background. */
+  /** Probes every server of which too little is known by now, in the background. */
   #probeAll({ maxLagMs }: ReadScope): void {
     const everyMs = Math.min(slowestProbeMs, Math.max(quickestProbeMs, maxLagMs / probesPerLag))
     const now = this.#clock.now()

@@ -10,7 +10,7 @@ import { type Ask, staysIdleSql } from '../transaction/lock-sql.js'
 export interface LockWait {
   /** The key that is waited for. */
   readonly waitsFor: string
-  /** The keys that are held by the code that waits, and cannot be given back before it goes on. */
+  /** The keys that are held by the code that waits, and cannot be released before it goes on. */
   readonly holds: ReadonlySet<string>
   /** Names the wait to all processes; empty for one of another program. */
   readonly id: string
@@ -203,9 +203,9 @@ export class LockBoard {
   }
 }
 
-/** How often a wait under other locks is looked at; as the server's own `deadlock_timeout`. */
+/** How often a wait under other locks is checked; as the server's own `deadlock_timeout`. */
 const everyMs = 1_000
-/** How long a look may take. */
+/** How long a check may take. */
 const askMs = 5_000
 
 /** A wait on the server that is being watched. */
@@ -216,7 +216,7 @@ export interface Watched {
 }
 
 /**
- * Finds deadlocks that go over several sessions of one line of work, which the server cannot see. Every process looks at
+ * Finds deadlocks that go over several sessions of one line of work, which the server cannot see. Every process checks
  * the same waits, and comes to the same answer who of a circle gives way.
  */
 export class DeadlockWatch {
@@ -284,7 +284,7 @@ export class DeadlockWatch {
             (must) => {
               if (must && !stopped) onDeadlock()
             },
-            // A look that fails is made again: the wait itself goes on, bounded as before.
+            // A check that fails is made again: the wait itself goes on, bounded as before.
             nothing,
           )
           .finally(() => {

@@ -42,7 +42,7 @@ export interface Candidacy extends AsyncDisposable {
 /**
  * Stands for leader under a name: `fn` runs for as long as this process leads, in one process at a time. When `fn` ends,
  * throws, or loses its lock, the candidate stands again; the next one waits in the server's queue, and is in as soon as
- * the session of the last one is gone. A leader that has lost its lock without knowing is told apart by its fencing token.
+ * the session of the last one is gone. A leader that has lost its lock without knowing is recognised by its fencing token.
  *
  * It ends with the pool: the leader's `signal` aborts at once, and its work is waited for as other work is. A leader that
  * ends the pool itself gives its lock back at once.

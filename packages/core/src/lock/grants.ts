@@ -25,7 +25,7 @@ const mostCharacters = 1_000_000
 /** A longer one is not remembered: it is somebody's data, and would push out what can be read. */
 export const longestName = 1_000
 
-/** The names behind keys, as far as this process has hashed them lately: a hash cannot be turned back. */
+/** The names of keys, as far as this process has hashed them lately: a hash cannot be turned back. */
 export class LockNames {
   readonly #names = new Map<string, string>()
   #characters = 0
@@ -64,7 +64,7 @@ function copyOf(name: string): string {
   return Buffer.from(name, 'utf16le').toString('utf16le')
 }
 
-/** How often who waits looks, give or take a quarter: a holder that dies wakes nobody. */
+/** How often a waiter tries again, give or take a quarter: a holder that dies wakes nobody. */
 const tryAgainMs = 1_000
 
 /**
@@ -122,7 +122,7 @@ export async function wake(connection: Connection, keys: readonly ServerKey[]): 
   try {
     await connection.run(new Statement({ text: `select ${text}`, values: keys.map(channelOf) }), noDeadline)
   } catch {
-    // They look by themselves, a little later. What has become of the connection its session knows.
+    // They try again by themselves, a little later. What has become of the connection its session knows.
   }
 }
 
@@ -154,7 +154,7 @@ export interface LockGrant {
   readonly hold: LockLease
   /** Whether others may wait idle for it, and have to be woken. */
   readonly wakes: boolean
-  /** Lets the next ones of this process go for the same keys; to be called when the locks are given back or lost. */
+  /** Lets the next ones of this process go for the same keys; to be called when the locks are released or lost. */
   readonly leaveQueue: () => void
 }
 
@@ -262,7 +262,7 @@ export class LockGrants {
     }
   }
 
-  /** A session that is lost while a lock is asked for has taken none with it, or has given it back: then on another. */
+  /** A session that is lost while a lock is asked for has taken none with it, or has released it: then on another. */
   async #onServer(request: LockRequest, wait: Deadline): Promise<OnServer> {
     for (let sessions = 1; ; sessions++) {
       const used: LockSession[] = []
@@ -300,7 +300,7 @@ export class LockGrants {
 
   /**
    * Does not cancel what it sent when the caller gives up, as others hold locks on the session: a lock that is granted
-   * to nobody is given back.
+   * to nobody is released.
    */
   #tryOn(
     session: LockSession,
@@ -370,7 +370,7 @@ export class LockGrants {
           if (token === undefined) throw new LockTimeoutError(labelOf(keys), waitMs)
           return { session, token, hold: session.hold(keys, mode), wakes }
         } catch (error) {
-          // Some of several may have been granted, or one at the last moment. This runs behind a cancel that is under
+          // Some of several may have been granted, or one at the last moment. This runs after a cancel that is under
           // way, and the release of the connection waits for it; the caller does not.
           if (connection.isAlive) unlockAll(connection).catch(() => connection.destroy())
           throw circle.signal.aborted ? circle.signal.reason : error

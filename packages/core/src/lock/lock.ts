@@ -14,7 +14,7 @@ import { withTransaction } from '../transaction/with-transaction.js'
 import { type LockGrant, releaseGrant } from './grants.js'
 import type { LockSession } from './lock-session.js'
 
-/** A lock that is held until it is released by hand, or by the end of an `await using` block. */
+/** A lock that is held until `release()`, or by the end of an `await using` block. */
 export interface Lock extends LockHandle, AsyncDisposable {
   /**
    * Gives the lock back; a second call does nothing.
@@ -129,7 +129,7 @@ export class HeldLock implements Lock {
     this.#stopWatching()
     const back = releaseGrant(this.#grant, keys, mode).finally(leaveQueue)
     // A transaction of another lock has the session, for as long as somebody else's code takes, and that code may wait
-    // for ours to go on. The lock is given back behind it.
+    // for ours to go on. The lock is released after it.
     if (this.#lost === undefined && session.isOccupied) return undefined
     await back
     return this.#lost

@@ -99,7 +99,7 @@ async function acquirePlace(
     }
     const left = since + waitMs - clock.now()
     if (left <= 0) throw withCallersStack(new LockTimeoutError(label, clock.now() - since))
-    // With one place there is nowhere else to look, and a wait that is not broken off can be found to be a deadlock.
+    // With one place there is no other to try, and a wait that is not broken off can be found to be a deadlock.
     const forMs = places.length === 1 ? left : Math.min(left, jitter(lookAgainMs, 0.25, random))
     const place = await waitAtOne(order, (keys) => attempt(keys, forMs))
     if (place !== undefined) return place

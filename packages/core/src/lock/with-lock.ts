@@ -35,7 +35,7 @@ export interface LockEnvironment extends SessionEnvironment {
 }
 
 /**
- * Runs `fn` while holding an advisory lock, and gives it back after. A lock already held around the call, on the same
+ * Runs `fn` while holding an advisory lock, and releases it afterwards. A lock already held around the call, on the same
  * key, is not taken again.
  */
 export async function withLock<T>(
@@ -101,7 +101,7 @@ export async function tryWithLock<T>(
   }
 }
 
-/** Takes a lock that is given back by hand. It is not ambient: taking it again waits for itself. */
+/** Acquires a lock that the caller releases. It is not ambient: taking it again waits for itself. */
 export async function acquireLock(
   environment: LockEnvironment,
   key: LockKey | readonly LockKey[],
@@ -134,7 +134,7 @@ async function acquireKeys(
   }
 }
 
-/** Runs the callback, gives the lock back, and tells the truth about what the callback was promised. */
+/** Runs the callback and releases the lock; rejects when the lock was lost meanwhile. */
 export async function holding<T>(
   { ambient, server }: LockEnvironment,
   lock: HeldLock,
@@ -201,7 +201,7 @@ const names = optionNames<MigrationLockOptions>({
  * Runs `fn` in one process at a time: for deploys in which every instance starts with the migrations, with whatever
  * tool. The others wait, and then run theirs, which finds nothing left to do. The lock is on a session that is not in a
  * transaction, and who waits holds no snapshot: CREATE INDEX CONCURRENTLY waits for neither. So nobody stands in the
- * server's queue, and who comes next is not said: whoever waits is woken when the lock is given back, and looks every
+ * server's queue, and who comes next is not said: a waiter is woken when the lock is released, and tries every
  * second besides.
  */
 export async function withMigrationLock<T>(

@@ -19,7 +19,7 @@ export interface CommitProofOptions {
    */
   readonly markerTable?: string | undefined
   /**
-   * How long to look for a server that can tell, in milliseconds; then CommitUnknownError.
+   * How long to look for a server that knows, in milliseconds; then CommitUnknownError.
    *
    * @default 10000
    */
@@ -27,7 +27,7 @@ export interface CommitProofOptions {
 }
 
 const defaultTimeoutMs = 10_000
-/** Between two looks at a transaction that is still in progress, or at a server that is not there yet. */
+/** Between two questions about a transaction that is still in progress, or at a server that is not there yet. */
 const pollMs = 50
 /** How often a transaction may still be seen in progress before its session is ended. */
 const attemptsBeforeEnding = 3
@@ -128,8 +128,8 @@ const endSessionSql = `select pg_catalog.pg_terminate_backend(pid) from pg_catal
  * if the transaction is. https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-PG-SNAPSHOT
  *
  * A crash does the same on a small scale: an id of which nothing had reached the disk is given out again, and its
- * 'committed' is a stranger's. The checkpoint at the end of the recovery tells which ids had reached it, for as long as it is
- * the last one; behind several crashes in a row only a marker row can tell.
+ * 'committed' is a stranger's. The checkpoint at the end of the recovery shows which ids had reached it, for as long as it is
+ * the last one; after several crashes in a row only a marker row proves it.
  */
 export class CommitProof {
   readonly #clock: Clock
@@ -172,7 +172,7 @@ export class CommitProof {
     for (let attempt = 1; ; attempt++) {
       const found = await this.#ask(server, evidence, attempt, deadline)
       missing = found === 'missing' ? missing + 1 : 0
-      // Seen twice, so that the transaction cannot have ended between the two halves of one look.
+      // Seen twice, so that the transaction cannot have ended between the two halves of one question.
       if (missing === 2) return 'aborted'
       if (found !== 'again' && found !== 'missing') return found
       if ((await sleep(pollMs, this.#clock, deadline)) !== undefined) return 'unknown'

@@ -14,7 +14,7 @@ export interface ConnectionSource {
   readonly isRenewable: boolean
   acquire(deadline: Deadline): ConnectionSlot | Promise<ConnectionSlot>
   release(slot: ConnectionSlot): void
-  /** Whether the statement may be run on what `take` gave, as far as can be told from its text. Without it: always. */
+  /** Whether the statement may be run on what `acquire` gave, as far as its text shows. Without it: always. */
   admits?(text: string): boolean
   /** A server refused the transaction for what it is: whether the next `take` leads to another one. Without it: no. */
   elsewhere?(): Promise<boolean>

@@ -32,7 +32,7 @@ export interface OpenTransaction extends Transaction {
   ): Promise<QueryResult>
   /** The transaction on the server that this is a level of. */
   readonly server: ServerTransaction
-  /** A savepoint that is ended by hand. */
+  /** A savepoint that its caller ends. */
   begin(options?: OperationOptions, inTurn?: boolean): Promise<ManualTransaction>
   /** Whether this is that level, or one nested in it. */
   isWithin(other: OpenTransaction): boolean
@@ -77,7 +77,7 @@ const storage = new AsyncLocalStorage<Scope | undefined>()
 
 /**
  * The ambient context of one pool. It follows the asynchronous flow of the code, so that every ORM on the pool runs in
- * the open transaction without being told. https://nodejs.org/api/async_context.html
+ * the open transaction without knowing of it. https://nodejs.org/api/async_context.html
  */
 export class Ambient implements AmbientBounds {
   readonly #clock: Clock

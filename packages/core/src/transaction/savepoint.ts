@@ -47,7 +47,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
   #closed: string | undefined
   /** The savepoint that is open below this level. Until it is over, this level itself waits. */
   #child: Promise<void> | undefined
-  /** A savepoint below that is ended by hand; what is asked of this level belongs to it. */
+  /** A savepoint below that its caller ends; what is asked of this level belongs to it. */
   #manual: TransactionScope | undefined
   /** Whichever of the two is open. */
   #below: Savepoint | undefined
@@ -150,14 +150,14 @@ export class TransactionScope extends Operations implements OpenTransaction {
   /**
    * Settles when nothing runs at this level any more, nested transactions that nobody waited for included.
    *
-   * @throws TransactionRolledBackError when one that is ended by hand was left open: nobody has said what is to become
+   * @throws TransactionRolledBackError when one that its caller was to end was left open: nobody has said what is to become
    * of the work in it
    */
   async settled(): Promise<void> {
     do {
       while (this.#child !== undefined) await this.#child
       await this.server.settled()
-      // One that is ended by hand may have begun to end meanwhile.
+      // One that its caller ends may have begun to end meanwhile.
     } while (this.#child !== undefined)
     if (this.#manual === undefined) return
     const cause = new Error('a nested transaction begun by hand was neither committed nor rolled back')
@@ -181,7 +181,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
   }
 
   /**
-   * Runs `fn`, behind which the savepoint is over; undone, if it throws. What is asked of this level meanwhile is no part
+   * Runs `fn`, after which the savepoint is over; undone, if it throws. What is asked of this level meanwhile is no part
    * of the savepoint, and waits.
    */
   async #endingBelow<T>(savepoint: Savepoint, fn: () => Promise<T>, over = Promise.withResolvers<void>()): Promise<T> {
@@ -199,7 +199,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
   }
 
   /**
-   * A savepoint that is ended by hand. There is no callback to tell what belongs to it, so everything that is asked of
+   * A savepoint that its caller ends. No callback shows what belongs to it, so everything that is asked of
    * this level until then does; `inTurn`: only what is asked of the savepoint itself does, and the level waits.
    */
   async begin(options?: OperationOptions, inTurn = false): Promise<ManualTransaction> {
@@ -266,7 +266,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     if (!retract() && !this.server.isOver) await this.#rollbackTo(name, failureBefore)
   }
 
-  /** A COMMIT by hand has committed the nested levels, too: there is nothing left that could be undone. */
+  /** A COMMIT of the caller's own has committed the nested levels, too: there is nothing left that could be undone. */
   #takeUndone(nested: Hooks): void {
     const { endedManually } = this.server
     if (endedManually === undefined || endedManually === 'rolled back') this.hooks.takeRolledBack(nested)

@@ -136,9 +136,9 @@ describe('a wait is cut short by its own bounds alone', () => {
         const over = await rejection(pool.withLock('k', async () => undefined, { scope, timeoutMs: 1_000 }))
         expect(over).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
       }
-      expect(await rejection(pool.withMigrationLock(async () => undefined, { name: 'k', waitMs: 1_000 }))).toBeInstanceOf(
-        LockTimeoutError,
-      )
+      expect(
+        await rejection(pool.withMigrationLock(async () => undefined, { name: 'k', waitMs: 1_000 })),
+      ).toBeInstanceOf(LockTimeoutError)
       expect(await pool.tryWithLock('k', async () => undefined)).toEqual({ acquired: false })
     })
   })
