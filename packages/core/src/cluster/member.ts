@@ -12,7 +12,7 @@ import type { ServerStatus } from './probe.js'
 const latencyHalfLifeMs = 500
 
 /** Where a server of the cluster is, and how to get there. */
-export interface Place {
+export interface MemberOptions {
   /** `127.0.0.1:5432`, for people. */
   readonly address: string
   readonly open: (signal?: AbortSignal) => Promise<Connection>
@@ -46,8 +46,8 @@ export class ClusterMember implements Candidate {
   /** Statements that it has answered, those that failed included. */
   reads = 0
 
-  constructor({ address: where, open, reader, weight }: Place, clock: Clock, observer: MemberObserver) {
-    this.address = where
+  constructor({ address, open, reader, weight }: MemberOptions, clock: Clock, observer: MemberObserver) {
+    this.address = address
     this.open = open
     this.reader = reader
     this.weight = weight

@@ -49,8 +49,13 @@ const roleSql = 'select pg_catalog.pg_is_in_recovery()'
 
 /** The answer to {@link probeSql} or {@link roleSql}. */
 export function statusOf(row: readonly unknown[], askedAt: number): ServerStatus {
-  const [standby, place = null, timeline = null, system] = row as [boolean, (string | null)?, (string | null)?, string?]
-  const lsn = place === null ? undefined : lsnOf(place)
+  const [standby, position = null, timeline = null, system] = row as [
+    boolean,
+    (string | null)?,
+    (string | null)?,
+    string?,
+  ]
+  const lsn = position === null ? undefined : lsnOf(position)
   return {
     askedAt,
     standby,
@@ -60,19 +65,19 @@ export function statusOf(row: readonly unknown[], askedAt: number): ServerStatus
   }
 }
 
-/** What a primary is asked for after a commit: everything committed before is at or before this place. */
+/** What a primary is asked for after a commit: everything committed before is at or before this position. */
 export const positionSql = `
   select pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text, (${timelineSql})::pg_catalog.text`
 
 /** The answer to {@link positionSql}. */
 export function positionOf(row: unknown): { readonly timeline: number; readonly lsn: Lsn } {
-  const [place, timeline] = row as [string, string]
-  return { timeline: Number(timeline) >>> 0, lsn: endOfLastRecord(lsnOf(place)) }
+  const [position, timeline] = row as [string, string]
+  return { timeline: Number(timeline) >>> 0, lsn: endOfLastRecord(lsnOf(position)) }
 }
 
-function lsnOf(place: string): Lsn {
-  const lsn = parseLsn(place)
-  if (lsn === undefined) throw new Error(`bug: the server gave a place in its log that is none: ${place}`)
+function lsnOf(position: string): Lsn {
+  const lsn = parseLsn(position)
+  if (lsn === undefined) throw new Error(`bug: the server gave a position in its log that is none: ${position}`)
   return lsn
 }
 

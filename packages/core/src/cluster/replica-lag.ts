@@ -1,5 +1,5 @@
 /**
- * A place in the write-ahead log, as its number of bytes. A number of JavaScript would lose the last bits of it; a
+ * A position in the write-ahead log, as its number of bytes. A number of JavaScript would lose the last bits of it; a
  * comparison of the texts would be wrong, as their parts are not padded.
  * https://www.postgresql.org/docs/18/datatype-pg-lsn.html
  */
@@ -31,7 +31,7 @@ export function endOfLastRecord(insertPosition: Lsn): Lsn {
   return insertPosition % pageBytes === shortHeaderBytes ? insertPosition - shortHeaderBytes : insertPosition
 }
 
-/** The primary's place in its log at some moment. */
+/** The primary's position in its log at some moment. */
 interface Mark {
   /** When it was asked, on this process's clock: whatever had been committed by then is at or before `lsn`. */
   readonly askedAt: number
@@ -53,7 +53,7 @@ export class ReplicationLagTracker {
   #marks: Mark[] = []
   #isFrozen = false
 
-  /** The newest place that was seen. */
+  /** The newest position that was seen. */
   get lsn(): Lsn | undefined {
     return this.#marks.at(-1)?.lsn
   }
@@ -63,7 +63,7 @@ export class ReplicationLagTracker {
     this.#isFrozen = false
     const last = this.#marks.at(-1)
     if (last !== undefined && (askedAt < last.askedAt || lsn < last.lsn)) return
-    // Of the moments at which it stood in the same place, the newest one says all.
+    // Of the moments at which it stood at the same position, the newest one says all.
     if (last !== undefined && last.lsn === lsn) this.#marks.pop()
     this.#marks.push({ askedAt, lsn })
     if (this.#marks.length > mostMarks) this.#marks = this.#marks.slice(-mostMarks / 2)
@@ -77,7 +77,7 @@ export class ReplicationLagTracker {
     this.#isFrozen = true
   }
 
-  /** Another server is the primary now: places in its log are no measure of the old one's. */
+  /** Another server is the primary now: positions in its log are no measure of the old one's. */
   restart(): void {
     this.#marks = []
     this.#isFrozen = false

@@ -28,7 +28,7 @@ const firstPauseMs = 1
 const longestPauseMs = 8
 /**
  * How long a server that can wait by itself is left to it. Looks at it stand in line meanwhile, and so do waits for an
- * earlier place, which may be there already.
+ * earlier position, which may be there already.
  */
 const longestWaitMs = 25
 
@@ -177,7 +177,7 @@ export class Router {
     }
   }
 
-  /** Looks at a replica when it may show more: when it says so itself, or, where it cannot, after a pause. */
+  /** Probes a replica when it may show more: when it says so itself, or, where it cannot, after a pause. */
   async #probeAgain(
     { monitor, status }: ClusterMember,
     token: CausalToken,
@@ -185,7 +185,7 @@ export class Router {
     left: number,
     deadline: Deadline,
   ): Promise<void> {
-    // The server knows places, and no timelines.
+    // The server knows positions, and no timelines.
     const lacksReplayAlone = status?.standby === true && (status.timeline ?? 0) >= token.timeline
     if (lacksReplayAlone && monitor.waits !== false) {
       await monitor.probeAfter(token.lsn, Math.min(longestWaitMs, left))

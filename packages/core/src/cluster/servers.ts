@@ -4,7 +4,7 @@ import type { Server } from '../server/server.js'
 import type { ReadRule } from '../sql/read-only.js'
 import type { Causality } from './causality.js'
 import type { ClusterEmitter } from './events.js'
-import { ClusterMember, type Place } from './member.js'
+import { ClusterMember, type MemberOptions } from './member.js'
 import { ReplicationLagTracker } from './replica-lag.js'
 import { type ReadScope, Router } from './router.js'
 import { Topology, type TopologyObserver } from './topology.js'
@@ -19,13 +19,13 @@ export interface ServersInSight {
 }
 
 /**
- * Puts together what sees the servers: whatever a monitor learns goes to the topology, and the primary's place to the trail
+ * Puts together what sees the servers: whatever a monitor learns goes to the topology, and the primary's position to the trail
  * that lags are measured by.
  *
- * @param places those that may be the primary first, and the most likely one foremost
+ * @param options those that may be the primary first, and the most likely one foremost
  */
 export function watchServers(
-  places: readonly Place[],
+  options: readonly MemberOptions[],
   environment: { readonly clock: Clock; readonly random: Random },
   causalityWaitMs: number,
   observer: TopologyObserver,
@@ -35,9 +35,9 @@ export function watchServers(
   const note = ({ status }: ClusterMember): void => {
     if (status?.standby === false && status.lsn !== undefined) trail.add(status.askedAt, status.lsn)
   }
-  const members = places.map(
-    (place) =>
-      new ClusterMember(place, clock, {
+  const members = options.map(
+    (one) =>
+      new ClusterMember(one, clock, {
         seen: (member, status) => {
           topology.seen(member, status)
           if (member === topology.writer && !topology.isLost) note(member)

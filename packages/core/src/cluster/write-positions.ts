@@ -10,7 +10,7 @@ import type { Topology } from './topology.js'
 const boundMs = 5_000
 
 /**
- * Asks the primary for its place in the log, after writes that have been answered. The place is at or after everything
+ * Asks the primary for its position in the log, after writes that have been answered. The position is at or after everything
  * committed before it was asked for, so one question serves all writes that ended before it was sent: under load one in
  * flight and one to follow, however many write.
  */
@@ -25,7 +25,7 @@ export class WritePositions {
     this.#clock = server.environment.clock
   }
 
-  /** A place that is asked for after this call. Rejects when the primary does not answer in time. */
+  /** A position that is asked for after this call. Rejects when the primary does not answer in time. */
   next(): Promise<CausalToken> {
     if (this.#running === undefined) return this.#start()
     this.#next ??= this.#running.then(this.#follow, this.#follow)
@@ -57,7 +57,7 @@ export class WritePositions {
 /** The position of a write is worth a round trip, even to reads that do not wait for a replica, in milliseconds. */
 const leastWaitMs = 50
 
-/** Finds out where lines of work have written, so that replicas can be held against it. */
+/** Finds out where lines of work have written, so that replicas can be compared with it. */
 export class CausalWrites {
   readonly #positions: Pick<WritePositions, 'next'>
   readonly #topology: Pick<Topology, 'writer'>

@@ -274,11 +274,11 @@ export class DeadlockWatch {
     }
   }
 
-  #watch(id: string, onDeadlock: () => void, beforeLook: () => void): () => void {
+  #watch(id: string, onDeadlock: () => void, beforeCheck: () => void): () => void {
     let stopped = false
     const lookLater = (): Timer =>
       this.#clock.setTimer(everyMs, () => {
-        beforeLook()
+        beforeCheck()
         this.#mustGiveWay(id)
           .then(
             (must) => {

@@ -11,7 +11,7 @@ import { fullJitter } from '../resilience/retry.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { LockHandle } from '../transaction/held-lock.js'
 import type { Standing } from './elections.js'
-import type { HeldLock } from './lock.js'
+import type { SessionLock } from './lock.js'
 import { acquireLock, type LockEnvironment } from './with-lock.js'
 
 /** How an election is run. */
@@ -68,7 +68,7 @@ export function elect(
   const { clock, random } = environment.server.environment
   const { ambient, elections } = environment
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([stopped.signal, options.signal])
-  let leading: { readonly lock: HeldLock; readonly holder: WorkContext } | undefined
+  let leading: { readonly lock: SessionLock; readonly holder: WorkContext } | undefined
   // A candidacy outlives its caller: what it calls back runs in the caller's context, without what is open around the call.
   const outside = ambient.exit(captureContext)
   const warn = (error: unknown): void => warnOf(error, 'LifeguardElectionWarning')
@@ -81,7 +81,7 @@ export function elect(
       namespace: options.namespace,
       signal,
       dedicated: true,
-    })) as HeldLock
+    })) as SessionLock
     const holder: WorkContext = { held: 0 }
     lock.countIn(holder)
     leading = { lock, holder }

@@ -25,7 +25,7 @@ export interface Lock extends LockHandle, AsyncDisposable {
 }
 
 /** A granted lock in the hands of its user. */
-export class HeldLock implements Lock {
+export class SessionLock implements Lock {
   readonly fencingToken: FencingToken
   readonly #environment: SessionEnvironment
   readonly #grant: LockGrant
@@ -95,9 +95,9 @@ export class HeldLock implements Lock {
     if (this.#released === undefined) this.#abort.abort(error)
   }
 
-  /** Gives the lock back, and says whether it had been lost. Never rejects. */
+  /** Releases the lock once, and says whether it had been lost. Never rejects. */
   releaseOnce(): Promise<LockLostError | undefined> {
-    this.#released ??= this.#giveBack()
+    this.#released ??= this.#release()
     return this.#released
   }
 
@@ -123,15 +123,15 @@ export class HeldLock implements Lock {
     }
   }
 
-  async #giveBack(): Promise<LockLostError | undefined> {
+  async #release(): Promise<LockLostError | undefined> {
     const { session, keys, mode, leaveQueue } = this.#grant
     await Promise.allSettled(this.#transactions)
     this.#stopWatching()
-    const back = releaseGrant(this.#grant, keys, mode).finally(leaveQueue)
+    const released = releaseGrant(this.#grant, keys, mode).finally(leaveQueue)
     // A transaction of another lock has the session, for as long as somebody else's code takes, and that code may wait
     // for ours to go on. The lock is released after it.
     if (this.#lost === undefined && session.isOccupied) return undefined
-    await back
+    await released
     return this.#lost
   }
 

@@ -10,7 +10,7 @@ import type { SessionEnvironment } from '../transaction/environment.js'
 import type { AmbientLock, LockHandle, LockMode } from '../transaction/held-lock.js'
 import type { Elections } from './elections.js'
 import type { LockGrants, LockNames } from './grants.js'
-import { HeldLock, type Lock } from './lock.js'
+import { type Lock, SessionLock } from './lock.js'
 import {
   type AcquireLockOptions,
   acquireLockNames,
@@ -124,11 +124,11 @@ async function acquireKeys(
   deadline: Deadline,
   whileHeld: Deadline,
   holder: WorkContext,
-): Promise<HeldLock> {
+): Promise<SessionLock> {
   const holds = new Set(environment.ambient.current?.locks.keys())
   try {
-    const grant = await environment.grants.grant({ keys, ...checked, holds, deadline: deadline, holder })
-    return new HeldLock(environment, grant, whileHeld)
+    const grant = await environment.grants.grant({ keys, ...checked, holds, deadline, holder })
+    return new SessionLock(environment, grant, whileHeld)
   } catch (error) {
     throw withCallersStack(notedBy(error, environment.server.environment, environment.server.address))
   }
@@ -137,7 +137,7 @@ async function acquireKeys(
 /** Runs the callback and releases the lock; rejects when the lock was lost meanwhile. */
 export async function holding<T>(
   { ambient, server }: LockEnvironment,
-  lock: HeldLock,
+  lock: SessionLock,
   keys: readonly ServerKey[],
   mode: LockMode,
   deadline: Deadline,

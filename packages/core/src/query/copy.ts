@@ -132,7 +132,11 @@ function literalOf(value: unknown, index: number): string {
   if (ready === null || ready === undefined) return 'null'
   const text = ready instanceof Uint8Array ? `\\x${Buffer.from(ready).toString('hex')}` : String(ready)
   if (text.includes('\0')) {
-    throw new InvalidArgumentError(`value ${index + 1} of the statement`, 'a string with a zero byte', 'a string without')
+    throw new InvalidArgumentError(
+      `value ${index + 1} of the statement`,
+      'a string with a zero byte',
+      'a string without',
+    )
   }
   return quoteLiteral(text)
 }

@@ -41,7 +41,7 @@ interface Evidence {
   readonly system: string
   readonly timeline: string
   readonly pid: string
-  /** Place in the log of the last checkpoint. */
+  /** Position in the log of the last checkpoint. */
   readonly checkpoint: string
   /** When the server's statistics began: anew with each recovery from a crash. */
   readonly statistics: string

@@ -6,7 +6,7 @@ import type { SessionEnvironment } from './environment.js'
 import type { BeginOptions } from './options.js'
 import type { ServerTransaction } from './server-transaction.js'
 
-/** What takes the position of a commit, where there are replicas to be held against it and somebody who will ask. */
+/** What takes the position of a commit, where there are replicas to compare with it and somebody who will ask. */
 export function commitFollower(
   { ambient, cluster }: SessionEnvironment,
   { readOnly }: BeginOptions,

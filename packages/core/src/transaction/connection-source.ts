@@ -16,7 +16,7 @@ export interface ConnectionSource {
   release(slot: ConnectionSlot): void
   /** Whether the statement may be run on what `acquire` gave, as far as its text shows. Without it: always. */
   admits?(text: string): boolean
-  /** A server refused the transaction for what it is: whether the next `take` leads to another one. Without it: no. */
+  /** A server refused the transaction for what it is: whether the next `acquire` leads to another one. Without it: no. */
   elsewhere?(): Promise<boolean>
 }
 
@@ -45,7 +45,7 @@ export function fromPool(server: Server, holder: WorkContext, cluster?: Cluster)
 
 /** A connection for work that only reads. */
 export interface ReadSource extends ConnectionSource {
-  /** That work has failed before it gave anything: whether the next `take` leads to where it may be done again. */
+  /** That work has failed before it gave anything: whether the next `acquire` leads to where it may be done again. */
   again(error: unknown): boolean
 }
 

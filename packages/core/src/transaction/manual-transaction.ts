@@ -14,7 +14,7 @@ import {
   beginPreludes,
   type CommitOptions,
   commitProof,
-  controlledNames,
+  manualNames,
 } from './options.js'
 import { ServerTransaction } from './server-transaction.js'
 import type { ManualTransaction } from './transaction.js'
@@ -51,7 +51,7 @@ export class OpenManualTransaction extends Operations implements ManualTransacti
   }
 }
 
-/** How a controlled transaction begins, and how long it may live. */
+/** How a manual transaction begins, and how long it may live. */
 export interface ManualTransactionOptions extends BeginOptions, CommitOptions, OperationOptions {}
 
 /**
@@ -64,7 +64,7 @@ export async function beginTransaction(
   options: ManualTransactionOptions = {},
   inTurn = false,
 ): Promise<ManualTransaction> {
-  assertTransactionOptions(options, controlledNames)
+  assertTransactionOptions(options, manualNames)
   const open = environment.ambient.current?.transaction
   if (open === undefined) return beginAlone(environment, options)
   assertFits(options, open)
@@ -93,7 +93,7 @@ export function beginOn(
   options: ManualTransactionOptions = {},
   isForOne = false,
 ): ManualTransaction & Executor {
-  assertTransactionOptions(options, controlledNames)
+  assertTransactionOptions(options, manualNames)
   const { ambient: bounds, server } = environment
   const { clock } = server.environment
   const proof = commitProof(options, clock)

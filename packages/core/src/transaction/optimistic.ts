@@ -64,7 +64,11 @@ export async function versionedUpdate<Row>(
   if (condition !== undefined) {
     const [name, value] = condition
     const found = Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
-    throw new InvalidArgumentError('key', `${name}: ${found}`, 'values only: a string, a number, a bigint, a Date, bytes')
+    throw new InvalidArgumentError(
+      'key',
+      `${name}: ${found}`,
+      'values only: a string, a number, a bigint, a Date, bytes',
+    )
   }
   if (checked[version] === null) throw new InvalidArgumentError('key', `${version} null`, 'the version that was read')
   if (values.length < 2) throw new InvalidArgumentError('key', `only ${version}`, 'what names one row, and its version')

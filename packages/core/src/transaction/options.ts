@@ -111,7 +111,7 @@ const beginNames = {
 /** The names of `TransactionOptions`. */
 const transactionNames = optionNames<TransactionOptions>({ ...beginNames, retry: true })
 /** The names of the options of a transaction that its caller ends. */
-export const controlledNames = optionNames<BeginOptions & CommitOptions & OperationOptions>(beginNames)
+export const manualNames = optionNames<BeginOptions & CommitOptions & OperationOptions>(beginNames)
 const retryNames = optionNames<RetryOptions>({ attempts: true, backoff: true })
 const proofNames = optionNames<CommitProofOptions>({ markerTable: true, timeoutMs: true })
 

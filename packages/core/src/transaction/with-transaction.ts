@@ -60,7 +60,7 @@ export async function withTransaction<T>(
     environment,
     fn,
     options,
-    deadline: deadline,
+    deadline,
     holder,
     source: source ?? sourceOf(environment, options, holder),
   }
