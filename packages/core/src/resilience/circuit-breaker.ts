@@ -127,7 +127,7 @@ export type BreakerState = 'closed' | 'open' | 'half-open'
  * - `probe-failed`: what was let through to try failed as well.
  * - `probes-silent`: what was let through to try was not answered in time.
  * - `time-to-probe`: the open time is over.
- * - `host-answers`: the server answered before that.
+ * - `server-answers`: the server answered before that.
  * - `probes-succeeded`: what was let through to try went well.
  */
 export type BreakerReason =
@@ -136,7 +136,7 @@ export type BreakerReason =
   | 'probe-failed'
   | 'probes-silent'
   | 'time-to-probe'
-  | 'host-answers'
+  | 'server-answers'
   | 'probes-succeeded'
 
 /** What a breaker judges by, at one moment. */
@@ -272,7 +272,7 @@ export class CircuitBreaker {
 
   /** The server has answered something else: probes are let through before the open time is over. */
   serverAnswers(now: number): void {
-    if (this.#due(now).kind === 'open') this.#halfOpen('host-answers', now)
+    if (this.#due(now).kind === 'open') this.#halfOpen('server-answers', now)
   }
 
   /** The state at this time: what is due happens first. */

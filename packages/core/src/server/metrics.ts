@@ -80,7 +80,7 @@ const none: Readonly<Record<ErrorClass, number>> = {
   'outcome-unknown': 0,
   configuration: 0,
   cancelled: 0,
-  host: 0,
+  server: 0,
   user: 0,
 }
 

@@ -6,7 +6,7 @@ import type { Reported } from '../connection/reported.js'
 import { type ErrorSummary, isWriteRefused, summaryOf } from '../errors/classify.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { type CallerContext, inNoContext, queryTraces } from '../observe/context.js'
-import type { Announcer, Told } from '../observe/emitter.js'
+import type { EmitOnly, Publisher } from '../observe/emitter.js'
 import { noop } from '../observe/noop.js'
 import { callUser, warnOfListener } from '../observe/user-callback.js'
 import type { BreakerTransition, ResolvedBreakerOptions } from '../resilience/circuit-breaker.js'
@@ -96,7 +96,7 @@ export interface ServerObserverOptions {
   readonly role: ServerRole
   /** Why this server serves a statement, where the statement has no reason of its own. */
   readonly why: string
-  readonly events: Announcer<ServerEvents>
+  readonly events: EmitOnly<ServerEvents>
   /** A statement that takes longer is slow; `Infinity` for none. */
   readonly slowQueryMs: number
   /** Undefined for no breaker. */
@@ -137,12 +137,12 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   waiting: () => number = () => 0
   readonly #options: ServerObserverOptions
   readonly #environment: PoolEnvironment
-  readonly #events: Announcer<ServerEvents>
+  readonly #events: EmitOnly<ServerEvents>
   readonly #traces = new QueryTraces()
-  readonly #acquire: Told<ServerEvents['acquire']>
-  readonly #release: Told<ServerEvents['release']>
-  readonly #query: Told<QueryEvent>
-  readonly #slowQuery: Told<QueryEvent>
+  readonly #acquire: Publisher<ServerEvents['acquire']>
+  readonly #release: Publisher<ServerEvents['release']>
+  readonly #query: Publisher<QueryEvent>
+  readonly #slowQuery: Publisher<QueryEvent>
 
   constructor(address: string, options: ServerObserverOptions, environment: PoolEnvironment) {
     const { events, breaker, role } = options
@@ -151,10 +151,10 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     this.#options = options
     this.#environment = environment
     this.#events = events
-    this.#acquire = events.topic('acquire')
-    this.#release = events.topic('release')
-    this.#query = events.topic('query')
-    this.#slowQuery = events.topic('slow-query')
+    this.#acquire = events.channel('acquire')
+    this.#release = events.channel('release')
+    this.#query = events.channel('query')
+    this.#slowQuery = events.channel('slow-query')
     this.breaker =
       breaker === undefined
         ? undefined
@@ -171,9 +171,9 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   acquired(slot: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
     this.checkouts?.acquired(slot.resource)
-    if (this.#acquire.isHeard) {
+    if (this.#acquire.hasSubscribers) {
       const event = { ...this.#ofConnection(slot.resource), waitMs, waiting: this.waiting() }
-      inNoContext(() => this.#acquire.tell(event))
+      inNoContext(() => this.#acquire.publish(event))
     }
   }
 
@@ -185,10 +185,10 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   released(slot: Slot<Connection>): void {
     this.breaker?.released(slot.resource)
     this.checkouts?.released(slot.resource)
-    if (this.#release.isHeard) {
+    if (this.#release.hasSubscribers) {
       const heldMs = this.#environment.clock.now() - slot.busySince
       const event = { ...this.#ofConnection(slot.resource), heldMs }
-      inNoContext(() => this.#release.tell(event))
+      inNoContext(() => this.#release.publish(event))
     }
   }
 
@@ -315,12 +315,12 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     if (durationMs === undefined && error instanceof ConnectionLostError) return
     const isSlow = durationMs !== undefined && durationMs > this.#options.slowQueryMs
     this.tally.answered(error, durationMs, isSlow)
-    if (!this.#query.isHeard && !(isSlow && this.#slowQuery.isHeard)) return
+    if (!this.#query.hasSubscribers && !(isSlow && this.#slowQuery.hasSubscribers)) return
     const event = this.#queryEvent(statement, connection, error, durationMs)
     // In no context: this one is that of whoever gave it up, or of the socket.
     inNoContext(() => {
-      this.#query.tell(event)
-      if (isSlow) this.#slowQuery.tell(event)
+      this.#query.publish(event)
+      if (isSlow) this.#slowQuery.publish(event)
     })
   }
 

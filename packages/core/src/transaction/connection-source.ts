@@ -1,4 +1,4 @@
-import type { Cluster, TakenReader } from '../cluster/cluster.js'
+import type { AcquiredReader, Cluster } from '../cluster/cluster.js'
 import type { ClusterMember } from '../cluster/member.js'
 import type { ReadContext } from '../cluster/router.js'
 import type { RoutingContext } from '../cluster/servers.js'
@@ -14,7 +14,7 @@ export interface ConnectionSource {
   readonly isRenewable: boolean
   acquire(deadline: Deadline): ConnectionSlot | Promise<ConnectionSlot>
   release(slot: ConnectionSlot): void
-  /** Whether the statement may be run on the connection that `acquire` gave, as far as can be told from its text. Without it: always. */
+  /** Whether the statement may be run on what `acquire` gave, as far as its text shows. Without it: always. */
   admits?(text: string): boolean
   /** A server refused the transaction for what it is: whether the next `acquire` leads to another one. Without it: no. */
   elsewhere?(): Promise<boolean>
@@ -78,7 +78,7 @@ function fromReplicas(
 ): ReadSource {
   const excluded = new Set<ClusterMember>()
   const primary = fromPool(server, holder, cluster)
-  let taken: TakenReader | undefined
+  let taken: AcquiredReader | undefined
   let belongsToPrimary = false
   return {
     owner: server.environment,
