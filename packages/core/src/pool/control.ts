@@ -51,7 +51,7 @@ export function resizePool({ server: { pool } }: SessionEnvironment, size: PoolS
  * How a pool is ended.
  *
  * - `'graceful'`: what was begun or waits is finished, for `timeoutMs` at most; then as `'fast'`.
- * - `'fast'`: whoever waits is rejected, and every connection is torn down: what runs on it is cancelled.
+ * - `'fast'`: callers that wait are rejected, and every connection is destroyed: what runs on it is cancelled.
  *
  * Either way `end` settles: tearing down takes a second at most where the server does not answer.
  */
