@@ -42,7 +42,7 @@ function sendTerminate(client: pg.Client, wire: WireConnection, clock: Clock, la
 }
 
 /** Sends Terminate for the server to read, and waits for nothing; the socket is closed by force when it does not. */
-export function leave(connection: WireConnection, clock: Clock): void {
+export function terminate(connection: WireConnection, clock: Clock): void {
   const { stream } = connection
   const timer = clock.setTimer(closeBoundMs, () => stream.destroy(), true)
   stream.once('close', () => clock.clearTimer(timer))
@@ -338,7 +338,7 @@ export class Connection {
     // The server would notice a dead socket only when it has something to write to it.
     this.#pipeline.stopBackend()
     this.#pipeline.writer?.discard()
-    leave(this.#internals.connection, this.#clock)
+    terminate(this.#internals.connection, this.#clock)
     this.#lose(new Error(tornDown))
   }
 

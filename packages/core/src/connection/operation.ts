@@ -288,14 +288,14 @@ export abstract class Operation implements Reported, Progress {
   }
 
   handleDataRow(columns: readonly (string | null)[]): void {
-    if (this.#preludesLeft > 0) this.#prelude?.onRow?.(columns)
+    if (this.#preludesLeft > 0) this.#preludes.at(-this.#preludesLeft)?.onRow?.(columns)
     // Nobody waits for them any more, or for good reason.
     else if (this.unreadable === undefined && this.failure === undefined && !this.isAnswered) this.onRow(columns)
   }
 
   handleCommandComplete(message: CommandCompleteMessage): void {
     if (this.#preludesLeft > 0) {
-      this.#prelude?.onComplete?.(message.text)
+      this.#preludes.at(-this.#preludesLeft)?.onComplete?.(message.text)
       this.#preludesLeft -= 1
       return
     }
@@ -330,11 +330,6 @@ export abstract class Operation implements Reported, Progress {
   handleError(error: Error, wire: Wire): void {
     this.failure ??= error
     this.onError(error, wire)
-  }
-
-  /** The prelude that is being answered. */
-  get #prelude(): Prelude | undefined {
-    return this.#preludes.at(-this.#preludesLeft)
   }
 
   // What a subclass does about the answers to its own messages

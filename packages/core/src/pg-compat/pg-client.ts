@@ -17,7 +17,7 @@ import {
   type PgStatementCall,
   pgQueryCall,
   queryTimeoutOf,
-  toldInWordsOfPg,
+  reportedInWordsOfPg,
 } from './query-call.js'
 
 /** How a client is given back: `true` or an error closes its connection. */
@@ -166,7 +166,7 @@ export class PgClientView extends PgClientBase {
     if (session !== undefined) {
       const timeoutMs = ownTimeoutMs ?? queryTimeoutOf(this.#options)
       return this.#counted(
-        session.submit(submittable, deadlineOf(timeoutMs, this.#ambient), toldInWordsOfPg(timeoutMs)),
+        session.submit(submittable, deadlineOf(timeoutMs, this.#ambient), reportedInWordsOfPg(timeoutMs)),
       )
     }
     const error = new ConnectionReleasedError()

@@ -28,8 +28,8 @@ export function inWordsOfPg(error: unknown, queryTimeout?: number): unknown {
   return said
 }
 
-/** The same for a Submittable, which is told of failures where no caller is on the stack; undefined: as they are. */
-export function toldInWordsOfPg(queryTimeout: number | undefined): ((error: unknown) => unknown) | undefined {
+/** The same for a submittable, to which failures are reported where no caller is on the stack; undefined: as they are. */
+export function reportedInWordsOfPg(queryTimeout: number | undefined): ((error: unknown) => unknown) | undefined {
   if (queryTimeout === undefined) return undefined
   return (error) => (wordsFor(error, queryTimeout) === undefined ? error : inWordsOfPg(error, queryTimeout))
 }
