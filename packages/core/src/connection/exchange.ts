@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { thrownError } from '../errors/lifeguard-error.js'
-import { Operation, refuseCopy, type Wire } from './operation.js'
+import type { SqlText } from '../sql/sql-text.js'
+import { nothingToNote, Operation, refuseCopy, type Wire } from './operation.js'
 import type { CommandCompleteMessage, Field, RowDescriptionMessage, TypeParsers } from './pg-internals.js'
 import type { QueryResult } from './result.js'
 import { type AheadConfig, type Prelude, Statement, type StatementConfig } from './statement.js'
@@ -116,12 +117,12 @@ export abstract class Exchange<Outcome> extends Operation {
     return this.#isSynced
   }
 
-  override get answering(): string {
-    return this.#ahead > 0 ? '' : this.statement
+  override get answering(): SqlText {
+    return this.#ahead > 0 ? nothingToNote : this.statement
   }
-  /** The text that is being answered, behind what goes ahead. */
-  protected get statement(): string {
-    return this.text
+  /** The statement that is being answered, behind what goes ahead. */
+  protected get statement(): SqlText {
+    return nothingToNote
   }
 
   override get result(): QueryResult {

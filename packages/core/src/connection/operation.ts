@@ -3,7 +3,8 @@ import type { Timer } from '../deadline/clock.js'
 import type { GivenUpReason } from '../deadline/deadline.js'
 import { thrownError } from '../errors/lifeguard-error.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
-import { type TextEffects, textEffects } from '../sql/text-effects.js'
+import { SqlText, sqlText } from '../sql/sql-text.js'
+import type { TextEffects } from '../sql/transaction-control.js'
 import type { MessageWriter } from './message-writer.js'
 import type { CommandCompleteMessage, RowDescriptionMessage, TypeParsers, WireConnection } from './pg-internals.js'
 import type { FetchedStatement } from './portal.js'
@@ -31,6 +32,9 @@ export interface Unreadable {
   /** Which statement of a batch it was about. */
   readonly index: number | undefined
 }
+
+/** What is answering where nothing of it can matter to others: see `Operation.answering`. */
+export const nothingToNote = new SqlText('')
 
 /**
  * Something that a connection does for somebody: one message exchange, up to the ReadyForQuery that ends it. One object
@@ -118,9 +122,9 @@ export abstract class Operation implements Reported {
     return undefined
   }
 
-  /** The text of the statement that is being answered; '' for one that only reads or writes rows, or is of the pool's own. */
-  get answering(): string {
-    return this.text
+  /** The statement that is being answered; `nothingToNote` for one that only reads or writes rows, or is of the pool's own. */
+  get answering(): SqlText {
+    return sqlText(this.text)
   }
 
   /** Tells the caller: an error, or undefined when it has succeeded. Called once. */
@@ -165,7 +169,7 @@ export abstract class Operation implements Reported {
   }
   /** What it may do to transactions, as far as its words show. */
   get effects(): TextEffects {
-    return textEffects(this.text)
+    return sqlText(this.text).effects
   }
   /** Forgets an answer, to be sent once more. */
   reset(): void {

@@ -1,7 +1,8 @@
 import { ProtocolViolationError } from '../errors/operation-errors.js'
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/origin.js'
-import type { TextEffects } from '../sql/text-effects.js'
-import { Operation, refuseCopy, type Wire } from './operation.js'
+import { type SqlText, sqlText } from '../sql/sql-text.js'
+import type { TextEffects } from '../sql/transaction-control.js'
+import { nothingToNote, Operation, refuseCopy, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
   ResultBase,
@@ -138,15 +139,13 @@ export class Statement extends Operation {
   }
 
   override get effects(): TextEffects {
-    return this.known?.effects ?? super.effects
+    return this.known?.sql.effects ?? super.effects
   }
 
-  override get answering(): string {
-    return this.#ahead > 0 || this.#isAboutRows ? '' : this.text
-  }
-
-  get #isAboutRows(): boolean {
-    return this.known?.isPlain === true
+  override get answering(): SqlText {
+    if (this.#ahead > 0) return nothingToNote
+    const sql = this.known?.sql ?? sqlText(this.text)
+    return sql.isPlain ? nothingToNote : sql
   }
 
   /** The result; as in `pg` an array of them when the text held several statements. */
@@ -201,7 +200,7 @@ export class Statement extends Operation {
   #isSimple(): boolean {
     if (this.#preludes.length > 0 || this.#portal !== undefined || this.#name) return false
     if (this.#values !== undefined && this.#values !== null && this.#values.length > 0) return false
-    return this.known?.isPlain !== true || this.known.mayTakeValues
+    return this.known?.sql.isPlain !== true || this.known.sql.mayTakeValues
   }
 
   #execute({ writer, cache, types }: Wire): void {

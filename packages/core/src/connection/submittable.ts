@@ -6,6 +6,7 @@ import { givenUp } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { LifeguardError } from '../errors/lifeguard-error.js'
 import { warnOfListener } from '../observe/user-callback.js'
+import { sqlText } from '../sql/sql-text.js'
 import { Operation, type Wire } from './operation.js'
 import type { ClientInternals, CommandCompleteMessage, WireConnection } from './pg-internals.js'
 import type { ReportedOutcome } from './reported.js'
@@ -453,7 +454,7 @@ export class SubmittableAdapter extends Operation {
   }
 
   override write({ writer, cache, client, protocol, now, tearDown }: Wire): void {
-    cache.submittableText = this.text === '' ? undefined : this.text
+    cache.submittableText = this.text === '' ? undefined : sqlText(this.text)
     this.#ear.now = now
     // What the writer holds goes first.
     writer.write()
