@@ -60,7 +60,7 @@ export interface PoolMethods<Db> {
   ): Promise<T>
 }
 
-/** What every adapter has in the same way, once it can tell the pool of a db. */
+/** What every adapter has in the same way, once it knows the pool of a db. */
 export function poolMethods<Db>(poolOf: (db: Db) => Pool): PoolMethods<Db> {
   return {
     withLock: async (db, key, fn, options) => await poolOf(db).withLock(key, fn, options),

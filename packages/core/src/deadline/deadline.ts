@@ -116,7 +116,7 @@ export class Deadline {
     if (this.isNone) return noop
     const { signal, at, timeoutMs } = this
     const clock = this.#clock
-    // An event that has been is not reported again. Never from inside the call, whose result the caller has not got yet.
+    // An abort event is fired once. Never from inside the call, whose result the caller has not got yet.
     if (signal?.aborted === true) {
       let watching = true
       nextMicrotask(() => {

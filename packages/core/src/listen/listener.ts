@@ -76,7 +76,7 @@ interface Entry {
   readonly caller: CallerContext | undefined
   /** Whether it was ever listening: what it misses from then on is a gap. */
   isLive: boolean
-  /** Whether its caller has been given the subscription, and is told through it of what comes. */
+  /** Whether its caller has been given the subscription, and hears through it of what comes. */
   isGiven: boolean
   /** What has ended it, other than `unlisten`. */
   endedBy: Error | undefined
@@ -104,7 +104,7 @@ export class Listeners {
   readonly #heard = new Set<string>()
   /** Channels of which the session may not do what is wanted yet. */
   readonly #changed = new Set<string>()
-  /** Channels that nobody wants, until the session has been told so. */
+  /** Channels that nobody wants, until the session has unlistened. */
   readonly #leaving = new Map<string, PromiseWithResolvers<void>>()
   /** Resolved when there is something new to do. */
   #change = Promise.withResolvers<void>()
@@ -264,7 +264,7 @@ export class Listeners {
         if (signal.aborted) break
         this.#lastError = error
         failures += 1
-        // What waiting does not cure is told to those who wait; those who were listening wait on for better times.
+        // What waiting does not cure rejects the calls that wait; subscriptions that were listening go on waiting.
         if (classify(error, 'connect') === 'configuration') for (const { live } of this.#starting) live.reject(error)
         await sleep(fullJitter(failures, backoff, random), clock, wanted)
       }

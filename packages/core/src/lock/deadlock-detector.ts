@@ -10,7 +10,7 @@ import { type Ask, staysIdleSql } from '../transaction/lock-sql.js'
 export interface LockWait {
   /** The key that is waited for. */
   readonly waitsFor: string
-  /** The keys that are held by the code that waits, and cannot be given back before it goes on. */
+  /** The keys that are held by the code that waits, and cannot be released before it goes on. */
   readonly holds: ReadonlySet<string>
   /** Names the wait to all processes; empty for one of another program. */
   readonly id: string
@@ -203,10 +203,10 @@ export class LockBoard {
   }
 }
 
-/** How often a wait under other locks is looked at; as the server's own `deadlock_timeout`. */
+/** How often a wait under other locks is checked; as the server's own `deadlock_timeout`. */
 const everyMs = 1_000
-/** How long a look may take. */
-const lookMs = 5_000
+/** How long a check may take. */
+const askMs = 5_000
 
 /** A wait on the server that is being watched. */
 export interface Watched {
@@ -216,7 +216,7 @@ export interface Watched {
 }
 
 /**
- * Finds deadlocks that go over several sessions of one line of work, which the server cannot see. Every process looks at
+ * Finds deadlocks that go over several sessions of one line of work, which the server cannot see. Every process checks
  * the same waits, and comes to the same answer who of a circle gives way.
  */
 export class DeadlockWatch {
@@ -274,17 +274,17 @@ export class DeadlockWatch {
     }
   }
 
-  #watch(id: string, onDeadlock: () => void, beforeLook: () => void): () => void {
+  #watch(id: string, onDeadlock: () => void, beforeCheck: () => void): () => void {
     let stopped = false
     const lookLater = (): Timer =>
       this.#clock.setTimer(everyMs, () => {
-        beforeLook()
+        beforeCheck()
         this.#mustGiveWay(id)
           .then(
             (must) => {
               if (must && !stopped) onDeadlock()
             },
-            // A look that fails is made again: the wait itself goes on, bounded as before.
+            // A check that fails is made again: the wait itself goes on, bounded as before.
             nothing,
           )
           .finally(() => {
@@ -300,7 +300,7 @@ export class DeadlockWatch {
 
   /** Of the waits in a circle the one with the greatest id gives way; each of them finds that out by itself. */
   async #mustGiveWay(id: string): Promise<boolean> {
-    const rows = await this.#ask(new Statement({ text: waitsSql }), Deadline.after(lookMs, this.#clock))
+    const rows = await this.#ask(new Statement({ text: waitsSql }), Deadline.after(askMs, this.#clock))
     const elsewhere = remoteWaits(rows)
     const inside = this.#inside.all
     // The server knows for which of its keys a call waits, and whether it still does; the process, what else it holds up.

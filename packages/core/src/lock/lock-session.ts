@@ -72,10 +72,10 @@ class Heartbeat {
     const { boundMs } = this.#times
     const deadline = Deadline.after(boundMs, this.#clock)
     try {
-      const isThere = await deadline.within(this.#look(deadline))
+      const isThere = await deadline.within(this.#probe(deadline))
       if (!isThere && !this.#isOver) session.giveUp('the server does not know of it any more', undefined)
     } catch (error) {
-      // An error that the server itself sent is a sign of life, and a socket that fails tells by itself.
+      // An error that the server itself sent is a sign of life, and a socket that fails reports it.
       if (error instanceof OperationTimeoutError && !this.#isOver)
         session.giveUp(`its session gave no sign of life within ${boundMs} ms`, error)
     }
@@ -84,13 +84,13 @@ class Heartbeat {
   }
 
   /** Whether the server knows of the session and its locks. */
-  async #look(deadline: Deadline): Promise<boolean> {
+  async #probe(deadline: Deadline): Promise<boolean> {
     const session = this.#session
     const { connection } = session
     if (!session.isTakenForLong) {
       const expected = session.locks
       const found = await session.use(() => countOwnLocks(connection, deadline), deadline)
-      // Locks may have been given back since the question was asked, but none can have been added to the session.
+      // Locks may have been released since the question was asked, but none can have been added to the session.
       return found >= Math.min(expected, session.locks)
     }
     if (connection.isQuiet) {
@@ -133,7 +133,7 @@ export class LockLease {
     if (this.#loss !== undefined) listener(this.#loss)
   }
 
-  /** The locks have been given back. */
+  /** The locks have been released. */
   release(): void {
     this.#listener = undefined
     this.#release(this)
@@ -214,7 +214,7 @@ export class LockSession implements Beating {
     this.#keepers += 1
   }
 
-  letGo(): void {
+  leave(): void {
     this.#keepers -= 1
     this.#endIfIdle()
   }
@@ -352,7 +352,7 @@ export class LockSessions {
       }
       if (sessions < this.#mostNow) return await this.#openShared(deadline, holder)
       if (this.#opening.size === 0) return await this.open(deadline, holder)
-      // Whoever opens it may give up first: then the next round looks again.
+      // Whoever opens it may give up first: then the next round opens one.
       const opened = Promise.race(this.#opening).then(nothing, nothing)
       await deadline.within(opened)
     }

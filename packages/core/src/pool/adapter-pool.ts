@@ -9,7 +9,7 @@ import { refusal } from '../pg-compat/pg-session.js'
 import { terminateSession } from '../server/run-exclusive.js'
 import { isReadOnlyText } from '../sql/read-rule.js'
 import { sqlText } from '../sql/sql-text.js'
-import { adopting, takeAdopted } from '../transaction/context.js'
+import { adopting, claimAdopted } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 import { beginTransaction, type ManualTransactionOptions } from '../transaction/manual-transaction.js'
 import type { IsolationLevel } from '../transaction/options.js'
@@ -110,7 +110,7 @@ export function createAdapterPool(pool: Pool, environment: SessionEnvironment): 
     },
     isReadOnly: (text) => cluster?.allows(text) ?? isReadOnlyText(text),
     adopting: (transaction, fn) => adopting(ambient, transaction, fn),
-    takeAdopted: () => takeAdopted(ambient),
+    takeAdopted: () => claimAdopted(ambient),
     beginInTurn: (options) => beginTransaction(environment, options, true),
     get openIsolation() {
       return ambient.current?.transaction?.begun.isolation

@@ -41,7 +41,7 @@ const refused =
 /** Commands that never commit by themselves. */
 const plain = /^(?:select|insert|update|delete|merge|with|values|table)$/
 /**
- * Goes ahead of a batch that begins with anything else: behind it, the server itself refuses what would have to commit at
+ * Goes ahead of a batch that begins with anything else: after it, the server itself refuses what would have to commit at
  * once (VACUUM, CREATE DATABASE), which it lets pass as the first of a pipeline.
  */
 const guard: Prelude = { text: 'select' }
@@ -84,10 +84,10 @@ async function run<Statements extends readonly StatementConfig[]>(
   try {
     return outcomeOf<BatchResults<Statements>>(await executor.execute(config, deadline))
   } catch (error) {
-    // What was given up, and a connection that was lost, is told as it is for a single statement.
+    // What was given up, and a connection that was lost, is reported as it is for a single statement.
     const index = sent?.failedAt
     if (index === undefined || error !== sent?.failure || errorWithSqlState(error) === undefined) throw error
-    // The server ended the session, and may have done so behind the commit.
+    // The server ended the session, and may have done so after the commit.
     if (endsSession(error)) throw error
     const at = index < statements.length ? index : undefined
     const failed = new BatchError(at, statements[index]?.text, statements.length, { cause: error })

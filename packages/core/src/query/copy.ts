@@ -55,7 +55,7 @@ function formatClause(options: CopyFormat): string {
     const value = options[name]
     if (value === undefined) continue
     if (typeof value !== 'string' || value.includes('\0')) {
-      throw new InvalidArgumentError(name, JSON.stringify(value), 'a text without a zero byte')
+      throw new InvalidArgumentError(name, JSON.stringify(value), 'a string without a zero byte')
     }
     parts.push(`${name} ${quoteLiteral(value)}`)
   }
@@ -119,7 +119,7 @@ const nothing = (): void => undefined
 
 /**
  * A statement with its values written into it as literals, for COPY alone, which takes no parameters. It goes to the
- * server only behind a Parse and Bind of the same text with placeholders, which fails where a placeholder is none: inside
+ * server only after a Parse and Bind of the same text with placeholders, which fails where a placeholder is none: inside
  * of quotes or a comment, a literal would mean something else than a value.
  */
 function withLiterals(statement: Sql): string {
@@ -132,7 +132,11 @@ function literalOf(value: unknown, index: number): string {
   if (ready === null || ready === undefined) return 'null'
   const text = ready instanceof Uint8Array ? `\\x${Buffer.from(ready).toString('hex')}` : String(ready)
   if (text.includes('\0')) {
-    throw new InvalidArgumentError(`value ${index + 1} of the statement`, 'a text with a zero byte', 'a text without')
+    throw new InvalidArgumentError(
+      `value ${index + 1} of the statement`,
+      'a string with a zero byte',
+      'a string without',
+    )
   }
   return quoteLiteral(text)
 }
@@ -176,14 +180,14 @@ function copyToCommand(origin: CopyOrigin, options: CopyToOptions): Copied {
   }
   const { text, values = [] } = origin
   if (typeof text !== 'string') {
-    throw new InvalidArgumentError('what to copy', 'without a text', "sql`select ...`, or { table: 'name' }")
+    throw new InvalidArgumentError('what to copy', 'without an SQL text', "sql`select ...`, or { table: 'name' }")
   }
   const label = `copy (${text}\n)${end}`
   if (values.length === 0) return { command: label, label }
   if (!(origin instanceof Sql)) {
     throw new InvalidArgumentError(
       'the query',
-      'a text with values',
+      'an SQL text with values',
       'sql`select ...`: COPY itself takes no parameters',
     )
   }

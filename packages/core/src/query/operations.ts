@@ -59,7 +59,7 @@ export interface Notifiable {
 /** The body of every `notify`. */
 export async function notify(on: Queryable, channel: string, payload = '', options?: OperationOptions): Promise<void> {
   assertName('the channel', channel)
-  if (typeof payload !== 'string') throw new InvalidArgumentError('payload', `of type ${typeof payload}`, 'a text')
+  if (typeof payload !== 'string') throw new InvalidArgumentError('payload', `of type ${typeof payload}`, 'a string')
   await on.query(
     { text: 'select pg_catalog.pg_notify($1::pg_catalog.text, $2::pg_catalog.text)', values: [channel, payload] },
     options,

@@ -37,7 +37,7 @@ export interface Queryable {
   query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>
 }
 
-/** Something that runs one statement within a limit. */
+/** Something that runs one statement within a deadline. */
 export interface Executor {
   execute(
     config: StatementConfig | PortalConfig | AheadConfig | ExchangeConfig,
@@ -85,13 +85,13 @@ export function statementOf<Options>(args: StatementArguments<Options>): {
     return { config: { text, values }, options }
   }
   if (typeof first !== 'object' || first === null || typeof first.text !== 'string') {
-    throw new InvalidArgumentError('the statement', `of type ${typeof first}`, "a text, or an object with a 'text'")
+    throw new InvalidArgumentError('the statement', `of type ${typeof first}`, "a string, or an object with a 'text'")
   }
   return { config: first, options: args[1] as Options | undefined }
 }
 
 /**
- * An error that comes in over the socket has a stack that ends in the parser. Taken anew behind an `await`, it leads to
+ * An error that comes in over the socket has a stack that ends in the parser. Taken anew after an `await`, it leads to
  * the line that asked; the error stays the same object. https://v8.dev/docs/stack-trace-api
  */
 export function withCallersStack(error: unknown): unknown {

@@ -14,7 +14,7 @@ export class RowStream<Row> implements AsyncGenerator<Row, void, undefined> {
   readonly #batches: AsyncGenerator<Row[], void, undefined>
   #rows: readonly Row[] = []
   #at = 0
-  /** Calls that wait for a fetch, or for their turn behind one; and the last of them. */
+  /** Calls that wait for a fetch, or for their turn after one; and the last of them. */
   #waiting = 0
   #last: Promise<IteratorResult<Row, void>> | undefined
 
@@ -71,7 +71,7 @@ export class RowStream<Row> implements AsyncGenerator<Row, void, undefined> {
   }
 }
 
-/** An error is told to whoever asked for that row. */
+/** An error rejects the call that asked for that row. */
 async function settled(promise: Promise<unknown>): Promise<void> {
   await promise.then(nothing, nothing)
 }

@@ -135,7 +135,7 @@ export type BreakerReason =
   | 'probe-failed'
   | 'probes-silent'
   | 'time-to-probe'
-  | 'host-answers'
+  | 'server-answers'
   | 'probes-succeeded'
 
 /** What a breaker judges by, at one moment. */
@@ -271,7 +271,7 @@ export class CircuitBreaker {
 
   /** The host has answered to something else: probes are let through before the open time is over. */
   serverAnswers(now: number): void {
-    if (this.#due(now).kind === 'open') this.#halfOpen('host-answers', now)
+    if (this.#due(now).kind === 'open') this.#halfOpen('server-answers', now)
   }
 
   /** The state at this time: what is due happens first. */

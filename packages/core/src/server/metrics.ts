@@ -80,11 +80,11 @@ const none: Readonly<Record<ErrorClass, number>> = {
   'outcome-unknown': 0,
   configuration: 0,
   cancelled: 0,
-  host: 0,
+  server: 0,
   user: 0,
 }
 
-/** Keeps the numbers of one host. */
+/** Keeps the numbers of one server. */
 export class ServerTally {
   readonly #acquireMs = new Histogram()
   readonly #queryMs = new Histogram()

@@ -6,7 +6,7 @@ import type { Reported } from '../connection/reported.js'
 import { type ErrorSummary, isWriteRefused, summaryOf } from '../errors/classify.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { type CallerContext, inNoContext, queryTraces } from '../observe/context.js'
-import type { Announcer, Told } from '../observe/emitter.js'
+import type { EmitOnly, Publisher } from '../observe/emitter.js'
 import { callUser, warnOfListener } from '../observe/user-callback.js'
 import type { BreakerTransition, ResolvedBreakerOptions } from '../resilience/circuit-breaker.js'
 import { ServerBreaker } from '../resilience/server-breaker.js'
@@ -95,7 +95,7 @@ export interface ServerObserverOptions {
   readonly role: ServerRole
   /** Why a statement that says nothing else of it is served by this host. */
   readonly why: string
-  readonly events: Announcer<ServerEvents>
+  readonly events: EmitOnly<ServerEvents>
   /** A statement that takes longer is slow; `Infinity` for none. */
   readonly slowQueryMs: number
   /** Undefined for no breaker. */
@@ -127,12 +127,12 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   waiting: () => number = () => 0
   readonly #options: ServerObserverOptions
   readonly #environment: PoolEnvironment
-  readonly #events: Announcer<ServerEvents>
+  readonly #events: EmitOnly<ServerEvents>
   readonly #traces = new QueryTraces()
-  readonly #acquire: Told<ServerEvents['acquire']>
-  readonly #release: Told<ServerEvents['release']>
-  readonly #query: Told<QueryEvent>
-  readonly #slowQuery: Told<QueryEvent>
+  readonly #acquire: Publisher<ServerEvents['acquire']>
+  readonly #release: Publisher<ServerEvents['release']>
+  readonly #query: Publisher<QueryEvent>
+  readonly #slowQuery: Publisher<QueryEvent>
 
   constructor(where: string, options: ServerObserverOptions, environment: PoolEnvironment) {
     const { events, breaker, role } = options
@@ -141,10 +141,10 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     this.#options = options
     this.#environment = environment
     this.#events = events
-    this.#acquire = events.topic('acquire')
-    this.#release = events.topic('release')
-    this.#query = events.topic('query')
-    this.#slowQuery = events.topic('slow-query')
+    this.#acquire = events.channel('acquire')
+    this.#release = events.channel('release')
+    this.#query = events.channel('query')
+    this.#slowQuery = events.channel('slow-query')
     this.breaker =
       breaker === undefined
         ? undefined
@@ -161,9 +161,9 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   acquired(slot: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
     this.whenAcquired?.(slot.resource)
-    if (this.#acquire.isHeard) {
+    if (this.#acquire.hasSubscribers) {
       const event = { ...this.#at(slot.resource), waitMs, waiting: this.waiting() }
-      inNoContext(() => this.#acquire.tell(event))
+      inNoContext(() => this.#acquire.publish(event))
     }
   }
 
@@ -175,10 +175,10 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   released(slot: Slot<Connection>): void {
     this.breaker?.gaveBack(slot.resource)
     this.whenReleased?.(slot.resource)
-    if (this.#release.isHeard) {
+    if (this.#release.hasSubscribers) {
       const heldMs = this.#environment.clock.now() - slot.busySince
       const event = { ...this.#at(slot.resource), heldMs }
-      inNoContext(() => this.#release.tell(event))
+      inNoContext(() => this.#release.publish(event))
     }
   }
 
@@ -299,12 +299,12 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     if (durationMs === undefined && error instanceof ConnectionLostError) return
     const isSlow = durationMs !== undefined && durationMs > this.#options.slowQueryMs
     this.tally.answered(error, durationMs, isSlow)
-    if (!this.#query.isHeard && !(isSlow && this.#slowQuery.isHeard)) return
+    if (!this.#query.hasSubscribers && !(isSlow && this.#slowQuery.hasSubscribers)) return
     const event = this.#queryEvent(statement, connection, error, durationMs)
     // Nobody's: it is answered in the context of whoever gave it up, or of the socket.
     inNoContext(() => {
-      this.#query.tell(event)
-      if (isSlow) this.#slowQuery.tell(event)
+      this.#query.publish(event)
+      if (isSlow) this.#slowQuery.publish(event)
     })
   }
 

@@ -32,7 +32,7 @@ export interface OpenTransaction extends Transaction {
   ): Promise<QueryResult>
   /** The transaction on the server that this is a level of. */
   readonly server: ServerTransaction
-  /** A savepoint that is ended by hand. */
+  /** A savepoint that its caller ends. */
   begin(options?: OperationOptions, inTurn?: boolean): Promise<ManualTransaction>
   /** Whether this is that level, or one nested in it. */
   isWithin(other: OpenTransaction): boolean
@@ -41,7 +41,7 @@ export interface OpenTransaction extends Transaction {
 /** A transaction that the next one of an ORM in this context is to be, in place of a new one. */
 export interface Adoption {
   readonly transaction: Transaction
-  taken: boolean
+  isClaimed: boolean
 }
 
 /**
@@ -77,7 +77,7 @@ const storage = new AsyncLocalStorage<Scope | undefined>()
 
 /**
  * The ambient context of one pool. It follows the asynchronous flow of the code, so that every ORM on the pool runs in
- * the open transaction without being told. https://nodejs.org/api/async_context.html
+ * the open transaction without knowing of it. https://nodejs.org/api/async_context.html
  */
 export class Ambient implements AmbientBounds {
   readonly #clock: Clock
@@ -161,13 +161,13 @@ const asksForNothing: RoutingContext = {
  * object, with its types and all that it adds, around a transaction that the core begins, retries and commits.
  */
 export function adopting<T>(ambient: Ambient, transaction: Transaction, fn: () => Promise<T>): Promise<T> {
-  return ambient.run({ adoption: { transaction, taken: false } }, fn)
+  return ambient.run({ adoption: { transaction, isClaimed: false } }, fn)
 }
 
 /** The transaction to adopt, once; undefined when the ORM is to begin one of its own. */
-export function takeAdopted(ambient: Ambient): Transaction | undefined {
+export function claimAdopted(ambient: Ambient): Transaction | undefined {
   const adoption = ambient.current?.adoption
-  if (adoption === undefined || adoption.taken) return undefined
-  adoption.taken = true
+  if (adoption === undefined || adoption.isClaimed) return undefined
+  adoption.isClaimed = true
   return adoption.transaction
 }

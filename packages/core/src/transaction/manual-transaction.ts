@@ -14,22 +14,22 @@ import {
   beginPreludes,
   type CommitOptions,
   commitProof,
-  controlledNames,
+  manualNames,
 } from './options.js'
 import { ServerTransaction } from './server-transaction.js'
 import type { ManualTransaction } from './transaction.js'
 
 /** How a transaction, or a savepoint, is run and ended. */
-export interface ByHand extends Executor {
+export interface ManualControl extends Executor {
   commit(): Promise<void>
   rollback(): Promise<void>
 }
 
 /** A transaction as the one sees it who ends it. */
 export class OpenManualTransaction extends Operations implements ManualTransaction {
-  readonly #under: ByHand
+  readonly #under: ManualControl
 
-  constructor(bounds: AmbientBounds, under: ByHand) {
+  constructor(bounds: AmbientBounds, under: ManualControl) {
     super(bounds)
     this.#under = under
   }
@@ -51,7 +51,7 @@ export class OpenManualTransaction extends Operations implements ManualTransacti
   }
 }
 
-/** How a controlled transaction begins, and how long it may live. */
+/** How a manual transaction begins, and how long it may live. */
 export interface ManualTransactionOptions extends BeginOptions, CommitOptions, OperationOptions {}
 
 /**
@@ -64,7 +64,7 @@ export async function beginTransaction(
   options: ManualTransactionOptions = {},
   inTurn = false,
 ): Promise<ManualTransaction> {
-  assertTransactionOptions(options, controlledNames)
+  assertTransactionOptions(options, manualNames)
   const open = environment.ambient.current?.transaction
   if (open === undefined) return beginAlone(environment, options)
   assertFits(options, open)
@@ -93,20 +93,20 @@ export function beginOn(
   options: ManualTransactionOptions = {},
   isForOne = false,
 ): ManualTransaction & Executor {
-  assertTransactionOptions(options, controlledNames)
-  const { ambient: bounds, server: host } = environment
-  const { clock } = host.environment
+  assertTransactionOptions(options, manualNames)
+  const { ambient: bounds, server } = environment
+  const { clock } = server.environment
   const proof = commitProof(options, clock)
   const preludes = beginPreludes(options, proof)
   const follower = commitFollower(environment, options)
-  const server = new ServerTransaction(source, clock, preludes, bounds.deadlineFor(options), undefined, follower)
-  server.reportsItsEnd = !isForOne
+  const transaction = new ServerTransaction(source, clock, preludes, bounds.deadlineFor(options), undefined, follower)
+  transaction.reportsItsEnd = !isForOne
   return new OpenManualTransaction(bounds, {
-    execute: (config, deadline) => server.query(config, deadline),
+    execute: (config, deadline) => transaction.query(config, deadline),
     commit: async () => {
-      await server.settled()
-      await commitProven(server, proof, environment)
+      await transaction.settled()
+      await commitProven(transaction, proof, environment)
     },
-    rollback: () => server.rollback(),
+    rollback: () => transaction.rollback(),
   })
 }

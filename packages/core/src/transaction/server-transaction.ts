@@ -28,9 +28,9 @@ export function commitError(error: unknown): unknown {
 }
 
 /**
- * Sends COMMIT, and what the follower asks behind it in the same round trip.
+ * Sends COMMIT, and what the follower asks after it in the same round trip.
  *
- * What is asked behind COMMIT can fail in every way without changing what COMMIT has done: once the server has said
+ * What is asked after COMMIT can fail in every way without changing what COMMIT has done: once the server has said
  * 'COMMIT', that stands, even when the connection is lost in the middle of the next answer.
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
  *
@@ -63,7 +63,7 @@ async function commitOn(
     if (command === undefined) throw error
     follower.unknown()
   }
-  if (command === undefined) throw new Error('bug: the server answered what came behind COMMIT, but not COMMIT')
+  if (command === undefined) throw new Error('bug: the server answered what came after COMMIT, but not COMMIT')
   return { command }
 }
 
@@ -100,7 +100,7 @@ export class ServerTransaction {
   readonly #whenGivenUp: (error: Error) => void
   readonly #follower: CommitFollower | undefined
   readonly #line: StatementLine
-  /** Whose transaction it is, while somebody traces: its limit may end it, in the context of whoever aborts. */
+  /** Whose transaction it is, while somebody traces: its deadline may end it, in the context of the code that aborts. */
   readonly #caller: CallerContext | undefined = callerContext()
   /** Whether its COMMIT or ROLLBACK is reported as a statement. */
   reportsItsEnd = true
@@ -110,16 +110,16 @@ export class ServerTransaction {
   #begun = false
   #stopListening: () => void = nothing
   #gaveBack = false
-  #endedByHand: ManualEnd | undefined
+  #endedManually: ManualEnd | undefined
   /** What the statement that runs now has done to transactions, in the words of the server. */
   readonly #ends: string[] = []
-  /** Why its limit ended it, once that has. */
+  /** Why its deadline ended it, once that has. */
   #gaveUp: GivenUpReason | undefined
 
   /**
    * @param preludes BEGIN, and what holds for this transaction only
    * @param whenGivenUp called once when the limit ends the transaction, before COMMIT was sent
-   * @param follower asks something behind COMMIT, in the same round trip
+   * @param follower asks something after COMMIT, in the same round trip
    */
   constructor(
     source: ConnectionSource,
@@ -143,8 +143,8 @@ export class ServerTransaction {
     return this.#state.kind === 'over' || this.#state.kind === 'committing'
   }
   /** Set when a statement of the callback has ended it: COMMIT, ROLLBACK, with AND CHAIN too, PREPARE TRANSACTION. */
-  get endedByHand(): ManualEnd | undefined {
-    return this.#endedByHand
+  get endedManually(): ManualEnd | undefined {
+    return this.#endedManually
   }
   /** The first error that a statement of it met, as the server or the connection said it. */
   get firstFailure(): unknown {
@@ -176,7 +176,7 @@ export class ServerTransaction {
     return this.#source.owner
   }
 
-  /** Runs a statement in the transaction, behind those that were asked for before it. */
+  /** Runs a statement in the transaction, after those that were asked for before it. */
   async query(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
     if (this.isOver) throw notedBy(this.#overError(), this.owner)
     if (this.#source.admits?.(config.text) === false) {
@@ -197,8 +197,8 @@ export class ServerTransaction {
     }
   }
 
-  /** To be called when nobody waits for it any more: its limit is of no interest then. */
-  leave(): void {
+  /** To be called when nobody waits for it any more: its deadline is of no interest then. */
+  abandon(): void {
     this.#stopWatching()
   }
 
@@ -224,7 +224,7 @@ export class ServerTransaction {
     if (!this.#begun) {
       const failure = this.#firstFailure
       this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
-      if (state.kind === 'open') this.#giveBack(state.slot)
+      if (state.kind === 'open') this.#release(state.slot)
       if (failure !== undefined) throw this.#noted(new TransactionRolledBackError({ cause: failure }))
       return
     }
@@ -242,14 +242,14 @@ export class ServerTransaction {
       this.#finish(cause instanceof CommitUnknownError ? 'its outcome is unknown' : 'rolled back', cause)
       throw cause
     } finally {
-      this.#giveBack(slot)
+      this.#release(slot)
     }
   }
 
   /**
-   * Rolls back whatever is open, and settles when the connection has been given back. Never rejects.
+   * Rolls back whatever is open, and settles when the connection has been released. Never rejects.
    *
-   * @param reason the limit that ended it: what is under way is told so
+   * @param reason the deadline that ended it, for the error of what is under way
    */
   async rollback(cause?: unknown, reason?: GivenUpReason): Promise<void> {
     const state = this.#state
@@ -261,7 +261,7 @@ export class ServerTransaction {
     this.#line.abandon(this.#overError())
     connection.abandon(reason ?? { kind: 'aborted', reason: this.closedError() })
     await this.#clean(connection)
-    this.#giveBack(slot)
+    this.#release(slot)
   }
 
   /** Leaves nothing of any transaction on the connection, which is ended where it does not answer. */
@@ -325,9 +325,9 @@ export class ServerTransaction {
   }
 
   async #acquire(deadline: Deadline): Promise<ConnectionSlot> {
-    const slot = await this.#source.take(deadline)
+    const slot = await this.#source.acquire(deadline)
     if (this.#state.kind !== 'unopened') {
-      this.#source.giveBack(slot)
+      this.#source.release(slot)
       throw this.#overError()
     }
     this.#state = { kind: 'open', slot }
@@ -338,7 +338,7 @@ export class ServerTransaction {
       if (this.#state.kind !== 'open') return
       this.#finish('its connection was lost', cause)
       this.#line.abandon(this.closedError())
-      this.#giveBack(slot)
+      this.#release(slot)
     })
     return slot
   }
@@ -353,10 +353,10 @@ export class ServerTransaction {
    * A COMMIT or ROLLBACK among the callback's statements, or a BEGIN that failed, leaves no transaction to go on with. With
    * AND CHAIN, or a BEGIN in the same text, the server has begun another, without the role, the settings and the modes
    * of this one: it is rolled back before anything can run in it. The server's own words and its status decide, so that
-   * nothing depends on how a text is read here.
+   * nothing depends on how an SQL text is read here.
    */
   async #noticeEnd(connection: Connection, text: string, failure: unknown): Promise<void> {
-    if (!this.#begun || this.#endedByHand !== undefined) return
+    if (!this.#begun || this.#endedManually !== undefined) return
     const end = failure instanceof CommitUnknownError ? 'unknown' : this.#firstEnd(text)
     const state = this.#state
     if (end === undefined && (state.kind !== 'open' || !connection.isQuiet || connection.status !== 'I')) return
@@ -364,7 +364,7 @@ export class ServerTransaction {
     if (end === undefined && cause !== undefined) this.#finish('it could not begin', cause)
     else {
       const how = howEnded(end)
-      this.#endedByHand = how.fate
+      this.#endedManually = how.fate
       if (how.fate !== 'rolled back') this.#follower?.unknown()
       if (state.kind !== 'open') return
       // The callback goes on, and who waits for it may still run out of time.
@@ -377,7 +377,7 @@ export class ServerTransaction {
     this.#line.abandon(this.closedError())
     if (!connection.isQuiet) connection.abandon({ kind: 'aborted', reason: this.closedError() })
     if (!connection.isQuiet || connection.status !== 'I') await this.#clean(connection)
-    this.#giveBack(state.slot)
+    this.#release(state.slot)
   }
 
   #firstEnd(text: string): string | undefined {
@@ -385,7 +385,7 @@ export class ServerTransaction {
   }
 
   #giveUp(reason: GivenUpReason): void {
-    if (this.#endedByHand !== undefined) this.#whenGivenUp(givenUp(reason, 'unknown'))
+    if (this.#endedManually !== undefined) this.#whenGivenUp(givenUp(reason, 'unknown'))
     if (this.isOver) return
     const error = givenUp(reason, 'cancelled')
     this.#gaveUp = reason
@@ -418,7 +418,7 @@ export class ServerTransaction {
     if (this.isOver) throw this.#overError()
   }
 
-  /** What is told to whoever asks for something of it now: that its time is over, or that it is. */
+  /** The error of what is asked of it now: that its time is over, or that it is. */
   #overError(): Error {
     const reason = this.#gaveUp
     return reason === undefined ? this.closedError() : this.#noted(givenUp(reason, 'cancelled'))
@@ -442,12 +442,12 @@ export class ServerTransaction {
     this.#stopWatching()
   }
 
-  #giveBack(slot: ConnectionSlot): void {
+  #release(slot: ConnectionSlot): void {
     if (this.#gaveBack) return
     this.#gaveBack = true
     this.#stopListening()
     this.#stopListening = nothing
-    this.#source.giveBack(slot)
+    this.#source.release(slot)
   }
 }
 

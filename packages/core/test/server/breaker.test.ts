@@ -108,7 +108,7 @@ describe('a dead host', () => {
     await askUntilOpen(pool)
     await proxy.accept()
     await eventually('probes are let through', () => pool.stats().breaker?.state === 'half-open')
-    expect(changes.at(-1)).toMatchObject({ from: 'open', to: 'half-open', reason: 'host-answers' })
+    expect(changes.at(-1)).toMatchObject({ from: 'open', to: 'half-open', reason: 'server-answers' })
     for (let call = 0; call < 3; call++) await ping(pool, 5_000)
     expect(pool.stats().breaker?.state).toBe('closed')
   })

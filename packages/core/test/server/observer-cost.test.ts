@@ -33,7 +33,7 @@ function newWatch(clock = new CountingClock(), pool = 'shop') {
   const options = {
     pool,
     role: 'primary' as const,
-    why: 'the only host',
+    why: 'the only server',
     events,
     slowQueryMs: 100,
     breaker: defaultsOf(breakerFields),
