@@ -21,6 +21,7 @@ export function nameOf(text: string, state = ''): string {
 
 /** What a pool knows of an SQL text that it has run, whichever connection ran it. */
 export class StatementText {
+  readonly text: string
   /** What every pool knows of it. */
   readonly sql: SqlText
   /** How often it was asked for. */
@@ -31,11 +32,8 @@ export class StatementText {
   #nameBytes: Buffer | undefined
 
   constructor(sql: SqlText) {
+    this.text = sql.text
     this.sql = sql
-  }
-
-  get text(): string {
-    return this.sql.text
   }
 
   /** Whether it is worth a statement on the server: a text that never comes again is not. */
@@ -60,27 +58,21 @@ export interface SchemaEpoch {
 }
 
 /** The SQL texts that a pool runs, as far as it remembers them. */
-export class StatementTexts {
-  readonly #recent: RecentTexts<StatementText>
+export class StatementTexts extends RecentTexts<StatementText> {
   /** Statements that each connection may keep prepared; 0 keeps none. Set to 0 when the way there does not carry them. */
   cacheSize: number
   /** Of the database: goes up when it was changed over any connection, so that what was prepared is prepared anew. */
   readonly schema: SchemaEpoch
 
   constructor(cacheSize: number, schema: SchemaEpoch = { epoch: 0 }) {
+    super((text) => new StatementText(sqlText(text)), Math.max(1_000, cacheSize * 2))
     this.cacheSize = cacheSize
     this.schema = schema
-    this.#recent = new RecentTexts((text) => new StatementText(sqlText(text)), Math.max(1_000, cacheSize * 2))
-  }
-
-  /** How many texts it remembers. */
-  get size(): number {
-    return this.#recent.size
   }
 
   /** What is known of this text; counts as a use of it. */
-  of(text: string): StatementText {
-    const known = this.#recent.of(text)
+  override of(text: string): StatementText {
+    const known = super.of(text)
     known.uses += 1
     return known
   }
