@@ -18,7 +18,7 @@ import { type OperationEndListener, Pipeline } from './pipeline.js'
 import { installProtocolHandlers, type TransactionStatus } from './protocol-handlers.js'
 import type { QueryResult } from './result.js'
 import { type ParameterStatus, RoleReports } from './server-role.js'
-import { StatementCache, StatementTexts } from './statement-cache.js'
+import { StatementCache, type StatementText, StatementTexts } from './statement-cache.js'
 import type { SubmittableAdapter } from './submittable.js'
 
 /** How long an orderly close may take. */
@@ -272,6 +272,11 @@ export class Connection {
   /** From now on it prepares what the pool runs often, and has what the pool knows of its texts. */
   remember(texts: StatementTexts): void {
     this.#pipeline.wire.cache.texts = texts
+  }
+
+  /** What is known here of an SQL text that is about to be run; counts as a use of it. */
+  known(text: string): StatementText {
+    return this.#pipeline.wire.cache.texts.of(text)
   }
 
   /** Runs an operation when those before it are done. */
