@@ -1,7 +1,8 @@
+import type { StatementCommand } from '../connection/command.js'
 import type { Connection } from '../connection/connection.js'
+import { type PgClient, PgPoolBase } from '../connection/pg-classes.js'
+import type { Submittable } from '../connection/pg-internals.js'
 import type { QueryResult } from '../connection/result.js'
-import type { StatementConfig } from '../connection/statement.js'
-import { type PgClient, PgPoolBase, type Submittable } from '../connection/submittable.js'
 import { nextTick } from '../deadline/clock.js'
 import type { Deadline } from '../deadline/deadline.js'
 import { beginRefused } from '../errors/operation-errors.js'
@@ -10,17 +11,23 @@ import { PoolClosedError } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
 import { noop } from '../observe/noop.js'
 import { emitToUsers } from '../observe/user-callback.js'
-import { textEffects } from '../sql/text-effects.js'
-import { transactionControl } from '../sql/transaction-control.js'
+import { sqlText } from '../sql/sql-text.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 import type { LendClient } from './new-connection.js'
 import { deadlineOf, PgClientView, type Release } from './pg-client.js'
 import { JoinedSession, OwnSession, type PgSession, refusal } from './pg-session.js'
-import { callBack, inWordsOfPg, type PgCallback, type PgQueryCall, pgQueryCall, queryTimeoutOf } from './query-call.js'
+import {
+  callBack,
+  inWordsOfPg,
+  type PgCallback,
+  type PgStatementCall,
+  pgQueryCall,
+  queryTimeoutOf,
+} from './query-call.js'
 
 /** The pool behind the facade. */
 export interface PoolBehind {
-  execute(config: StatementConfig, deadline: Deadline): Promise<QueryResult>
+  execute(command: StatementCommand, deadline: Deadline): Promise<QueryResult>
   end(): Promise<void>
 }
 
@@ -139,10 +146,13 @@ export class PgPoolFacade extends PgPoolBase {
     return { client: client as unknown as PgClient, release: client.lendNew(session) }
   }
 
-  async #run(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
+  async #run(call: PgStatementCall): Promise<QueryResult> {
     const timeoutMs = call.timeoutMs ?? queryTimeoutOf(this.options)
+    const { text } = call.config
     try {
-      if (this.#environment.ambient.current?.transaction === undefined && textEffects(call.config.text).leavesOpen) {
+      // What is no text is for `pg` to refuse.
+      const sql = typeof text === 'string' ? sqlText(text) : undefined
+      if (this.#environment.ambient.current?.transaction === undefined && sql?.effects.leavesOpen === true) {
         throw beginRefused()
       }
       if (call.native !== undefined) {
@@ -155,12 +165,12 @@ export class PgPoolFacade extends PgPoolBase {
       }
       const { ambient } = this.#environment
       if (ambient.current?.transaction !== undefined) {
-        const control = transactionControl(call.config.text)
+        const control = sql?.control
         if (control !== undefined) throw refusal(control.kind)
       } else {
         this.#assertOpen()
       }
-      return await this.#pool.execute(call.config, deadlineOf(timeoutMs, ambient))
+      return await this.#pool.execute(call, deadlineOf(timeoutMs, ambient))
     } catch (error) {
       throw inWordsOfPg(error, timeoutMs)
     }

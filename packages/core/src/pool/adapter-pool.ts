@@ -1,4 +1,3 @@
-import type { ExchangeConfig } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline } from '../deadline/deadline.js'
@@ -7,9 +6,8 @@ import { beginRefused } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { refusal } from '../pg-compat/pg-session.js'
 import { terminateSession } from '../server/run-exclusive.js'
-import { isReadOnlyText } from '../sql/read-only.js'
-import { textEffects } from '../sql/text-effects.js'
-import { transactionControl } from '../sql/transaction-control.js'
+import { isReadOnlyText } from '../sql/read-rule.js'
+import { sqlText } from '../sql/sql-text.js'
 import { adopting, claimAdopted } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 import { beginTransaction, type ManualTransactionOptions } from '../transaction/manual-transaction.js'
@@ -24,7 +22,7 @@ export interface AdapterPool {
   readonly pool: Pool
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. */
-  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult>
+  execute(config: StatementConfig, deadline: Deadline): Promise<QueryResult>
 
   /**
    * Stands for what is open around the code that runs now, transaction, deadline and all; undefined outside of any. For
@@ -105,7 +103,7 @@ export function createAdapterPool(pool: Pool, environment: SessionEnvironment): 
   const { ambient, cluster, server } = environment
   return {
     pool,
-    execute: (config, deadline) => executeJoined(environment, config, deadline),
+    execute: (config, deadline) => executeJoined(environment, { kind: 'statement', config }, deadline),
     get context() {
       return ambient.current
     },
@@ -117,11 +115,11 @@ export function createAdapterPool(pool: Pool, environment: SessionEnvironment): 
       return ambient.current?.transaction?.begun.isolation
     },
     assertNoControl(text) {
-      const control = transactionControl(text)
+      const { control } = sqlText(text)
       if (control !== undefined) throw refusal(control.kind)
     },
     assertEndsWhatItBegins(text) {
-      if (textEffects(text).leavesOpen) throw beginRefused()
+      if (sqlText(text).effects.leavesOpen) throw beginRefused()
     },
     terminateSession: (pid) => terminateSession(server, pid),
     own: (error) => ownedBy(error, server.environment),

@@ -7,7 +7,7 @@ import { TransactionClosedError } from '../errors/transaction-errors.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
 import type { Bounds, Executor } from '../query/queryable.js'
 import { assertStreamOptions, batchesIn, type StreamOptions } from '../query/stream.js'
-import { textEffects } from '../sql/text-effects.js'
+import { sqlText } from '../sql/sql-text.js'
 import { sourceOfReads } from '../transaction/connection-source.js'
 import { type Ambient, type OpenTransaction, routingContextOf } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
@@ -66,14 +66,14 @@ export function executorFromHere(environment: SessionEnvironment): Executor {
   const open = ambient.current?.transaction
   if (open === undefined) {
     return {
-      execute: (config, deadline) =>
-        ambient.run({ transaction: undefined }, () => executeJoined(environment, config, deadline)),
+      execute: (command, deadline) =>
+        ambient.run({ transaction: undefined }, () => executeJoined(environment, command, deadline)),
     }
   }
   return {
-    async execute(config, deadline) {
+    async execute(command, deadline) {
       assertWithin(ambient, open)
-      return await open.execute(config, deadline)
+      return await open.execute(command, deadline)
     },
   }
 }
@@ -90,7 +90,7 @@ async function* batchesOutside<Row>(
   options: StreamOptions | undefined,
 ): AsyncGenerator<Row[], void, undefined> {
   const { ambient, cluster, server } = environment
-  if (textEffects(config.text).leavesOpen) throw beginRefused()
+  if (sqlText(config.text).effects.leavesOpen) throw beginRefused()
   assertStreamOptions(options)
   const deadline = atCall.deadlineFor(options)
   // One deadline for all attempts.

@@ -149,7 +149,7 @@ export class Pipelining {
     return new Promise((resolve, reject) => {
       const statement = new PooledStatement(config, deadline, holder, this)
       statement.known = this.#texts.of(config.text)
-      if (statement.known.effects.leavesOpen) {
+      if (statement.known.sql.effects.leavesOpen) {
         reject(beginRefused())
         return
       }
@@ -329,7 +329,7 @@ class PipelinedConnection implements OperationEndListener {
 
 /** Known to be fast, and nothing but rows: SQL text that has never run is not known to be fast. */
 function mayShare({ known }: PooledStatement): boolean {
-  return known?.slowness !== undefined && known.isPlain && known.slowness < tooSlow
+  return known?.slowness !== undefined && known.sql.isPlain && known.slowness < tooSlow
 }
 
 const never = (): boolean => false

@@ -1,4 +1,4 @@
-import { type ExchangeConfig, statementFrom } from '../connection/exchange.js'
+import { type ExchangeCommand, operationFor } from '../connection/command.js'
 import type { QueryResult } from '../connection/result.js'
 import { Statement } from '../connection/statement.js'
 import { Deadline } from '../deadline/deadline.js'
@@ -32,14 +32,14 @@ export async function terminateSession(server: Server, pid: number): Promise<voi
 /** Runs an exchange on a connection that nobody else uses meanwhile: whichever is free, as `Server.query` does. */
 export async function runExclusive(
   server: Server,
-  config: ExchangeConfig,
+  command: ExchangeCommand,
   deadline: Deadline,
   holder: WorkContext | undefined,
 ): Promise<QueryResult> {
   for (;;) {
     const slot = await server.acquire(deadline, holder)
     try {
-      return await slot.resource.run(statementFrom(config, []), deadline)
+      return await slot.resource.run(operationFor(command), deadline)
     } catch (error) {
       // The connection was lost while it idled, and nothing was sent: another one is used, unseen by the caller.
       if (!(error instanceof ConnectionLostError) || error.sent) throw error

@@ -88,7 +88,7 @@ export function beginOn(
   const transaction = new ServerTransaction(source, clock, preludes, bounds.deadlineFor(options), undefined, follower)
   transaction.reportsItsEnd = !isForOne
   return new OpenManualTransaction(bounds, {
-    execute: (config, deadline) => transaction.query(config, deadline),
+    execute: (command, deadline) => transaction.query(command, deadline),
     commit: async () => {
       await transaction.settled()
       await commitProven(transaction, proof, environment)

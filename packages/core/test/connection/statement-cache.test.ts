@@ -88,7 +88,7 @@ test.each([
   ['selector', false],
   ['', false],
 ])('%j is plain: %s', (text, isPlain) => {
-  expect(new StatementTexts(1).of(text).isPlain).toBe(isPlain)
+  expect(new StatementTexts(1).of(text).sql.isPlain).toBe(isPlain)
 })
 
 test('DISCARD ALL and DEALLOCATE ALL go unnoticed, through the pool and past it', async () => {
