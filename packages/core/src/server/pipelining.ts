@@ -328,7 +328,7 @@ class PipelinedConnection implements OperationEndListener {
 
 /** Fast so far, as far as is known, and nothing but rows: a text that has never run is not known to be fast. */
 function mayShare({ known }: PooledStatement): boolean {
-  return known?.slowness !== undefined && known.sql.isPlain && known.slowness < tooSlow
+  return known?.slowness !== undefined && known.sql.isAboutRows && known.slowness < tooSlow
 }
 
 const never = (): boolean => false
