@@ -42,7 +42,7 @@ function sendTerminate(client: pg.Client, wire: WireConnection, clock: Clock, la
 }
 
 /** Sends Terminate for the server to read, and waits for nothing; the socket is closed by force when it does not. */
-export function terminate(connection: WireConnection, clock: Clock): void {
+function terminate(connection: WireConnection, clock: Clock): void {
   const { stream } = connection
   const timer = clock.setTimer(closeBoundMs, () => stream.destroy(), true)
   stream.once('close', () => clock.clearTimer(timer))
@@ -56,7 +56,7 @@ export function terminate(connection: WireConnection, clock: Clock): void {
 }
 
 /** Settles when the socket is closed, or after a bound. */
-export function closed(stream: WireConnection['stream'], clock: Clock): Promise<void> {
+function closed(stream: WireConnection['stream'], clock: Clock): Promise<void> {
   if (stream.closed) return Promise.resolve()
   return new Promise((resolve) => {
     const done = (): void => {
@@ -71,7 +71,7 @@ export function closed(stream: WireConnection['stream'], clock: Clock): Promise<
 }
 
 /** Rejects when the signal aborts. */
-export function aborted(signal: AbortSignal): Promise<never> {
+function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const abort = (): void => reject(signal.reason)
     if (signal.aborted) abort()

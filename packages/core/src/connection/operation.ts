@@ -402,6 +402,10 @@ export function refuseCopy({ writer, protocol }: Wire, sync: boolean): void {
   writer.post()
 }
 
+/** An operation as an observer sees it, which only reads. */
+export type ObservedOperation = Reported &
+  Readonly<Pick<Operation, 'isReported' | 'isSubmittable' | 'result' | 'whole'>>
+
 /** Hears what becomes of the operations of a connection. */
 export interface StatementObserver<Connection> {
   /**
@@ -409,7 +413,7 @@ export interface StatementObserver<Connection> {
    *
    * @returns a mark, handed back with the answer
    */
-  asked(statement: Operation, connection: Connection): number
+  asked(statement: ObservedOperation, connection: Connection): number
   /**
    * Its caller has been answered.
    *
@@ -417,7 +421,7 @@ export interface StatementObserver<Connection> {
    * @param durationMs since it was written to the socket; undefined when it never was
    */
   answered(
-    statement: Operation,
+    statement: ObservedOperation,
     connection: Connection,
     mark: number,
     error: unknown,
