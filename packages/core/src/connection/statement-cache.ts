@@ -8,7 +8,7 @@ import type { WireConnection } from './pg-internals.js'
 import type { RowShape } from './result.js'
 
 /**
- * The name of a text on the server: made of the text, so that the same name never means two texts, not even when a
+ * The name of a statement on the server: made of its SQL text, so that the same name never means two of them, not even when a
  * pooler in between lends one session to several processes.
  *
  * @param state what else decides what it means: role and settings of a transaction; '' for those of the session
@@ -26,7 +26,7 @@ export class StatementText {
   readonly sql: SqlText
   /** How often it was asked for. */
   uses = 0
-  /** From 0 for fast to 1 for slow; undefined before it has run. Used by whoever decides what may wait behind it. */
+  /** From 0 for fast to 1 for slow; undefined before it has run. Used by whoever decides what may wait after it. */
   slowness: number | undefined
   #name: string | undefined
   #nameBytes: Buffer | undefined
@@ -36,7 +36,7 @@ export class StatementText {
     this.sql = sql
   }
 
-  /** Whether it is worth a statement on the server: a text that never comes again is not. */
+  /** Whether it is worth a statement on the server: one whose SQL text never comes again is not. */
   get isWorthPreparing(): boolean {
     return this.uses > 1 && this.sql.isSteady
   }
@@ -85,7 +85,7 @@ export class PreparedStatement {
   readonly text: string
   /** Named by the caller: never evicted. */
   readonly isNamedByCaller: boolean
-  /** Its columns, once the server has told them. While it is valid they do not change: else it fails with 0A000. */
+  /** Its columns, once the server has described them. While it is valid they do not change: else it fails with 0A000. */
   shape: RowShape | undefined
   /** Whether the message that prepares it has been put on its way. */
   isSent = false
@@ -120,7 +120,7 @@ const longestMs = 60_000
  * server with the next message, at no round trip.
  */
 export class StatementCache {
-  /** What is known of the texts: that of the pool, once the connection is part of one. */
+  /** What is known of SQL texts: that of the pool, once the connection is part of one. */
   texts: StatementTexts
   readonly #wire: Pick<WireConnection, 'parsedStatements' | 'submittedNamedStatements'>
   /**
@@ -141,7 +141,7 @@ export class StatementCache {
   #pending: Effect = 'none'
   /** A cursor was declared whose rows may change a setting as they are read. */
   #hasCursorThatSets = false
-  /** The text of what somebody else runs through `pg` itself. */
+  /** The SQL text of what runs through `pg` itself. */
   submittableText: SqlText | undefined
   readonly #named = new Map<string, PreparedStatement>()
   /** Of the text that is being answered: the names that it frees and has not freed yet. */
@@ -166,7 +166,7 @@ export class StatementCache {
     return this.#size
   }
 
-  /** The prepared form of a text, to be sent if it is not yet. Undefined where the text is not kept. */
+  /** The prepared form of an SQL text, to be sent if it is not yet. Undefined where it is not kept. */
   automatic(known: StatementText): PreparedStatement | undefined {
     const { cacheSize } = this.texts
     const epoch = this.texts.schema.epoch + this.#renewals
@@ -240,7 +240,7 @@ export class StatementCache {
     this.#wire.parsedStatements[prepared.name] = prepared.text
   }
 
-  /** The server does not have it, or is told to drop it with the next message. */
+  /** The server does not have it, or drops it with the next message. */
   forget(prepared: PreparedStatement, isOnServer: boolean): void {
     const { name, text, isNamedByCaller, state } = prepared
     const map = isNamedByCaller ? this.#named : this.#states.get(state)
@@ -293,7 +293,7 @@ export class StatementCache {
     this.renewAll()
   }
 
-  /** One DEALLOCATE of a text is done; there may be more in it. */
+  /** One DEALLOCATE of an SQL text is done; there may be more in it. */
   #deallocated(sql: SqlText | undefined): void {
     this.#freeing ??= [...(sql?.deallocatedNames ?? [])]
     const name = this.#freeing.shift()
@@ -369,7 +369,7 @@ export class StatementCache {
 
   /** The session has ended, and these were under way: what became of them is not known. */
   lost(texts: readonly string[]): void {
-    if (this.#pending === 'pool' || !texts.every((text) => sqlText(text).isPlain)) this.texts.schema.epoch += 1
+    if (this.#pending === 'pool' || !texts.every((text) => sqlText(text).isAboutRows)) this.texts.schema.epoch += 1
   }
 
   #note(effect: Effect): void {
@@ -387,7 +387,7 @@ export class StatementCache {
     this.#changeState()
   }
 
-  /** Names to be closed ahead of the next message; each is told once. */
+  /** Names to be closed ahead of the next message; each is given once. */
   takeClosing(): readonly string[] {
     if (this.#closing.length === 0) return none
     return this.#closing.splice(0)
@@ -410,7 +410,7 @@ function renew(prepared: PreparedStatement): void {
   prepared.shape = undefined
 }
 
-/** Settings that the server reports, and that decide what a text means. PostgreSQL reports search_path since 18. */
+/** Settings that the server reports, and that decide what an SQL text means. PostgreSQL reports search_path since 18. */
 const reportedMatter: ReadonlySet<string> = new Set([
   'DateStyle',
   'IntervalStyle',

@@ -113,7 +113,7 @@ export class Statement extends Operation {
 
   protected override get statement(): SqlText {
     const sql = this.known?.sql ?? super.statement
-    return sql.isPlain ? nothingToNote : sql
+    return sql.isAboutRows ? nothingToNote : sql
   }
 
   /** The result; as in `pg` an array of them when the text held several statements. */
@@ -154,7 +154,7 @@ export class Statement extends Operation {
   #isSimple(): boolean {
     if (this.hasPreludes || this.#portal !== undefined || this.#name) return false
     if (this.#values !== undefined && this.#values !== null && this.#values.length > 0) return false
-    return this.known?.sql.isPlain !== true || this.known.sql.mayTakeValues
+    return this.known?.sql.isAboutRows !== true || this.known.sql.mayTakeValues
   }
 
   #execute({ writer, cache, types }: Wire): void {

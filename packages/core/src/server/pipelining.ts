@@ -329,7 +329,7 @@ class PipelinedConnection implements OperationEndListener {
 
 /** Known to be fast, and nothing but rows: SQL text that has never run is not known to be fast. */
 function mayShare({ known }: PooledStatement): boolean {
-  return known?.slowness !== undefined && known.sql.isPlain && known.slowness < tooSlow
+  return known?.slowness !== undefined && known.sql.isAboutRows && known.slowness < tooSlow
 }
 
 const never = (): boolean => false

@@ -1,6 +1,6 @@
 import { inSmallLetters, SqlLexer } from './tokens.js'
 
-/** Settings that are not looked at while a text is parsed or planned, or that cost no more than a better plan. */
+/** Settings that are not read while a statement is parsed or planned, or that cost no more than a better plan. */
 const harmless: ReadonlySet<string> = new Set(
   `application_name autocommit characteristics client_min_messages commit_delay commit_siblings constraints
   cpu_tuple_cost cursor_tuple_fraction deadlock_timeout default_statistics_target default_transaction_deferrable
@@ -37,11 +37,11 @@ export function stronger(one: Effect, other: Effect): Effect {
   return one === 'none' ? other : one
 }
 
-/** What a text may do to the meaning of statements, as far as its words show. Found out once for a text. */
+/** What an SQL text may do to the meaning of prepared statements, as far as its words show. */
 export interface TextMeaning {
   /** One statement that reads or writes rows, and has no word in it that could do more than that. */
   readonly isAboutRows: boolean
-  /** More than one statement, or a text that is not certain to be one. */
+  /** More than one statement, or not certain to be one. */
   readonly holdsSeveral: boolean
   /** By SELECT INTO, or by a CREATE that the server calls by another name. */
   readonly makes: Effect
@@ -57,13 +57,13 @@ export interface TextMeaning {
   readonly callsCode: boolean
 }
 
-/** Reads a text, in both ways where it hangs on a setting where its strings end; then the worse of the two counts. */
+/** Reads an SQL text, in both ways where a setting decides where its strings end; then the worse of the two counts. */
 export function meaningOf(text: string): TextMeaning {
-  return isSurelyPlain(text) ? plain : meaningOfTokens(text)
+  return isSurelyAboutRows(text) ? aboutRows : meaningOfTokens(text)
 }
 
 /** Of most texts: what they begin with, and that a few words are nowhere in them, not in a string either, is enough. */
-function isSurelyPlain(text: string): boolean {
+function isSurelyAboutRows(text: string): boolean {
   const lexer = new SqlLexer(text)
   do if (!lexer.next()) return false
   while (lexer.isMark('('))
@@ -71,7 +71,7 @@ function isSurelyPlain(text: string): boolean {
   const first = lexer.text
   if (!rows.has(first)) return false
   if (first === 'insert') lexer.next()
-  // Behind `into`, should it be that.
+  // After `into`, should it be that.
   remarkable.lastIndex = lexer.end
   return !remarkable.test(text)
 }
@@ -79,7 +79,7 @@ function isSurelyPlain(text: string): boolean {
 /** A semicolon counts where more follows than blanks. */
 const remarkable = /into|set_config|pg_settings|u&"|;(?![ \t\n\r\f\v]*$)/gi
 
-const plain: TextMeaning = {
+const aboutRows: TextMeaning = {
   isAboutRows: true,
   holdsSeveral: false,
   makes: 'none',
@@ -124,22 +124,22 @@ function read(lexer: SqlLexer): TextMeaning {
   const words = new Words()
   const { sql } = lexer
   let statements = 0
-  let isBehindEnd = true
+  let isAfterEnd = true
   let holdsSeveral = false
   while (lexer.next()) {
     const mark = lexer.kind === 'mark' ? sql.charCodeAt(lexer.start) : 0
     if (mark === semicolon) {
-      isBehindEnd = true
+      isAfterEnd = true
       words.endStatement()
       continue
     }
-    if (isBehindEnd) {
+    if (isAfterEnd) {
       if (statements > 0) holdsSeveral = true
       if (mark !== opening) {
-        isBehindEnd = false
+        isAfterEnd = false
         statements += 1
         words.beginStatement()
-      } else if (statements > 0) isBehindEnd = false
+      } else if (statements > 0) isAfterEnd = false
     }
     words.take(lexer, mark)
   }
@@ -147,10 +147,10 @@ function read(lexer: SqlLexer): TextMeaning {
   return words.meaning(holdsSeveral || (lexer.isBroken && sql.includes(';')), lexer.isBroken)
 }
 
-/** What is waited for behind a word. */
+/** What is waited for after a word. */
 type Awaited = 'into' | 'create' | 'setting' | 'call' | 'name' | undefined
 
-/** What the words of a text say, one after the other. */
+/** What the words of an SQL text say, one after the other. */
 class Words {
   #first: string | undefined
   #isFirst = false
@@ -165,7 +165,7 @@ class Words {
   #callsCode = false
   #hasSettings = false
   #hasUpdate = false
-  /** Whether there was a SELECT within each open bracket: behind it, INTO makes a table whatever stands before it. */
+  /** Whether there was a SELECT within each open bracket: after it, INTO makes a table whatever stands before it. */
   #selects: boolean[] = [false]
 
   beginStatement(): void {
@@ -242,7 +242,7 @@ class Words {
     else if (name === 'set_config') this.#awaited = 'call'
   }
 
-  /** What stands behind a word that waits for it. */
+  /** What stands after a word that waits for it. */
   #follow(word: string, lexer: SqlLexer): void {
     const awaited = this.#awaited
     this.#awaited = undefined
@@ -293,7 +293,7 @@ class Words {
   }
 }
 
-/** With what follows it behind a dot: those of extensions have one in their names. */
+/** With what follows it after a dot: those of extensions have one in their names. */
 function settingName(word: string, { sql, end }: SqlLexer): string {
   return sql[end] === '.' ? `${word}.` : word
 }
@@ -350,7 +350,7 @@ export function effectOf(tag: string, meaning: TextMeaning | undefined): Effect 
   }
 }
 
-/** CREATE TABLE AS and SELECT INTO are told as SELECT; EXECUTE as what it executes; EXPLAIN may run what it explains. */
+/** CREATE TABLE AS and SELECT INTO are reported as SELECT; EXECUTE as what it executes; EXPLAIN may run what it explains. */
 function effectOfRows(meaning: TextMeaning | undefined): Effect {
   if (meaning === undefined) return 'session'
   if (meaning.isAboutRows) return 'none'
@@ -371,7 +371,7 @@ const escapes = /\\(?:[0-7]{1,3}|x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{
 const control: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
 
 /**
- * Whether a literal of a text may be a date or a time that depends on when it is read, such as 'now' or 'tomorrow 12:00'.
+ * Whether a literal of an SQL text may be a date or a time that depends on when it is read, such as 'now' or 'tomorrow 12:00'.
  * The server reads a literal when it prepares the statement. A string in parts, or by codes of Unicode, counts as one.
  */
 export function mayHoldMoment(text: string): boolean {
@@ -390,7 +390,7 @@ function holdsMoment(lexer: SqlLexer): boolean {
   return false
 }
 
-/** A string as it is written. In a plain one escapes may count or not: that hangs on a setting. */
+/** A string as it is written. In a plain one a setting decides whether escapes count. */
 function mayBeMoment(literal: string): boolean {
   const first = literal.charCodeAt(0)
   if ((first | 0x20) === 0x75) return true
@@ -417,7 +417,7 @@ function unescaped(written: string): string {
 const mostNameBytes = 63
 
 /**
- * The names that the DEALLOCATE statements of a text free, in their order, DEALLOCATE ALL left out: the server has another
+ * The names that the DEALLOCATE statements of an SQL text free, in their order, DEALLOCATE ALL left out: the server has another
  * word for that. Undefined where it is not certain how the server reads them.
  */
 export function deallocatedNames(text: string): readonly string[] | undefined {

@@ -13,7 +13,7 @@ export interface Reading {
   /** All names and words in it, each with its schema and without. */
   readonly names: ReadonlySet<string>
   /**
-   * Whether it names something that tells about the server that is asked, or about its session, to which temporary tables
+   * Whether it names something that is about the server that is asked, or about its session, to which temporary tables
    * belong.
    */
   readonly isAbout: 'data' | 'server' | 'session'
@@ -62,8 +62,8 @@ function qualifiedName(tokens: readonly SqlToken[], at: number): string {
 }
 
 /**
- * Words that no function can have for a name unless it is written in quotes or behind its schema, so that a bracket
- * behind them calls nothing: https://www.postgresql.org/docs/18/sql-keywords-appendix.html
+ * Words that no function can have for a name unless it is written in quotes or after its schema, so that a bracket
+ * after them calls nothing: https://www.postgresql.org/docs/18/sql-keywords-appendix.html
  */
 const reserved: ReadonlySet<string> = new Set(
   `all and any array as between case distinct else end except exists from group having in intersect lateral limit not
@@ -73,7 +73,7 @@ const reserved: ReadonlySet<string> = new Set(
 )
 
 /** Words that a function can be called by, and what stands right before them where they are words of the language. */
-const behind: Readonly<Record<string, readonly string[]>> = {
+const after: Readonly<Record<string, readonly string[]>> = {
   by: ['order', 'group', 'partition'],
   first: ['fetch'],
   next: ['fetch'],
@@ -84,12 +84,12 @@ const behind: Readonly<Record<string, readonly string[]>> = {
   system: ['tablesample'],
 }
 
-/** Words that an expression may begin behind, beside those that are reserved. */
+/** Words that an expression may begin after, beside those that are reserved. */
 const leading: ReadonlySet<string> = new Set(
   'by collate escape first groups ilike is like next operator overlaps range rows'.split(' '),
 )
 
-/** Whether the bracket behind this token calls a function of that name: it does, unless it is certain that it does not. */
+/** Whether the bracket after this token calls a function of that name: it does, unless it is certain that it does not. */
 function isCalled(tokens: readonly SqlToken[], at: number): boolean {
   const token = tokens[at]
   if (token === undefined || !isMark(tokens[at + 1], '(')) return false
@@ -99,11 +99,10 @@ function isCalled(tokens: readonly SqlToken[], at: number): boolean {
 /** A word that is part of the language where it stands, although it may be the name of a function elsewhere. */
 function isLanguage({ kind, text }: SqlToken, tokens: readonly SqlToken[], at: number): boolean {
   const before = tokens[at - 1]
-  // `shop.any (1)` calls: behind a dot there are no words of the language.
+  // `shop.any (1)` calls: after a dot there are no words of the language.
   if (kind !== 'word' || isMark(before, '.')) return false
   if (reserved.has(text)) return true
-  if (before?.kind === 'word' && Object.hasOwn(behind, text) && behind[text]?.includes(before.text) === true)
-    return true
+  if (before?.kind === 'word' && Object.hasOwn(after, text) && after[text]?.includes(before.text) === true) return true
   switch (text) {
     case 'filter':
     case 'over':
@@ -153,7 +152,7 @@ function isGrouping(tokens: readonly SqlToken[], at: number): boolean {
   return false
 }
 
-/** `as name (a, b)`: columns of an alias, or the length of a type; nothing is called behind AS. */
+/** `as name (a, b)`: columns of an alias, or the length of a type; nothing is called after AS. */
 function isAlias(tokens: readonly SqlToken[], at: number): boolean {
   return isWord(tokens[at - 1], 'as') && !isMark(tokens[at - 2], '.')
 }
@@ -173,7 +172,7 @@ function isCteWithColumns(tokens: readonly SqlToken[], at: number): boolean {
   const bracket = rest.findIndex((token) => isMark(token, '('))
   const words = rest.slice(0, Math.max(0, bracket))
   const inside = rest[bracket + 1]
-  // Behind a function in FROM, `as (` lists columns, none of which can have a reserved word for a name.
+  // After a function in FROM, `as (` lists columns, none of which can have a reserved word for a name.
   return (
     bracket !== -1 &&
     words.every(({ text }) => text === 'not' || text === 'materialized') &&

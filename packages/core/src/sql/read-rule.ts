@@ -60,7 +60,7 @@ const names = `
 export const readFunctionNames: readonly string[] = names.trim().split(/\s+/)
 
 /**
- * Functions that tell about the server or the session that is asked. A replica would give another answer, but they change
+ * Functions that say something about the server or the session that is asked. A replica would give another answer, but they change
  * nothing, so that the same server may be asked twice.
  */
 const sameServer = `
@@ -97,7 +97,7 @@ interface Decision {
 const mostTexts = 1_000
 
 /**
- * Tells, by the text alone, whether a statement may run on a replica. It errs to one side: what it does not understand
+ * Says, by the SQL text alone, whether a statement may run on a replica. It errs to one side: what it does not understand
  * belongs to the primary. What it cannot see (what a view, an operator, a cast or a policy calls, and a function of a row
  * that is written as a column of it) is left to the server, which refuses every change on a replica.
  *
@@ -149,7 +149,7 @@ export class ReadRule {
 const standard = new ReadRule()
 
 /**
- * Whether a text is one statement that only reads, by the rule of a pool without `readFunctions` and `primaryOnly`: for
+ * Whether an SQL text is one statement that only reads, by the rule of a pool without `readFunctions` and `primaryOnly`: for
  * adapters and for tests. Unknown means no.
  */
 export function isReadOnlyText(text: string): boolean {

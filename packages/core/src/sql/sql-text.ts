@@ -11,7 +11,7 @@ import {
 
 /** A longer SQL text is not remembered: few of them come again, and each would be held for each connection. */
 const longestText = 16_384
-/** The texts of one generation, taken together. */
+/** All SQL texts of one generation. */
 const mostCharacters = 1_000_000
 /** How many SQL texts the process remembers, in each of two generations. */
 const mostTexts = 2_000
@@ -44,21 +44,21 @@ export class SqlText implements StatementHeads {
   }
 
   /**
-   * One statement that reads or writes rows. Only such a statement is prepared without being told to, and only such a
+   * One statement that reads or writes rows. Only such a statement is prepared of the pool's own accord, and only such a
    * one may share a connection: anything else may begin a transaction, or change the session for those after it.
    */
-  get isPlain(): boolean {
+  get isAboutRows(): boolean {
     return this.meaning.isAboutRows
   }
 
   /**
-   * Whether it is plain, means the same at every time, and is one text only: literals such as 'now' are read when it is
+   * Whether it is about rows, means the same at every time, and is one text only: literals such as 'now' are read when it is
    * prepared, and all lone surrogates are the same sign for the server, and so for its name. False for an SQL text that is
    * too long to be remembered.
    */
   get isSteady(): boolean {
     const { text } = this
-    this.#isSteady ??= this.isPlain && text.length <= longestText && text.isWellFormed() && !mayHoldMoment(text)
+    this.#isSteady ??= this.isAboutRows && text.length <= longestText && text.isWellFormed() && !mayHoldMoment(text)
     return this.#isSteady
   }
 

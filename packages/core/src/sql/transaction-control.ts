@@ -5,7 +5,7 @@ const enoughWords = 24
 const routine = /^create (?:or replace )?(?:function|procedure) /
 
 /**
- * The beginning of each statement of a text: its words in small letters, with one blank between; `,`, `(` and `)` as they
+ * The beginning of each statement of an SQL text: its words in small letters, with one blank between; `,`, `(` and `)` as they
  * are, a name in quotes as `"`, and `?` for anything else. A name in quotes is never taken for a word.
  *
  * @param escapes whether to read plain strings as with standard_conforming_strings off
@@ -44,7 +44,7 @@ export function statementHeads(text: string, escapes = false): string[] {
 }
 
 /**
- * The first words of a text, in the form of a head: no more is read of it than that. Brackets ahead of them, and empty
+ * The first words of an SQL text, in the form of a head: no more is read of it than that. Brackets ahead of them, and empty
  * statements, are left out.
  */
 export function firstWords(text: string, most: number): string {
@@ -74,7 +74,7 @@ export interface StatementHeads {
   readonly heads: readonly string[]
 }
 
-/** What a text may do to transactions, as far as its words show. */
+/** What an SQL text may do to transactions, as far as its words show. */
 export interface TextEffects {
   /** Run outside of a transaction it begins one and leaves it open. */
   readonly leavesOpen: boolean
@@ -87,7 +87,7 @@ export interface TextEffects {
 }
 
 const noEffects: TextEffects = { leavesOpen: false, endsTransaction: false, commitsByItself: false, chains: false }
-/** A text that has none of these words in it does nothing of the kind: most need no closer look. */
+/** An SQL text that has none of these words in it does nothing of the kind: most need no closer look. */
 const mayAct =
   /\b(?:begin|start|commit|end|rollback|abort|prepare|call|do|concurrently|vacuum|analy[sz]e|cluster|reindex|database|tablespace|repack|subscription|system)\b/i
 
@@ -107,7 +107,7 @@ export function effectsOf(sql: StatementHeads): TextEffects {
   if (!mayAct.test(text)) return noEffects
   const effects = effectsOfHeads(sql.heads)
   if (!text.includes("\\'")) return effects
-  // With standard_conforming_strings off its strings may end elsewhere. A text is not refused for that, but it is not
+  // With standard_conforming_strings off its strings may end elsewhere. An SQL text is not refused for that, but it is not
   // called undone either.
   const { endsTransaction, commitsByItself, chains } = effectsOfHeads(statementHeads(text, true))
   return {
@@ -145,8 +145,8 @@ const endsOrReturns = /^(?:commit|end|rollback|abort|prepare transaction)(?: |$)
 const returns = /^rollback (?:work |transaction )?to /
 
 /**
- * The first word of the server, out of those that came for the statements of a text, that ends a transaction. Its word
- * for ROLLBACK TO SAVEPOINT is `ROLLBACK`, too; the text tells them apart.
+ * The first word of the server, out of those that came for the statements of an SQL text, that ends a transaction. Its word
+ * for ROLLBACK TO SAVEPOINT is `ROLLBACK`, too; the SQL text shows which of the two it is.
  *
  * @param words COMMIT, ROLLBACK and PREPARE TRANSACTION, as the server said them
  */
@@ -157,7 +157,7 @@ export function firstEnd({ heads }: StatementHeads, words: readonly string[]): s
 
 type Isolation = 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable'
 
-/** What a text does to the transaction that is open on its session, if it does anything to it. */
+/** What an SQL text does to the transaction that is open on its session, if it does anything to it. */
 export type TransactionControl =
   | {
       readonly kind: 'begin'
@@ -173,7 +173,7 @@ export type TransactionControl =
   /** Several statements in one text, and one of them begins or ends a transaction. */
   | { readonly kind: 'mixed' }
 
-/** Without any of these words in it, in any case, a text controls nothing: most need no closer look. */
+/** Without any of these words in it, in any case, an SQL text controls nothing: most need no closer look. */
 const mayControl = /\b(?:begin|start|commit|end|rollback|abort|prepare)\b/i
 const mode =
   '(?:isolation level (?:serializable|repeatable read|read committed|read uncommitted)|read only|read write|not deferrable|deferrable)'

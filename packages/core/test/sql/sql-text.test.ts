@@ -33,7 +33,7 @@ const texts = [
 ]
 const facts = [
   'meaning',
-  'isPlain',
+  'isAboutRows',
   'isSteady',
   'heads',
   'effects',
