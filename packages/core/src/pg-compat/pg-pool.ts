@@ -268,7 +268,7 @@ export class PgPoolFacade extends PgPoolBase {
       client.ending()
       // Not for everybody who prints the error.
       if (Object.isExtensible(cause)) Object.defineProperty(cause, 'client', { value: client, configurable: true })
-      if (connection.isAlive) connection.destroy()
+      if (connection.isAlive) connection.terminate()
       emitToUsers(this, 'error', cause, client)
     }
     return client
