@@ -207,7 +207,7 @@ export class Connection {
   get belongsTo(): object | undefined {
     return this.#pipeline.belongsTo
   }
-  /** Set by whoever opened it: whether a text only reads; without it none is known to. */
+  /** Set by whoever opened it: whether an SQL text only reads; without it none is known to. */
   set onlyReads(onlyReads: (text: string) => boolean) {
     this.#pipeline.onlyReads = onlyReads
   }

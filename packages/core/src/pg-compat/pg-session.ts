@@ -169,7 +169,7 @@ export class JoinedSession implements PgSession {
   readonly #open: OpenTransaction
   readonly #submittables = new OpenSubmittables()
   #inner: (ManualTransaction & Executor) | undefined
-  /** Whether it tried to begin: a ROLLBACK behind a BEGIN or COMMIT that failed is clean-up, and has nothing to do. */
+  /** Whether it tried to begin: a ROLLBACK after a BEGIN or COMMIT that failed is clean-up, and has nothing to do. */
   #hasTried = false
 
   private constructor(open: OpenTransaction, connection: Connection) {
