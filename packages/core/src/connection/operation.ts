@@ -36,7 +36,7 @@ export interface Wire {
 export interface Prelude {
   readonly text: string
   readonly values?: readonly string[]
-  /** Of BEGIN: what of the transaction's role and settings decides what SQL text means, in any form that tells them apart. */
+  /** Of BEGIN: what of the transaction's role and settings decides what SQL text means, in any form that distinguishes them. */
   readonly meaning?: string | undefined
   /** Called with the columns of each row that it gives, as text. */
   readonly onRow?: (columns: readonly (string | null)[]) => void

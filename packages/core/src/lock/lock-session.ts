@@ -278,7 +278,7 @@ export class LockSession implements Beating {
   /** Declares the session lost, and tears it down: the server then gives its locks to others. */
   giveUp(why: string, cause: unknown): void {
     this.#stopListening()
-    this.connection.destroy()
+    this.connection.terminate()
     this.#lose(why, cause)
   }
 
@@ -302,7 +302,7 @@ export class LockSession implements Beating {
       await allowIdle(this.connection, before, Deadline.after(tidyBoundMs, this.#clock))
     } catch {
       // Nobody waits for it; a connection that cannot be tidied up is of no use to anybody.
-      this.connection.destroy()
+      this.connection.terminate()
     }
     this.#server.release(this.slot)
   }

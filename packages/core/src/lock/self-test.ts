@@ -37,7 +37,7 @@ export async function testSessionLocks(
       }
     }
   } catch (error) {
-    first.resource.destroy()
+    first.resource.terminate()
     throw error
   } finally {
     server.release(first)

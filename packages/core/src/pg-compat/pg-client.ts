@@ -21,10 +21,10 @@ import {
   reportedInWordsOfPg,
 } from './query-call.js'
 
-/** How a client is given back: `true` or an error closes its connection. */
+/** How a client is released: `true` or an error closes its connection. */
 export type Release = (error?: Error | boolean) => void
 
-/** What a client tells of being given back. */
+/** What a client reports of its release. */
 export interface Lending {
   /** Before its connection is. */
   releasing(error: Error | boolean | undefined): void
@@ -161,7 +161,7 @@ export class PgClientView extends PgClientBase {
     return undefined
   }
 
-  /** Runs a Submittable; settles when the server is ready again. It has been told of a failure by then. */
+  /** Runs a Submittable; settles when the server is ready again. A failure has been reported to it by then. */
   submit(submittable: Submittable, ownTimeoutMs: number | undefined): Promise<void> {
     const session = this.#current()
     if (session !== undefined) {

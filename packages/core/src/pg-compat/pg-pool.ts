@@ -188,7 +188,7 @@ export class PgPoolFacade extends PgPoolBase {
     try {
       await client.submit(submittable, timeoutMs)
     } catch {
-      // It has been told, and tells its owner.
+      // It has been called, and answers its owner.
     }
     client.release()
   }
@@ -259,7 +259,7 @@ export class PgPoolFacade extends PgPoolBase {
     if (known !== undefined) return known
     const client = new PgClientView(connection, this.#environment.ambient, this.options)
     this.#clients.set(connection, client)
-    // Of one that is idle the pool tells; who has checked it out is told by the client, or by his statement. An error that somebody else finds
+    // The loss of an idle one is reported by the pool; that of one in use by the client, or by its statement. An error that somebody else finds
     // fit to report on the client ends its connection, as with pg.
     let isOver = false
     client.onError = (cause) => {
@@ -268,7 +268,7 @@ export class PgPoolFacade extends PgPoolBase {
       client.ending()
       // Not for everybody who prints the error.
       if (Object.isExtensible(cause)) Object.defineProperty(cause, 'client', { value: client, configurable: true })
-      if (connection.isAlive) connection.destroy()
+      if (connection.isAlive) connection.terminate()
       emitToUsers(this, 'error', cause, client)
     }
     return client

@@ -210,7 +210,7 @@ export interface PoolTransactions {
   withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
 
   /**
-   * A transaction to be ended by hand, for callers that cannot put their work into one function; a savepoint inside the
+   * A transaction that the caller ends, for callers that cannot put their work into one function; a savepoint inside the
    * transaction that is open around the call. Only queries through its own handle belong to it.
    */
   beginTransaction(options?: ManualTransactionOptions): Promise<ManualTransaction>

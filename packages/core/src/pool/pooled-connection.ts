@@ -36,7 +36,7 @@ import { batchesInOwn } from './stream.js'
 export interface PooledConnection extends Operable, AsyncDisposable {
   /** Process id of its backend, as in `pg_stat_activity`. */
   readonly pid: number
-  /** Begins a transaction on this connection, to be ended by hand. Until then every statement on it belongs to it. */
+  /** Begins a transaction on this connection, which the caller ends. Until then every statement on it belongs to it. */
   beginTransaction(options?: ManualTransactionOptions): ManualTransaction
   /** Releases it; a second call does nothing. `discard: true` closes it instead of letting anybody reuse it. */
   release(options?: { readonly discard?: boolean }): void

@@ -66,7 +66,7 @@ function formatClause(options: CopyFormat): string {
 
 /**
  * A text as a literal, whatever `standard_conforming_strings` and `client_encoding` say: only ASCII goes over the wire. In
- * SJIS, BIG5 or GBK a byte of another character may take the backslash behind it for its own second half.
+ * SJIS, BIG5 or GBK a byte of another character may take the backslash after it for its own second half.
  * https://www.postgresql.org/docs/18/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-ESCAPE
  */
 function quoteLiteral(value: string): string {

@@ -77,7 +77,7 @@ const shownFrames = 10
 
 /**
  * The folders with the code of this package, from a stack of a module of it: frames name the built form or, with source
- * maps, the source. None where a bundler has put the module into a file of the program, as nothing tells its frames from
+ * maps, the source. None where a bundler has put the module into a file of the program, as nothing distinguishes its frames from
  * those of the program there. A stack, as `import.meta` is not there where such a bundler, or jest, makes CommonJS of it.
  */
 export function ownFolders(stack: unknown): readonly string[] {

@@ -39,8 +39,8 @@ export async function prepareNew(
     }
     if (connection.isAlive && connection.isQuiet) await connection.close()
     else {
-      connection.destroy()
-      await connection.gone()
+      connection.terminate()
+      await connection.whenClosed()
     }
     throw error
   }

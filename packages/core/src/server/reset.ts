@@ -55,7 +55,7 @@ export class SessionReset {
   /** Resets one; false when that cannot be done, or may not, and it has to be closed. Never rejects. */
   async reset(connection: Connection): Promise<boolean> {
     if (this.#mode === 'off') return false
-    const bound = this.#clock.setTimer(resetBoundMs, () => connection.destroy())
+    const bound = this.#clock.setTimer(resetBoundMs, () => connection.terminate())
     try {
       await connection.whenQuiet()
       if (connection.isAlive && connection.status !== 'I') {
@@ -70,7 +70,7 @@ export class SessionReset {
       if (connection.isAlive) await makeUtf8(connection, noDeadline)
     } catch {
       // A connection that cannot be reset is of no use; its caller has had an answer before.
-      connection.destroy()
+      connection.terminate()
     }
     this.#clock.clearTimer(bound)
     return isClean(connection)

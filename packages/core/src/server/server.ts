@@ -158,8 +158,8 @@ export class Server {
         open: (signal) => inNoContext(() => this.#open(signal)),
         close: (connection) => connection.close(),
         destroy: (connection) => {
-          connection.destroy()
-          return connection.gone()
+          connection.terminate()
+          return connection.whenClosed()
         },
         describe: useOf,
         isAlive: (connection) => connection.isAlive,

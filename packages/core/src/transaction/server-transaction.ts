@@ -267,7 +267,7 @@ export class ServerTransaction {
 
   /** Leaves nothing of any transaction on the connection, which is ended where it does not answer. */
   async #clean(connection: Connection): Promise<void> {
-    const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
+    const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.terminate())
     try {
       await connection.whenQuiet()
       if (connection.isAlive && connection.status !== 'I') {
@@ -278,7 +278,7 @@ export class ServerTransaction {
       }
     } catch {
       // Nothing was committed, whatever ROLLBACK said; a connection that cannot roll back must not be used again.
-      connection.destroy()
+      connection.terminate()
     }
     this.#clock.clearTimer(bound)
   }
@@ -399,7 +399,7 @@ export class ServerTransaction {
     let late: GivenUpReason | undefined
     const stop = this.#deadline.withSignal(undefined).watch((reason) => {
       late = reason
-      connection.sever()
+      connection.destroy()
     })
     try {
       return await commitOn(connection, this.#follower, this.reportsItsEnd)
