@@ -12,7 +12,7 @@ const fields = {
   /** What it stands in front of, for messages. @default 'this call' */
   name: text('this call'),
   /**
-   * What the end of a call says of the host; `undefined` stands for a call that returned.
+   * What the end of a call says of the server; `undefined` stands for a call that returned.
    *
    * @default breakerVerdict: by the same table as the pool's own breaker
    */
@@ -28,7 +28,7 @@ const fields = {
 export interface OwnBreakerOptions extends OptionsOf<typeof fields>, Named {}
 
 /**
- * Makes a circuit breaker for anything that can fail: another service, another database. Those of a pool's own hosts
+ * Makes a circuit breaker for anything that can fail: another service, another database. Those of a pool's own servers
  * are there already.
  *
  * @throws InvalidArgumentError at once, naming the option, the value and what is allowed

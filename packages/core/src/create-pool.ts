@@ -1,4 +1,4 @@
-import { createCluster, type MemberSettings } from './cluster/create-cluster.js'
+import { createCluster, type MemberPlan } from './cluster/create-cluster.js'
 import { Connector } from './connection/connect/connector.js'
 import { endpointText } from './connection/connect/endpoint.js'
 import type { ConnectSettings } from './connection/connect/settings.js'
@@ -61,13 +61,13 @@ export function createPool(given: PoolOptions = {}): Pool {
     }
   const share = shareOf(connect, connector.address)
   share?.budget.assertRoom(limits.min, share)
-  const placesOf = (settings: ConnectSettings, own: Pick<MemberSettings, 'limits' | 'weight'>): MemberSettings[] =>
+  const placesOf = (settings: ConnectSettings, own: Pick<MemberPlan, 'limits' | 'weight'>): MemberPlan[] =>
     settings.endpoints.map((endpoint) => {
       const only = { ...settings, endpoints: [endpoint], targetSessionAttrs: 'any' as const }
       const address = endpointText(endpoint)
       return { ...own, address, connector: new Connector(only, name, clock, random), share: shareOf(settings, address) }
     })
-  const places = [
+  const members = [
     // Each of the pool's own hosts may be the primary; those that are not are read from.
     ...placesOf(connect, { limits: { ...limits, min: 0 }, weight: 1 }),
     ...replicas.flatMap((replica) => {
@@ -77,14 +77,18 @@ export function createPool(given: PoolOptions = {}): Pool {
   ]
   // Of several hosts one that takes writes is wanted: which one that is can change, and is looked for in one way only.
   const isCluster = replicas.length > 0 || (connect.endpoints.length > 1 && connector.wantsWriter)
-  const why = isCluster ? 'the primary' : connect.endpoints.length > 1 ? 'the first host that fits' : 'the only host'
-  const watch = new ServerObserver(connector.address, { ...watching, role: 'primary', why }, environment)
+  const why = isCluster
+    ? 'the primary'
+    : connect.endpoints.length > 1
+      ? 'the first server that fits'
+      : 'the only server'
+  const observer = new ServerObserver(connector.address, { ...watching, role: 'primary', why }, environment)
   const prepare = options.onConnect && preparation(options.onConnect, clock, (session) => pool.lendNew(session))
   const plan = {
     connector,
     limits,
     environment,
-    watch,
+    observer,
     watching,
     resetMode,
     prepare,
@@ -92,12 +96,12 @@ export function createPool(given: PoolOptions = {}): Pool {
     share,
     events,
     options: clusterOptions,
-    places,
+    members,
   }
   const { server, cluster } = isCluster
     ? createCluster(plan)
     : {
-        server: new Server(connector, limits, environment, watch, { resetMode, prepare, statements, share }),
+        server: new Server(connector, limits, environment, observer, { resetMode, prepare, statements, share }),
         cluster: undefined,
       }
   const { maxConnections, heartbeatMs, selfTest } = options.locks

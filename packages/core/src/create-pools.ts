@@ -104,7 +104,7 @@ export function createPools<Name extends string>(
 
 function groupOf<Name extends string>(pools: ReadonlyMap<Name, Pool>, budget: Budget | undefined): PoolGroup<Name> {
   const all = async (of: (pool: Pool) => Promise<void>): Promise<void> => {
-    // Each is seen through, whatever becomes of the others; then the first failure is told.
+    // Each is seen through, whatever becomes of the others; then the first failure is thrown.
     const settled = await Promise.allSettled([...pools.values()].map(of))
     const failed = settled.find(({ status }) => status === 'rejected')
     if (failed?.status === 'rejected') throw failed.reason

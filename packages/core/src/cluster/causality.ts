@@ -2,7 +2,7 @@ import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { formatLsn, type Lsn, parseLsn } from './replica-lag.js'
 
 /**
- * A moment in the history of a database: whoever has seen this place of this timeline has seen everything that was
+ * A moment in the history of a database: whoever has seen this position of this timeline has seen everything that was
  * committed before the token was taken.
  */
 export interface CausalToken {
@@ -21,7 +21,7 @@ export function formatToken({ timeline, lsn }: CausalToken): string {
 }
 
 /**
- * The token that a text stands for. The text is not signed and need not be trusted: one that is ahead of
+ * The token that a string stands for. The string is not signed and need not be trusted: one that is ahead of
  * the primary is clamped to where the primary is.
  *
  * @throws InvalidArgumentError when it is not one
@@ -37,7 +37,7 @@ export function parseToken(text: unknown): CausalToken {
   return { timeline, lsn }
 }
 
-/** The later of two moments. A place on a later timeline is later than any on an earlier one. */
+/** The later of two moments. A position on a later timeline is later than any on an earlier one. */
 export function laterToken(one: CausalToken | undefined, other: CausalToken | undefined): CausalToken | undefined {
   if (one === undefined || other === undefined) return one ?? other
   if (one.timeline !== other.timeline) return one.timeline > other.timeline ? one : other
@@ -49,23 +49,23 @@ export function laterToken(one: CausalToken | undefined, other: CausalToken | un
  *
  * A server on a later timeline has a history in which the token's timeline ended with a promotion. What the token stands
  * for and came after that point is lost there, with the old primary; no server of the later timeline will ever show it.
- * So a place at or behind the token's is as good as can be had. A server on an earlier timeline has not followed the
- * promotion, and its places say nothing about the token.
+ * So a position at or after the token's is as good as can be had. A server on an earlier timeline has not followed the
+ * promotion, and its positions say nothing about the token.
  */
 export function shows(server: { readonly timeline: number; readonly lsn: Lsn }, token: CausalToken): boolean {
   return server.timeline >= token.timeline && server.lsn >= token.lsn
 }
 
 /**
- * What one line of work, a request say, has written or was told of, so that its reads show it. A nested one begins with
+ * What one line of work, a request say, has written or heard of, so that its reads show it. A nested one begins with
  * what the outer one has seen, and hands its own writes up.
  */
 export class Causality {
   readonly #parent: Causality | undefined
   #token: CausalToken | undefined
-  /** What this line of work itself was told of by the primary: no part of it can be made up. */
+  /** What the primary itself has reported to this line of work: no part of it can be made up. */
   #noted: CausalToken | undefined
-  /** Whether some of the token was given from outside, where anybody may make one up, and was not held against the primary. */
+  /** Whether some of the token was given from outside, where anybody may make one up, and was not compared with the primary. */
   #isDoubtful: boolean
   /** Positions of writes that are being asked for. */
   readonly #pending = new Set<Promise<void>>()
@@ -99,7 +99,7 @@ export class Causality {
     return this.#unknowns > this.#unknownsSettled
   }
 
-  /** Counts up with each write of unknown position: what `settleUnknown` is told, from before the position was asked for. */
+  /** Counts up with each write of unknown position: what `settleUnknown` gets, from before the position was asked for. */
   get unknowns(): number {
     return this.#unknowns
   }

@@ -17,7 +17,7 @@ import type { Topology } from './topology.js'
 import type { CausalWrites } from './write-positions.js'
 
 /**
- * Each host of a cluster in numbers, as it stands at `now`.
+ * Each server of a cluster in numbers, as it stands at `now`.
  *
  * @param breaker that of the pool to the primary, which follows it
  */
@@ -33,7 +33,7 @@ function serverStats(
     const { status, lastError, reader } = member
     const role = roleOf(member, topology)
     const replays = role === 'replica' ? status?.lsn : undefined
-    const { queries, waits } = reader.watch.tally.snapshot()
+    const { queries, waits } = reader.observer.counters.snapshot()
     const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
     const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
     return {
@@ -47,7 +47,7 @@ function serverStats(
       reads: member.reads,
       share: all === 0 ? 0 : member.reads / all,
       ejected: member.isEjected,
-      breaker: member === topology.writer ? breaker : reader.watch.breaker?.stats(),
+      breaker: member === topology.writer ? breaker : reader.observer.breaker?.stats(),
       lastError: lastError instanceof Error ? lastError.message : undefined,
       total: reader.pool.total,
       active: reader.pool.active,
@@ -72,11 +72,11 @@ const againMs = 50
 /** How often a read that its connection was lost under is sent again, on the primary. */
 const mostReadsAgain = 10
 
-/** How often every host is looked at while there are writes alone. */
+/** How often every server is probed while there are writes alone. */
 const everyMs = 1_000
 
 /** A connection to a replica, for a transaction that only reads. */
-export interface TakenReader {
+export interface AcquiredReader {
   readonly member: ClusterMember
   readonly slot: ConnectionSlot
 }
@@ -85,7 +85,7 @@ export interface TakenReader {
 export class Cluster {
   readonly #parts: ClusterParts
   readonly #clock: Clock
-  #lookedAt = Number.NEGATIVE_INFINITY
+  #probedAt = Number.NEGATIVE_INFINITY
 
   constructor(parts: ClusterParts) {
     this.#parts = parts
@@ -120,24 +120,24 @@ export class Cluster {
    * A connection to a replica for a transaction that only reads; undefined when there is none that will do: then it is the
    * primary's. Each member that is tried in vain joins `excluded`.
    *
-   * @param text what is to be told of: the statement that the transaction is there for, if it is for one alone
+   * @param text what is to be reported: the statement that the transaction is there for, if it is for one alone
    */
-  async takeReader(
+  async acquireReader(
     context: ReadContext,
     excluded: Set<ClusterMember>,
     deadline: Deadline,
     holder: WorkContext,
     text?: string,
-  ): Promise<TakenReader | undefined> {
+  ): Promise<AcquiredReader | undefined> {
     const unsettled = await this.writes.settle(context.causality, deadline)
     if (unsettled !== undefined) {
-      this.#tell(undefined, unsettled, text)
+      this.#reportRoute(undefined, unsettled, text)
       return undefined
     }
     for (;;) {
       const route = await this.#parts.router.route(context, excluded, deadline)
       if (route.kind === 'primary') {
-        this.#tell(undefined, route.reason, text)
+        this.#reportRoute(undefined, route.reason, text)
         return undefined
       }
       const { member, reason } = route
@@ -145,7 +145,7 @@ export class Cluster {
         const slot = await member.reader.acquire(deadline, holder)
         member.reads += 1
         member.inFlight += 1
-        this.#tell(member, reason, text)
+        this.#reportRoute(member, reason, text)
         return { member, slot }
       } catch (error) {
         if (deadline.reached() !== undefined || !this.#failed(member, error)) throw error
@@ -155,24 +155,24 @@ export class Cluster {
   }
 
   /** Takes back what `takeReader` gave. */
-  giveBackReader({ member, slot }: TakenReader): void {
+  releaseReader({ member, slot }: AcquiredReader): void {
     member.inFlight -= 1
     member.reader.release(slot)
   }
 
   /**
-   * A read that a replica was given has failed. Takes note of what that says of the replica, or of the text; tells whether
+   * A read that a replica was given has failed. Takes note of what that says of the replica, or of the text; returns whether
    * the same may be read elsewhere.
    */
-  readAgain({ member }: TakenReader, text: string, error: unknown): boolean {
+  readAgain({ member }: AcquiredReader, text: string, error: unknown): boolean {
     if (classify(error) !== 'topology') return this.#failed(member, error)
     this.#parts.rule.refuse(text)
-    this.#tell(undefined, 'refused', text)
+    this.#reportRoute(undefined, 'refused', text)
     return true
   }
 
   /**
-   * A server has refused something because it takes no writes. Looks for the one that does; tells whether it is another
+   * A server has refused something because it takes no writes. Looks for the one that does; returns whether it is another
    * one than `refusedBy`, so that the same may be asked again.
    */
   async foundAnother(refusedBy: ClusterMember | undefined): Promise<boolean> {
@@ -186,13 +186,13 @@ export class Cluster {
     return this.#parts.topology.writer
   }
 
-  /** The hosts that are not the primary's, as they are read from. */
+  /** The servers that are not the primary's, as they are read from. */
   get readers(): readonly Server[] {
     const { members, topology } = this.#parts
     return members.filter((member) => member !== topology.writer).map(({ reader }) => reader)
   }
 
-  /** The connections that look at the servers. */
+  /** The connections that probe the servers. */
   get watching(): number {
     return this.#parts.members.reduce((sum, { monitor }) => sum + monitor.sessions, 0)
   }
@@ -204,10 +204,10 @@ export class Cluster {
     return member === undefined ? undefined : roleOf(member, topology)
   }
 
-  /** Each host in numbers. */
+  /** Each server in numbers. */
   stats(): ServerStats[] {
     const { members, topology, trail, primary } = this.#parts
-    return serverStats(members, topology, trail, this.#clock.now(), primary.watch.breaker?.stats())
+    return serverStats(members, topology, trail, this.#clock.now(), primary.observer.breaker?.stats())
   }
 
   /** As for the primary's pool. */
@@ -225,7 +225,7 @@ export class Cluster {
     for (const { reader } of this.#parts.members) reader.pool.resume()
   }
 
-  /** Ends the pools of the replicas, and looks at no host any more. */
+  /** Ends the pools of the replicas, and probes no server any more. */
   async end(): Promise<void> {
     const { members, topology } = this.#parts
     topology.end()
@@ -252,7 +252,7 @@ export class Cluster {
       if (route.kind === 'primary') return await this.#onPrimary(config, deadline, asking, route.reason)
       const { member, reason } = route
       const since = this.#clock.now()
-      this.#tell(member, reason, config.text)
+      this.#reportRoute(member, reason, config.text)
       member.reads += 1
       member.inFlight += 1
       try {
@@ -273,13 +273,13 @@ export class Cluster {
     }
   }
 
-  /** Takes note of what a replica answered; tells whether the same may be read elsewhere. */
+  /** Takes note of what a replica answered; returns whether the same may be read elsewhere. */
   #failed(member: ClusterMember, error: unknown): boolean {
     const verdict = isReadAgain(error)
     if (verdict === 'no' || verdict === 'elsewhere') member.ejection.succeeded(this.#clock.now())
     else {
       member.ejection.failed(this.#clock.now())
-      // A look tells whether it is the host or one connection. Its outcome is noted by the member.
+      // A probe shows whether it is the server or one connection. Its outcome is noted by the member.
       if (!member.monitor.isProbing) member.monitor.probe().catch(() => undefined)
     }
     return verdict !== 'no'
@@ -296,7 +296,7 @@ export class Cluster {
     const isRead =
       reading !== undefined && reason !== 'not-read-only' && reason !== 'refused' && this.allows(config.text)
     if (isRead && topology.writer !== undefined) topology.writer.reads += 1
-    this.#tell(undefined, reason, config.text)
+    this.#reportRoute(undefined, reason, config.text)
     this.keepInSight()
     const until = this.#clock.now() + failoverTimeoutMs
     for (let attempt = 1; ; attempt += 1) {
@@ -321,19 +321,19 @@ export class Cluster {
   }
 
   /**
-   * To be called with every use of the primary: looks at all hosts about once a second. Somebody may promote a replica
+   * To be called with every use of the primary: probes all servers about once a second. Somebody may promote a replica
    * while the old primary is alive and reachable; it must not be written to for long.
    */
   keepInSight(): void {
     const now = this.#clock.now()
-    if (now - this.#lookedAt < everyMs) return
-    this.#lookedAt = now
+    if (now - this.#probedAt < everyMs) return
+    this.#probedAt = now
     for (const { monitor } of this.#parts.members) {
       if (!monitor.isProbing && now - monitor.askedAt >= everyMs) monitor.probe().catch(() => undefined)
     }
   }
 
-  #tell(member: ClusterMember | undefined, reason: RouteReason, text: string | undefined): void {
+  #reportRoute(member: ClusterMember | undefined, reason: RouteReason, text: string | undefined): void {
     this.#parts.events.emit('route', () => ({
       address: (member ?? this.#parts.topology.writer)?.address ?? 'unknown',
       role: member === undefined ? 'primary' : 'replica',

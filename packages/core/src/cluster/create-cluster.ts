@@ -9,7 +9,7 @@ import type { PrepareConnection } from '../server/prepare-new.js'
 import type { ResetMode } from '../server/reset.js'
 import { Server } from '../server/server.js'
 import type { StatementOptions } from '../server/server-options.js'
-import { ReadRule } from '../sql/read-only.js'
+import { ReadRule } from '../sql/read-rule.js'
 import { Cluster } from './cluster.js'
 import type { ResolvedClusterOptions } from './cluster-options.js'
 import type { ClusterEmitter } from './events.js'
@@ -17,7 +17,7 @@ import { watchServers } from './servers.js'
 import { CausalWrites, WritePositions } from './write-positions.js'
 
 /** A server, and the pool of connections to it while it is a replica. */
-export interface MemberSettings {
+export interface MemberPlan {
   /** `127.0.0.1:5432`, for people. */
   readonly address: string
   /** This one server, whatever its role. */
@@ -31,20 +31,20 @@ export interface MemberSettings {
 /** What a cluster is put together from. */
 export interface ClusterPlan {
   /** Those that may be the primary first, and the most likely one foremost. Two or more. */
-  readonly places: readonly MemberSettings[]
+  readonly members: readonly MemberPlan[]
   /** What the user said of the primary. */
   readonly connector: Connector
   /** Those of the pool to the primary, wherever that is. */
   readonly limits: ResolvedPoolLimits
   readonly environment: PoolEnvironment
   /** Of the primary. */
-  readonly watch: ServerObserver
-  /** What is watched for on every host. */
+  readonly observer: ServerObserver
+  /** What is watched for on every server. */
   readonly watching: Omit<ServerObserverOptions, 'role' | 'why'>
   readonly resetMode: ResetMode
-  /** What is done with each new connection, on every host. */
+  /** What is done with each new connection, on every server. */
   readonly prepare: PrepareConnection | undefined
-  /** What is prepared, and which connections are shared, on every host. */
+  /** What is prepared, and which connections are shared, on every server. */
   readonly statements: StatementOptions
   /** The budget that the connections to the primary are taken from, if there is one. */
   readonly share: BudgetShare | undefined
@@ -52,13 +52,13 @@ export interface ClusterPlan {
   readonly options: ResolvedClusterOptions
 }
 
-/** Puts a cluster together: the host that everything but reads goes to, which follows the primary, and the rest. */
+/** Puts a cluster together: the server that everything but reads goes to, which follows the primary, and the rest. */
 export function createCluster(plan: ClusterPlan): { readonly server: Server; readonly cluster: Cluster } {
-  const { environment, watch, watching, events, options } = plan
+  const { environment, observer, watching, events, options } = plan
   const { clock } = environment
   // What is changed on the primary is so on the replicas, soon after.
   const statements: StatementOptions = { ...plan.statements, schema: { epoch: 0 } }
-  const places = plan.places.map(({ address, connector, limits, weight, share }, at) => {
+  const members = plan.members.map(({ address, connector, limits, weight, share }, at) => {
     const watched = new ServerObserver(address, { ...watching, role: 'replica', why: 'a read' }, environment)
     const reader = new Server(connector, limits, environment, watched, {
       resetMode: plan.resetMode,
@@ -67,11 +67,11 @@ export function createCluster(plan: ClusterPlan): { readonly server: Server; rea
       failsFast: true,
       prepare: plan.prepare,
       share,
-      // Whoever waits is told at once, and must be able to tell a failure to connect from what a statement may say.
+      // Whoever waits is answered at once, and must be able to distinguish a failure to connect from what a statement may say.
       open: (signal) =>
         connector.open(signal).then(
           (connection) => {
-            // Promoted: it says so with its next answer, and its place in the cluster is another one. Noted by the member.
+            // Promoted: it says so with its next answer, and its role in the cluster is another one. Noted by the member.
             connection.reports.onChange(() => void servers.members[at]?.monitor.probe().catch(() => undefined))
             return connection
           },
@@ -82,18 +82,18 @@ export function createCluster(plan: ClusterPlan): { readonly server: Server; rea
     })
     return { address, open: (signal?: AbortSignal) => connector.open(signal), reader, weight }
   })
-  const servers = watchServers(places, environment, options.causalityWaitMs, {
+  const servers = watchServers(members, environment, options.causalityWaitMs, {
     found: (member, from, timeline) => {
-      watch.address = member.address
+      observer.address = member.address
       // Whatever was held against the old one does not count for the new one.
-      watch.breaker?.serverAnswers()
-      server.pool.hurry()
+      observer.breaker?.serverAnswers()
+      server.pool.retryNow()
       if (member === from || from === undefined) return
       inNoContext(() => events.emit('failover', () => ({ from: from.address, to: member.address, timeline })))
     },
     lost: (member, error) => inNoContext(() => events.emit('primary-lost', () => ({ address: member.address, error }))),
   })
-  const server = new Server(plan.connector, plan.limits, environment, watch, {
+  const server = new Server(plan.connector, plan.limits, environment, observer, {
     resetMode: plan.resetMode,
     prepare: plan.prepare,
     statements,

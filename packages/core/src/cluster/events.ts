@@ -16,7 +16,7 @@ import type { QueryCounts, WaitCounts } from '../server/metrics.js'
  * - `under-lock`: the line of work holds an advisory lock, and must see what the last holder wrote.
  * - `no-replica`: there is none, or none could be reached.
  * - `lag`: none is within the allowed lag.
- * - `no-position`: none tells what it shows, as on Amazon Aurora, or the primary does not tell where it has written.
+ * - `no-position`: none reports what it shows, as on Amazon Aurora, or the primary does not report where it has written.
  * - `causality`: none showed in time what the line of work has written.
  * - `replicas-failed`: those that were asked failed.
  * - `refused`: a replica refused the statement: it writes, or reads an unlogged table, which has no data there.
@@ -45,12 +45,12 @@ export interface RouteEvent {
   readonly text: string | undefined
 }
 
-/** Another host takes the writes. */
+/** Another server takes the writes. */
 export interface FailoverEvent {
-  /** The host that took them before. */
+  /** The server that took them before. */
   readonly from: string
   readonly to: string
-  /** Undefined when the servers do not tell. */
+  /** Undefined when the servers do not report it. */
   readonly timeline: number | undefined
 }
 
@@ -60,17 +60,17 @@ export interface PrimaryLostEvent {
   readonly error: unknown
 }
 
-/** What a cluster tells. */
+/** The events of a cluster. */
 export interface ClusterEvents {
   route: RouteEvent
   failover: FailoverEvent
   'primary-lost': PrimaryLostEvent
 }
 
-/** What tells it: an emitter, of these events and maybe others. */
+/** Their source: an emitter, of these events and maybe others. */
 export type ClusterEmitter = Pick<Emitter<ClusterEvents>, 'emit'>
 
-/** One host of a pool with replicas, in numbers. */
+/** One server of a pool with replicas, in numbers. */
 export interface ServerStats {
   /** `127.0.0.1:5432` */
   readonly address: string
@@ -98,7 +98,7 @@ export interface ServerStats {
   readonly ejected: boolean
   /** Its circuit breaker: the pool's own for the primary, that of its reads for any other; undefined when it is off. */
   readonly breaker: BreakerStats | undefined
-  /** Why it could not be reached at the last look; undefined when it could. */
+  /** Why it could not be reached at the last probe; undefined when it could. */
   readonly lastError: string | undefined
   /** Connections for reads: open, in use. Those of the primary are the pool's own. */
   readonly total: number

@@ -1,8 +1,8 @@
 import type { Random } from '../deadline/clock.js'
 
 /**
- * A moving average of latencies that jumps up to a peak at once and comes down slowly: a host that has become slow is
- * noticed with its first slow answer. It also comes down while nothing is measured, so that a host that nobody asks any
+ * A moving average of latencies that jumps up to a peak at once and comes down slowly: a server that has become slow is
+ * noticed with its first slow answer. It also comes down while nothing is measured, so that a server that nobody asks any
  * more is asked again after a while. https://linkerd.io/2016/03/16/beyond-round-robin-load-balancing-for-latency/
  */
 export class PeakEwma {
@@ -34,7 +34,7 @@ export class PeakEwma {
   }
 }
 
-/** How a host that fails is left out for a while. */
+/** How a server that fails is left out for a while. */
 export interface EjectionOptions {
   /** Failures in a row after which it is left out. @default 3 */
   readonly failures?: number
@@ -45,7 +45,7 @@ export interface EjectionOptions {
 }
 
 /**
- * Whether one host is in use. Pure: time comes in as arguments.
+ * Whether one server is in use. Pure: time comes in as arguments.
  *
  * - in: it is asked; `failures` in a row throw it out.
  * - out: it is not asked until `until`; then it is in again, on probation: the next failure throws it out for twice as
@@ -70,7 +70,7 @@ export class OutlierEjection {
     return now < this.#until
   }
 
-  /** The call succeeded, or failed for a reason that is not the host's. */
+  /** The call succeeded, or failed for a reason that is not the server's. */
   succeeded(now: number): void {
     this.#failuresInARow = 0
     if (this.isEjected(now)) return // an answer to a call from before
@@ -80,7 +80,7 @@ export class OutlierEjection {
     }
   }
 
-  /** The host failed. Tells whether it is out with that. */
+  /** The server failed. Returns whether it is out with that. */
   failed(now: number): boolean {
     if (this.isEjected(now)) return false // a call from before: it says nothing new
     this.#failuresInARow += 1
@@ -104,7 +104,7 @@ export class OutlierEjection {
 }
 
 /**
- * The hosts that may be asked: those that are in; all of them when none is. A host that may answer is better than none,
+ * The servers that may be asked: those that are in; all of them when none is. A server that may answer is better than none,
  * and if all seem ill, it is likely that the fault is on this side.
  */
 export function inUse<H>(
@@ -115,7 +115,7 @@ export function inUse<H>(
   return well.length > 0 || hosts.length === 0 ? { hosts: well, panic: false } : { hosts, panic: true }
 }
 
-/** A host that could be asked, as the balancer sees it. */
+/** A server that could be asked, as the balancer sees it. */
 export interface Candidate {
   /** How much of the load it should get in comparison with the others; above 0. */
   readonly weight: number
@@ -125,14 +125,14 @@ export interface Candidate {
   readonly inFlight: number
 }
 
-/** How much dearer the drawn host must be for the other one to be taken in its place. */
+/** How much dearer the drawn server must be for the other one to be taken in its place. */
 const clearly = 1.5
 /** Below this, differences of latency are noise. */
 const leastMs = 0.25
 
 /**
  * One of the candidates: of two that are drawn by weight, the second if it is clearly cheaper, else the first. A cost is
- * latency x (calls in flight for its weight + 1). Two choices are enough to leave a slow host alone, and unlike 'always
+ * latency x (calls in flight for its weight + 1). Two choices are enough to leave a slow server alone, and unlike 'always
  * the best' they do not send everybody to the same one. https://www.eecs.harvard.edu/~michaelm/postscripts/tpds2001.pdf
  */
 export function pickOfTwo<C extends Candidate>(candidates: readonly C[], random: Random): C | undefined {

@@ -6,13 +6,13 @@ import { Monitor } from './monitor.js'
 import type { ServerStatus } from './probe.js'
 
 /**
- * Half of a latency is forgotten after this time without a measurement. A host that was slower than the others by a factor
+ * Half of a latency is forgotten after this time without a measurement. A server that was slower than the others by a factor
  * of fifty is asked again after three seconds.
  */
 const latencyHalfLifeMs = 500
 
 /** Where a server of the cluster is, and how to get there. */
-export interface Place {
+export interface MemberOptions {
   /** `127.0.0.1:5432`, for people. */
   readonly address: string
   readonly open: (signal?: AbortSignal) => Promise<Connection>
@@ -22,8 +22,8 @@ export interface Place {
   readonly weight: number
 }
 
-/** What a member tells the cluster that it belongs to. */
-export interface MemberNews {
+/** What a member reports to its cluster. */
+export interface MemberObserver {
   seen(member: ClusterMember, status: ServerStatus): void
   failed(member: ClusterMember, error: unknown): void
 }
@@ -38,16 +38,16 @@ export class ClusterMember implements Candidate {
   readonly ejection = new OutlierEjection()
   readonly #clock: Clock
   readonly #latency = new PeakEwma(latencyHalfLifeMs)
-  /** What was seen of it last; undefined when the last look failed, and before the first. */
+  /** What was seen of it last; undefined when the last probe failed, and before the first. */
   status: ServerStatus | undefined
-  /** What the last look failed with. */
+  /** What the last probe failed with. */
   lastError: unknown
   inFlight = 0
   /** Statements that it has answered, those that failed included. */
   reads = 0
 
-  constructor({ address: where, open, reader, weight }: Place, clock: Clock, news: MemberNews) {
-    this.address = where
+  constructor({ address, open, reader, weight }: MemberOptions, clock: Clock, observer: MemberObserver) {
+    this.address = address
     this.open = open
     this.reader = reader
     this.weight = weight
@@ -58,12 +58,12 @@ export class ClusterMember implements Candidate {
       (status) => {
         this.status = status
         this.lastError = undefined
-        news.seen(this, status)
+        observer.seen(this, status)
       },
       (error) => {
         this.status = undefined
         this.lastError = error
-        news.failed(this, error)
+        observer.failed(this, error)
       },
     )
   }

@@ -5,12 +5,12 @@ import { inNoContext } from '../observe/context.js'
 import { type ServerStatus, StatusProbe } from './probe.js'
 import type { Lsn } from './replica-lag.js'
 
-/** How long a look may take, connecting included; a server that takes longer is as good as lost. */
+/** How long a probe may take, connecting included; a server that takes longer is as good as lost. */
 const boundMs = 1_000
-/** A connection that nobody has looked through for this long is closed. */
+/** A connection that was not used for this long is closed. */
 const idleMs = 10_000
 
-/** What a look waits for, and how long at most. */
+/** What a probe waits for, and how long at most. */
 interface Awaited {
   readonly lsn: Lsn
   readonly ms: number
@@ -18,7 +18,7 @@ interface Awaited {
 
 /**
  * Looks at one server, through a connection of its own beside every pool: what has to be known while a pool is exhausted
- * or its server gone must not wait in that pool. One look at a time; who asks meanwhile gets the same one.
+ * or its server gone must not wait in that pool. One probe at a time; who asks meanwhile gets the same one.
  */
 export class Monitor {
   readonly #open: (signal: AbortSignal) => Promise<Connection>
@@ -27,7 +27,7 @@ export class Monitor {
   readonly #onFailed: (error: unknown) => void
   #connection: Connection | undefined
   #probe: StatusProbe | undefined
-  #looking: Promise<ServerStatus> | undefined
+  #probing: Promise<ServerStatus> | undefined
   #idleTimer: Timer | undefined
   #askedAt = Number.NEGATIVE_INFINITY
   #ended = false
@@ -45,7 +45,7 @@ export class Monitor {
     this.#onFailed = onFailed
   }
 
-  /** When the last look began; -Infinity before the first. */
+  /** When the last probe began; -Infinity before the first. */
   get askedAt(): number {
     return this.#askedAt
   }
@@ -55,9 +55,9 @@ export class Monitor {
     return this.#sessions
   }
 
-  /** Whether a look is under way. */
+  /** Whether a probe is under way. */
   get isProbing(): boolean {
-    return this.#looking !== undefined
+    return this.#probing !== undefined
   }
 
   /** Whether the server can wait until it has replayed something; undefined while that is not known. */
@@ -65,7 +65,7 @@ export class Monitor {
     return this.#probe?.waits
   }
 
-  /** Looks now, or joins the look that is under way; rejects when the server does not answer in time. */
+  /** Probes now, or joins the probe that is under way; rejects when the server does not answer in time. */
   probe(): Promise<ServerStatus> {
     return this.#join(undefined)
   }
@@ -77,23 +77,23 @@ export class Monitor {
 
   #join(awaited: Awaited | undefined): Promise<ServerStatus> {
     if (this.#ended) return Promise.reject(new Error('the pool has ended'))
-    // Whoever asks meanwhile gets the same answer, and what is seen is for all: it is looked in nobody's context.
-    this.#looking ??= inNoContext(() => this.#look(awaited)).finally(() => {
-      this.#looking = undefined
+    // Whoever asks meanwhile gets the same answer, and what is seen is for all: it runs in nobody's context.
+    this.#probing ??= inNoContext(() => this.#probeNow(awaited)).finally(() => {
+      this.#probing = undefined
       this.#closeWhenIdle()
     })
-    return this.#looking
+    return this.#probing
   }
 
   /** Looks no more. Settles when the connection is closed. */
   async end(): Promise<void> {
     this.#ended = true
     if (this.#idleTimer !== undefined) this.#clock.clearTimer(this.#idleTimer)
-    await this.#looking?.catch(() => undefined) // whoever asked has been told
+    await this.#probing?.catch(() => undefined) // reported to whoever asked
     await this.#close()
   }
 
-  async #look(awaited: Awaited | undefined): Promise<ServerStatus> {
+  async #probeNow(awaited: Awaited | undefined): Promise<ServerStatus> {
     this.#askedAt = this.#clock.now()
     const timeoutMs = boundMs + (awaited?.ms ?? 0)
     const deadline = Deadline.after(timeoutMs, this.#clock)
@@ -103,11 +103,11 @@ export class Monitor {
         await probe.waitForReplay(awaited.lsn, awaited.ms, deadline)
         this.#askedAt = this.#clock.now()
       }
-      const status = await probe.look(deadline, this.#askedAt)
+      const status = await probe.probe(deadline, this.#askedAt)
       this.#onSeen(status)
       return status
     } catch (error) {
-      this.#connection?.destroy()
+      this.#connection?.terminate()
       this.#connection = undefined
       this.#onFailed(error)
       throw error
@@ -125,9 +125,9 @@ export class Monitor {
       return this.#probe
     } catch (error) {
       attempt.abort()
-      // One that opens after all has nobody to look through it any more; a failure has been told.
+      // One that opens after all is of no use any more; a failure has been reported.
       opening.then(
-        (late) => late.destroy(),
+        (late) => late.terminate(),
         () => undefined,
       )
       throw error
@@ -149,7 +149,7 @@ export class Monitor {
       idleMs,
       () => {
         this.#idleTimer = undefined
-        if (this.#looking !== undefined || this.#clock.now() - this.#askedAt < idleMs) this.#closeWhenIdle()
+        if (this.#probing !== undefined || this.#clock.now() - this.#askedAt < idleMs) this.#closeWhenIdle()
         else void this.#close()
       },
       true,

@@ -11,16 +11,16 @@ export interface ServerStatus {
   readonly askedAt: number
   /** Whether it follows another server, and takes no writes. */
   readonly standby: boolean
-  /** Undefined when the server does not tell. */
+  /** Undefined when the server does not report it. */
   readonly timeline: number | undefined
   /**
    * The number that its database system got when it was made, and that its copies have; another one after `pg_upgrade`.
-   * Undefined when the server does not tell.
+   * Undefined when the server does not report it.
    */
   readonly system: string | undefined
   /**
    * A standby: up to where it has replayed. A primary: the end of what it has written. Undefined when the server does not
-   * tell, or has replayed nothing yet: then nobody knows what it shows.
+   * report it, or has replayed nothing yet: then nobody knows what it shows.
    */
   readonly lsn: Lsn | undefined
 }
@@ -49,8 +49,13 @@ const roleSql = 'select pg_catalog.pg_is_in_recovery()'
 
 /** The answer to {@link probeSql} or {@link roleSql}. */
 export function statusOf(row: readonly unknown[], askedAt: number): ServerStatus {
-  const [standby, place = null, timeline = null, system] = row as [boolean, (string | null)?, (string | null)?, string?]
-  const lsn = place === null ? undefined : lsnOf(place)
+  const [standby, position = null, timeline = null, system] = row as [
+    boolean,
+    (string | null)?,
+    (string | null)?,
+    string?,
+  ]
+  const lsn = position === null ? undefined : lsnOf(position)
   return {
     askedAt,
     standby,
@@ -60,19 +65,19 @@ export function statusOf(row: readonly unknown[], askedAt: number): ServerStatus
   }
 }
 
-/** What a primary is asked for behind a commit: everything committed before is at or before this place. */
+/** What a primary is asked for after a commit: everything committed before is at or before this position. */
 export const positionSql = `
   select pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text, (${timelineSql})::pg_catalog.text`
 
 /** The answer to {@link positionSql}. */
 export function positionOf(row: unknown): { readonly timeline: number; readonly lsn: Lsn } {
-  const [place, timeline] = row as [string, string]
-  return { timeline: Number(timeline) >>> 0, lsn: endOfLastRecord(lsnOf(place)) }
+  const [position, timeline] = row as [string, string]
+  return { timeline: Number(timeline) >>> 0, lsn: endOfLastRecord(lsnOf(position)) }
 }
 
-function lsnOf(place: string): Lsn {
-  const lsn = parseLsn(place)
-  if (lsn === undefined) throw new Error(`bug: the server gave a place in its log that is none: ${place}`)
+function lsnOf(position: string): Lsn {
+  const lsn = parseLsn(position)
+  if (lsn === undefined) throw new Error(`bug: the server gave a position in its log that is none: ${position}`)
   return lsn
 }
 
@@ -85,7 +90,7 @@ const waitProbeSql = `select exists (select from pg_catalog.pg_get_keywords() wh
  */
 export class StatusProbe {
   readonly #connection: Pick<Connection, 'run'>
-  #tellsPlace = true
+  #reportsPosition = true
   #waits: boolean | undefined
 
   constructor(connection: Pick<Connection, 'run'>) {
@@ -98,13 +103,13 @@ export class StatusProbe {
   }
 
   /** What it says of itself now. */
-  async look(deadline: Deadline, askedAt: number): Promise<ServerStatus> {
-    if (this.#tellsPlace) {
+  async probe(deadline: Deadline, askedAt: number): Promise<ServerStatus> {
+    if (this.#reportsPosition) {
       try {
         return statusOf(await this.#ask(probeSql, deadline), askedAt)
       } catch (error) {
         if (!isRefusal(error)) throw error
-        this.#tellsPlace = false
+        this.#reportsPosition = false
       }
     }
     return statusOf(await this.#ask(roleSql, deadline), askedAt)
@@ -112,7 +117,7 @@ export class StatusProbe {
 
   /**
    * Settles when a standby has replayed up to `lsn`, or after `ms` milliseconds; at once when the server has no such
-   * command. Which of them it was, the next look tells. Rejects only when the connection is lost or the limit is reached.
+   * command. Which of them it was, the next probe shows. Rejects only when the connection is lost or the deadline is reached.
    * https://www.postgresql.org/docs/19/sql-wait-for.html
    */
   async waitForReplay(lsn: Lsn, ms: number, deadline: Deadline): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * A place in the write-ahead log, as its number of bytes. A number of JavaScript would lose the last bits of it; a
+ * A position in the write-ahead log, as its number of bytes. A number of JavaScript would lose the last bits of it; a
  * comparison of the texts would be wrong, as their parts are not padded.
  * https://www.postgresql.org/docs/18/datatype-pg-lsn.html
  */
@@ -10,7 +10,7 @@ const form = /^([0-9A-F]{1,8})\/([0-9A-F]{1,8})$/i
 const pageBytes = 8_192n
 const shortHeaderBytes = 24n
 
-/** The place that a text such as `16/B374D848` names; undefined when it names none. */
+/** The position that a string such as `16/B374D848` names; undefined when it names none. */
 export function parseLsn(text: string): Lsn | undefined {
   const parts = form.exec(text)
   if (parts === null) return undefined
@@ -24,14 +24,14 @@ export function formatLsn(lsn: Lsn): string {
 
 /**
  * Where the last record ends, given the server's insert position. When that record fills its page to the last byte, the
- * server tells where the next one will begin, behind the header of the next page; a standby that has replayed everything
+ * server reports where the next one will begin, after the header of the next page; a standby that has replayed everything
  * still stands at the end of the page, and would be waited for in vain. No record can end where a header does.
  */
 export function endOfLastRecord(insertPosition: Lsn): Lsn {
   return insertPosition % pageBytes === shortHeaderBytes ? insertPosition - shortHeaderBytes : insertPosition
 }
 
-/** The primary's place in its log at some moment. */
+/** The primary's position in its log at some moment. */
 interface Mark {
   /** When it was asked, on this process's clock: whatever had been committed by then is at or before `lsn`. */
   readonly askedAt: number
@@ -53,7 +53,7 @@ export class ReplicationLagTracker {
   #marks: Mark[] = []
   #isFrozen = false
 
-  /** The newest place that was seen. */
+  /** The newest position that was seen. */
   get lsn(): Lsn | undefined {
     return this.#marks.at(-1)?.lsn
   }
@@ -63,7 +63,7 @@ export class ReplicationLagTracker {
     this.#isFrozen = false
     const last = this.#marks.at(-1)
     if (last !== undefined && (askedAt < last.askedAt || lsn < last.lsn)) return
-    // Of the moments at which it stood in the same place, the newest one says all.
+    // Of the moments at which it stood at the same position, the newest one says all.
     if (last !== undefined && last.lsn === lsn) this.#marks.pop()
     this.#marks.push({ askedAt, lsn })
     if (this.#marks.length > mostMarks) this.#marks = this.#marks.slice(-mostMarks / 2)
@@ -71,13 +71,13 @@ export class ReplicationLagTracker {
 
   /**
    * The primary is out of reach. Until it is seen again a lag is measured against the last moment that is known of it:
-   * as far as can be told from here, there is nobody that a replica could be behind.
+   * as far as is known here, there is nobody that a replica could be behind.
    */
   freeze(): void {
     this.#isFrozen = true
   }
 
-  /** Another server is the primary now: places in its log are no measure of the old one's. */
+  /** Another server is the primary now: positions in its log are no measure of the old one's. */
   restart(): void {
     this.#marks = []
     this.#isFrozen = false

@@ -18,17 +18,17 @@ export interface ReadContext {
   readonly causality: Causality | undefined
 }
 
-/** How old what is known of a host may become while there are reads, at most and at least, in milliseconds. */
-const slowestLookMs = 100
-const quickestLookMs = 5
+/** How old what is known of a server may become while there are reads, at most and at least, in milliseconds. */
+const slowestProbeMs = 100
+const quickestProbeMs = 5
 /** Looks of which each is a quarter of the allowed lag apart leave half of it to the replica. */
-const looksPerLag = 4
-/** Pauses between looks while a read waits for a replica, in milliseconds. */
+const probesPerLag = 4
+/** Pauses between probes while a read waits for a replica, in milliseconds. */
 const firstPauseMs = 1
 const longestPauseMs = 8
 /**
  * How long a server that can wait by itself is left to it. Looks at it stand in line meanwhile, and so do waits for an
- * earlier place, which may be there already.
+ * earlier position, which may be there already.
  */
 const longestWaitMs = 25
 
@@ -37,7 +37,7 @@ export type Route =
   | { readonly kind: 'replica'; readonly member: ClusterMember; readonly reason: RouteReason }
   | { readonly kind: 'primary'; readonly reason: RouteReason }
 
-/** Chooses the host of each read, out of what was seen of all of them, and sees to it that this does not grow old. */
+/** Chooses the server of each read, out of what was seen of all of them, and sees to it that this does not grow old. */
 export class Router {
   readonly #members: readonly ClusterMember[]
   readonly #topology: Topology
@@ -75,11 +75,11 @@ export class Router {
     excluded: ReadonlySet<ClusterMember>,
     deadline: Deadline,
   ): Promise<Route> {
-    this.#lookAround(scope)
+    this.#probeAll(scope)
     const token = causality?.token
     const route = this.#now(scope, token, excluded)
     if (route.kind === 'replica') return route
-    // Before anything is known of the hosts, their answer is worth waiting for; it is bounded by the monitor.
+    // Before anything is known of the servers, their answer is worth waiting for; it is bounded by the monitor.
     if (this.#others(excluded).some((member) => member.status === undefined && member.monitor.isProbing)) {
       const looks = this.#members.map(({ monitor }) => monitor.isProbing && monitor.probe())
       await deadline.within(Promise.allSettled(looks))
@@ -88,7 +88,7 @@ export class Router {
     }
     if (causality === undefined || token === undefined) return this.#now(scope, token, excluded)
     if (this.#now(scope, token, excluded).reason === 'causality')
-      await this.#holdAgainstPrimary(causality, token, deadline)
+      await this.#checkAgainstPrimary(causality, token, deadline)
     return await this.#await(scope, causality.token ?? token, excluded, deadline)
   }
 
@@ -96,7 +96,7 @@ export class Router {
    * No replica shows the token. One that was given from outside may be made up, or of another database system: then none
    * ever will, and every read would wait in vain. What is ahead of the primary is clamped to where the primary is.
    */
-  async #holdAgainstPrimary(causality: Causality, token: CausalToken, deadline: Deadline): Promise<void> {
+  async #checkAgainstPrimary(causality: Causality, token: CausalToken, deadline: Deadline): Promise<void> {
     if (!causality.isDoubtful || this.askPrimary === undefined) return
     if (this.#isSeen(token)) return causality.believe()
     const bound = Deadline.after(this.#causalityWaitMs, this.#clock).tighter(deadline)
@@ -108,7 +108,7 @@ export class Router {
     else causality.clamp(position)
   }
 
-  /** Whether the primary has been seen at or behind this place. */
+  /** Whether the primary has been seen at or after this position. */
   #isSeen(token: CausalToken): boolean {
     const status = this.#topology.writer?.status
     return (
@@ -122,7 +122,7 @@ export class Router {
   async #positionFor(token: CausalToken): Promise<CausalToken | undefined> {
     const position = await this.askPrimary?.()
     if (position === undefined || token.timeline <= position.timeline) return position
-    // There may have been a promotion that was not seen here: all hosts are asked.
+    // There may have been a promotion that was not seen here: all servers are asked.
     const writer = await this.#topology.find()
     if (writer === undefined) return undefined
     return this.#topology.timeline > position.timeline ? await this.askPrimary?.() : position
@@ -147,9 +147,9 @@ export class Router {
       if ((status.timeline ?? 0) < this.#topology.timeline) return false
       return isFreshEnough(this.#trail, status.lsn, scope, now)
     })
-    if (fresh.length === 0) return { kind: 'primary', reason: replicas.some(tellsPlace) ? 'lag' : 'no-position' }
+    if (fresh.length === 0) return { kind: 'primary', reason: replicas.some(reportsPosition) ? 'lag' : 'no-position' }
     const able = fresh.filter((member) => token === undefined || showsAll(member, token))
-    if (able.length === 0) return { kind: 'primary', reason: fresh.some(tellsPlace) ? 'causality' : 'no-position' }
+    if (able.length === 0) return { kind: 'primary', reason: fresh.some(reportsPosition) ? 'causality' : 'no-position' }
     const { hosts, panic } = inUse(able, (member) => member.isEjected)
     const member = pickOfTwo(hosts, this.#random)
     if (member === undefined) throw new Error('bug: no member was picked out of several')
@@ -157,7 +157,7 @@ export class Router {
     return { kind: 'replica', member, reason }
   }
 
-  /** Waits for a replica to show what the token stands for, by looking again and again. */
+  /** Waits for a replica to show what the token stands for, by probing again and again. */
   async #await(
     scope: ReadScope,
     token: CausalToken,
@@ -171,21 +171,21 @@ export class Router {
       if (route.kind === 'replica' || route.reason !== 'causality') return route
       const left = until - this.#clock.now()
       if (left <= 0) return route
-      const looks = this.#others(excluded).map((member) => this.#lookAgain(member, token, pauseMs, left, deadline))
+      const looks = this.#others(excluded).map((member) => this.#probeAgain(member, token, pauseMs, left, deadline))
       // The first to answer may be the one; those that do not answer are not waited for. All failing is no error here.
       await deadline.within(Promise.any(looks).catch(() => undefined))
     }
   }
 
-  /** Looks at a replica when it may show more: when it says so itself, or, where it cannot, after a pause. */
-  async #lookAgain(
+  /** Probes a replica when it may show more: when it says so itself, or, where it cannot, after a pause. */
+  async #probeAgain(
     { monitor, status }: ClusterMember,
     token: CausalToken,
     pauseMs: number,
     left: number,
     deadline: Deadline,
   ): Promise<void> {
-    // The server knows places, and no timelines.
+    // The server knows positions, and no timelines.
     const lacksReplayAlone = status?.standby === true && (status.timeline ?? 0) >= token.timeline
     if (lacksReplayAlone && monitor.waits !== false) {
       await monitor.probeAfter(token.lsn, Math.min(longestWaitMs, left))
@@ -196,9 +196,9 @@ export class Router {
     await monitor.probe()
   }
 
-  /** Looks at every host of which too little is known by now, in the background. */
-  #lookAround({ maxLagMs }: ReadScope): void {
-    const everyMs = Math.min(slowestLookMs, Math.max(quickestLookMs, maxLagMs / looksPerLag))
+  /** Probes every server of which too little is known by now, in the background. */
+  #probeAll({ maxLagMs }: ReadScope): void {
+    const everyMs = Math.min(slowestProbeMs, Math.max(quickestProbeMs, maxLagMs / probesPerLag))
     const now = this.#clock.now()
     for (const { monitor } of this.#members) {
       if (monitor.isProbing || now - monitor.askedAt < everyMs) continue
@@ -207,7 +207,7 @@ export class Router {
   }
 }
 
-function tellsPlace({ status }: ClusterMember): boolean {
+function reportsPosition({ status }: ClusterMember): boolean {
   return status?.lsn !== undefined
 }
 

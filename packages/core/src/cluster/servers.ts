@@ -1,13 +1,13 @@
 import type { Clock, Random } from '../deadline/clock.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { Server } from '../server/server.js'
-import type { ReadRule } from '../sql/read-only.js'
+import type { ReadRule } from '../sql/read-rule.js'
 import type { Causality } from './causality.js'
 import type { ClusterEmitter } from './events.js'
-import { ClusterMember, type Place } from './member.js'
+import { ClusterMember, type MemberOptions } from './member.js'
 import { ReplicationLagTracker } from './replica-lag.js'
 import { type ReadScope, Router } from './router.js'
-import { Topology, type TopologyNews } from './topology.js'
+import { Topology, type TopologyObserver } from './topology.js'
 import type { CausalWrites } from './write-positions.js'
 
 /** The servers of a cluster as they are seen from here. */
@@ -19,25 +19,25 @@ export interface ServersInSight {
 }
 
 /**
- * Puts together what sees the servers: whatever a monitor learns goes to the topology, and the primary's place to the trail
+ * Puts together what sees the servers: whatever a monitor learns goes to the topology, and the primary's position to the trail
  * that lags are measured by.
  *
- * @param places those that may be the primary first, and the most likely one foremost
+ * @param options those that may be the primary first, and the most likely one foremost
  */
 export function watchServers(
-  places: readonly Place[],
+  options: readonly MemberOptions[],
   environment: { readonly clock: Clock; readonly random: Random },
   causalityWaitMs: number,
-  news: TopologyNews,
+  observer: TopologyObserver,
 ): ServersInSight {
   const { clock, random } = environment
   const trail = new ReplicationLagTracker()
   const note = ({ status }: ClusterMember): void => {
     if (status?.standby === false && status.lsn !== undefined) trail.add(status.askedAt, status.lsn)
   }
-  const members = places.map(
-    (place) =>
-      new ClusterMember(place, clock, {
+  const members = options.map(
+    (one) =>
+      new ClusterMember(one, clock, {
         seen: (member, status) => {
           topology.seen(member, status)
           if (member === topology.writer && !topology.isLost) note(member)
@@ -49,11 +49,11 @@ export function watchServers(
     found: (member, from, timeline) => {
       if (member !== from) trail.restart()
       note(member)
-      news.found(member, from, timeline)
+      observer.found(member, from, timeline)
     },
     lost: (member, error) => {
       trail.freeze()
-      news.lost(member, error)
+      observer.lost(member, error)
     },
   })
   return { members, topology, trail, router: new Router(members, topology, trail, environment, causalityWaitMs) }

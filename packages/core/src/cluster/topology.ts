@@ -7,7 +7,7 @@ import { inNoContext } from '../observe/context.js'
 import type { ClusterMember } from './member.js'
 import { type ServerStatus, StatusProbe } from './probe.js'
 
-/** A host that takes itself for the primary. */
+/** A server that takes itself for the primary. */
 export interface Answer {
   readonly member: ClusterMember
   readonly status: ServerStatus
@@ -17,7 +17,7 @@ export interface Answer {
 export interface KnownPrimary {
   /** Who takes writes, or did when last heard of, or is taken for it. */
   readonly writer: ClusterMember | undefined
-  /** Its database system; undefined while none was seen, and on servers that do not tell. */
+  /** Its database system; undefined while none was seen, and on servers that do not report it. */
   readonly system: string | undefined
   /** The latest timeline that was seen; 0 while none was. */
   readonly timeline: number
@@ -56,20 +56,20 @@ export function isOfAnother(known: string | undefined, { system }: ServerStatus)
   return known !== undefined && system !== undefined && system !== known
 }
 
-/** That of a server that does not tell is older than any: where others tell, it is no safe place to write to. */
+/** That of a server that does not report it is older than any: where others do, it is no safe place to write to. */
 function timelineOf({ timeline = 0 }: ServerStatus): number {
   return timeline
 }
 
 /** Between two rounds of questions while there is no primary, in milliseconds. */
 const roundMs = 100
-/** How long a round waits for the other hosts once one was found that takes writes. */
+/** How long a round waits for the other servers once one was found that takes writes. */
 const othersMs = 200
 /** How long a new connection may take to say what server it leads to. */
-const lookBoundMs = 2_000
+const probeBoundMs = 2_000
 
-/** What the topology tells. */
-export interface TopologyNews {
+/** What the topology reports. */
+export interface TopologyObserver {
   /** This member takes writes from here on; `from` did before, undefined when none is known. */
   found(member: ClusterMember, from: ClusterMember | undefined, timeline: number | undefined): void
   /** The member that took writes does so no more, or cannot be reached. */
@@ -77,7 +77,7 @@ export interface TopologyNews {
 }
 
 /**
- * Knows which of the hosts is the primary. A host is that when it says that it is not in recovery, and its timeline is not
+ * Knows which of the servers is the primary. A server is that when it says that it is not in recovery, and its timeline is not
  * older than any that was seen: an old primary that comes back after a promotion still believes in itself, and what it
  * would be given to write would be lost.
  *
@@ -88,13 +88,13 @@ export class Topology {
   readonly #members: readonly ClusterMember[]
   readonly #clock: Clock
   readonly #random: Random
-  readonly #news: TopologyNews
+  readonly #observer: TopologyObserver
   #writer: ClusterMember | undefined
   #isLost = false
   #lostAt = 0
-  /** The latest timeline that was seen; 0 while none was, as on a server that does not tell. */
+  /** The latest timeline that was seen; 0 while none was, as on a server that does not report it. */
   #timeline = 0
-  /** The database system of the primary; undefined while none was seen, and on servers that do not tell. */
+  /** The database system of the primary; undefined while none was seen, and on servers that do not report it. */
   #system: string | undefined
   #isKnown = false
   #finding: Promise<ClusterMember | undefined> | undefined
@@ -104,11 +104,11 @@ export class Topology {
   readonly #connections = new Map<Connection, ClusterMember>()
 
   /** @param members the first of them is taken for the primary until it says otherwise */
-  constructor(members: readonly ClusterMember[], clock: Clock, random: Random, news: TopologyNews) {
+  constructor(members: readonly ClusterMember[], clock: Clock, random: Random, observer: TopologyObserver) {
     this.#members = members
     this.#clock = clock
     this.#random = random
-    this.#news = news
+    this.#observer = observer
     this.#writer = members[0]
   }
 
@@ -160,7 +160,7 @@ export class Topology {
     }
   }
 
-  /** Asks all hosts at once which of them takes writes; undefined when none does. One round at a time. */
+  /** Asks all servers at once which of them takes writes; undefined when none does. One round at a time. */
   find(): Promise<ClusterMember | undefined> {
     this.#finding ??= inNoContext(() => this.#round()).finally(() => {
       this.#finding = undefined
@@ -201,17 +201,17 @@ export class Topology {
     const connection = await member.open(signal)
     try {
       const now = this.#clock.now()
-      const status = await new StatusProbe(connection).look(Deadline.after(lookBoundMs, this.#clock), now)
+      const status = await new StatusProbe(connection).probe(Deadline.after(probeBoundMs, this.#clock), now)
       if (this.isForeign(status)) throw new Error(otherSystem(member))
       if (status.standby) throw new Error(`${member.address} follows another server`)
       const timeline = timelineOf(status)
       if (timeline < this.#timeline) throw new Error(oldTimeline(member, timeline, this.#timeline))
       this.#found(member, status)
     } catch (error) {
-      connection.destroy()
+      connection.terminate()
       throw error
     }
-    // One that the pool has closed tells nobody.
+    // One that the pool has closed is not reported.
     for (const one of this.#connections.keys()) if (!one.isAlive) this.#connections.delete(one)
     this.#connections.set(connection, member)
     return connection
@@ -263,9 +263,9 @@ export class Topology {
     for (const [connection, leadsTo] of this.#connections) {
       if (leadsTo === member && !isAnew) continue
       this.#connections.delete(connection)
-      connection.destroy()
+      connection.terminate()
     }
-    this.#news.found(member, from, timeline === 0 ? undefined : timeline)
+    this.#observer.found(member, from, timeline === 0 ? undefined : timeline)
   }
 
   #lose(member: ClusterMember, error: unknown): void {
@@ -274,7 +274,7 @@ export class Topology {
       this.#isLost = true
       this.#lostAt = this.#clock.now()
       // The first of the list may never have been the primary: then it is no loss.
-      if (this.#isKnown || member.status?.standby !== true) this.#news.lost(member, error)
+      if (this.#isKnown || member.status?.standby !== true) this.#observer.lost(member, error)
     }
     if (!this.#isWatching) void inNoContext(() => this.#watch())
   }
@@ -284,7 +284,7 @@ export class Topology {
     this.#isWatching = true
     while (this.#isLost && !this.#ended) {
       await this.find()
-      // Whoever asks next looks again; a login that is refused is not tried over and over behind everybody's back.
+      // Whoever asks next makes a new round; a login that is refused is not tried over and over in the background.
       if (!this.#isLost || this.#refusal() !== undefined) break
       // After half a minute it is no failover any more, and less often will do.
       const pause = this.#clock.now() - this.#lostAt < 30_000 ? roundMs : 5 * roundMs
@@ -317,7 +317,7 @@ export class Topology {
   }
 }
 
-/** Whether the last look at it failed over something that waiting does not cure. */
+/** Whether the last probe of it failed over something that waiting does not cure. */
 function isRefused({ lastError }: ClusterMember): boolean {
   return lastError !== undefined && classify(lastError, 'connect') === 'configuration'
 }

@@ -10,7 +10,7 @@ import type { Topology } from './topology.js'
 const boundMs = 5_000
 
 /**
- * Asks the primary for its place in the log, behind writes that have been answered. The place is at or behind everything
+ * Asks the primary for its position in the log, after writes that have been answered. The position is at or after everything
  * committed before it was asked for, so one question serves all writes that ended before it was sent: under load one in
  * flight and one to follow, however many write.
  */
@@ -25,7 +25,7 @@ export class WritePositions {
     this.#clock = server.environment.clock
   }
 
-  /** A place that is asked for after this call. Rejects when the primary does not tell in time. */
+  /** A position that is asked for after this call. Rejects when the primary does not answer in time. */
   next(): Promise<CausalToken> {
     if (this.#running === undefined) return this.#start()
     this.#next ??= this.#running.then(this.#follow, this.#follow)
@@ -57,7 +57,7 @@ export class WritePositions {
 /** The position of a write is worth a round trip, even to reads that do not wait for a replica, in milliseconds. */
 const leastWaitMs = 50
 
-/** Finds out where lines of work have written, so that replicas can be held against it. */
+/** Finds out where lines of work have written, so that replicas can be compared with it. */
 export class CausalWrites {
   readonly #positions: Pick<WritePositions, 'next'>
   readonly #topology: Pick<Topology, 'writer'>
@@ -77,7 +77,7 @@ export class CausalWrites {
     this.#waitMs = waitMs
   }
 
-  /** Whether the primary is known not to tell where it has written: then whoever has written reads there. */
+  /** Whether the primary is known not to report where it has written: then whoever has written reads there. */
   get isMute(): boolean {
     const status = this.#topology.writer?.status
     return status !== undefined && status.lsn === undefined
@@ -89,7 +89,7 @@ export class CausalWrites {
     else causality.noteSoon(this.#positions.next())
   }
 
-  /** Where the primary is now: at or behind everything that has been committed. */
+  /** Where the primary is now: at or after everything that has been committed. */
   position(): Promise<CausalToken> {
     return this.#positions.next()
   }
@@ -124,9 +124,9 @@ export class CausalWrites {
   }
 }
 
-/** Takes the position behind a COMMIT, in the same round trip, for the line of work that committed. */
+/** Takes the position after a COMMIT, in the same round trip, for the line of work that committed. */
 export class CommitFollower {
-  /** What is asked behind COMMIT. */
+  /** What is asked after COMMIT. */
   readonly text = positionSql
   readonly #causality: Causality
 
@@ -134,7 +134,7 @@ export class CommitFollower {
     this.#causality = causality
   }
 
-  /** It was committed, and this is the row that the question behind it gave. */
+  /** It was committed, and this is the row that the question after it gave. */
   committed(row: unknown): void {
     this.#causality.note(positionOf(row))
   }

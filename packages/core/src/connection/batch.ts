@@ -1,17 +1,18 @@
-import { type TextEffects, textEffects } from '../sql/text-effects.js'
+import { type SqlText, sqlText } from '../sql/sql-text.js'
+import type { TextEffects } from '../sql/transaction-control.js'
 import { Exchange, type Messages } from './exchange.js'
-import type { Wire } from './operation.js'
+import type { Prelude, Wire } from './operation.js'
 import { type CommandCompleteMessage, type Field, prepared, ResultBase, type ResultInternals } from './pg-internals.js'
 import { joinedTexts, type ReportedOutcome } from './reported.js'
 import type { QueryResult } from './result.js'
-import { miscounted, type Prelude, type StatementConfig } from './statement.js'
+import { miscounted, type StatementConfig } from './statement.js'
 
 /** As much is handed to the socket before what is there has gone out. */
 const mostUnsentBytes = 65_536
 
 /** A statement of a batch, ready to be sent. */
 interface Item {
-  readonly text: string
+  readonly sql: SqlText
   /** As they are sent, from the time on that it is. */
   values: readonly unknown[]
   /** Whether the text is that of the statement before: parsed once, bound again. */
@@ -21,8 +22,8 @@ interface Item {
 
 /**
  * Several statements on their way over a connection in one round trip: Parse, Bind, Describe and Execute of each, and
- * ONE Sync behind them all. Outside of a transaction they are one: when a statement fails, the server undoes those before
- * it, and skips those behind it. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ * ONE Sync after all of them. Outside of a transaction they are one: when a statement fails, the server undoes those before
+ * it, and skips those after it. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
  *
  * The statements go out piece by piece, as the socket takes them, while the answers come in.
  */
@@ -32,12 +33,14 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   #written = 0
   /** Statements that have been answered: the next answer is for this one. */
   #answered = 0
-  /** The statement that failed; undefined while none has, and when it was what goes ahead that did. */
+  /** The statement that failed; undefined while none has, and when it was a prelude that did. */
   failedAt: number | undefined
 
   constructor(configs: readonly StatementConfig[], preludes: readonly Prelude[]) {
     super(preludes)
-    this.#items = configs.map((config, index) => itemOf(config, configs[index - 1]))
+    const items: Item[] = []
+    for (const config of configs) items.push(itemOf(config, items.at(-1)))
+    this.#items = items
   }
 
   override get reportedText(): string {
@@ -59,18 +62,16 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     return this.#items.map(({ result }) => result as QueryResult)
   }
 
-  override answer(error: unknown): void {
-    // The server may still send the rest, which nobody can get.
+  protected override onAnswer(error: unknown): void {
     if (error !== undefined) for (const { result } of this.#items) result.rows.length = 0
-    super.answer(error)
   }
 
   override get texts(): readonly string[] {
-    return this.#items.map(({ text }) => text)
+    return this.#items.map(({ sql }) => sql.text)
   }
 
   override get effects(): TextEffects {
-    const all = this.#items.map(({ text }) => textEffects(text))
+    const all = this.#items.map(({ sql }) => sql.effects)
     return {
       leavesOpen: all.some(({ leavesOpen }) => leavesOpen),
       endsTransaction: all.some(({ endsTransaction }) => endsTransaction),
@@ -79,8 +80,8 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     }
   }
 
-  protected override get statement(): string {
-    return this.#items[this.#answered]?.text ?? ''
+  protected override get statement(): SqlText {
+    return this.#items[this.#answered]?.sql ?? super.statement
   }
 
   /** @throws what a value throws that cannot be sent; nothing has been sent then */
@@ -98,8 +99,8 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     const { stream } = messages
     for (;;) {
       while (this.#written < this.#items.length && messages.unsentBytes < mostUnsentBytes) {
-        const { text, values, isAgain } = this.#items[this.#written] as Item
-        if (!isAgain) messages.parse(text)
+        const { sql, values, isAgain } = this.#items[this.#written] as Item
+        if (!isAgain) messages.parse(sql.text)
         messages.bind(values)
         if (!isAgain) messages.describe()
         messages.execute()
@@ -110,7 +111,7 @@ export class BatchExchange extends Exchange<QueryResult[]> {
         return
       }
       messages.flush()
-      // A socket that is gone takes nothing more: the connection tells.
+      // A socket that is gone takes nothing more: the connection reports that.
       if (!stream.writable) return
       if (stream.writableNeedDrain) break
     }
@@ -144,7 +145,6 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   }
 
   protected override onRow(columns: readonly (string | null)[]): void {
-    if (this.unreadable !== undefined || this.failure !== undefined || this.isAnswered) return
     const { result } = this.#current()
     if (this.unreadable !== undefined) return
     if (columns.length !== result.fields.length) throw miscounted()
@@ -163,7 +163,7 @@ export class BatchExchange extends Exchange<QueryResult[]> {
 
   protected override onError(error: Error): void {
     if (!this.sent) return
-    if (this.hasBegun) this.failedAt ??= this.#answered
+    if (this.arePreludesDone) this.failedAt ??= this.#answered
     this.failure = error
   }
 
@@ -180,11 +180,12 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   }
 }
 
-function itemOf({ text, values, rowMode, types }: StatementConfig, before: StatementConfig | undefined): Item {
+function itemOf({ text, values, rowMode, types }: StatementConfig, before: Item | undefined): Item {
+  const isAgain = before?.sql.text === text
   return {
-    text,
+    sql: isAgain ? before.sql : sqlText(text),
     values: values ?? [],
-    isAgain: before?.text === text,
+    isAgain,
     result: new ResultBase(rowMode, types),
   }
 }

@@ -9,17 +9,16 @@ import { inNoContext } from '../observe/context.js'
 import { addressOf } from './cancel.js'
 import { endpointText } from './connect/endpoint.js'
 import { watchTlsAnswer } from './connect/tls.js'
-import type { Exchange } from './exchange.js'
 import { LoginOrder } from './login-order.js'
 import { emitTo, isOfLogin, isUnasked, readMessages } from './message-reader.js'
 import { MessageWriter } from './message-writer.js'
 import type { Operation, StatementObserver } from './operation.js'
 import type { ClientInternals, WireConnection } from './pg-internals.js'
-import { installProtocolHandlers, type OperationEndListener, Pipeline, type TransactionStatus } from './pipeline.js'
+import { type OperationEndListener, Pipeline } from './pipeline.js'
+import { installProtocolHandlers, type TransactionStatus } from './protocol-handlers.js'
 import type { QueryResult } from './result.js'
 import { type ParameterStatus, RoleReports } from './server-role.js'
-import type { Statement } from './statement.js'
-import { StatementCache, StatementTexts } from './statement-cache.js'
+import { StatementCache, type StatementText, StatementTexts } from './statement-cache.js'
 import type { SubmittableAdapter } from './submittable.js'
 
 /** How long an orderly close may take. */
@@ -43,7 +42,7 @@ function sendTerminate(client: pg.Client, wire: WireConnection, clock: Clock, la
 }
 
 /** Sends Terminate for the server to read, and waits for nothing; the socket is closed by force when it does not. */
-export function leave(connection: WireConnection, clock: Clock): void {
+function terminate(connection: WireConnection, clock: Clock): void {
   const { stream } = connection
   const timer = clock.setTimer(closeBoundMs, () => stream.destroy(), true)
   stream.once('close', () => clock.clearTimer(timer))
@@ -52,12 +51,12 @@ export function leave(connection: WireConnection, clock: Clock): void {
     return
   }
   connection.end()
-  // What a slow reader has held up is read to its end and dropped: the end of the session comes behind it.
+  // What a slow reader has held up is read to its end and dropped: the end of the session comes after it.
   stream.resume()
 }
 
 /** Settles when the socket is closed, or after a bound. */
-export function closed(stream: WireConnection['stream'], clock: Clock): Promise<void> {
+function closed(stream: WireConnection['stream'], clock: Clock): Promise<void> {
   if (stream.closed) return Promise.resolve()
   return new Promise((resolve) => {
     const done = (): void => {
@@ -72,7 +71,7 @@ export function closed(stream: WireConnection['stream'], clock: Clock): Promise<
 }
 
 /** Rejects when the signal aborts. */
-export function aborted(signal: AbortSignal): Promise<never> {
+function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const abort = (): void => reject(signal.reason)
     if (signal.aborted) abort()
@@ -110,7 +109,7 @@ export type { TransactionStatus }
 /** A session on the server: how it begins, what is asked of it, how it ends, and who hears of that. */
 export class Connection {
   readonly client: pg.Client
-  /** What the server tells of its role in a cluster. */
+  /** What the server reports of its role in a cluster. */
   readonly reports: RoleReports
   /** In which form it says that it writes values. */
   readonly styles: ValueStyles
@@ -133,7 +132,7 @@ export class Connection {
     this.#internals = client as unknown as ClientInternals
     this.address = endpointText(this.#internals)
     this.#clock = clock
-    this.#pipeline = new Pipeline<Connection>(this, this.#internals, clock, () => this.destroy())
+    this.#pipeline = new Pipeline<Connection>(this, this.#internals, clock, () => this.terminate())
     this.reports = new RoleReports(this.#internals.connection)
     this.#internals.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
       if (this.#cache === undefined) this.#reported.set(parameterName, parameterValue)
@@ -208,7 +207,7 @@ export class Connection {
   get belongsTo(): object | undefined {
     return this.#pipeline.belongsTo
   }
-  /** Set by whoever opened it: whether a text only reads; without it none is known to. */
+  /** Set by whoever opened it: whether an SQL text only reads; without it none is known to. */
   set onlyReads(onlyReads: (text: string) => boolean) {
     this.#pipeline.onlyReads = onlyReads
   }
@@ -275,33 +274,38 @@ export class Connection {
     this.#pipeline.wire.cache.texts = texts
   }
 
-  /** Runs a statement when those before it are done. */
-  run(statement: Statement | SubmittableAdapter | Exchange<unknown>, deadline: Deadline): Promise<QueryResult> {
+  /** What is known here of an SQL text that is about to be run; counts as a use of it. */
+  known(text: string): StatementText {
+    return this.#pipeline.wire.cache.texts.of(text)
+  }
+
+  /** Runs an operation when those before it are done. */
+  run(operation: Operation, deadline: Deadline): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
-      statement.resolve = resolve
-      statement.reject = reject
-      this.#pipeline.start(statement, deadline)
+      operation.resolve = resolve
+      operation.reject = reject
+      this.#pipeline.start(operation, deadline)
     })
   }
 
-  /** The same for any operation; its `answer` is called. One that shares does not wait for others that do. */
+  /** The same for one that knows its caller already. One that shares does not wait for others that do. */
   start(operation: Operation, deadline: Deadline): void {
     this.#pipeline.start(operation, deadline)
   }
 
-  /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
-  async submit(foreign: SubmittableAdapter, deadline: Deadline): Promise<void> {
+  /** Runs a submittable alone, and settles when the server is ready again. A failure is reported to it, too. */
+  async submit(adapter: SubmittableAdapter, deadline: Deadline): Promise<void> {
     try {
-      await this.run(foreign, deadline)
+      await this.run(adapter, deadline)
     } catch (error) {
-      foreign.failed(error, this.lostWith !== undefined)
+      adapter.failed(error, this.lostWith !== undefined)
       throw error
     }
   }
 
-  /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
-  leave(guest: SubmittableAdapter, error: Error): void {
-    this.#pipeline.leave(guest, error)
+  /** Its user has released the connection, and asks for no more of this submittable: it ends, unless it ends by itself. */
+  closeSubmittable(adapter: SubmittableAdapter, error: Error): void {
+    this.#pipeline.closeSubmittable(adapter, error)
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
@@ -325,21 +329,21 @@ export class Connection {
     this.#closing = true
     if (this.lostWith !== undefined) return Promise.resolve()
     this.#pipeline.flush()
-    return sendTerminate(this.client, this.#internals.connection, this.#clock, () => this.destroy())
+    return sendTerminate(this.client, this.#internals.connection, this.#clock, () => this.terminate())
   }
 
   /**
    * Ends the session at once. A statement that runs rejects with ConnectionLostError, and is stopped on the server. The
    * Terminate is left for the server to read; the socket is closed by force when that takes too long.
    */
-  destroy(): void {
+  terminate(): void {
     if (this.#isTorn) return
     this.#closing = true
     this.#isTorn = true
     // The server would notice a dead socket only when it has something to write to it.
     this.#pipeline.stopBackend()
     this.#pipeline.writer?.discard()
-    leave(this.#internals.connection, this.#clock)
+    terminate(this.#internals.connection, this.#clock)
     this.#lose(new Error(tornDown))
   }
 
@@ -347,12 +351,12 @@ export class Connection {
    * Settles when the server has closed its side of a session that was ended, and so has no backend for it any more; or
    * when it has not in a second, which is what happens when the network is cut.
    */
-  gone(): Promise<void> {
+  whenClosed(): Promise<void> {
     return closed(this.#internals.connection.stream, this.#clock)
   }
 
   /** Tears the socket down, and leaves the server to what it is doing. */
-  sever(): void {
+  destroy(): void {
     this.#closing = true
     this.#isTorn = true
     this.#internals.connection.stream.destroy()
@@ -394,7 +398,7 @@ export class Connection {
     for (const [name, value] of this.#reported) cache.reported(name, value)
     this.#reported.clear()
     this.#cache = cache
-    const tearDown = (): void => this.destroy()
+    const tearDown = (): void => this.terminate()
     // Known from here on, also once the socket is gone: a cancel goes there.
     addressOf(this.#internals)
     const now = (): number => this.#clock.now()
@@ -431,8 +435,8 @@ export interface NotificationMessage {
 
 /** Calls back for every notification that comes in on a connection; returns the way to stop listening. */
 export function onNotification(connection: Connection, listener: (message: NotificationMessage) => void): () => void {
-  const tell = ({ channel, payload = '', processId }: Notification): void =>
+  const report = ({ channel, payload = '', processId }: Notification): void =>
     listener({ channel, payload, pid: processId })
-  connection.client.on('notification', tell)
-  return () => void connection.client.off('notification', tell)
+  connection.client.on('notification', report)
+  return () => void connection.client.off('notification', report)
 }

@@ -294,7 +294,7 @@ class MessageReader {
   #cstring(): string {
     const at = this.#at
     const zero = this.#buffer.indexOf(0, at)
-    if (zero === -1 || zero >= this.#stop) throw new ProtocolViolationError('a text without an end')
+    if (zero === -1 || zero >= this.#stop) throw new ProtocolViolationError('a string without an end')
     this.#at = zero + 1
     return this.#buffer.toString('utf8', at, zero)
   }

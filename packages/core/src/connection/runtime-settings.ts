@@ -58,7 +58,7 @@ export function assertSettings(option: string, settings: unknown, role?: string)
     }
     const isText = typeof value === 'string' && !value.includes('\0')
     if (!isText && !Number.isFinite(value) && typeof value !== 'boolean') {
-      throw new InvalidArgumentError(path, shown(value), 'a text without a zero byte, a finite number or a boolean')
+      throw new InvalidArgumentError(path, shown(value), 'a string without a zero byte, a finite number or a boolean')
     }
     // Names of parameters have no case, and in a switch of the server a dash is an underscore.
     const plain = name.toLowerCase().replaceAll('-', '_')
@@ -124,6 +124,6 @@ function shown(value: unknown): string {
   if (typeof value === 'number') return String(value)
   if (Array.isArray(value)) return 'an array'
   if (typeof value !== 'string') return `of type ${typeof value}`
-  if (value.includes('\0')) return 'a text with a zero byte'
-  return `a text of ${Buffer.byteLength(value)} bytes`
+  if (value.includes('\0')) return 'a string with a zero byte'
+  return `a string of ${Buffer.byteLength(value)} bytes`
 }

@@ -38,7 +38,7 @@ export function jitter(ms: number, share: number, random: Random): number {
 }
 
 /**
- * Settles in another turn of the event loop, after what has come in over the network was looked at. Work that never waits
+ * Settles in another turn of the event loop, after what has come in over the network was read. Work that never waits
  * for anything but promises that are settled already would keep everybody else from it.
  */
 export function nextTurn(): Promise<void> {

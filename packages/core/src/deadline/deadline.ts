@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from '../errors/operation-errors.js'
 import { markOwn } from '../errors/origin.js'
+import { noop } from '../observe/noop.js'
 import { type Clock, nextMicrotask, systemClock } from './clock.js'
 
 /** What every operation of Lifeguard takes to be bounded from outside. */
@@ -116,7 +117,7 @@ export class Deadline {
     if (this.isNone) return noop
     const { signal, at, timeoutMs } = this
     const clock = this.#clock
-    // An event that has been is not reported again. Never from inside the call, whose result the caller has not got yet.
+    // An abort event is fired once. Never from inside the call, whose result the caller has not got yet.
     if (signal?.aborted === true) {
       let watching = true
       nextMicrotask(() => {
@@ -181,8 +182,6 @@ function bothOf(inner: AbortSignal | undefined, outer: AbortSignal | undefined):
 
 /** What is added to a time that is near enough must change it. */
 const leastDelayMs = 0.001
-
-const noop = (): void => undefined
 
 /** The typed error for an operation that was ended from outside. */
 export function givenUp(

@@ -1,7 +1,7 @@
-/** A duration as a text with its unit: `'500ms'`, `'15s'`, `'15m'`, `'1h'`. */
+/** A duration as a string with its unit: `'500ms'`, `'15s'`, `'15m'`, `'1h'`. */
 export type DurationText = `${number}ms` | `${number}s` | `${number}m` | `${number}h`
 
-/** A number of milliseconds, or a text with a unit: `15_000`, `'15s'`. */
+/** A number of milliseconds, or a string with a unit: `15_000`, `'15s'`. */
 export type Duration = number | DurationText
 
 /**
@@ -17,7 +17,7 @@ type InMsWithin<V> = V extends object ? (Extract<keyof V, `${string}Ms`> extends
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
 /**
- * The milliseconds that a text with a unit stands for; undefined when it is not one. Fractions are allowed, signs,
+ * The milliseconds that a string with a unit stands for; undefined when it is not one. Fractions are allowed, signs,
  * exponents and spaces are not.
  *
  * @example

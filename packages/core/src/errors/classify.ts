@@ -11,14 +11,14 @@ import { causeChain, errorWithSqlState, fieldOf, sqlStateAt, sqlStateOf } from '
  * - `stale-plan`: what the pool had prepared was dropped or changed with the schema; run the whole transaction again.
  * - `connection`: the session is gone; again on a new connection, only while no COMMIT byte was written.
  * - `unavailable`: the pool waited for the server for as long as it was allowed to; to try again is the caller's choice.
- * - `topology`: this host is not the primary (any more); find the primary, then again.
+ * - `topology`: this server is not the primary (any more); find the primary, then again.
  * - `overload`: the server is out of a resource; again only when asked for, within the budget.
  * - `contended`: a lock or a key was taken; again only when asked for.
  * - `outcome-unknown`: the server itself does not know whether it committed; never again blindly.
  * - `configuration`: wrong credentials or no such database; waiting does not cure it.
  * - `cancelled`: the work was given up or cancelled, by a timeout or a person.
- * - `host`: the server is damaged (58xxx, XX000); not retried, but a failure of the host.
- * - `user`: the statement was wrong, or the pool was too busy for it; the host is well.
+ * - `server`: the server is damaged (58xxx, XX000); not retried, but a failure of the server.
+ * - `user`: the statement was wrong, or the pool was too busy for it; the server is healthy.
  */
 export type ErrorClass =
   | 'conflict'
@@ -33,7 +33,7 @@ export type ErrorClass =
   | 'outcome-unknown'
   | 'configuration'
   | 'cancelled'
-  | 'host'
+  | 'server'
   | 'user'
 
 /** When the error arrived: some codes mean another thing while connecting or committing. */
@@ -63,8 +63,8 @@ const table: Readonly<Record<string, ErrorClass>> = {
   '53': 'overload',
   '28': 'configuration',
   '3D000': 'configuration',
-  '58': 'host',
-  XX000: 'host',
+  '58': 'server',
+  XX000: 'server',
 }
 
 /** Codes of Node's sockets and resolver that mean: no connection, or none any more. */
@@ -96,9 +96,9 @@ const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
   LIFEGUARD_NO_PRIMARY: 'unavailable',
   LIFEGUARD_NOT_ON_REPLICA: 'topology',
   LIFEGUARD_BREAKER_OPEN: 'unavailable',
-  LIFEGUARD_ACQUIRE_TIMEOUT: 'user', // a bulkhead, not a host: its cause is only what else went wrong meanwhile
+  LIFEGUARD_ACQUIRE_TIMEOUT: 'user', // a bulkhead, not a server: its cause is only what else went wrong meanwhile
   LIFEGUARD_LOCK_TIMEOUT: 'contended',
-  LIFEGUARD_PROTOCOL_VIOLATION: 'host',
+  LIFEGUARD_PROTOCOL_VIOLATION: 'server',
   LIFEGUARD_TIMEOUT: 'cancelled',
   LIFEGUARD_ABORTED: 'cancelled',
   LIFEGUARD_UNREADABLE_RESULT: 'user', // it has committed, whatever the parser of its values has thrown
@@ -155,16 +155,16 @@ function classOfServerError(error: object, state: string, phase: Phase): ErrorCl
   if (state === '0A000' && isReadOnlyRefusal(error)) return 'topology'
   if (state === '55000' && isRecoveryRefusal(error)) return 'topology'
   // It ends the session only where the protocol itself is broken: the same again would be the same again.
-  if (state === '08P01' && (error as { readonly severity?: unknown }).severity === 'FATAL') return 'host'
+  if (state === '08P01' && (error as { readonly severity?: unknown }).severity === 'FATAL') return 'server'
   // Of a session that is up it is the answer to a statement: LISTEN on a standby, the question for its role.
   if (phase === 'connect' && !isSurvived(error)) return classAtLogin(state)
   const kind = table[state] ?? table[state.slice(0, 2)] ?? 'user'
   // 08006 of a foreign data wrapper, 57P01 or XX000 of a RAISE, a file that is not there: an answer like any other.
-  return phase === 'statement' && ofHost.has(kind) && isSurvived(error) ? 'user' : kind
+  return phase === 'statement' && ofServer.has(kind) && isSurvived(error) ? 'user' : kind
 }
 
 /** Classes that speak of the server as a whole. They do not when the session goes on. */
-const ofHost: ReadonlySet<ErrorClass> = new Set(['connection', 'host'])
+const ofServer: ReadonlySet<ErrorClass> = new Set(['connection', 'server'])
 
 /** Of what a server says at login, only this goes away by waiting. */
 function classAtLogin(state: string): ErrorClass {
@@ -173,7 +173,7 @@ function classAtLogin(state: string): ErrorClass {
 }
 
 /** Classes that say that the server could not do its work, as opposed to: did it, and refused. */
-const infrastructure: ReadonlySet<ErrorClass> = new Set(['connection', 'unavailable', 'topology', 'overload', 'host'])
+const infrastructure: ReadonlySet<ErrorClass> = new Set(['connection', 'unavailable', 'topology', 'overload', 'server'])
 
 /** Errors of the pool's own that mean the same: no connection or no answer could be had in time. */
 const outOfReach: ReadonlySet<LifeguardErrorCode> = new Set([
@@ -200,9 +200,9 @@ export function isOwnInfrastructureError(error: unknown, owner: object): boolean
  * What a failed read on a replica asks for.
  *
  * - `elsewhere`: the replica is well, but not for this read now: a recovery conflict, or a pool that is too busy. The same
- *   may be read from another host.
+ *   may be read from another server.
  * - `ill`: the replica itself could not be reached or could not do its work. Likewise, and it is noted.
- * - `no`: another host would answer the same.
+ * - `no`: another server would answer the same.
  */
 export function isReadAgain(error: unknown): 'elsewhere' | 'ill' | 'no' {
   if (LifeguardError.isInstance(error) && busy.has(error.code)) return 'elsewhere'
@@ -212,7 +212,7 @@ export function isReadAgain(error: unknown): 'elsewhere' | 'ill' | 'no' {
   if (kind === 'conflict' || kind === 'deadlock') return 'elsewhere'
   // The replica is there: it could not do this, now.
   if (kind === 'overload' && isOfSurvivor(error)) return 'elsewhere'
-  // A password that this host alone refuses is the host's fault, as seen from the others.
+  // A password that this server alone refuses is the server's fault, as seen from the others.
   return infrastructure.has(kind) || kind === 'configuration' ? 'ill' : 'no'
 }
 
@@ -227,7 +227,7 @@ function isOfSurvivor(error: unknown): boolean {
   return found !== undefined && isSurvived(found.error)
 }
 
-/** The pool is too busy; its host may be well. */
+/** The pool is too busy; its server may be healthy. */
 const busy: ReadonlySet<LifeguardErrorCode> = new Set(['LIFEGUARD_ACQUIRE_TIMEOUT', 'LIFEGUARD_QUEUE_FULL'])
 
 /** Whether the whole transaction may be run again by default: the server has undone it, or never got to commit it. */
@@ -269,7 +269,7 @@ function isPlainError(error: object): boolean {
 }
 
 /**
- * BEGIN READ WRITE on a standby, or a read of an unlogged table, which has no data there: only the routine tells them from
+ * BEGIN READ WRITE on a standby, or a read of an unlogged table, which has no data there: only the routine distinguishes them from
  * other features that are not supported.
  */
 function isReadOnlyRefusal(error: object): boolean {
@@ -375,12 +375,12 @@ function isConnectionError(error: unknown, seen: Set<object> = new Set()): boole
 }
 
 /**
- * What the end of a call says of the host that it was made to.
+ * What the end of a call says of the server that it was made to.
  *
- * - `success`: the host did its work, be it to refuse a wrong statement.
+ * - `success`: the server did its work, be it to refuse a wrong statement.
  * - `failure`: it could not be reached, broke off, or is out of a resource.
- * - `slow`: a time limit ended the call, and the host answered to that.
- * - `neutral`: it says nothing of the host: the caller gave up, others were in the way, or the pool was busy.
+ * - `slow`: a deadline ended the call, and the server answered to that.
+ * - `neutral`: it says nothing of the server: the caller gave up, others were in the way, or the pool was busy.
  */
 export type BreakerVerdict = 'success' | 'failure' | 'slow' | 'neutral'
 
@@ -389,7 +389,7 @@ const byClass: Readonly<Record<ErrorClass, BreakerVerdict>> = {
   connection: 'failure',
   unavailable: 'failure',
   overload: 'failure',
-  host: 'failure',
+  server: 'failure',
   cancelled: 'slow',
   conflict: 'neutral',
   deadlock: 'neutral',
@@ -402,7 +402,7 @@ const byClass: Readonly<Record<ErrorClass, BreakerVerdict>> = {
   user: 'success',
 }
 
-/** Our own errors that say nothing of the host, whatever caused them. */
+/** Our own errors that say nothing of the server, whatever caused them. */
 const neutral: ReadonlySet<LifeguardErrorCode> = new Set([
   'LIFEGUARD_ABORTED',
   'LIFEGUARD_ACQUIRE_TIMEOUT',
@@ -413,13 +413,13 @@ const neutral: ReadonlySet<LifeguardErrorCode> = new Set([
   'LIFEGUARD_BREAKER_OPEN',
 ])
 
-/** What an error says of the host; `undefined` is a call without an error. See {@link BreakerVerdict}. */
+/** What an error says of the server; `undefined` is a call without an error. See {@link BreakerVerdict}. */
 export function breakerVerdict(error: unknown, phase: Phase = 'statement'): BreakerVerdict {
   if (error === undefined) return 'success'
   for (const one of causeChain(error)) {
     if (!LifeguardError.isInstance(one)) break
     if (neutral.has(one.code)) return 'neutral'
-    // The host has done its work.
+    // The server has done its work.
     if (one.code === 'LIFEGUARD_UNREADABLE_RESULT') return 'success'
     if (one.code === 'LIFEGUARD_TIMEOUT') return ofTimeout(one)
     if (one.code === 'LIFEGUARD_COMMIT_UNKNOWN') return breakerVerdict(one.cause ?? null, phase)
@@ -434,10 +434,10 @@ export function breakerVerdict(error: unknown, phase: Phase = 'statement'): Brea
   if (kind === 'outcome-unknown') return found?.state.startsWith('08') === true ? 'failure' : 'neutral'
   // An error that no server has sent, such as one thrown by the caller's own code.
   if (kind === 'user' && found === undefined) return 'neutral'
-  // To wait does not cure a login that fails over a full disk or a damaged file, but the host is not well.
+  // To wait does not cure a login that fails over a full disk or a damaged file, but the server is not healthy.
   if (kind === 'configuration' && phase === 'connect' && found !== undefined && isOfHost(found.state)) return 'failure'
   const verdict = byClass[kind]
-  // Out of memory for this statement, or of room for its temporary files: the host is there and answers.
+  // Out of memory for this statement, or of room for its temporary files: the server is there and answers.
   return verdict === 'failure' && found !== undefined && isSurvived(found.error) ? 'success' : verdict
 }
 
@@ -446,7 +446,7 @@ function isOfHost(state: string): boolean {
   return /^(?:53|58|XX)/.test(state)
 }
 
-/** A caller's time was up. What matters is whether the host still answered. */
+/** A caller's time was up. What matters is whether the server still answered. */
 function ofTimeout(error: object): BreakerVerdict {
   const { outcome } = error as { readonly outcome?: unknown }
   if (outcome === 'unknown') return 'failure'
@@ -472,7 +472,7 @@ export interface ErrorSummary {
 
 const aboutTheServer: ReadonlySet<ErrorClass> = new Set(['connection', 'unavailable', 'overload', 'configuration'])
 
-/** What may be told of an error to whoever listens. */
+/** What may be published of an error. */
 export function summaryOf(error: unknown): ErrorSummary {
   const kind = classify(error)
   const found = errorWithSqlState(error)

@@ -56,7 +56,7 @@ export const operationNames: OptionNames = new Set(['signal', 'timeoutMs'])
 /**
  * Refuses options that an operation does not have, with the nearest name that it has, and what is no object: one that is
  * dropped in silence is a promise that is not kept, such as `{ isolationLevel: 'serializable' }`. A name that is given as
- * `undefined` is looked at as well. For adapters, whose options are to be checked as the pool's are.
+ * `undefined` is checked as well. For adapters, whose options are to be checked as the pool's are.
  *
  * @throws InvalidArgumentError naming the option
  * @internal
@@ -64,7 +64,7 @@ export const operationNames: OptionNames = new Set(['signal', 'timeoutMs'])
 export function assertKnownOptions(options: unknown, names: OptionNames, prefix = ''): void {
   if (options === undefined) return
   if (options !== null && Object.getPrototypeOf(options) === Object.prototype) {
-    // What nearly every call has: an object that was written there, with nothing behind it.
+    // What nearly every call has: an object that was written there, without a prototype of its own.
     for (const key of Reflect.ownKeys(options as object)) {
       if (key !== Symbol.toStringTag && !names.has(key as string)) refuse(String(key), names, prefix)
     }

@@ -125,7 +125,7 @@ function runtime(): string {
 }
 
 /**
- * What code of a user's threw, as an error: it may have thrown null, or a text, which are no errors to whoever looks for
+ * What code of a user's threw, as an error: it may have thrown null, or a string, which are no errors to code that reads
  * one. What is an object stays what it is.
  */
 export function thrownError(thrown: unknown): Error {

@@ -1,7 +1,7 @@
 import { LifeguardError } from './lifeguard-error.js'
 import { causeChain } from './sqlstate.js'
 
-/** Where the server looks whether the columns of a prepared statement are still what they were. */
+/** Where the server checks whether the columns of a prepared statement are still what they were. */
 const revalidation = 'RevalidateCachedQuery'
 
 /** Errors over a statement that this library had prepared by itself: not to be known by the error alone. */

@@ -13,7 +13,7 @@ export interface BreakerOpenFigures {
 }
 
 /**
- * The circuit breaker in front of a host is open: too many of the last calls failed, so that this one was not made at
+ * The circuit breaker in front of a server is open: too many of the last calls failed, so that this one was not made at
  * all. `cause` is the last failure that was seen.
  */
 export class BreakerOpenError extends LifeguardError {
@@ -38,7 +38,7 @@ export class BreakerOpenError extends LifeguardError {
   }
 }
 
-/** What is known of one host when no primary was found. */
+/** What is known of one server when no primary was found. */
 export interface ServerReport {
   /** `127.0.0.1:5432` */
   readonly address: string
@@ -47,7 +47,7 @@ export interface ServerReport {
 }
 
 /**
- * None of the hosts takes writes: they are down, or all of them follow another server, or the one that would take writes is
+ * None of the servers takes writes: they are down, or all of them follow another server, or the one that would take writes is
  * an old primary that was replaced. Seen as the `cause` of ServerUnavailableError.
  */
 export class NoPrimaryError extends LifeguardError {
@@ -57,7 +57,7 @@ export class NoPrimaryError extends LifeguardError {
   readonly servers: readonly ServerReport[]
 
   constructor(servers: readonly ServerReport[], options?: ErrorOptions) {
-    super(`no host takes writes (${servers.map(({ address, why }) => `${address}: ${why}`).join('; ')})`, options)
+    super(`no server takes writes (${servers.map(({ address, why }) => `${address}: ${why}`).join('; ')})`, options)
     this.servers = servers
   }
 }
@@ -247,7 +247,7 @@ export class PoolClosedError extends LifeguardError {
   }
 }
 
-/** A connection was used after it had been given back. */
+/** A connection was used after its release. */
 export class ConnectionReleasedError extends LifeguardError {
   static override readonly name: string = 'ConnectionReleasedError'
   readonly code = 'LIFEGUARD_CONNECTION_RELEASED'

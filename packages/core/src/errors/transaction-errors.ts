@@ -70,7 +70,7 @@ export class BatchError extends LifeguardError {
 }
 
 const longestShown = 200
-/** As much of a text is looked at to show so much of it: it may have megabytes. */
+/** No more than this is read of an SQL text in order to show a part of it: it may have megabytes. */
 const longestRead = 2_000
 
 function shortened(text: string): string {

@@ -8,6 +8,7 @@ import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionLostError, PoolClosedError } from '../errors/pool-errors.js'
 import { type CallerContext, callerContext, captureContext, inNoContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import { callUser, warnOfListener } from '../observe/user-callback.js'
 import {
   channelsOf,
@@ -76,7 +77,7 @@ interface Entry {
   readonly caller: CallerContext | undefined
   /** Whether it was ever listening: what it misses from then on is a gap. */
   isLive: boolean
-  /** Whether its caller has been given the subscription, and is told through it of what comes. */
+  /** Whether its caller has been given the subscription, and hears through it of what comes. */
   isGiven: boolean
   /** What has ended it, other than `unlisten`. */
   endedBy: Error | undefined
@@ -104,7 +105,7 @@ export class Listeners {
   readonly #heard = new Set<string>()
   /** Channels of which the session may not do what is wanted yet. */
   readonly #changed = new Set<string>()
-  /** Channels that nobody wants, until the session has been told so. */
+  /** Channels that nobody wants, until the session has unlistened. */
   readonly #leaving = new Map<string, PromiseWithResolvers<void>>()
   /** Resolved when there is something new to do. */
   #change = Promise.withResolvers<void>()
@@ -182,7 +183,7 @@ export class Listeners {
     const { signal } = options
     const live = Promise.withResolvers<void>()
     // Whoever waits for it may have given up by then.
-    live.promise.catch(nothing)
+    live.promise.catch(noop)
     const onAbort = (): void =>
       void this.#remove(entry, givenUp({ kind: 'aborted', reason: signal?.reason }, 'not-sent'))
     const entry: Entry = {
@@ -254,7 +255,7 @@ export class Listeners {
     this.#lastError = undefined
     while (this.#entries.size > 0 && !signal.aborted) {
       try {
-        await this.#server.aside(
+        await this.#server.runBeside(
           'listen',
           (connection) => this.#hold(connection, signal, () => (failures = 0)),
           wanted,
@@ -264,7 +265,7 @@ export class Listeners {
         if (signal.aborted) break
         this.#lastError = error
         failures += 1
-        // What waiting does not cure is told to those who wait; those who were listening wait on for better times.
+        // What waiting does not cure rejects the calls that wait; subscriptions that were listening go on waiting.
         if (classify(error, 'connect') === 'configuration') for (const { live } of this.#starting) live.reject(error)
         await sleep(fullJitter(failures, backoff, random), clock, wanted)
       }
@@ -344,5 +345,3 @@ export class Listeners {
     if (this.#entries.has(entry)) entry.outside(() => callUser(fn, warnOfListener))
   }
 }
-
-const nothing = (): void => undefined

@@ -3,6 +3,7 @@ import { Statement } from '../connection/statement.js'
 import type { Clock, Timer } from '../deadline/clock.js'
 import { Deadline, noDeadline, sleep } from '../deadline/deadline.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
+import { noop } from '../observe/noop.js'
 import type { Server } from '../server/server.js'
 import { type Ask, staysIdleSql } from '../transaction/lock-sql.js'
 
@@ -10,7 +11,7 @@ import { type Ask, staysIdleSql } from '../transaction/lock-sql.js'
 export interface LockWait {
   /** The key that is waited for. */
   readonly waitsFor: string
-  /** The keys that are held by the code that waits, and cannot be given back before it goes on. */
+  /** The keys that are held by the code that waits, and cannot be released before it goes on. */
   readonly holds: ReadonlySet<string>
   /** Names the wait to all processes; empty for one of another program. */
   readonly id: string
@@ -179,7 +180,7 @@ export class LockBoard {
     this.#isUp = true
     while (this.#shown.size > 0) {
       try {
-        await this.#server.aside(
+        await this.#server.runBeside(
           'locks',
           async (connection) => {
             // No race of promises: each one would leave something on a promise that lives as long as the session.
@@ -203,10 +204,10 @@ export class LockBoard {
   }
 }
 
-/** How often a wait under other locks is looked at; as the server's own `deadlock_timeout`. */
+/** How often a wait under other locks is checked; as the server's own `deadlock_timeout`. */
 const everyMs = 1_000
-/** How long a look may take. */
-const lookMs = 5_000
+/** How long a check may take. */
+const askMs = 5_000
 
 /** A wait on the server that is being watched. */
 export interface Watched {
@@ -216,7 +217,7 @@ export interface Watched {
 }
 
 /**
- * Finds deadlocks that go over several sessions of one line of work, which the server cannot see. Every process looks at
+ * Finds deadlocks that go over several sessions of one line of work, which the server cannot see. Every process checks
  * the same waits, and comes to the same answer who of a circle gives way.
  */
 export class DeadlockWatch {
@@ -237,14 +238,14 @@ export class DeadlockWatch {
    * a circle, and the one that gives way.
    */
   onServer(keys: readonly string[], holds: ReadonlySet<string>, onDeadlock: () => void): Watched {
-    if (holds.size === 0 && keys.length === 1) return { note: '', stop: nothing }
+    if (holds.size === 0 && keys.length === 1) return { note: '', stop: noop }
     const id = newId()
     // The other keys of the call are waited for by the rest of this process until all of it is granted.
     const waits = keys.map((waitsFor): LockWait => {
       return { id, waitsFor, holds: new Set([...holds, ...keys.filter((one) => one !== waitsFor)]) }
     })
     for (const wait of waits) this.#onServer.add(wait)
-    const stop = this.#watch(id, onDeadlock, nothing)
+    const stop = this.#watch(id, onDeadlock, noop)
     return {
       note: noteOf(id, new Set([...holds, ...keys])),
       stop: () => {
@@ -259,7 +260,7 @@ export class DeadlockWatch {
    * it once it has lasted.
    */
   inside(waitsFor: string, holds: ReadonlySet<string>, onDeadlock: () => void): (() => void) | undefined {
-    if (holds.size === 0) return nothing
+    if (holds.size === 0) return noop
     const wait: LockWait = { id: newId(), waitsFor, holds }
     this.#inside.add(wait)
     if (circleOf(wait, [...this.#inside.all, ...this.#onServer.all]) !== undefined) {
@@ -274,18 +275,18 @@ export class DeadlockWatch {
     }
   }
 
-  #watch(id: string, onDeadlock: () => void, beforeLook: () => void): () => void {
+  #watch(id: string, onDeadlock: () => void, beforeCheck: () => void): () => void {
     let stopped = false
     const lookLater = (): Timer =>
       this.#clock.setTimer(everyMs, () => {
-        beforeLook()
+        beforeCheck()
         this.#mustGiveWay(id)
           .then(
             (must) => {
               if (must && !stopped) onDeadlock()
             },
-            // A look that fails is made again: the wait itself goes on, bounded as before.
-            nothing,
+            // A check that fails is made again: the wait itself goes on, bounded as before.
+            noop,
           )
           .finally(() => {
             if (!stopped) timer = lookLater()
@@ -300,7 +301,7 @@ export class DeadlockWatch {
 
   /** Of the waits in a circle the one with the greatest id gives way; each of them finds that out by itself. */
   async #mustGiveWay(id: string): Promise<boolean> {
-    const rows = await this.#ask(new Statement({ text: waitsSql }), Deadline.after(lookMs, this.#clock))
+    const rows = await this.#ask(new Statement({ text: waitsSql }), Deadline.after(askMs, this.#clock))
     const elsewhere = remoteWaits(rows)
     const inside = this.#inside.all
     // The server knows for which of its keys a call waits, and whether it still does; the process, what else it holds up.
@@ -318,5 +319,3 @@ export class DeadlockWatch {
 function newId(): string {
   return randomBytes(8).toString('hex')
 }
-
-const nothing = (): void => undefined

@@ -11,7 +11,7 @@ import { fullJitter } from '../resilience/retry.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { LockHandle } from '../transaction/held-lock.js'
 import type { Standing } from './elections.js'
-import type { HeldLock } from './lock.js'
+import type { SessionLock } from './lock.js'
 import { acquireLock, type LockEnvironment } from './with-lock.js'
 
 /** How an election is run. */
@@ -42,7 +42,7 @@ export interface Candidacy extends AsyncDisposable {
 /**
  * Stands for leader under a name: `fn` runs for as long as this process leads, in one process at a time. When `fn` ends,
  * throws, or loses its lock, the candidate stands again; the next one waits in the server's queue, and is in as soon as
- * the session of the last one is gone. A leader that has lost its lock without knowing is told apart by its fencing token.
+ * the session of the last one is gone. A leader that has lost its lock without knowing is recognised by its fencing token.
  *
  * It ends with the pool: the leader's `signal` aborts at once, and its work is waited for as other work is. A leader that
  * ends the pool itself gives its lock back at once.
@@ -68,7 +68,7 @@ export function elect(
   const { clock, random } = environment.server.environment
   const { ambient, elections } = environment
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([stopped.signal, options.signal])
-  let leading: { readonly lock: HeldLock; readonly holder: WorkContext } | undefined
+  let leading: { readonly lock: SessionLock; readonly holder: WorkContext } | undefined
   // A candidacy outlives its caller: what it calls back runs in the caller's context, without what is open around the call.
   const outside = ambient.exit(captureContext)
   const warn = (error: unknown): void => warnOf(error, 'LifeguardElectionWarning')
@@ -81,7 +81,7 @@ export function elect(
       namespace: options.namespace,
       signal,
       dedicated: true,
-    })) as HeldLock
+    })) as SessionLock
     const holder: WorkContext = { held: 0 }
     lock.countIn(holder)
     leading = { lock, holder }
@@ -90,7 +90,7 @@ export function elect(
       await outside(() => ambient.run({ holder }, async () => await fn(lock)))
     } finally {
       leading = undefined
-      const lost = await lock.giveBack()
+      const lost = await lock.releaseOnce()
       if (lost !== undefined && !isPoolEnding) onError(lost)
     }
   }
@@ -119,7 +119,7 @@ export function elect(
       isPoolEnding = true
       stopped.abort()
       // It would wait for its own end.
-      if (isFromLeader) void leading?.lock.giveBack()
+      if (isFromLeader) void leading?.lock.releaseOnce()
       if (!isStanding) return
       const ended = ownedBy(new PoolClosedError('ended the candidacy'), environment.server.environment)
       outside(() => callUser(() => options.onEnd?.(ended), warn))

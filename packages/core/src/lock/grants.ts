@@ -25,7 +25,7 @@ const mostCharacters = 1_000_000
 /** A longer one is not remembered: it is somebody's data, and would push out what can be read. */
 export const longestName = 1_000
 
-/** The names behind keys, as far as this process has hashed them lately: a hash cannot be turned back. */
+/** The names of keys, as far as this process has hashed them lately: a hash cannot be turned back. */
 export class LockNames {
   readonly #names = new Map<string, string>()
   #characters = 0
@@ -64,8 +64,8 @@ function copyOf(name: string): string {
   return Buffer.from(name, 'utf16le').toString('utf16le')
 }
 
-/** How often who waits looks, give or take a quarter: a holder that dies wakes nobody. */
-const lookMs = 1_000
+/** How often a waiter tries again, give or take a quarter: a holder that dies wakes nobody. */
+const tryAgainMs = 1_000
 
 /**
  * Waits for a session-level lock without standing in the server's queue: the session asks, idles, and asks again when
@@ -97,7 +97,7 @@ export async function waitIdle(
       wakeUp = new AbortController()
       const { token } = await tryLockSession(connection, [key], mode)
       if (token !== undefined) return { token, idleBefore }
-      const forMs = Math.min(wait.remainingMs(), jitter(lookMs, 0.25, random))
+      const forMs = Math.min(wait.remainingMs(), jitter(tryAgainMs, 0.25, random))
       if (forMs <= 0) return { token: undefined, idleBefore }
       await sleep(forMs, clock, deadline.and(wakeUp.signal))
       const reached = deadline.reached()
@@ -110,7 +110,7 @@ export async function waitIdle(
     // What was set for the wait does not stay for whoever has the connection next; nobody has to wait for it.
     connection
       .run(new Statement({ text: `unlisten ${quoteIdentifier(channel)}` }), noDeadline)
-      .catch(() => connection.destroy())
+      .catch(() => connection.terminate())
   }
 }
 
@@ -122,7 +122,7 @@ export async function wake(connection: Connection, keys: readonly ServerKey[]): 
   try {
     await connection.run(new Statement({ text: `select ${text}`, values: keys.map(channelOf) }), noDeadline)
   } catch {
-    // They look by themselves, a little later. What has become of the connection its session knows.
+    // They try again by themselves, a little later. What has become of the connection its session knows.
   }
 }
 
@@ -154,8 +154,8 @@ export interface LockGrant {
   readonly hold: LockLease
   /** Whether others may wait idle for it, and have to be woken. */
   readonly wakes: boolean
-  /** Lets the next ones of this process go for the same keys; to be called when the locks are given back or lost. */
-  readonly leave: () => void
+  /** Lets the next ones of this process go for the same keys; to be called when the locks are released or lost. */
+  readonly leaveQueue: () => void
 }
 
 /** What the server gave. */
@@ -203,20 +203,20 @@ export class LockGrants {
     for (const { id, name } of keys) if (name !== undefined) this.#names.remember(id, name)
     const since = clock.now()
     const wait = Deadline.after(waitMs, clock)
-    const leaving: (() => void)[] = []
-    const leave = (): void => {
-      for (const one of leaving.splice(0)) one()
+    const entered: (() => void)[] = []
+    const leaveQueue = (): void => {
+      for (const leave of entered.splice(0)) leave()
     }
     try {
-      for (const key of keys) leaving.push(await this.#enter(key, request, wait.tighter(deadline)))
+      for (const key of keys) entered.push(await this.#enter(key, request, wait.tighter(deadline)))
       const granted = await this.#onServer(request, wait)
       const reached = deadline.reached()
-      if (reached === undefined) return { ...granted, keys, mode, leave }
+      if (reached === undefined) return { ...granted, keys, mode, leaveQueue }
       // Granted at the very moment of giving up: nobody is there to take it.
-      await giveBack(granted, keys, mode)
+      await releaseGrant(granted, keys, mode)
       throw givenUp(reached, 'cancelled')
     } catch (error) {
-      leave()
+      leaveQueue()
       throw this.#explain(error, request, clock.now() - since)
     }
   }
@@ -262,7 +262,7 @@ export class LockGrants {
     }
   }
 
-  /** A session that is lost while a lock is asked for has taken none with it, or has given it back: then on another. */
+  /** A session that is lost while a lock is asked for has taken none with it, or has released it: then on another. */
   async #onServer(request: LockRequest, wait: Deadline): Promise<OnServer> {
     for (let sessions = 1; ; sessions++) {
       const used: LockSession[] = []
@@ -272,7 +272,7 @@ export class LockGrants {
         const isLost = used.some(({ isUsable }) => !isUsable) && classify(error) === 'connection'
         if (!isLost || sessions === mostSessions) throw error
       } finally {
-        for (const session of used) session.letGo()
+        for (const session of used) session.leave()
       }
     }
   }
@@ -287,7 +287,7 @@ export class LockGrants {
       if (waitMs === 0) throw new LockTimeoutError(labelOf(keys), 0)
       // Before a second one is asked for: in a pool of one, its connection is the one to wait with.
       used.pop()
-      shared.letGo()
+      shared.leave()
     }
     const own = await this.#sessions.open(deadline, holder)
     used.push(own)
@@ -300,7 +300,7 @@ export class LockGrants {
 
   /**
    * Does not cancel what it sent when the caller gives up, as others hold locks on the session: a lock that is granted
-   * to nobody is given back.
+   * to nobody is released.
    */
   #tryOn(
     session: LockSession,
@@ -370,9 +370,9 @@ export class LockGrants {
           if (token === undefined) throw new LockTimeoutError(labelOf(keys), waitMs)
           return { session, token, hold: session.hold(keys, mode), wakes }
         } catch (error) {
-          // Some of several may have been granted, or one at the last moment. This runs behind a cancel that is under
+          // Some of several may have been granted, or one at the last moment. This runs after a cancel that is under
           // way, and the release of the connection waits for it; the caller does not.
-          if (connection.isAlive) unlockAll(connection).catch(() => connection.destroy())
+          if (connection.isAlive) unlockAll(connection).catch(() => connection.terminate())
           throw circle.signal.aborted ? circle.signal.reason : error
         }
       }, bounds)
@@ -400,7 +400,7 @@ function deadlockOf(keys: readonly ServerKey[]): DeadlockError {
 }
 
 /** Gives locks back on the server. A session that did not hold them any more is torn down, and all its locks are lost. */
-export async function giveBack(
+export async function releaseGrant(
   { session, hold, wakes }: Pick<LockGrant, 'session' | 'hold' | 'wakes'>,
   keys: readonly ServerKey[],
   mode: LockMode,

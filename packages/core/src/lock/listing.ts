@@ -13,7 +13,7 @@ export interface LockListing {
   readonly mode: LockMode
   /** False while it waits. */
   readonly granted: boolean
-  /** Whether the session or its transaction holds it cannot be told; this is the process id of the backend. */
+  /** Whether the session or its transaction holds it is not known; this is the process id of the backend. */
   readonly pid: number
   readonly applicationName: string
   /** How long it has been waiting, in milliseconds; undefined when it holds the lock. */

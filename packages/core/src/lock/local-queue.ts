@@ -47,7 +47,7 @@ export class LockQueue {
       return this.#leaveOnce(key)
     } catch (error) {
       const at = line.waiting.indexOf(entry)
-      // Granted at the very moment of giving up: the place is let go again.
+      // Granted at the very moment of giving up: the place in the queue is released again.
       if (at === -1) this.#leave(key)
       else line.waiting.splice(at, 1)
       this.#admit(key, line)

@@ -5,6 +5,7 @@ import { Deadline, noDeadline } from '../deadline/deadline.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
+import { noop } from '../observe/noop.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { ConnectionSlot, Server } from '../server/server.js'
 import type { ServerKey } from '../sql/lock-key.js'
@@ -72,10 +73,10 @@ class Heartbeat {
     const { boundMs } = this.#times
     const deadline = Deadline.after(boundMs, this.#clock)
     try {
-      const isThere = await deadline.within(this.#look(deadline))
+      const isThere = await deadline.within(this.#probe(deadline))
       if (!isThere && !this.#isOver) session.giveUp('the server does not know of it any more', undefined)
     } catch (error) {
-      // An error that the server itself sent is a sign of life, and a socket that fails tells by itself.
+      // An error that the server itself sent is a sign of life, and a socket that fails reports it.
       if (error instanceof OperationTimeoutError && !this.#isOver)
         session.giveUp(`its session gave no sign of life within ${boundMs} ms`, error)
     }
@@ -84,13 +85,13 @@ class Heartbeat {
   }
 
   /** Whether the server knows of the session and its locks. */
-  async #look(deadline: Deadline): Promise<boolean> {
+  async #probe(deadline: Deadline): Promise<boolean> {
     const session = this.#session
     const { connection } = session
     if (!session.isTakenForLong) {
       const expected = session.locks
       const found = await session.use(() => countOwnLocks(connection, deadline), deadline)
-      // Locks may have been given back since the question was asked, but none can have been added to the session.
+      // Locks may have been released since the question was asked, but none can have been added to the session.
       return found >= Math.min(expected, session.locks)
     }
     if (connection.isQuiet) {
@@ -133,7 +134,7 @@ export class LockLease {
     if (this.#loss !== undefined) listener(this.#loss)
   }
 
-  /** The locks have been given back. */
+  /** The locks have been released. */
   release(): void {
     this.#listener = undefined
     this.#release(this)
@@ -177,7 +178,7 @@ export class LockSession implements Beating {
   constructor(server: Server, slot: ConnectionSlot, times: HeartbeatTimes, ask: Ask) {
     this.slot = slot
     this.#server = server
-    server.pool.heldAsAsked(slot)
+    server.pool.ignoreLeak(slot)
     this.#clock = server.environment.clock
     this.#heartbeat = new Heartbeat(this, times, this.#clock, ask)
     this.#stopListening = slot.resource.onLost((cause) => this.#lose(`its session ended: ${cause.message}`, cause))
@@ -214,7 +215,7 @@ export class LockSession implements Beating {
     this.#keepers += 1
   }
 
-  letGo(): void {
+  leave(): void {
     this.#keepers -= 1
     this.#endIfIdle()
   }
@@ -277,7 +278,7 @@ export class LockSession implements Beating {
   /** Declares the session lost, and tears it down: the server then gives its locks to others. */
   giveUp(why: string, cause: unknown): void {
     this.#stopListening()
-    this.connection.destroy()
+    this.connection.terminate()
     this.#lose(why, cause)
   }
 
@@ -301,7 +302,7 @@ export class LockSession implements Beating {
       await allowIdle(this.connection, before, Deadline.after(tidyBoundMs, this.#clock))
     } catch {
       // Nobody waits for it; a connection that cannot be tidied up is of no use to anybody.
-      this.connection.destroy()
+      this.connection.terminate()
     }
     this.#server.release(this.slot)
   }
@@ -352,15 +353,15 @@ export class LockSessions {
       }
       if (sessions < this.#mostNow) return await this.#openShared(deadline, holder)
       if (this.#opening.size === 0) return await this.open(deadline, holder)
-      // Whoever opens it may give up first: then the next round looks again.
-      const opened = Promise.race(this.#opening).then(nothing, nothing)
+      // Whoever opens it may give up first: then the next round opens one.
+      const opened = Promise.race(this.#opening).then(noop, noop)
       await deadline.within(opened)
     }
   }
 
   /** A session that is not shared. Kept for the caller, who lets it go. */
   async open(deadline: Deadline, holder: WorkContext): Promise<LockSession> {
-    const slot = this.#server.tryAcquire(holder) ?? (await this.#server.acquire(deadline, holder))
+    const slot = await this.#server.acquire(deadline, holder)
     const session = new LockSession(this.#server, slot, this.#times, this.ask)
     session.keep()
     for (const one of this.#all) if (!one.isUsable) this.#all.delete(one)
@@ -384,7 +385,7 @@ export class LockSessions {
     const quiet = [...this.#all].find((session) => session.isUsable && session.load === 0)
     const { rows } =
       quiet === undefined
-        ? await this.#server.aside('locks', (connection) => connection.run(statement, deadline), deadline, true)
+        ? await this.#server.runBeside('locks', (connection) => connection.run(statement, deadline), deadline, true)
         : // Without the limit: a statement that is cancelled may take the session, and the locks with it, down.
           await deadline.within(quiet.use((connection) => connection.run(statement, noDeadline), deadline))
     return rows
@@ -412,5 +413,3 @@ export class LockSessions {
     return best
   }
 }
-
-const nothing = (): void => undefined

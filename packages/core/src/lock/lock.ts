@@ -11,10 +11,10 @@ import type { AmbientLock, FencingToken, LockHandle } from '../transaction/held-
 import type { TransactionOptions } from '../transaction/options.js'
 import type { Transaction } from '../transaction/transaction.js'
 import { withTransaction } from '../transaction/with-transaction.js'
-import { giveBack, type LockGrant } from './grants.js'
+import { type LockGrant, releaseGrant } from './grants.js'
 import type { LockSession } from './lock-session.js'
 
-/** A lock that is held until it is released by hand, or by the end of an `await using` block. */
+/** A lock that is held until `release()`, or by the end of an `await using` block. */
 export interface Lock extends LockHandle, AsyncDisposable {
   /**
    * Gives the lock back; a second call does nothing.
@@ -25,7 +25,7 @@ export interface Lock extends LockHandle, AsyncDisposable {
 }
 
 /** A granted lock in the hands of its user. */
-export class HeldLock implements Lock {
+export class SessionLock implements Lock {
   readonly fencingToken: FencingToken
   readonly #environment: SessionEnvironment
   readonly #grant: LockGrant
@@ -83,7 +83,7 @@ export class HeldLock implements Lock {
   }
 
   async release(): Promise<void> {
-    const lost = await this.giveBack()
+    const lost = await this.releaseOnce()
     if (lost !== undefined) throw lost
   }
 
@@ -95,9 +95,9 @@ export class HeldLock implements Lock {
     if (this.#released === undefined) this.#abort.abort(error)
   }
 
-  /** Gives the lock back, and says whether it had been lost. Never rejects. */
-  giveBack(): Promise<LockLostError | undefined> {
-    this.#released ??= this.#giveBack()
+  /** Releases the lock once, and says whether it had been lost. Never rejects. */
+  releaseOnce(): Promise<LockLostError | undefined> {
+    this.#released ??= this.#release()
     return this.#released
   }
 
@@ -123,15 +123,15 @@ export class HeldLock implements Lock {
     }
   }
 
-  async #giveBack(): Promise<LockLostError | undefined> {
-    const { session, keys, mode, leave } = this.#grant
+  async #release(): Promise<LockLostError | undefined> {
+    const { session, keys, mode, leaveQueue } = this.#grant
     await Promise.allSettled(this.#transactions)
     this.#stopWatching()
-    const back = giveBack(this.#grant, keys, mode).finally(leave)
+    const released = releaseGrant(this.#grant, keys, mode).finally(leaveQueue)
     // A transaction of another lock has the session, for as long as somebody else's code takes, and that code may wait
-    // for ours to go on. The lock is given back behind it.
+    // for ours to go on. The lock is released after it.
     if (this.#lost === undefined && session.isOccupied) return undefined
-    await back
+    await released
     return this.#lost
   }
 

@@ -19,7 +19,7 @@ export interface LockOptions extends OperationOptions {
   /**
    * - `session`: held by a session of its own until the callback ends.
    * - `transaction`: taken in a transaction, around `fn` or the one that is open already, and held until that ends. The
-   *   only one that works behind a transaction pooler.
+   *   only one that works with a transaction pooler in between.
    *
    * @default 'session'
    */
@@ -33,7 +33,7 @@ export interface LockOptions extends OperationOptions {
   readonly dedicated?: boolean | undefined
 }
 
-/** Options of a lock that is given back by hand, which is always held by a session. */
+/** Options of a lock that is released by its caller, which is always held by a session. */
 export type AcquireLockOptions = Omit<LockOptions, 'scope'>
 
 /** Options of an attempt that does not wait. */

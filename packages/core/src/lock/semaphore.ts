@@ -8,11 +8,11 @@ import { withCallersStack } from '../query/queryable.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import { labelOfName, type ServerKey, serverKeys } from '../sql/lock-key.js'
 import type { LockHandle } from '../transaction/held-lock.js'
-import { HeldLock } from './lock.js'
+import { SessionLock } from './lock.js'
 import { type CheckedLockOptions, checkLockOptions, type LockOptions } from './options.js'
 import { holding, type LockEnvironment } from './with-lock.js'
 
-/** How a place is taken. */
+/** How a permit is acquired. */
 export type SemaphoreOptions = Omit<LockOptions, 'mode' | 'scope'>
 
 const names = optionNames<SemaphoreOptions>({
@@ -23,11 +23,11 @@ const names = optionNames<SemaphoreOptions>({
   dedicated: true,
 })
 
-/** How long to stand in the queue of one place before looking at the others again, give or take a quarter. */
-const lookAgainMs = 250
+/** How long to stand in the queue of one permit before the others are tried again, give or take a quarter. */
+const tryAgainMs = 250
 
 /**
- * Runs `fn` while holding one of `permits` places, over all processes: at most that many run at the same time. Each
+ * Runs `fn` while holding one of `permits` permits, over all processes: at most that many run at the same time. Each
  * place is a lock; the place of a holder that dies is free at once.
  *
  * Everybody must use the same number of permits for the same name.
@@ -49,30 +49,30 @@ export async function withSemaphore<T>(
   const checked = checkLockOptions(options)
   const deadline = ambient.deadlineFor(options)
   const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
-  const places = Array.from({ length: permits }, (_, place) => serverKeys(`${name}#${place}`, options.namespace))
-  const label = `${labelOfName(name)} (${permits} places)`
-  const { lock, keys } = await takePlace(environment, places, label, checked, deadline, holder)
+  const permitKeys = Array.from({ length: permits }, (_, permit) => serverKeys(`${name}#${permit}`, options.namespace))
+  const label = `${labelOfName(name)} (${permits} permits)`
+  const { lock, keys } = await acquirePermit(environment, permitKeys, label, checked, deadline, holder)
   return await holding(environment, lock, keys, 'exclusive', deadline, holder, fn)
 }
 
-/** A place that was taken. */
-interface Place {
-  readonly lock: HeldLock
+/** A permit that was acquired. */
+interface Permit {
+  readonly lock: SessionLock
   readonly keys: readonly ServerKey[]
 }
 
-async function takePlace(
+async function acquirePermit(
   environment: LockEnvironment,
-  places: readonly (readonly ServerKey[])[],
+  permitKeys: readonly (readonly ServerKey[])[],
   label: string,
   { waitMs, mode, dedicated }: CheckedLockOptions,
   deadline: Deadline,
   holder: WorkContext,
-): Promise<Place> {
+): Promise<Permit> {
   const { clock, random } = environment.server.environment
   const since = clock.now()
   const holds = new Set(environment.ambient.current?.locks.keys())
-  const attempt = async (keys: readonly ServerKey[], forMs: number): Promise<Place | undefined> => {
+  const attempt = async (keys: readonly ServerKey[], forMs: number): Promise<Permit | undefined> => {
     try {
       const grant = await environment.grants.grant({
         keys,
@@ -80,39 +80,39 @@ async function takePlace(
         waitMs: forMs,
         dedicated,
         holds,
-        deadline: deadline,
+        deadline,
         holder,
       })
-      return { lock: new HeldLock(environment, grant, noDeadline), keys }
+      return { lock: new SessionLock(environment, grant, noDeadline), keys }
     } catch (error) {
       if (error instanceof LockTimeoutError) return undefined
       throw withCallersStack(notedBy(error, environment.server.environment, environment.server.address))
     }
   }
   for (;;) {
-    // From a random place on, so that not all stand in front of the first one.
-    const from = Math.floor(random() * places.length)
-    const order = [...places.slice(from), ...places.slice(0, from)]
+    // From a random permit on, so that not all stand in front of the first one.
+    const from = Math.floor(random() * permitKeys.length)
+    const order = [...permitKeys.slice(from), ...permitKeys.slice(0, from)]
     for (const keys of order) {
-      const place = await attempt(keys, 0)
-      if (place !== undefined) return place
+      const permit = await attempt(keys, 0)
+      if (permit !== undefined) return permit
     }
     const left = since + waitMs - clock.now()
     if (left <= 0) throw withCallersStack(new LockTimeoutError(label, clock.now() - since))
-    // With one place there is nowhere else to look, and a wait that is not broken off can be found to be a deadlock.
-    const forMs = places.length === 1 ? left : Math.min(left, jitter(lookAgainMs, 0.25, random))
-    const place = await waitAtOne(order, (keys) => attempt(keys, forMs))
-    if (place !== undefined) return place
+    // With one permit there is no other to try, and a wait that is not broken off can be found to be a deadlock.
+    const forMs = permitKeys.length === 1 ? left : Math.min(left, jitter(tryAgainMs, 0.25, random))
+    const permit = await waitAtOne(order, (keys) => attempt(keys, forMs))
+    if (permit !== undefined) return permit
   }
 }
 
-/** Waits at the first place that can come free. When all of them are part of a deadlock, so is the call. */
+/** Waits for the first permit that can come free. When all of them are part of a deadlock, so is the call. */
 async function waitAtOne(
-  places: readonly (readonly ServerKey[])[],
-  waitAt: (keys: readonly ServerKey[]) => Promise<Place | undefined>,
-): Promise<Place | undefined> {
+  permitKeys: readonly (readonly ServerKey[])[],
+  waitAt: (keys: readonly ServerKey[]) => Promise<Permit | undefined>,
+): Promise<Permit | undefined> {
   let deadlock: unknown
-  for (const keys of places) {
+  for (const keys of permitKeys) {
     try {
       return await waitAt(keys)
     } catch (error) {

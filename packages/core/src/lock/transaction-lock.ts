@@ -12,7 +12,7 @@ import type { DeadlockWatch } from './deadlock-detector.js'
 import type { CheckedLockOptions, LockOptions } from './options.js'
 
 /**
- * A lock of a transaction: the one that is open around the call, or one that is opened for it. It is given back by the
+ * A lock of a transaction: the one that is open around the call, or one that is opened for it. It is released by the
  * end of the transaction and by nothing else, so that nobody enters before what was written under it can be seen.
  * https://www.postgresql.org/docs/18/explicit-locking.html#ADVISORY-LOCKS
  *
@@ -45,7 +45,7 @@ export async function withTransactionLock<T>(
   }
   const open = ambient.current?.transaction
   try {
-    // In an open transaction the lock must not be taken in a savepoint of its own: undoing that would give it back.
+    // In an open transaction the lock must not be taken in a savepoint of its own: undoing that would release it.
     if (open !== undefined) return await deadline.within(under(open), 'unknown', server.environment)
     const { signal, timeoutMs } = options
     // It is there for the lock alone: `fn` may do other things for as long as it likes.
@@ -66,8 +66,8 @@ async function lockIn(
   deadline: Deadline,
   signal: AbortSignal,
 ): Promise<LockHandle> {
-  const { ambient, server: host } = environment
-  const { clock } = host.environment
+  const { ambient, server } = environment
+  const { clock } = server.environment
   const label = labelOf(keys)
   const since = clock.now()
   const held = ambient.current?.locks
@@ -97,8 +97,8 @@ async function lockIn(
       withTransaction: (fn, options) => tx.withTransaction(fn, options),
     }
   } catch (error) {
-    const server = ambient.current?.transaction?.server
-    if (server?.connection !== undefined) server.sendAhead(countTransactionTime)
+    const around = ambient.current?.transaction?.server
+    if (around?.connection !== undefined) around.sendAhead(countTransactionTime)
     if (circle.signal.aborted) throw withCallersStack(circle.signal.reason)
     const kind = classify(error)
     if (kind === 'contended') throw withCallersStack(new LockTimeoutError(label, clock.now() - since, { cause: error }))

@@ -10,7 +10,7 @@ import type { SessionEnvironment } from '../transaction/environment.js'
 import type { AmbientLock, LockHandle, LockMode } from '../transaction/held-lock.js'
 import type { Elections } from './elections.js'
 import type { LockGrants, LockNames } from './grants.js'
-import { HeldLock, type Lock } from './lock.js'
+import { type Lock, SessionLock } from './lock.js'
 import {
   type AcquireLockOptions,
   acquireLockNames,
@@ -35,7 +35,7 @@ export interface LockEnvironment extends SessionEnvironment {
 }
 
 /**
- * Runs `fn` while holding an advisory lock, and gives it back after. A lock already held around the call, on the same
+ * Runs `fn` while holding an advisory lock, and releases it afterwards. A lock already held around the call, on the same
  * key, is not taken again.
  */
 export async function withLock<T>(
@@ -69,7 +69,7 @@ export async function locked<T>(
   if (missing.length === 0 && outer !== undefined) return await fn(outer.handle)
   const deadline = ambient.deadlineFor(options)
   const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
-  const lock = await take(environment, missing, checked, deadline, noDeadline, holder)
+  const lock = await acquireKeys(environment, missing, checked, deadline, noDeadline, holder)
   return await holding(environment, lock, missing, checked.mode, deadline, holder, fn)
 }
 
@@ -101,7 +101,7 @@ export async function tryWithLock<T>(
   }
 }
 
-/** Takes a lock that is given back by hand. It is not ambient: taking it again waits for itself. */
+/** Acquires a lock that the caller releases. It is not ambient: taking it again waits for itself. */
 export async function acquireLock(
   environment: LockEnvironment,
   key: LockKey | readonly LockKey[],
@@ -114,30 +114,30 @@ export async function acquireLock(
   const holder: WorkContext = { held: 0, parent: ambient.current?.holder }
   const deadline = ambient.deadlineFor(options)
   // `timeoutMs` is about getting the lock; how long it is held is for the caller to say.
-  return await take(environment, keys, checked, deadline, Deadline.ofSignal(deadline.signal), holder)
+  return await acquireKeys(environment, keys, checked, deadline, Deadline.ofSignal(deadline.signal), holder)
 }
 
-async function take(
+async function acquireKeys(
   environment: LockEnvironment,
   keys: readonly ServerKey[],
   checked: CheckedLockOptions,
   deadline: Deadline,
   whileHeld: Deadline,
   holder: WorkContext,
-): Promise<HeldLock> {
+): Promise<SessionLock> {
   const holds = new Set(environment.ambient.current?.locks.keys())
   try {
-    const grant = await environment.grants.grant({ keys, ...checked, holds, deadline: deadline, holder })
-    return new HeldLock(environment, grant, whileHeld)
+    const grant = await environment.grants.grant({ keys, ...checked, holds, deadline, holder })
+    return new SessionLock(environment, grant, whileHeld)
   } catch (error) {
     throw withCallersStack(notedBy(error, environment.server.environment, environment.server.address))
   }
 }
 
-/** Runs the callback, gives the lock back, and tells the truth about what the callback was promised. */
+/** Runs the callback and releases the lock; rejects when the lock was lost meanwhile. */
 export async function holding<T>(
   { ambient, server }: LockEnvironment,
-  lock: HeldLock,
+  lock: SessionLock,
   keys: readonly ServerKey[],
   mode: LockMode,
   deadline: Deadline,
@@ -149,7 +149,7 @@ export async function holding<T>(
   for (const { id } of keys) locks.set(id, { kind: 'held', mode, handle: lock })
   const work = async (): Promise<T> => {
     const [outcome] = await Promise.allSettled([ambient.run({ locks, holder }, async () => await fn(lock))])
-    const lost = await lock.giveBack()
+    const lost = await lock.releaseOnce()
     if (lost !== undefined) lost.outcome = outcome
     if (outcome.status === 'rejected') throw outcome.reason
     if (lost !== undefined) throw withCallersStack(lost)
@@ -201,7 +201,7 @@ const names = optionNames<MigrationLockOptions>({
  * Runs `fn` in one process at a time: for deploys in which every instance starts with the migrations, with whatever
  * tool. The others wait, and then run theirs, which finds nothing left to do. The lock is on a session that is not in a
  * transaction, and who waits holds no snapshot: CREATE INDEX CONCURRENTLY waits for neither. So nobody stands in the
- * server's queue, and who comes next is not said: whoever waits is woken when the lock is given back, and looks every
+ * server's queue, and who comes next is not said: a waiter is woken when the lock is released, and tries every
  * second besides.
  */
 export async function withMigrationLock<T>(

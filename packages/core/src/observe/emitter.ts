@@ -1,27 +1,27 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
 import { callUser, warnOfListener } from './user-callback.js'
 
-/** What a topic says of itself on its channel. */
+/** How the events of an emitter appear on `node:diagnostics_channel`. */
 export interface ChannelOptions {
   /** In front of the names of the channels: `pg-lifeguard` gives `pg-lifeguard:query`. */
   readonly prefix: string
-  /** Put on every message, so that whoever hears several emitters can tell them apart. */
+  /** Put on every message, so that a subscriber to several emitters can distinguish them. */
   readonly stamp: Readonly<Record<string, unknown>>
   /** What stands for an error on the channel, where anybody may listen. */
   readonly describe: (error: unknown) => unknown
 }
 
-/** One kind of event, to whoever tells it. */
-export interface Told<Event> {
-  readonly isHeard: boolean
-  tell(event: Event): void
+/** One kind of event, as its source sees it. */
+export interface Publisher<Event> {
+  readonly hasSubscribers: boolean
+  publish(event: Event): void
 }
 
 /**
- * One kind of event: its listeners, and its channel of `node:diagnostics_channel`. Whoever tells something asks first
- * whether anybody hears it, and makes no event otherwise.
+ * One kind of event: its listeners, and its channel of `node:diagnostics_channel`. Its source asks first whether there
+ * are subscribers, and makes no event otherwise.
  */
-export class Topic<Event> implements Told<Event> {
+export class EventChannel<Event> implements Publisher<Event> {
   readonly #listeners = new Set<(event: Event) => void>()
   readonly #options: ChannelOptions | undefined
   readonly #channel: Channel | undefined
@@ -32,7 +32,7 @@ export class Topic<Event> implements Told<Event> {
   }
 
   /** Whether anybody listens, here or on the channel. */
-  get isHeard(): boolean {
+  get hasSubscribers(): boolean {
     return this.#listeners.size > 0 || this.#channel?.hasSubscribers === true
   }
 
@@ -44,10 +44,10 @@ export class Topic<Event> implements Told<Event> {
   }
 
   /**
-   * Tells everybody. A listener that throws or rejects hinders neither the others nor the work that the event is about: its error
-   * becomes a warning of the process. (A subscriber of a channel that throws is Node's affair: `uncaughtException`.)
+   * Calls every listener. One that throws or rejects hinders neither the others nor the work that the event is about: its
+   * error becomes a warning of the process. (A subscriber of a channel that throws is Node's affair: `uncaughtException`.)
    */
-  tell(event: Event): void {
+  publish(event: Event): void {
     for (const listener of [...this.#listeners]) {
       callUser(() => listener(event), warnOfListener)
     }
@@ -63,15 +63,15 @@ function publicForm(event: unknown, { stamp, describe }: ChannelOptions): object
   return message
 }
 
-/** The side of an {@link Emitter} that tells; one with more events than these fits as well. */
-export interface Announcer<Events extends object> {
-  topic<Name extends keyof Events>(name: Name): Told<Events[Name]>
+/** An {@link Emitter} as the source of the events sees it; one with more events than these fits as well. */
+export interface EmitOnly<Events extends object> {
+  channel<Name extends keyof Events>(name: Name): Publisher<Events[Name]>
   emit<Name extends keyof Events>(name: Name, make: () => Events[Name]): boolean
 }
 
 /** Listeners by event name. Cheap when nobody listens: `emit` takes a function that makes the event. */
-export class Emitter<Events extends object> implements Announcer<Events> {
-  readonly #topics = new Map<PropertyKey, unknown>()
+export class Emitter<Events extends object> implements EmitOnly<Events> {
+  readonly #byName = new Map<PropertyKey, unknown>()
   readonly #channels: ChannelOptions | undefined
 
   /** @param channels how the events appear on `node:diagnostics_channel`; not at all without it */
@@ -80,24 +80,24 @@ export class Emitter<Events extends object> implements Announcer<Events> {
   }
 
   /** One kind of event, for those that happen so often that even the function of `emit` would cost too much. */
-  topic<Name extends keyof Events>(name: Name): Topic<Events[Name]> {
-    const found = this.#topics.get(name) as Topic<Events[Name]> | undefined
+  channel<Name extends keyof Events>(name: Name): EventChannel<Events[Name]> {
+    const found = this.#byName.get(name) as EventChannel<Events[Name]> | undefined
     if (found !== undefined) return found
-    const topic = new Topic<Events[Name]>(String(name), this.#channels)
-    this.#topics.set(name, topic)
-    return topic
+    const made = new EventChannel<Events[Name]>(String(name), this.#channels)
+    this.#byName.set(name, made)
+    return made
   }
 
   /** Adds a listener; returns the way to remove it. */
   on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
-    return this.topic(name).on(listener)
+    return this.channel(name).on(listener)
   }
 
-  /** Tells everybody who listens; the event is made only then. */
+  /** Calls all listeners; the event is made only when there is one. Returns whether there was. */
   emit<Name extends keyof Events>(name: Name, make: () => Events[Name]): boolean {
-    const topic = this.topic(name)
-    if (!topic.isHeard) return false
-    topic.tell(make())
+    const channel = this.channel(name)
+    if (!channel.hasSubscribers) return false
+    channel.publish(make())
     return true
   }
 }

@@ -152,7 +152,7 @@ export function replicaSettings(
   const all: OptionValues = new Map(values)
   for (const path of ofThePlace) all.delete(path)
   for (const [path, value] of readReplica(connectionString, index)) {
-    // As for the primary: the URL's ssl is a text, and the option's is not.
+    // As for the primary: the URL's ssl is a string, and the option's is not.
     all.set(path === 'ssl' ? 'sslText' : path, value)
   }
   return connectSettings(all)

@@ -151,7 +151,7 @@ function readLibpq(
 }
 
 function readText(where: string, kind: OptionKind | undefined, value: string, mayShow: boolean): unknown {
-  if (kind?.fromText === undefined) throw new Error(`bug: ${where} cannot be said by a text`)
+  if (kind?.fromText === undefined) throw new Error(`bug: ${where} cannot be said by a string`)
   return acceptValue(where, mayShow ? kind : { ...kind, isSecret: true }, kind.fromText(value), value)
 }
 

@@ -16,13 +16,13 @@ export interface OptionKind<Used = unknown, Given = unknown, Default = unknown> 
   accept(value: unknown): Used | undefined
   /** What stands where nothing was said. */
   readonly default: Default
-  /** The value that a text in a URL stands for, to be accepted or not; absent where no text can say it. */
+  /** The value that a string in a URL stands for, to be accepted or not; absent where no string can say it. */
   readonly fromText?: (text: string) => unknown
   /** Of a group: its options. */
   readonly fields?: OptionFields
   /** What it must be beside another option of its group, once the defaults are filled in. */
   readonly beside?: Beside | undefined
-  /** Never shown, whatever is wrong with it; a text is what is said in place of it. */
+  /** Never shown, whatever is wrong with it; a string is what is shown in place of it. */
   readonly isSecret?: true | string
   /** Never there: for the types alone. */
   readonly given?: Given
@@ -123,13 +123,13 @@ function besideOf(noun: string, { least = 0, notBelow, notAbove }: NumberRule): 
   }
 }
 
-/** A number of milliseconds, or a text with a unit. */
+/** A number of milliseconds, or a string with a unit. */
 export function duration<Rule extends NumberRule>(
   rule: Rule = {} as Rule,
 ): OptionKind<number, Duration, DefaultOf<Rule>> {
   const noun = `a ${rule.infinity === undefined ? 'finite ' : ''}number of milliseconds`
   return {
-    allowed: `${noun}${boundsText(rule)}, or a text such as '500ms', '15s', '15m', '1h'${infinityText(rule)}`,
+    allowed: `${noun}${boundsText(rule)}, or a string such as '500ms', '15s', '15m', '1h'${infinityText(rule)}`,
     accept(value) {
       const ms = typeof value === 'string' ? millisecondsOf(value) : value
       return inBounds(ms, rule) ? ms : undefined
@@ -191,7 +191,7 @@ export function text(): OptionKind<string, string, undefined>
 export function text(standard: string): OptionKind<string, string, string>
 export function text(standard?: string): OptionKind<string, string> {
   return {
-    allowed: 'a text of at least one character',
+    allowed: 'a string of at least one character',
     accept: (value) => (typeof value === 'string' && value !== '' && !value.includes('\0') ? value : undefined),
     default: standard,
     fromText: (given) => given,
@@ -278,7 +278,7 @@ export function groupOrFalse<Given, Resolved>(
   }
 }
 
-/** What only a test of its own can tell; no text can say it. */
+/** What only a test of its own can check; no string can say it. */
 export function custom<Value>(
   allowed: string,
   isAllowed: (value: unknown) => boolean,
@@ -337,7 +337,7 @@ type Password = string | (() => string | Promise<string>)
 /** A text, which is never shown, or a function that gives one. */
 export function password(): OptionKind<Password, Password, undefined> {
   return secret({
-    allowed: 'a text, or a function that gives one or a promise of one',
+    allowed: 'a string, or a function that gives one or a promise of one',
     accept: (value) =>
       (typeof value === 'string' && !value.includes('\0')) || typeof value === 'function'
         ? (value as Password)

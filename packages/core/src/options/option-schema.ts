@@ -49,7 +49,7 @@ import {
 export const connectFields = {
   /**
    * `postgres://user:password@host1:5432,host2:5432/database?target_session_attrs=read-write&pool_max=20`, or
-   * `host=... dbname=...`. It may name every option that a text can say. What is said both here and in a field must be
+   * `host=... dbname=...`. It may name every option that a string can say. What is said both here and in a field must be
    * the same; what is said in neither comes from the environment: PGHOST, PGPORT, PGUSER, ...
    *
    * @default undefined (the fields, then the environment)
@@ -269,7 +269,7 @@ export interface HygieneOptions extends OptionsOf<typeof resetFields>, Named {}
 const pipeliningFields = {
   /**
    * Statements that one connection may have under way, `1` or more. The more, the less it has to wait for the network;
-   * the longer may a statement have to wait behind others.
+   * the longer may a statement have to wait for others.
    *
    * @default 16
    */
@@ -283,7 +283,7 @@ const pipeliningFields = {
   maxBytes: count({ least: 1, default: 1_048_576 }),
   /**
    * Milliseconds after which a statement counts as slow, on top of the shortest round trip seen: nothing more is sent
-   * behind it, and its text gets a connection to itself for a while. `0` or more.
+   * after it, and its SQL text gets a connection to itself for a while. `0` or more.
    *
    * @default 20
    */
@@ -353,7 +353,7 @@ export const clusterFields = {
   /**
    * How far a replica may be behind the primary to be read from, in milliseconds; `0` or more. `pool.read()` can ask for
    * another value. Below about 20 hardly any replica can show that it is fresh enough. `Infinity` takes data of any age,
-   * also from servers that do not tell how old theirs is, such as those of Amazon Aurora.
+   * also from servers that do not report how old theirs is, such as those of Amazon Aurora.
    *
    * @default 1000
    */
@@ -391,7 +391,7 @@ export const breakerFields = {
   /** Opens when this share of the calls in the window was slow or failed; above 0, at most 1. @default 0.8 */
   slowRate: amount({ above: 0, most: 1, default: 0.8 }),
   /**
-   * A call that took longer is slow, in milliseconds; so is one that a time limit ended. `Infinity` leaves only those.
+   * A call that took longer is slow, in milliseconds; so is one that a deadline ended. `Infinity` leaves only those.
    *
    * @default 30000
    */
@@ -429,7 +429,7 @@ export interface BreakerOptions extends OptionsOf<typeof breakerFields>, Named {
 
 const watchFields = {
   /**
-   * A statement that takes longer than this is counted as slow, and told as `slow-query`; in milliseconds. `Infinity`
+   * A statement that takes longer than this is counted as slow, and reported as `slow-query`; in milliseconds. `Infinity`
    * for none.
    *
    * @default 100
@@ -437,7 +437,7 @@ const watchFields = {
   slowQueryMs: duration({ infinity: 'none', default: 100 }),
   /**
    * When the pool stops asking a server that fails, so that callers are answered at once in place of waiting for nothing;
-   * `false` for never. One breaker for each host.
+   * `false` for never. One breaker for each server.
    *
    * @default { failureRate: 0.5, slowRate: 0.8, slowAfterMs: 30000, minCalls: 20, windowMs: 10000, halfOpenCalls: 3,
    * openMs: 1000, maxOpenMs: 30000 }

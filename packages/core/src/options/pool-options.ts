@@ -6,7 +6,7 @@ import { isFields } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { PoolSize, ResolvedPoolLimits } from '../resource-pool/limits.js'
 import type { StatementOptions } from '../server/server-options.js'
-import { ReadRule } from '../sql/read-only.js'
+import { ReadRule } from '../sql/read-rule.js'
 import { connectSettings, replicaSettings } from './connect-settings.js'
 import { isSame, readConnectionString, readEnvironment } from './connection-string.js'
 import {
@@ -44,7 +44,7 @@ function mergeOptions(fields: OptionValues, environment: NodeJS.ProcessEnv): Opt
   const connectionString = fields.get('connectionString')
   if (connectionString !== undefined) {
     for (const [path, value] of readConnectionString(connectionString as string)) {
-      // The URL's ssl is a text, and the option's is not; what they say together is settled where TLS is.
+      // The URL's ssl is a string, and the option's is not; what they say together is settled where TLS is.
       const key = path === 'ssl' ? 'sslText' : path
       if (values.has(key) && !isSame(values.get(key), value)) {
         throw new InvalidArgumentError(path, 'one thing in the options and another in connectionString', 'one of them')

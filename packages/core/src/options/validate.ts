@@ -227,7 +227,7 @@ function showValue(kind: OptionKind, value: unknown): string {
   if (kind.isSecret !== undefined) {
     if (typeof value !== 'string') return `of type ${typeof value}`
     if (typeof kind.isSecret === 'string') return kind.isSecret
-    return value === '' ? 'empty' : 'a text that is not shown'
+    return value === '' ? 'empty' : 'a string that is not shown'
   }
   if (typeof value === 'number') return String(value)
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'

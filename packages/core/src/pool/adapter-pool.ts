@@ -1,4 +1,3 @@
-import type { ExchangeConfig } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline } from '../deadline/deadline.js'
@@ -7,10 +6,9 @@ import { beginRefused } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { refusal } from '../pg-compat/pg-session.js'
 import { terminateSession } from '../server/run-exclusive.js'
-import { isReadOnlyText } from '../sql/read-only.js'
-import { textEffects } from '../sql/text-effects.js'
-import { transactionControl } from '../sql/transaction-control.js'
-import { adopting, takeAdopted } from '../transaction/context.js'
+import { isReadOnlyText } from '../sql/read-rule.js'
+import { sqlText } from '../sql/sql-text.js'
+import { adopting, claimAdopted } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 import { beginTransaction, type ManualTransactionOptions } from '../transaction/manual-transaction.js'
 import type { IsolationLevel } from '../transaction/options.js'
@@ -20,11 +18,11 @@ import type { Pool } from './pool.js'
 
 /** What adapters of ORMs need of a pool beyond what everybody does. */
 export interface AdapterPool {
-  /** The pool that all of it is of. */
+  /** The pool itself. */
   readonly pool: Pool
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. */
-  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult>
+  execute(config: StatementConfig, deadline: Deadline): Promise<QueryResult>
 
   /**
    * Stands for what is open around the code that runs now, transaction, deadline and all; undefined outside of any. For
@@ -33,7 +31,7 @@ export interface AdapterPool {
   readonly context: object | undefined
 
   /**
-   * Whether a text is one statement that only reads, by the rule of this pool: it needs nothing of its session, leaves
+   * Whether SQL text is one statement that only reads, by the rule of this pool: it needs nothing of its session, changes
    * nothing there, and may go to a replica inside `read`.
    */
   isReadOnly(text: string): boolean
@@ -57,22 +55,22 @@ export interface AdapterPool {
   readonly openIsolation: IsolationLevel | undefined
 
   /**
-   * Refuses a text that begins or ends a transaction, for adapters that run it in one that the core ends.
+   * Refuses SQL text that begins or ends a transaction, for adapters that run it in one that the core ends.
    *
    * @throws InvalidArgumentError
    */
   assertNoControl(text: string): void
 
   /**
-   * Refuses a text that begins a transaction and leaves it open, for adapters that have run it by itself.
+   * Refuses SQL text that begins a transaction and does not end it, for adapters that have run it by itself.
    *
    * @throws InvalidArgumentError
    */
   assertEndsWhatItBegins(text: string): void
 
   /**
-   * Ends the session of this process id on the primary, over a connection beside the pool: whoever holds the session may
-   * be the one who waits.
+   * Ends the session of this process id on the primary, over a connection beside the pool: the one who waits may hold the
+   * session itself.
    */
   terminateSession(pid: number): Promise<void>
 
@@ -80,7 +78,7 @@ export interface AdapterPool {
   own<E>(error: E): E
 }
 
-/** Where a pool keeps it. Known to every copy of this package: an adapter may have been installed with one of its own. */
+/** The property of a pool that has it. Known to every copy of this package: an adapter may have been installed with one of its own. */
 export const forAdapters = Symbol.for('@pg-lifeguard/core:adapter-pool')
 
 /** A pool that has it. */
@@ -100,28 +98,28 @@ export function adapterPool(pool: Pool): AdapterPool {
   throw new InvalidArgumentError('pool', given, 'a pool made by createPool()')
 }
 
-/** Makes it. */
+/** Makes the part of a pool that only adapters use. */
 export function createAdapterPool(pool: Pool, environment: SessionEnvironment): AdapterPool {
   const { ambient, cluster, server } = environment
   return {
     pool,
-    execute: (config, deadline) => executeJoined(environment, config, deadline),
+    execute: (config, deadline) => executeJoined(environment, { kind: 'statement', config }, deadline),
     get context() {
       return ambient.current
     },
     isReadOnly: (text) => cluster?.allows(text) ?? isReadOnlyText(text),
     adopting: (transaction, fn) => adopting(ambient, transaction, fn),
-    takeAdopted: () => takeAdopted(ambient),
+    takeAdopted: () => claimAdopted(ambient),
     beginInTurn: (options) => beginTransaction(environment, options, true),
     get openIsolation() {
       return ambient.current?.transaction?.begun.isolation
     },
     assertNoControl(text) {
-      const control = transactionControl(text)
+      const { control } = sqlText(text)
       if (control !== undefined) throw refusal(control.kind)
     },
     assertEndsWhatItBegins(text) {
-      if (textEffects(text).leavesOpen) throw beginRefused()
+      if (sqlText(text).effects.leavesOpen) throw beginRefused()
     },
     terminateSession: (pid) => terminateSession(server, pid),
     own: (error) => ownedBy(error, server.environment),

@@ -1,7 +1,9 @@
 import { BatchExchange } from '../connection/batch.js'
-import { type ExchangeConfig, outcomeOf } from '../connection/exchange.js'
+import type { ExchangeCommand } from '../connection/command.js'
+import { outcomeOf } from '../connection/exchange.js'
+import type { Prelude } from '../connection/operation.js'
 import type { QueryResult } from '../connection/result.js'
-import type { Prelude, StatementConfig } from '../connection/statement.js'
+import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { endsSession } from '../errors/classify.js'
 import { assertKnownOptions, operationNames } from '../errors/known-options.js'
@@ -9,7 +11,7 @@ import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { inheritOrigin } from '../errors/origin.js'
 import { errorWithSqlState } from '../errors/sqlstate.js'
 import { BatchError } from '../errors/transaction-errors.js'
-import { firstWords } from '../sql/text-effects.js'
+import { firstWords } from '../sql/transaction-control.js'
 import { type Bounds, type Executor, withCallersStack } from './queryable.js'
 import { mostParameters, type Sql } from './sql.js'
 
@@ -41,7 +43,7 @@ const refused =
 /** Commands that never commit by themselves. */
 const plain = /^(?:select|insert|update|delete|merge|with|values|table)$/
 /**
- * Goes ahead of a batch that begins with anything else: behind it, the server itself refuses what would have to commit at
+ * Goes ahead of a batch that begins with anything else: after it, the server itself refuses what would have to commit at
  * once (VACUUM, CREATE DATABASE), which it lets pass as the first of a pipeline.
  */
 const guard: Prelude = { text: 'select' }
@@ -74,20 +76,20 @@ async function run<Statements extends readonly StatementConfig[]>(
 ): Promise<BatchResults<Statements>> {
   let sent: BatchExchange | undefined
   const isPlain = plain.test(firstWords(statements[0]?.text ?? '', 1))
-  const config: ExchangeConfig = {
-    text: '',
+  const command: ExchangeCommand = {
+    kind: 'exchange',
     exchange: (preludes) => {
       sent = new BatchExchange(statements, isPlain ? preludes : [...preludes, guard])
       return sent
     },
   }
   try {
-    return outcomeOf<BatchResults<Statements>>(await executor.execute(config, deadline))
+    return outcomeOf<BatchResults<Statements>>(await executor.execute(command, deadline))
   } catch (error) {
-    // What was given up, and a connection that was lost, is told as it is for a single statement.
+    // What was given up, and a connection that was lost, is reported as it is for a single statement.
     const index = sent?.failedAt
     if (index === undefined || error !== sent?.failure || errorWithSqlState(error) === undefined) throw error
-    // The server ended the session, and may have done so behind the commit.
+    // The server ended the session, and may have done so after the commit.
     if (endsSession(error)) throw error
     const at = index < statements.length ? index : undefined
     const failed = new BatchError(at, statements[index]?.text, statements.length, { cause: error })

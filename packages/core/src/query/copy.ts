@@ -1,12 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Readable } from 'node:stream'
+import type { ExchangeCommand } from '../connection/command.js'
 import { type CopiedQuery, CopyIn, CopyOut, type CopyResult, type CopySource } from '../connection/copy.js'
-import { type ExchangeConfig, outcomeOf } from '../connection/exchange.js'
+import { outcomeOf } from '../connection/exchange.js'
 import { prepareValue } from '../connection/pg-internals.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, type OptionNames, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
+import { noop } from '../observe/noop.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
 import { quoteIdentifier, quoteName } from '../sql/quote.js'
 import { endOfPart, replaceInParts } from '../sql/tokens.js'
@@ -55,7 +57,7 @@ function formatClause(options: CopyFormat): string {
     const value = options[name]
     if (value === undefined) continue
     if (typeof value !== 'string' || value.includes('\0')) {
-      throw new InvalidArgumentError(name, JSON.stringify(value), 'a text without a zero byte')
+      throw new InvalidArgumentError(name, JSON.stringify(value), 'a string without a zero byte')
     }
     parts.push(`${name} ${quoteLiteral(value)}`)
   }
@@ -64,7 +66,7 @@ function formatClause(options: CopyFormat): string {
 
 /**
  * A text as a literal, whatever `standard_conforming_strings` and `client_encoding` say: only ASCII goes over the wire. In
- * SJIS, BIG5 or GBK a byte of another character may take the backslash behind it for its own second half.
+ * SJIS, BIG5 or GBK a byte of another character may take the backslash after it for its own second half.
  * https://www.postgresql.org/docs/18/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-ESCAPE
  */
 function quoteLiteral(value: string): string {
@@ -101,7 +103,7 @@ export interface CopyOptions extends OperationOptions {
  * it runs in the context of whoever asked for the COPY, and what goes wrong in it becomes a warning.
  */
 function progressReport({ onProgress }: CopyOptions): (bytes: number, rows: number) => void {
-  if (onProgress === undefined) return nothing
+  if (onProgress === undefined) return noop
   if (typeof onProgress !== 'function') {
     throw new InvalidArgumentError('onProgress', `of type ${typeof onProgress}`, 'a function')
   }
@@ -115,11 +117,9 @@ function warnOfCopy(error: unknown): void {
   warnOf(error, 'LifeguardCopyWarning')
 }
 
-const nothing = (): void => undefined
-
 /**
  * A statement with its values written into it as literals, for COPY alone, which takes no parameters. It goes to the
- * server only behind a Parse and Bind of the same text with placeholders, which fails where a placeholder is none: inside
+ * server only after a Parse and Bind of the same text with placeholders, which fails where a placeholder is none: inside
  * of quotes or a comment, a literal would mean something else than a value.
  */
 function withLiterals(statement: Sql): string {
@@ -132,7 +132,11 @@ function literalOf(value: unknown, index: number): string {
   if (ready === null || ready === undefined) return 'null'
   const text = ready instanceof Uint8Array ? `\\x${Buffer.from(ready).toString('hex')}` : String(ready)
   if (text.includes('\0')) {
-    throw new InvalidArgumentError(`value ${index + 1} of the statement`, 'a text with a zero byte', 'a text without')
+    throw new InvalidArgumentError(
+      `value ${index + 1} of the statement`,
+      'a string with a zero byte',
+      'a string without',
+    )
   }
   return quoteLiteral(text)
 }
@@ -150,8 +154,8 @@ const tableNames: OptionNames = new Set(['table', 'columns'])
 export function copyTo(executor: Executor, bounds: Bounds, origin: CopyOrigin, options: CopyToOptions = {}): Readable {
   assertKnownOptions(options, copyToNames)
   const copied = copyToCommand(origin, options)
-  const execute = AsyncLocalStorage.bind((config: ExchangeConfig, deadline: Deadline) =>
-    executor.execute(config, deadline),
+  const execute = AsyncLocalStorage.bind((command: ExchangeCommand, deadline: Deadline) =>
+    executor.execute(command, deadline),
   )
   return new CopyStream(execute, bounds.deadlineFor(options), copied, options)
 }
@@ -176,14 +180,14 @@ function copyToCommand(origin: CopyOrigin, options: CopyToOptions): Copied {
   }
   const { text, values = [] } = origin
   if (typeof text !== 'string') {
-    throw new InvalidArgumentError('what to copy', 'without a text', "sql`select ...`, or { table: 'name' }")
+    throw new InvalidArgumentError('what to copy', 'without an SQL text', "sql`select ...`, or { table: 'name' }")
   }
   const label = `copy (${text}\n)${end}`
   if (values.length === 0) return { command: label, label }
   if (!(origin instanceof Sql)) {
     throw new InvalidArgumentError(
       'the query',
-      'a text with values',
+      'an SQL text with values',
       'sql`select ...`: COPY itself takes no parameters',
     )
   }
@@ -192,7 +196,7 @@ function copyToCommand(origin: CopyOrigin, options: CopyToOptions): Copied {
 
 /** The bytes of a COPY, as they come; destroying it cancels on the server. */
 class CopyStream extends Readable {
-  readonly #execute: (config: ExchangeConfig, deadline: Deadline) => Promise<unknown>
+  readonly #execute: (command: ExchangeCommand, deadline: Deadline) => Promise<unknown>
   readonly #deadline: Deadline
   readonly #copied: Copied
   readonly #options: CopyToOptions
@@ -202,7 +206,7 @@ class CopyStream extends Readable {
   #running: Promise<void> | undefined
 
   constructor(
-    execute: (config: ExchangeConfig, deadline: Deadline) => Promise<unknown>,
+    execute: (command: ExchangeCommand, deadline: Deadline) => Promise<unknown>,
     deadline: Deadline,
     copied: Copied,
     options: CopyToOptions,
@@ -232,8 +236,8 @@ class CopyStream extends Readable {
       push: (chunk: Buffer) => this.push(chunk),
       progress: (bytes: number, messages: number) => this.#report(bytes, Math.max(0, messages - lines)),
     }
-    const config: ExchangeConfig = {
-      text: '',
+    const command: ExchangeCommand = {
+      kind: 'exchange',
       exchange: (preludes) => {
         const { command, label, checked } = this.#copied
         this.#exchange = new CopyOut(command, label, preludes, sink, checked)
@@ -241,7 +245,7 @@ class CopyStream extends Readable {
       },
     }
     try {
-      await this.#execute(config, this.#deadline.and(this.#gone.signal))
+      await this.#execute(command, this.#deadline.and(this.#gone.signal))
       this.push(null)
     } catch (error) {
       // Once the consumer has left, nobody is there to hear it.
@@ -392,12 +396,12 @@ export async function copyFrom(
   const source = sourceOf(rows, target, () => {
     progress.rows += 1
   })
-  const config: ExchangeConfig = {
-    text: '',
+  const command: ExchangeCommand = {
+    kind: 'exchange',
     exchange: (preludes) => new CopyIn(text, preludes, source, (bytes) => report(bytes, progress.rows)),
   }
   try {
-    return outcomeOf<CopyResult>(await executor.execute(config, deadline))
+    return outcomeOf<CopyResult>(await executor.execute(command, deadline))
   } catch (error) {
     source.stop()
     throw withCallersStack(error)

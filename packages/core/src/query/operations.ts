@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream'
+import type { Command } from '../connection/command.js'
 import type { CopyResult } from '../connection/copy.js'
-import type { ExchangeConfig } from '../connection/exchange.js'
 import { FetchedStatement } from '../connection/portal.js'
 import type { QueryResult } from '../connection/result.js'
-import type { AheadConfig, PortalConfig, StatementConfig } from '../connection/statement.js'
+import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { assertName } from '../sql/quote.js'
@@ -25,7 +25,6 @@ import {
   query,
   statementOf,
 } from './queryable.js'
-import type { Sql } from './sql.js'
 import { batchesIn, RowStream, type StreamArguments, type Streamable, type StreamOptions } from './stream.js'
 
 /** Anything that copies rows in and out in bulk. */
@@ -59,7 +58,7 @@ export interface Notifiable {
 /** The body of every `notify`. */
 export async function notify(on: Queryable, channel: string, payload = '', options?: OperationOptions): Promise<void> {
   assertName('the channel', channel)
-  if (typeof payload !== 'string') throw new InvalidArgumentError('payload', `of type ${typeof payload}`, 'a text')
+  if (typeof payload !== 'string') throw new InvalidArgumentError('payload', `of type ${typeof payload}`, 'a string')
   await on.query(
     { text: 'select pg_catalog.pg_notify($1::pg_catalog.text, $2::pg_catalog.text)', values: [channel, payload] },
     options,
@@ -69,7 +68,7 @@ export async function notify(on: Queryable, channel: string, payload = '', optio
 /** Everything that can be asked of whatever runs statements. */
 export interface Operable extends Queryable, Streamable, Batchable, Copyable, Notifiable {}
 
-/** The same for a connection or a transaction, out of the one way in which it runs a statement. */
+/** The same for a connection or a transaction, out of the one way in which it runs a command. */
 export abstract class Operations implements Operable, Executor {
   readonly #bounds: AmbientBounds
 
@@ -77,28 +76,18 @@ export abstract class Operations implements Operable, Executor {
     this.#bounds = bounds
   }
 
-  abstract execute(
-    config: StatementConfig | PortalConfig | AheadConfig | ExchangeConfig,
-    deadline: Deadline,
-  ): Promise<QueryResult>
+  abstract execute(command: Command, deadline: Deadline): Promise<QueryResult>
 
-  query<Row>(statement: Sql<Row>, options?: OperationOptions): Promise<QueryResult<Row>>
-  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>
   query<Row>(...args: QueryArguments): Promise<QueryResult<Row>> {
     return query<Row>(this, this.#bounds, args)
   }
 
-  stream<Row>(statement: Sql<Row>, options?: StreamOptions): AsyncGenerator<Row, void, undefined>
-  stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
   stream<Row>(...args: StreamArguments): AsyncGenerator<Row, void, undefined> {
     const { config, options } = statementOf(args)
     return new RowStream(this.streamBatches<Row>(config, options))
   }
 
-  streamBatches<Row = Record<string, unknown>>(
-    config: StatementConfig,
-    options?: StreamOptions,
-  ): AsyncGenerator<Row[], void, undefined> {
+  streamBatches<Row>(config: StatementConfig, options?: StreamOptions): AsyncGenerator<Row[], void, undefined> {
     return batchesIn<Row>(this, this.#bounds.fromHere(), config, new FetchedStatement(config), options)
   }
 
@@ -109,15 +98,15 @@ export abstract class Operations implements Operable, Executor {
     return batch(this, this.#bounds, statements, options)
   }
 
-  copyFrom(target: CopyTarget, rows: CopyRows, options?: CopyOptions): Promise<CopyResult> {
-    return copyFrom(this, this.#bounds, target, rows, options)
+  copyFrom(...args: Parameters<Copyable['copyFrom']>): Promise<CopyResult> {
+    return copyFrom(this, this.#bounds, ...args)
   }
 
-  copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable {
-    return copyTo(this, this.#bounds, origin, options)
+  copyTo(...args: Parameters<Copyable['copyTo']>): Readable {
+    return copyTo(this, this.#bounds, ...args)
   }
 
-  notify(channel: string, payload?: string, options?: OperationOptions): Promise<void> {
-    return notify(this, channel, payload, options)
+  notify(...args: Parameters<Notifiable['notify']>): Promise<void> {
+    return notify(this, ...args)
   }
 }

@@ -24,7 +24,7 @@ export class Sql<out Row = Record<string, unknown>> implements StatementConfig {
   readonly values: readonly unknown[]
   /** Never there: it carries the type of a row to `query`, `stream` and `batch`. */
   declare readonly rowType?: () => Row
-  /** What stands before, between and behind the values: one more than there are values. */
+  /** What stands before, between and after the values: one more than there are values. */
   readonly #strings: readonly string[]
 
   /** @internal use the `sql` template */
@@ -42,7 +42,7 @@ export class Sql<out Row = Record<string, unknown>> implements StatementConfig {
     Object.freeze(this)
   }
 
-  /** Puts this piece behind what is there already: the texts grow together, the values follow. @internal */
+  /** Puts this piece after what is there already: the texts grow together, the values follow. @internal */
   appendTo(strings: string[], values: unknown[]): void {
     const [first = '', ...rest] = this.#strings
     strings[strings.length - 1] += first
@@ -240,7 +240,7 @@ function identifier(...parts: readonly string[]): Sql {
 }
 
 function unsafe(text: string): Sql {
-  if (typeof text !== 'string') throw new InvalidArgumentError('sql.unsafe', `of type ${typeof text}`, 'a text')
+  if (typeof text !== 'string') throw new InvalidArgumentError('sql.unsafe', `of type ${typeof text}`, 'a string')
   return new Sql([text], [])
 }
 

@@ -1,8 +1,10 @@
+import type { FetchCommand } from '../connection/command.js'
 import type { FetchedStatement, PortalRequest } from '../connection/portal.js'
 import type { StatementConfig } from '../connection/statement.js'
 import { noDeadline, type OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
+import { noop } from '../observe/noop.js'
 import { type Bounds, type Executor, type StatementArguments, withCallersStack } from './queryable.js'
 import type { Sql } from './sql.js'
 
@@ -14,7 +16,7 @@ export class RowStream<Row> implements AsyncGenerator<Row, void, undefined> {
   readonly #batches: AsyncGenerator<Row[], void, undefined>
   #rows: readonly Row[] = []
   #at = 0
-  /** Calls that wait for a fetch, or for their turn behind one; and the last of them. */
+  /** Calls that wait for a fetch, or for their turn after one; and the last of them. */
   #waiting = 0
   #last: Promise<IteratorResult<Row, void>> | undefined
 
@@ -71,12 +73,10 @@ export class RowStream<Row> implements AsyncGenerator<Row, void, undefined> {
   }
 }
 
-/** An error is told to whoever asked for that row. */
+/** An error rejects the call that asked for that row. */
 async function settled(promise: Promise<unknown>): Promise<void> {
-  await promise.then(nothing, nothing)
+  await promise.then(noop, noop)
 }
-
-const nothing = (): void => undefined
 
 /** How rows are streamed. */
 export interface StreamOptions extends OperationOptions {
@@ -152,7 +152,7 @@ export async function* batchesIn<Row>(
   try {
     for (;;) {
       isOpen = false
-      const { rows, fields } = await executor.execute({ ...config, portal }, deadline)
+      const { rows, fields } = await executor.execute({ kind: 'fetch', config, portal }, deadline)
       isOpen = true
       if (rows.length > 0) yield rows as Row[]
       if (!portal.hasMore) return
@@ -169,9 +169,10 @@ export async function* batchesIn<Row>(
     try {
       if (isOpen) {
         const close: PortalRequest = { name, whole, rows: 0, fields: undefined, hasMore: false, isOpen: false }
-        const closing = whole.orFails(executor.execute({ text: `close ${name}`, portal: close }, noDeadline))
+        const command: FetchCommand = { kind: 'fetch', config: { text: `close ${name}` }, portal: close }
+        const closing = whole.orFails(executor.execute(command, noDeadline))
         // The first error is the one that is reported. With the transaction the portal ends in any case.
-        await (isFailed ? closing.catch(nothing) : closing)
+        await (isFailed ? closing.catch(noop) : closing)
       }
     } finally {
       if (isAll) whole.over()

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Prelude } from '../connection/statement.js'
+import type { Prelude } from '../connection/operation.js'
 import type { Clock } from '../deadline/clock.js'
 import { Deadline, sleep } from '../deadline/deadline.js'
 import { classify, isInfrastructureError } from '../errors/classify.js'
@@ -19,7 +19,7 @@ export interface CommitProofOptions {
    */
   readonly markerTable?: string | undefined
   /**
-   * How long to look for a server that can tell, in milliseconds; then CommitUnknownError.
+   * How long to look for a server that knows, in milliseconds; then CommitUnknownError.
    *
    * @default 10000
    */
@@ -27,10 +27,10 @@ export interface CommitProofOptions {
 }
 
 const defaultTimeoutMs = 10_000
-/** Between two looks at a transaction that is still in progress, or at a server that is not there yet. */
+/** Between two questions about a transaction that is still in progress, or at a server that is not there yet. */
 const pollMs = 50
 /** How often a transaction may still be seen in progress before its session is ended. */
-const looksBeforeEnding = 3
+const attemptsBeforeEnding = 3
 
 /** The outcome of a COMMIT, once it could be proven. */
 export type ProvenOutcome = 'committed' | 'aborted' | 'unknown'
@@ -41,7 +41,7 @@ interface Evidence {
   readonly system: string
   readonly timeline: string
   readonly pid: string
-  /** Place in the log of the last checkpoint. */
+  /** Position in the log of the last checkpoint. */
   readonly checkpoint: string
   /** When the server's statistics began: anew with each recovery from a crash. */
   readonly statistics: string
@@ -128,8 +128,8 @@ const endSessionSql = `select pg_catalog.pg_terminate_backend(pid) from pg_catal
  * if the transaction is. https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-PG-SNAPSHOT
  *
  * A crash does the same on a small scale: an id of which nothing had reached the disk is given out again, and its
- * 'committed' is a stranger's. The checkpoint at the end of the recovery tells which ids had reached it, for as long as it is
- * the last one; behind several crashes in a row only a marker row can tell.
+ * 'committed' is a stranger's. The checkpoint at the end of the recovery shows which ids had reached it, for as long as it is
+ * the last one; after several crashes in a row only a marker row proves it.
  */
 export class CommitProof {
   readonly #clock: Clock
@@ -169,10 +169,10 @@ export class CommitProof {
     if (evidence === undefined) return 'unknown'
     const deadline = Deadline.after(this.#timeoutMs, this.#clock)
     let missing = 0
-    for (let looks = 1; ; looks++) {
-      const found = await this.#look(server, evidence, looks, deadline)
+    for (let attempt = 1; ; attempt++) {
+      const found = await this.#ask(server, evidence, attempt, deadline)
       missing = found === 'missing' ? missing + 1 : 0
-      // Seen twice, so that the transaction cannot have ended between the two halves of one look.
+      // Seen twice, so that the transaction cannot have ended between the two halves of one question.
       if (missing === 2) return 'aborted'
       if (found !== 'again' && found !== 'missing') return found
       if ((await sleep(pollMs, this.#clock, deadline)) !== undefined) return 'unknown'
@@ -180,30 +180,31 @@ export class CommitProof {
   }
 
   /** `missing`: the session is gone, and nobody with this id has ended. */
-  async #look(
-    host: Server,
+  async #ask(
+    server: Server,
     evidence: Evidence,
-    looks: number,
+    attempt: number,
     deadline: Deadline,
   ): Promise<ProvenOutcome | 'again' | 'missing'> {
     const { xid, system, timeline, pid, checkpoint, statistics } = evidence
     try {
       const values = [xid, system, timeline, pid, checkpoint, statistics]
-      const { rows } = await host.query({ text: outcomeSql, values }, deadline, urgent)
-      const [server] = rows as unknown as OutcomeRow[]
-      if (server === undefined) throw new Error('bug: no row about the server')
-      if (server.system !== system) return 'unknown'
+      const { rows } = await server.query({ text: outcomeSql, values }, deadline, urgent)
+      const [found] = rows as unknown as OutcomeRow[]
+      if (found === undefined) throw new Error('bug: no row about the server')
+      if (found.system !== system) return 'unknown'
       // A standby does not know yet: it may be promoted, or the primary may come back.
-      if (server.standby) return 'again'
-      if (!server.knows) return await this.#byMarker(host, deadline)
-      if (server.open) {
+      if (found.standby) return 'again'
+      if (!found.knows) return await this.#byMarker(server, deadline)
+      if (found.open) {
         // A COMMIT that is on its way gets a moment to end by itself.
-        if (looks > looksBeforeEnding) await host.query({ text: endSessionSql, values: [xid, pid] }, deadline, urgent)
+        if (attempt > attemptsBeforeEnding)
+          await server.query({ text: endSessionSql, values: [xid, pid] }, deadline, urgent)
         return 'again'
       }
-      if (server.pending || server.status === 'in progress') return 'missing'
-      if (server.status !== 'committed' || server.unbroken) return server.status ?? 'unknown'
-      return await this.#afterCrash(server, host, deadline)
+      if (found.pending || found.status === 'in progress') return 'missing'
+      if (found.status !== 'committed' || found.unbroken) return found.status ?? 'unknown'
+      return await this.#afterCrash(found, server, deadline)
     } catch (error) {
       // No server, or no place in the pool: again for as long as there is time. Anything else stays as it is.
       return isInfrastructureError(error) || classify(error) === 'cancelled' ? 'again' : 'unknown'

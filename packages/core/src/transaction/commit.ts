@@ -6,7 +6,7 @@ import type { SessionEnvironment } from './environment.js'
 import type { BeginOptions } from './options.js'
 import type { ServerTransaction } from './server-transaction.js'
 
-/** What takes the position of a commit, where there are replicas to be held against it and somebody who will ask. */
+/** What takes the position of a commit, where there are replicas to compare with it and somebody who will ask. */
 export function commitFollower(
   { ambient, cluster }: SessionEnvironment,
   { readOnly }: BeginOptions,
@@ -26,17 +26,17 @@ export function commitFollower(
  * @throws what ended the transaction, when nothing was committed; CommitUnknownError when that is not known
  */
 export async function commitProven(
-  server: ServerTransaction,
+  transaction: ServerTransaction,
   proof: CommitProof | undefined,
-  { server: host, events }: SessionEnvironment,
+  { server, events }: SessionEnvironment,
 ): Promise<void> {
   try {
-    await server.commit()
+    await transaction.commit()
   } catch (error) {
     if (!(error instanceof CommitUnknownError)) throw error
-    const { clock } = host.environment
+    const { clock } = server.environment
     const since = clock.now()
-    const outcome = proof === undefined ? 'unknown' : await proof.resolve(host)
+    const outcome = proof === undefined ? 'unknown' : await proof.resolve(server)
     events.emit('ambiguous-commit', () => ({ outcome, error: error.cause, provedInMs: clock.now() - since }))
     if (outcome === 'unknown') throw error
     if (outcome === 'aborted') throw undone(error.cause)

@@ -1,4 +1,4 @@
-import type { Cluster, TakenReader } from '../cluster/cluster.js'
+import type { AcquiredReader, Cluster } from '../cluster/cluster.js'
 import type { ClusterMember } from '../cluster/member.js'
 import type { ReadContext } from '../cluster/router.js'
 import type { RoutingContext } from '../cluster/servers.js'
@@ -12,11 +12,11 @@ export interface ConnectionSource {
   readonly owner: object | undefined
   /** Whether another one can be had when this one is lost. */
   readonly isRenewable: boolean
-  take(deadline: Deadline): ConnectionSlot | Promise<ConnectionSlot>
-  giveBack(slot: ConnectionSlot): void
-  /** Whether the statement may be run on what `take` gave, as far as can be told from its text. Without it: always. */
+  acquire(deadline: Deadline): ConnectionSlot | Promise<ConnectionSlot>
+  release(slot: ConnectionSlot): void
+  /** Whether the statement may be run on what `acquire` gave, as far as its text shows. Without it: always. */
   admits?(text: string): boolean
-  /** A server refused the transaction for what it is: whether the next `take` leads to another one. Without it: no. */
+  /** A server refused the transaction for what it is: whether the next `acquire` leads to another one. Without it: no. */
   elsewhere?(): Promise<boolean>
 }
 
@@ -26,8 +26,8 @@ export function fromPool(server: Server, holder: WorkContext, cluster?: Cluster)
   return {
     owner: server.environment,
     isRenewable: true,
-    async take(deadline) {
-      const slot = server.tryAcquire(holder) ?? (await server.acquire(deadline, holder))
+    async acquire(deadline) {
+      const slot = await server.acquire(deadline, holder)
       writer = cluster?.writer
       cluster?.keepInSight()
       holder.held += 1
@@ -36,7 +36,7 @@ export function fromPool(server: Server, holder: WorkContext, cluster?: Cluster)
     async elsewhere() {
       return cluster !== undefined && (await cluster.foundAnother(writer))
     },
-    giveBack(slot) {
+    release(slot) {
       holder.held -= 1
       server.release(slot)
     },
@@ -45,7 +45,7 @@ export function fromPool(server: Server, holder: WorkContext, cluster?: Cluster)
 
 /** A connection for work that only reads. */
 export interface ReadSource extends ConnectionSource {
-  /** That work has failed before it gave anything: whether the next `take` leads to where it may be done again. */
+  /** That work has failed before it gave anything: whether the next `acquire` leads to where it may be done again. */
   again(error: unknown): boolean
 }
 
@@ -78,27 +78,27 @@ function fromReplicas(
 ): ReadSource {
   const excluded = new Set<ClusterMember>()
   const primary = fromPool(server, holder, cluster)
-  let taken: TakenReader | undefined
+  let taken: AcquiredReader | undefined
   let belongsToPrimary = false
   return {
     owner: server.environment,
     isRenewable: true,
-    async take(deadline) {
-      taken = belongsToPrimary ? undefined : await cluster.takeReader(context, excluded, deadline, holder, text)
+    async acquire(deadline) {
+      taken = belongsToPrimary ? undefined : await cluster.acquireReader(context, excluded, deadline, holder, text)
       belongsToPrimary = taken === undefined
-      if (taken === undefined) return await primary.take(deadline)
+      if (taken === undefined) return await primary.acquire(deadline)
       // Should this attempt fail, the next one goes elsewhere.
       excluded.add(taken.member)
       holder.held += 1
       return taken.slot
     },
-    giveBack(slot) {
+    release(slot) {
       if (taken === undefined) {
-        primary.giveBack(slot)
+        primary.release(slot)
         return
       }
       holder.held -= 1
-      cluster.giveBackReader(taken)
+      cluster.releaseReader(taken)
     },
     admits: (text) => belongsToPrimary || cluster.allows(text),
     async elsewhere() {
@@ -112,5 +112,5 @@ function fromReplicas(
 
 /** A connection that somebody holds already, and goes on holding. */
 export function onHeld(slot: ConnectionSlot): ConnectionSource {
-  return { owner: slot.resource.belongsTo, isRenewable: false, take: () => slot, giveBack: () => undefined }
+  return { owner: slot.resource.belongsTo, isRenewable: false, acquire: () => slot, release: () => undefined }
 }

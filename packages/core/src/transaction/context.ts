@@ -2,13 +2,11 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Causality } from '../cluster/causality.js'
 import type { ReadScope } from '../cluster/router.js'
 import type { RoutingContext } from '../cluster/servers.js'
-import type { ExchangeConfig } from '../connection/exchange.js'
+import type { Command } from '../connection/command.js'
 import type { QueryResult } from '../connection/result.js'
-import type { AheadConfig, StatementConfig } from '../connection/statement.js'
-import type { SubmittableConfig } from '../connection/submittable.js'
 import type { Clock } from '../deadline/clock.js'
 import { Deadline, noDeadline, type OperationOptions } from '../deadline/deadline.js'
-import type { AmbientBounds, Bounds } from '../query/queryable.js'
+import type { AmbientBounds, Bounds, Executor } from '../query/queryable.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { AmbientLock } from './held-lock.js'
 import type { BeginOptions } from './options.js'
@@ -17,8 +15,8 @@ import type { ManualTransaction, Transaction } from './transaction.js'
 
 /** Takes in what is asked of the pool in some code, to send it together with what is asked elsewhere. */
 export interface StatementCollector {
-  /** Settles with the statement's own answer, once all of them have been sent. */
-  add(config: StatementConfig): Promise<QueryResult>
+  /** Settles with the statement's own answer, once all of them have been sent; refuses what is more than a statement. */
+  add(command: Command): Promise<QueryResult>
 }
 
 /** A level of a transaction that is open around some code, as the code that joins it sees it. */
@@ -26,14 +24,11 @@ export interface OpenTransaction extends Transaction {
   readonly isOver: boolean
   /** How the outermost level began. */
   readonly begun: BeginOptions
-  execute(
-    config: StatementConfig | AheadConfig | ExchangeConfig | SubmittableConfig,
-    deadline: Deadline,
-  ): Promise<QueryResult>
+  execute(command: Command, deadline: Deadline): Promise<QueryResult>
   /** The transaction on the server that this is a level of. */
   readonly server: ServerTransaction
-  /** A savepoint that is ended by hand. */
-  begin(options?: OperationOptions, inTurn?: boolean): Promise<ManualTransaction>
+  /** A savepoint that its caller ends. */
+  begin(options?: OperationOptions, inTurn?: boolean): Promise<ManualTransaction & Executor>
   /** Whether this is that level, or one nested in it. */
   isWithin(other: OpenTransaction): boolean
 }
@@ -41,7 +36,7 @@ export interface OpenTransaction extends Transaction {
 /** A transaction that the next one of an ORM in this context is to be, in place of a new one. */
 export interface Adoption {
   readonly transaction: Transaction
-  taken: boolean
+  isClaimed: boolean
 }
 
 /**
@@ -77,7 +72,7 @@ const storage = new AsyncLocalStorage<Scope | undefined>()
 
 /**
  * The ambient context of one pool. It follows the asynchronous flow of the code, so that every ORM on the pool runs in
- * the open transaction without being told. https://nodejs.org/api/async_context.html
+ * the open transaction without knowing of it. https://nodejs.org/api/async_context.html
  */
 export class Ambient implements AmbientBounds {
   readonly #clock: Clock
@@ -161,13 +156,13 @@ const asksForNothing: RoutingContext = {
  * object, with its types and all that it adds, around a transaction that the core begins, retries and commits.
  */
 export function adopting<T>(ambient: Ambient, transaction: Transaction, fn: () => Promise<T>): Promise<T> {
-  return ambient.run({ adoption: { transaction, taken: false } }, fn)
+  return ambient.run({ adoption: { transaction, isClaimed: false } }, fn)
 }
 
 /** The transaction to adopt, once; undefined when the ORM is to begin one of its own. */
-export function takeAdopted(ambient: Ambient): Transaction | undefined {
+export function claimAdopted(ambient: Ambient): Transaction | undefined {
   const adoption = ambient.current?.adoption
-  if (adoption === undefined || adoption.taken) return undefined
-  adoption.taken = true
+  if (adoption === undefined || adoption.isClaimed) return undefined
+  adoption.isClaimed = true
   return adoption.transaction
 }

@@ -42,7 +42,7 @@ export interface CacheErrorEvent {
   readonly error: unknown
 }
 
-/** What the methods of this floor tell, and the hosts below. */
+/** The events of the methods on this floor, and of the servers below. */
 export interface SessionEvents extends ServerEvents {
   retry: RetryEvent
   'ambiguous-commit': AmbiguousCommitEvent

@@ -30,6 +30,6 @@ export type AmbientLock = {
   readonly on?: object | undefined
 } & (
   | { readonly kind: 'held'; readonly mode: LockMode; readonly handle: LockHandle }
-  /** Held by others, who cannot give it back before the transaction on their session is over. */
+  /** Held by others, who cannot release it before the transaction on their session is over. */
   | { readonly kind: 'beside' }
 )

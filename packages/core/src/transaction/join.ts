@@ -4,7 +4,7 @@ import type { OpenTransaction } from './context.js'
 import type { BeginOptions } from './options.js'
 
 /**
- * What code is told that still runs inside of a transaction that is over. When that is because its connection was lost,
+ * The error of code that still runs inside of a transaction that is over. When that is because its connection was lost,
  * the cause says so, and `classify` with it.
  */
 export function endedError({ server }: OpenTransaction): TransactionClosedError {

@@ -1,7 +1,9 @@
 import { timelineSql } from '../cluster/probe.js'
+import type { StatementWithPreludes } from '../connection/command.js'
 import type { Connection } from '../connection/connection.js'
+import type { Prelude } from '../connection/operation.js'
 import { joinedTexts } from '../connection/reported.js'
-import { type AheadConfig, type Prelude, Statement, signOfLife } from '../connection/statement.js'
+import { Statement, signOfLife } from '../connection/statement.js'
 import { type Deadline, noDeadline } from '../deadline/deadline.js'
 import type { ServerKey } from '../sql/lock-key.js'
 
@@ -42,7 +44,7 @@ export const staysIdleSql = `select ${idleColumns}`
 export interface SessionAnswer {
   /** Undefined when one of the locks was taken; then none is held. */
   readonly token: FencingToken | undefined
-  /** How long the session could idle before, when that was bounded; to be given back with `allowIdle`. */
+  /** How long the session could idle before, when that was bounded; to be restored with `allowIdle`. */
   readonly idleBefore: string | undefined
 }
 
@@ -56,7 +58,7 @@ function casts(args: readonly string[], from: number): string {
 }
 
 /**
- * Takes session-level advisory locks without waiting, all in one round trip, and the fencing token behind them.
+ * Takes session-level advisory locks without waiting, all in one round trip, and the fencing token after them.
  * https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS
  */
 export async function tryLockSession(
@@ -84,7 +86,7 @@ export async function tryLockSession(
     if (granted.length > 0) await unlockSession(connection, granted, mode)
     return { ...answer, token: undefined }
   } catch (error) {
-    // Locks of a session are not undone with its statement: what was granted is given back, whatever became of the rest.
+    // Locks of a session are not undone with its statement: what was granted is released, whatever became of the rest.
     if (connection.isAlive) await unlockSession(connection, granted, mode)
     throw error
   }
@@ -92,7 +94,7 @@ export async function tryLockSession(
 
 /**
  * Takes session-level advisory locks, all in one round trip. The wait is in the server's queue, bounded by
- * `lock_timeout` for these statements only. `note` is a comment for whoever looks at what waits.
+ * `lock_timeout` for these statements only. `note` is a comment, to be read in pg_stat_activity.
  */
 export async function lockSession(
   connection: Connection,
@@ -150,7 +152,7 @@ const restoreTimeouts: Prelude = {
 }
 
 /**
- * The server stops counting the time of a transaction when it is told to, and starts when it is told to, but not when it
+ * The server stops counting the time of a transaction when the setting says so, and starts when the setting says so, but not when it
  * takes the setting back with a savepoint.
  */
 export const countTransactionTime: Prelude = {
@@ -159,7 +161,7 @@ export const countTransactionTime: Prelude = {
 
 /**
  * Takes locks of the transaction that is open, ahead of its next statement. Only `waitMs` bounds the wait; what the
- * transaction had set for its own statements is as before behind it.
+ * transaction had set for its own statements is as before afterwards.
  */
 export function transactionLocks(keys: readonly ServerKey[], mode: LockMode, waitMs: number, note: string): Prelude[] {
   return [keepTimeouts, ...lockTheseWithin(keys, waitMs, `${note}select ${transactionLock(mode)}`), restoreTimeouts]
@@ -171,9 +173,10 @@ export function lockInTransaction(
   mode: LockMode,
   waitMs: number,
   note: string,
-): AheadConfig {
-  const ahead = transactionLocks(keys, mode, waitMs, note)
-  return { text: fencingTokenSql, ahead, label: callsOf(transactionLock(mode), keys) }
+): StatementWithPreludes {
+  const preludes = transactionLocks(keys, mode, waitMs, note)
+  const label = callsOf(transactionLock(mode), keys)
+  return { kind: 'with-preludes', config: { text: fencingTokenSql }, preludes, label }
 }
 
 function transactionLock(mode: LockMode): string {

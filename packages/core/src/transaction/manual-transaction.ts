@@ -1,7 +1,4 @@
-import type { ExchangeConfig } from '../connection/exchange.js'
-import type { QueryResult } from '../connection/result.js'
-import type { StatementConfig } from '../connection/statement.js'
-import type { Deadline, OperationOptions } from '../deadline/deadline.js'
+import type { OperationOptions } from '../deadline/deadline.js'
 import { Operations } from '../query/operations.js'
 import type { AmbientBounds, Executor } from '../query/queryable.js'
 import { commitFollower, commitProven } from './commit.js'
@@ -14,36 +11,25 @@ import {
   beginPreludes,
   type CommitOptions,
   commitProof,
-  controlledNames,
+  manualNames,
 } from './options.js'
 import { ServerTransaction } from './server-transaction.js'
 import type { ManualTransaction } from './transaction.js'
 
-/** How a transaction, or a savepoint, is run and ended. */
-export interface ByHand extends Executor {
-  commit(): Promise<void>
-  rollback(): Promise<void>
-}
-
-/** A transaction as the one sees it who ends it. */
+/** A transaction, or a savepoint, as the one sees it who ends it. */
 export class OpenManualTransaction extends Operations implements ManualTransaction {
-  readonly #under: ByHand
+  override readonly execute: Executor['execute']
+  readonly commit: ManualTransaction['commit']
+  readonly rollback: ManualTransaction['rollback']
 
-  constructor(bounds: AmbientBounds, under: ByHand) {
+  constructor(
+    bounds: AmbientBounds,
+    { execute, commit, rollback }: Pick<OpenManualTransaction, 'execute' | 'commit' | 'rollback'>,
+  ) {
     super(bounds)
-    this.#under = under
-  }
-
-  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
-    return this.#under.execute(config, deadline)
-  }
-
-  commit(): Promise<void> {
-    return this.#under.commit()
-  }
-
-  rollback(): Promise<void> {
-    return this.#under.rollback()
+    this.execute = execute
+    this.commit = commit
+    this.rollback = rollback
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -51,7 +37,7 @@ export class OpenManualTransaction extends Operations implements ManualTransacti
   }
 }
 
-/** How a controlled transaction begins, and how long it may live. */
+/** How a manual transaction begins, and how long it may live. */
 export interface ManualTransactionOptions extends BeginOptions, CommitOptions, OperationOptions {}
 
 /**
@@ -64,7 +50,7 @@ export async function beginTransaction(
   options: ManualTransactionOptions = {},
   inTurn = false,
 ): Promise<ManualTransaction> {
-  assertTransactionOptions(options, controlledNames)
+  assertTransactionOptions(options, manualNames)
   const open = environment.ambient.current?.transaction
   if (open === undefined) return beginAlone(environment, options)
   assertFits(options, open)
@@ -93,20 +79,20 @@ export function beginOn(
   options: ManualTransactionOptions = {},
   isForOne = false,
 ): ManualTransaction & Executor {
-  assertTransactionOptions(options, controlledNames)
-  const { ambient: bounds, server: host } = environment
-  const { clock } = host.environment
+  assertTransactionOptions(options, manualNames)
+  const { ambient: bounds, server } = environment
+  const { clock } = server.environment
   const proof = commitProof(options, clock)
   const preludes = beginPreludes(options, proof)
   const follower = commitFollower(environment, options)
-  const server = new ServerTransaction(source, clock, preludes, bounds.deadlineFor(options), undefined, follower)
-  server.reportsItsEnd = !isForOne
+  const transaction = new ServerTransaction(source, clock, preludes, bounds.deadlineFor(options), undefined, follower)
+  transaction.reportsItsEnd = !isForOne
   return new OpenManualTransaction(bounds, {
-    execute: (config, deadline) => server.query(config, deadline),
+    execute: (command, deadline) => transaction.query(command, deadline),
     commit: async () => {
-      await server.settled()
-      await commitProven(server, proof, environment)
+      await transaction.settled()
+      await commitProven(transaction, proof, environment)
     },
-    rollback: () => server.rollback(),
+    rollback: () => transaction.rollback(),
   })
 }

@@ -36,7 +36,7 @@ interface Within {
 }
 
 /**
- * What every `updateVersioned` does around its statement, in whatever way that is built: checks what is given, and tells
+ * What every `updateVersioned` does around its statement, in whatever way that is built: checks what is given, and reports
  * from the rows that `run` gives whether somebody else was faster. For adapters. `run` gets the key as it was checked: its
  * parts are values, and never a condition that a query builder would read in an object, such as `{ not: 0 }` out of the
  * body of a request.
@@ -64,7 +64,11 @@ export async function versionedUpdate<Row>(
   if (condition !== undefined) {
     const [name, value] = condition
     const found = Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
-    throw new InvalidArgumentError('key', `${name}: ${found}`, 'values only: a text, a number, a bigint, a Date, bytes')
+    throw new InvalidArgumentError(
+      'key',
+      `${name}: ${found}`,
+      'values only: a string, a number, a bigint, a Date, bytes',
+    )
   }
   if (checked[version] === null) throw new InvalidArgumentError('key', `${version} null`, 'the version that was read')
   if (values.length < 2) throw new InvalidArgumentError('key', `only ${version}`, 'what names one row, and its version')
@@ -83,7 +87,7 @@ export async function versionedUpdate<Row>(
   return row
 }
 
-/** Undefined for a database of an ORM that no pool is known to be behind: its updates need none. */
+/** Undefined for a database of an ORM whose pool is not known: its updates need none. */
 function poolOf(within: Within | undefined): ReturnType<Within['pool']> | undefined {
   try {
     return within?.pool()

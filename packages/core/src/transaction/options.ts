@@ -1,12 +1,12 @@
+import type { Prelude } from '../connection/operation.js'
 import { assertRole, assertSettings, longestServerMs } from '../connection/runtime-settings.js'
-import type { Prelude } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
 import type { OperationOptions } from '../deadline/deadline.js'
 import { assertFlag, assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { assertBackoff, type BackoffOptions } from '../resilience/retry.js'
 import { type LockKey, serverKeys } from '../sql/lock-key.js'
-import { settingMatters } from '../sql/meaning.js'
+import { settingMatters } from '../sql/prepared-statements.js'
 import { CommitProof, type CommitProofOptions } from './commit-proof.js'
 import { transactionLocks } from './lock-sql.js'
 
@@ -49,7 +49,7 @@ export interface BeginOptions {
   /** The role that the transaction runs as, by SET LOCAL ROLE. `undefined` and 'none' are refused, as is `settings`. */
   readonly role?: string
   /**
-   * Advisory locks that are taken behind BEGIN and held until the end, each by the rules of `withLock`: names, numbers or
+   * Advisory locks that are acquired after BEGIN and held until the end, each by the rules of `withLock`: names, numbers or
    * pairs, sorted. They travel with the first statement and cost no round trip, but nothing is locked before that. The
    * wait is bounded by `lockTimeoutMs` alone, then SQLSTATE 55P03. Meant for 'read committed': under the stronger levels the
    * snapshot is as old as the wait, and does not show what the last holder wrote.
@@ -110,8 +110,8 @@ const beginNames = {
 
 /** The names of `TransactionOptions`. */
 const transactionNames = optionNames<TransactionOptions>({ ...beginNames, retry: true })
-/** The names of the options of a transaction that is ended by hand. */
-export const controlledNames = optionNames<BeginOptions & CommitOptions & OperationOptions>(beginNames)
+/** The names of the options of a transaction that its caller ends. */
+export const manualNames = optionNames<BeginOptions & CommitOptions & OperationOptions>(beginNames)
 const retryNames = optionNames<RetryOptions>({ attempts: true, backoff: true })
 const proofNames = optionNames<CommitProofOptions>({ markerTable: true, timeoutMs: true })
 
@@ -184,7 +184,7 @@ export function beginPreludes(options: BeginOptions, proof?: CommitProof): Prelu
   return preludes
 }
 
-/** What a text means, and how a statement of it is prepared, hangs on these of them. */
+/** What an SQL text means, and how its statement is prepared, depends on these. */
 function meaningOf(settings: readonly (readonly [name: string, value: string])[]): string | undefined {
   const mattering = settings.filter(([name]) => settingMatters(name))
   return mattering.length === 0 ? undefined : JSON.stringify(mattering)

@@ -1,12 +1,12 @@
-import type { ExchangeConfig } from '../connection/exchange.js'
+import type { Command } from '../connection/command.js'
 import type { QueryResult } from '../connection/result.js'
-import type { StatementConfig } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
 import { type Deadline, noDeadline, type OperationOptions } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { notedBy } from '../errors/origin.js'
 import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import { Operations } from '../query/operations.js'
+import type { Executor } from '../query/queryable.js'
 import type { Ambient, OpenTransaction } from './context.js'
 import { assertFits } from './join.js'
 import { OpenManualTransaction } from './manual-transaction.js'
@@ -28,7 +28,7 @@ interface Savepoint {
   /** The transaction's first failure when the savepoint was set. */
   readonly failureBefore: unknown
   /** Forgets the savepoint if it was never sent; false when it was. */
-  readonly takeBack: () => boolean
+  readonly retract: () => boolean
 }
 
 /** One level of a transaction: the whole of it, or a savepoint in it. */
@@ -47,7 +47,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
   #closed: string | undefined
   /** The savepoint that is open below this level. Until it is over, this level itself waits. */
   #child: Promise<void> | undefined
-  /** A savepoint below that is ended by hand; what is asked of this level belongs to it. */
+  /** A savepoint below that its caller ends; what is asked of this level belongs to it. */
   #manual: TransactionScope | undefined
   /** Whichever of the two is open. */
   #below: Savepoint | undefined
@@ -78,19 +78,19 @@ export class TransactionScope extends Operations implements OpenTransaction {
     return this.#closed !== undefined || this.server.isOver
   }
 
-  /** Runs a statement at the innermost level that is open around the caller. */
-  async execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
+  /** Runs a command at the innermost level that is open around the caller. */
+  async execute(command: Command, deadline: Deadline): Promise<QueryResult> {
     const inner = this.#innermost()
-    if (inner !== this) return await inner.execute(config, deadline)
-    if (this.#manual !== undefined) return await this.#manual.execute(config, deadline)
+    if (inner !== this) return await inner.execute(command, deadline)
+    if (this.#manual !== undefined) return await this.#manual.execute(command, deadline)
     this.#assertOpen()
     const context = this.#ambient.current
     if (context?.collecting !== undefined && context.transaction === this) {
-      return await context.collecting.add(config as StatementConfig)
+      return await context.collecting.add(command)
     }
     const bounds = deadline.tighter(this.#deadline)
     while (this.#child !== undefined) await this.#turn(this.#child, bounds)
-    return await this.server.query(config, bounds)
+    return await this.server.query(command, bounds)
   }
 
   async withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
@@ -141,7 +141,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     this.#closed = how
     const below = this.#below
     if (below !== undefined) {
-      below.takeBack()
+      below.retract()
       if (below.scope.close('with the transaction around it')) this.#takeUndone(below.scope.hooks)
     }
     return true
@@ -150,14 +150,14 @@ export class TransactionScope extends Operations implements OpenTransaction {
   /**
    * Settles when nothing runs at this level any more, nested transactions that nobody waited for included.
    *
-   * @throws TransactionRolledBackError when one that is ended by hand was left open: nobody has said what is to become
+   * @throws TransactionRolledBackError when one that its caller was to end was left open: nobody has said what is to become
    * of the work in it
    */
   async settled(): Promise<void> {
     do {
       while (this.#child !== undefined) await this.#child
       await this.server.settled()
-      // One that is ended by hand may have begun to end meanwhile.
+      // One that its caller ends may have begun to end meanwhile.
     } while (this.#child !== undefined)
     if (this.#manual === undefined) return
     const cause = new Error('a nested transaction begun by hand was neither committed nor rolled back')
@@ -181,7 +181,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
   }
 
   /**
-   * Runs `fn`, behind which the savepoint is over; undone, if it throws. What is asked of this level meanwhile is no part
+   * Runs `fn`, after which the savepoint is over; undone, if it throws. What is asked of this level meanwhile is no part
    * of the savepoint, and waits.
    */
   async #endingBelow<T>(savepoint: Savepoint, fn: () => Promise<T>, over = Promise.withResolvers<void>()): Promise<T> {
@@ -199,10 +199,10 @@ export class TransactionScope extends Operations implements OpenTransaction {
   }
 
   /**
-   * A savepoint that is ended by hand. There is no callback to tell what belongs to it, so everything that is asked of
+   * A savepoint that its caller ends. No callback shows what belongs to it, so everything that is asked of
    * this level until then does; `inTurn`: only what is asked of the savepoint itself does, and the level waits.
    */
-  async begin(options?: OperationOptions, inTurn = false): Promise<ManualTransaction> {
+  async begin(options?: OperationOptions, inTurn = false): Promise<ManualTransaction & Executor> {
     const inner = this.#innermost()
     if (inner !== this) return await inner.begin(options, inTurn)
     this.#assertOpen()
@@ -230,7 +230,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
       })
     }
     return new OpenManualTransaction(this.#ambient, {
-      execute: (config, within) => scope.execute(config, within),
+      execute: (command, within) => scope.execute(command, within),
       commit,
       rollback,
     })
@@ -242,12 +242,12 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const name = `lifeguard_${this.depth + 1}_${++this.#savepoints}`
     const scope = new TransactionScope(server, this.#ambient, this.#clock, this.retries, this.begun, this, deadline)
     const failureBefore = server.firstFailure
-    const savepoint = { scope, name, failureBefore, takeBack: server.sendAhead({ text: `savepoint ${name}` }) }
+    const savepoint = { scope, name, failureBefore, retract: server.sendAhead({ text: `savepoint ${name}` }) }
     this.#below = savepoint
     return savepoint
   }
 
-  async #release({ scope, name, takeBack }: Savepoint): Promise<void> {
+  async #release({ scope, name, retract }: Savepoint): Promise<void> {
     const { server } = this
     await scope.settled()
     scope.#assertOpen()
@@ -256,20 +256,20 @@ export class TransactionScope extends Operations implements OpenTransaction {
     }
     scope.close('released')
     this.hooks.takeReleased(scope.hooks)
-    if (!takeBack()) server.sendAhead({ text: `release savepoint ${name}` })
+    if (!retract()) server.sendAhead({ text: `release savepoint ${name}` })
   }
 
-  async #undo({ scope, name, failureBefore, takeBack }: Savepoint): Promise<void> {
+  async #undo({ scope, name, failureBefore, retract }: Savepoint): Promise<void> {
     // Closed already: a level around it was undone, and this one with it.
     if (!scope.close('rolled back')) return
     this.#takeUndone(scope.hooks)
-    if (!takeBack() && !this.server.isOver) await this.#rollbackTo(name, failureBefore)
+    if (!retract() && !this.server.isOver) await this.#rollbackTo(name, failureBefore)
   }
 
-  /** A COMMIT by hand has committed the nested levels, too: there is nothing left that could be undone. */
+  /** A COMMIT of the caller's own has committed the nested levels, too: there is nothing left that could be undone. */
   #takeUndone(nested: Hooks): void {
-    const { endedByHand } = this.server
-    if (endedByHand === undefined || endedByHand === 'rolled back') this.hooks.takeRolledBack(nested)
+    const { endedManually } = this.server
+    if (endedManually === undefined || endedManually === 'rolled back') this.hooks.takeRolledBack(nested)
     else this.hooks.takeReleased(nested)
   }
 
@@ -277,7 +277,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const { server } = this
     try {
       await server.settled()
-      await server.query({ text: `rollback to savepoint ${name}` }, noDeadline)
+      await server.query({ kind: 'statement', config: { text: `rollback to savepoint ${name}` } }, noDeadline)
       server.sendAhead({ text: `release savepoint ${name}` })
       server.recovered(failureBefore)
     } catch {

@@ -1,10 +1,10 @@
 import type { CommitFollower } from '../cluster/write-positions.js'
+import { type Command, operationFor, sqlTextOf, takesPreludes } from '../connection/command.js'
 import type { Connection } from '../connection/connection.js'
-import { type Exchange, statementFrom } from '../connection/exchange.js'
+import type { Operation, Prelude } from '../connection/operation.js'
 import { joinedTexts } from '../connection/reported.js'
 import type { QueryResult } from '../connection/result.js'
-import { type Prelude, Statement, type StatementConfig } from '../connection/statement.js'
-import type { SubmittableAdapter, SubmittableConfig } from '../connection/submittable.js'
+import { Statement } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
 import { type Deadline, type GivenUpReason, givenUp, noDeadline } from '../deadline/deadline.js'
 import { provesAbort } from '../errors/classify.js'
@@ -13,9 +13,10 @@ import { ConnectionLostError, NotOnReplicaError } from '../errors/pool-errors.js
 import { sqlStateOf } from '../errors/sqlstate.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import type { ConnectionSlot } from '../server/server.js'
-import { mayHoldSeveral } from '../sql/meaning.js'
-import { firstEnd, textEffects } from '../sql/text-effects.js'
+import { sqlText } from '../sql/sql-text.js'
+import { firstEnd } from '../sql/transaction-control.js'
 import type { ConnectionSource } from './connection-source.js'
 import { type Sending, StatementLine } from './statement-line.js'
 
@@ -28,9 +29,9 @@ export function commitError(error: unknown): unknown {
 }
 
 /**
- * Sends COMMIT, and what the follower asks behind it in the same round trip.
+ * Sends COMMIT, and what the follower asks after it in the same round trip.
  *
- * What is asked behind COMMIT can fail in every way without changing what COMMIT has done: once the server has said
+ * What is asked after COMMIT can fail in every way without changing what COMMIT has done: once the server has said
  * 'COMMIT', that stands, even when the connection is lost in the middle of the next answer.
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
  *
@@ -63,7 +64,7 @@ async function commitOn(
     if (command === undefined) throw error
     follower.unknown()
   }
-  if (command === undefined) throw new Error('bug: the server answered what came behind COMMIT, but not COMMIT')
+  if (command === undefined) throw new Error('bug: the server answered what came after COMMIT, but not COMMIT')
   return { command }
 }
 
@@ -100,7 +101,7 @@ export class ServerTransaction {
   readonly #whenGivenUp: (error: Error) => void
   readonly #follower: CommitFollower | undefined
   readonly #line: StatementLine
-  /** Whose transaction it is, while somebody traces: its limit may end it, in the context of whoever aborts. */
+  /** Whose transaction it is, while somebody traces: its deadline may end it, in the context of the code that aborts. */
   readonly #caller: CallerContext | undefined = callerContext()
   /** Whether its COMMIT or ROLLBACK is reported as a statement. */
   reportsItsEnd = true
@@ -108,25 +109,25 @@ export class ServerTransaction {
   #firstFailure: unknown
   /** Whether BEGIN was sent. */
   #begun = false
-  #stopListening: () => void = nothing
+  #stopListening: () => void = noop
   #gaveBack = false
-  #endedByHand: ManualEnd | undefined
+  #endedManually: ManualEnd | undefined
   /** What the statement that runs now has done to transactions, in the words of the server. */
   readonly #ends: string[] = []
-  /** Why its limit ended it, once that has. */
+  /** Why its deadline ended it, once that has. */
   #gaveUp: GivenUpReason | undefined
 
   /**
    * @param preludes BEGIN, and what holds for this transaction only
    * @param whenGivenUp called once when the limit ends the transaction, before COMMIT was sent
-   * @param follower asks something behind COMMIT, in the same round trip
+   * @param follower asks something after COMMIT, in the same round trip
    */
   constructor(
     source: ConnectionSource,
     clock: Clock,
     preludes: readonly Prelude[],
     deadline: Deadline,
-    whenGivenUp: (error: Error) => void = nothing,
+    whenGivenUp: (error: Error) => void = noop,
     follower?: CommitFollower,
   ) {
     this.#source = source
@@ -143,8 +144,8 @@ export class ServerTransaction {
     return this.#state.kind === 'over' || this.#state.kind === 'committing'
   }
   /** Set when a statement of the callback has ended it: COMMIT, ROLLBACK, with AND CHAIN too, PREPARE TRANSACTION. */
-  get endedByHand(): ManualEnd | undefined {
-    return this.#endedByHand
+  get endedManually(): ManualEnd | undefined {
+    return this.#endedManually
   }
   /** The first error that a statement of it met, as the server or the connection said it. */
   get firstFailure(): unknown {
@@ -176,16 +177,16 @@ export class ServerTransaction {
     return this.#source.owner
   }
 
-  /** Runs a statement in the transaction, behind those that were asked for before it. */
-  async query(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
+  /** Runs a command in the transaction, after those that were asked for before it. */
+  async query(command: Command, deadline: Deadline): Promise<QueryResult> {
     if (this.isOver) throw notedBy(this.#overError(), this.owner)
-    if (this.#source.admits?.(config.text) === false) {
+    if (this.#source.admits?.(sqlTextOf(command)) === false) {
       const refused = notedBy(new NotOnReplicaError(), this.owner)
       this.#firstFailure ??= refused
       throw refused
     }
     try {
-      const result = await this.#line.ask(config, deadline.tighter(this.#deadline))
+      const result = await this.#line.ask(command, deadline.tighter(this.#deadline))
       if (this.#firstFailure !== undefined) this.#firstFailure = this.lastingFailure
       return result
     } catch (error) {
@@ -197,8 +198,8 @@ export class ServerTransaction {
     }
   }
 
-  /** To be called when nobody waits for it any more: its limit is of no interest then. */
-  leave(): void {
+  /** To be called when nobody waits for it any more: its deadline is of no interest then. */
+  abandon(): void {
     this.#stopWatching()
   }
 
@@ -224,7 +225,7 @@ export class ServerTransaction {
     if (!this.#begun) {
       const failure = this.#firstFailure
       this.#finish(failure === undefined ? 'committed' : 'rolled back', failure)
-      if (state.kind === 'open') this.#giveBack(state.slot)
+      if (state.kind === 'open') this.#release(state.slot)
       if (failure !== undefined) throw this.#noted(new TransactionRolledBackError({ cause: failure }))
       return
     }
@@ -242,14 +243,14 @@ export class ServerTransaction {
       this.#finish(cause instanceof CommitUnknownError ? 'its outcome is unknown' : 'rolled back', cause)
       throw cause
     } finally {
-      this.#giveBack(slot)
+      this.#release(slot)
     }
   }
 
   /**
-   * Rolls back whatever is open, and settles when the connection has been given back. Never rejects.
+   * Rolls back whatever is open, and settles when the connection has been released. Never rejects.
    *
-   * @param reason the limit that ended it: what is under way is told so
+   * @param reason the deadline that ended it, for the error of what is under way
    */
   async rollback(cause?: unknown, reason?: GivenUpReason): Promise<void> {
     const state = this.#state
@@ -261,12 +262,12 @@ export class ServerTransaction {
     this.#line.abandon(this.#overError())
     connection.abandon(reason ?? { kind: 'aborted', reason: this.closedError() })
     await this.#clean(connection)
-    this.#giveBack(slot)
+    this.#release(slot)
   }
 
   /** Leaves nothing of any transaction on the connection, which is ended where it does not answer. */
   async #clean(connection: Connection): Promise<void> {
-    const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
+    const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.terminate())
     try {
       await connection.whenQuiet()
       if (connection.isAlive && connection.status !== 'I') {
@@ -277,7 +278,7 @@ export class ServerTransaction {
       }
     } catch {
       // Nothing was committed, whatever ROLLBACK said; a connection that cannot roll back must not be used again.
-      connection.destroy()
+      connection.terminate()
     }
     this.#clock.clearTimer(bound)
   }
@@ -285,21 +286,20 @@ export class ServerTransaction {
   /** The first statement takes the connection, and BEGIN goes ahead of it. */
   async #send(sending: Sending): Promise<QueryResult> {
     this.#assertUsable()
-    const { config, preludes, deadline } = sending
+    const { command, preludes, deadline } = sending
     const slot = this.#state.kind === 'open' ? this.#state.slot : await this.#acquire(deadline)
     const connection = slot.resource
     const last = preludes.at(-1)
-    // Several statements in one text need the simple protocol, and what is not ours takes nothing with it: then what
-    // goes ahead takes a trip of its own.
-    const foreign = 'foreign' in config ? (config as SubmittableConfig).foreign : undefined
-    const apart = last !== undefined && (foreign !== undefined || mayHoldSeveral(config.text))
-    const text = foreign?.text ?? config.text
+    // What cannot travel with it takes a round trip of its own.
+    const apart = last !== undefined && !takesPreludes(command)
+    const operation = operationFor(command, apart ? [] : preludes)
+    const { text } = operation
     this.#ends.length = 0
     connection.transactionEnds = this.#ends
     let failure: unknown
     try {
       if (apart) await this.#run(connection, new Statement(last, preludes.slice(0, -1)), sending)
-      return await this.#run(connection, foreign ?? statementFrom(config, apart ? [] : preludes), sending)
+      return await this.#run(connection, operation, sending)
     } catch (error) {
       failure = this.#endUnknown(text, sending, error)
       throw failure
@@ -309,15 +309,11 @@ export class ServerTransaction {
     }
   }
 
-  async #run(
-    connection: Connection,
-    statement: Statement | SubmittableAdapter | Exchange<unknown>,
-    sending: Sending,
-  ): Promise<QueryResult> {
+  async #run(connection: Connection, operation: Operation, sending: Sending): Promise<QueryResult> {
     try {
-      return await connection.run(statement, sending.deadline)
+      return await connection.run(operation, sending.deadline)
     } finally {
-      if (statement.sent) {
+      if (operation.sent) {
         sending.sent = true
         this.#begun = true
       }
@@ -325,9 +321,9 @@ export class ServerTransaction {
   }
 
   async #acquire(deadline: Deadline): Promise<ConnectionSlot> {
-    const slot = await this.#source.take(deadline)
+    const slot = await this.#source.acquire(deadline)
     if (this.#state.kind !== 'unopened') {
-      this.#source.giveBack(slot)
+      this.#source.release(slot)
       throw this.#overError()
     }
     this.#state = { kind: 'open', slot }
@@ -338,14 +334,14 @@ export class ServerTransaction {
       if (this.#state.kind !== 'open') return
       this.#finish('its connection was lost', cause)
       this.#line.abandon(this.closedError())
-      this.#giveBack(slot)
+      this.#release(slot)
     })
     return slot
   }
 
   /** A statement that was to commit, and whose answer was lost: nobody knows what became of the transaction. */
   #endUnknown(text: string, { sent }: Sending, error: unknown): unknown {
-    if (!sent || this.#ends.length > 0 || !textEffects(text).endsTransaction) return error
+    if (!sent || this.#ends.length > 0 || !sqlText(text).effects.endsTransaction) return error
     return this.#noted(commitError(error))
   }
 
@@ -353,23 +349,23 @@ export class ServerTransaction {
    * A COMMIT or ROLLBACK among the callback's statements, or a BEGIN that failed, leaves no transaction to go on with. With
    * AND CHAIN, or a BEGIN in the same text, the server has begun another, without the role, the settings and the modes
    * of this one: it is rolled back before anything can run in it. The server's own words and its status decide, so that
-   * nothing depends on how a text is read here.
+   * nothing depends on how an SQL text is read here.
    */
   async #noticeEnd(connection: Connection, text: string, failure: unknown): Promise<void> {
-    if (!this.#begun || this.#endedByHand !== undefined) return
-    const end = failure instanceof CommitUnknownError ? 'unknown' : firstEnd(text, this.#ends)
+    if (!this.#begun || this.#endedManually !== undefined) return
+    const end = failure instanceof CommitUnknownError ? 'unknown' : this.#firstEnd(text)
     const state = this.#state
     if (end === undefined && (state.kind !== 'open' || !connection.isQuiet || connection.status !== 'I')) return
     const cause = this.#firstFailure ?? (end === undefined ? failure : undefined)
     if (end === undefined && cause !== undefined) this.#finish('it could not begin', cause)
     else {
       const how = howEnded(end)
-      this.#endedByHand = how.fate
+      this.#endedManually = how.fate
       if (how.fate !== 'rolled back') this.#follower?.unknown()
       if (state.kind !== 'open') return
       // The callback goes on, and who waits for it may still run out of time.
       const stop = this.#stopWatching
-      if (this.#whenGivenUp !== nothing) this.#stopWatching = nothing
+      if (this.#whenGivenUp !== noop) this.#stopWatching = noop
       this.#finish(`${how.said} by a statement of the callback`, end === 'unknown' ? failure : cause)
       this.#stopWatching = stop
     }
@@ -377,11 +373,15 @@ export class ServerTransaction {
     this.#line.abandon(this.closedError())
     if (!connection.isQuiet) connection.abandon({ kind: 'aborted', reason: this.closedError() })
     if (!connection.isQuiet || connection.status !== 'I') await this.#clean(connection)
-    this.#giveBack(state.slot)
+    this.#release(state.slot)
+  }
+
+  #firstEnd(text: string): string | undefined {
+    return this.#ends.length === 0 ? undefined : firstEnd(sqlText(text), this.#ends)
   }
 
   #giveUp(reason: GivenUpReason): void {
-    if (this.#endedByHand !== undefined) this.#whenGivenUp(givenUp(reason, 'unknown'))
+    if (this.#endedManually !== undefined) this.#whenGivenUp(givenUp(reason, 'unknown'))
     if (this.isOver) return
     const error = givenUp(reason, 'cancelled')
     this.#gaveUp = reason
@@ -399,7 +399,7 @@ export class ServerTransaction {
     let late: GivenUpReason | undefined
     const stop = this.#deadline.withSignal(undefined).watch((reason) => {
       late = reason
-      connection.sever()
+      connection.destroy()
     })
     try {
       return await commitOn(connection, this.#follower, this.reportsItsEnd)
@@ -414,7 +414,7 @@ export class ServerTransaction {
     if (this.isOver) throw this.#overError()
   }
 
-  /** What is told to whoever asks for something of it now: that its time is over, or that it is. */
+  /** The error of what is asked of it now: that its time is over, or that it is. */
   #overError(): Error {
     const reason = this.#gaveUp
     return reason === undefined ? this.closedError() : this.#noted(givenUp(reason, 'cancelled'))
@@ -438,16 +438,14 @@ export class ServerTransaction {
     this.#stopWatching()
   }
 
-  #giveBack(slot: ConnectionSlot): void {
+  #release(slot: ConnectionSlot): void {
     if (this.#gaveBack) return
     this.#gaveBack = true
     this.#stopListening()
-    this.#stopListening = nothing
-    this.#source.giveBack(slot)
+    this.#stopListening = noop
+    this.#source.release(slot)
   }
 }
-
-const nothing = (): void => undefined
 
 /** @param end the word of the server; undefined when its status alone has said that the transaction is over */
 function howEnded(end: string | undefined): { readonly fate: ManualEnd; readonly said: string } {

@@ -36,7 +36,7 @@ export class Hooks {
 
   /**
    * Runs what is due at the end of the outermost level, one after the other in the order in which it was registered. A
-   * hook that throws changes nothing about the outcome: `onError` is told.
+   * hook that throws changes nothing about the outcome: `onError` is called.
    */
   async run(name: HookName, onError: (hook: HookName, error: unknown) => void): Promise<void> {
     for (const [kind, hooks] of [['afterRollback', this.#always] as const, [name, this.#byName[name]] as const]) {
@@ -88,7 +88,7 @@ export interface RetryReason {
 }
 
 /**
- * A transaction without a callback, to be ended by hand: what ORMs with a begin and a commit of their own stand on.
+ * A transaction without a callback, which its caller ends: what ORMs with a begin and a commit of their own stand on.
  * Prefer `withTransaction`, which cannot be forgotten and retries.
  */
 export interface ManualTransaction extends Operable, AsyncDisposable {

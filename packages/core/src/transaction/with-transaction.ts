@@ -60,7 +60,7 @@ export async function withTransaction<T>(
     environment,
     fn,
     options,
-    deadline: deadline,
+    deadline,
     holder,
     source: source ?? sourceOf(environment, options, holder),
   }
@@ -118,8 +118,8 @@ type Outcome<T> = { readonly hooks: Hooks } & (
 
 async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): Promise<Outcome<T>> {
   const { environment, fn, options, deadline, holder, source } = call
-  const { ambient, server: host } = environment
-  const { clock } = host.environment
+  const { ambient, server } = environment
+  const { clock } = server.environment
   const overdue = Promise.withResolvers<never>()
   let late: Error | undefined
   const proof = commitProof(options, clock)
@@ -128,37 +128,43 @@ async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): P
     late = error
     overdue.reject(error)
   }
-  const server = new ServerTransaction(source, clock, preludes, deadline, giveUp, commitFollower(environment, options))
-  const scope = new TransactionScope(server, ambient, clock, retries, options)
+  const transaction = new ServerTransaction(
+    source,
+    clock,
+    preludes,
+    deadline,
+    giveUp,
+    commitFollower(environment, options),
+  )
+  const scope = new TransactionScope(transaction, ambient, clock, retries, options)
   const { hooks } = scope
   try {
     const work = ambient.run({ transaction: scope, holder }, async () => await fn(scope))
-    const isUnlimited = deadline.signal === undefined && deadline.timeoutMs === Number.POSITIVE_INFINITY
-    const value = await (isUnlimited ? work : Promise.race([work, overdue.promise]))
+    const value = await (deadline.isNone ? work : Promise.race([work, overdue.promise]))
     await scope.settled()
     scope.close('committed')
-    const { endedByHand } = server
-    if (endedByHand === 'committed') return { kind: 'committed', value, hooks }
-    if (endedByHand !== undefined) throw failureOf(server)
-    await commitProven(server, proof, environment).catch((error: unknown) => {
+    const { endedManually } = transaction
+    if (endedManually === 'committed') return { kind: 'committed', value, hooks }
+    if (endedManually !== undefined) throw failureOf(transaction)
+    await commitProven(transaction, proof, environment).catch((error: unknown) => {
       // An error of the callback keeps the stack that it came with; one of COMMIT has none that leads anywhere.
       throw withCallersStack(error)
     })
     return { kind: 'committed', value, hooks }
   } catch (error) {
     scope.close('rolled back')
-    const { endedByHand } = server
-    if (endedByHand !== undefined)
-      return { kind: 'ended', fate: endedByHand, error: ownedBy(late, host.environment) ?? error, hooks }
+    const { endedManually } = transaction
+    if (endedManually !== undefined)
+      return { kind: 'ended', fate: endedManually, error: ownedBy(late, server.environment) ?? error, hooks }
     if (isInstance(error, CommitUnknownError)) return { kind: 'unknown', error, hooks }
-    // Late: the caller gets its answer now, and the rollback goes on behind its back.
-    if (late !== undefined) return { kind: 'late', error: ownedBy(late, host.environment), hooks }
-    const failure = server.lastingFailure
-    await server.rollback(error)
-    const reason = reasonOf(error, failure, host.environment)
-    return { kind: 'undone', error, reason, cause: causeOf(error, failure, reason, host.environment), hooks }
+    // Late: the caller gets its answer now, and the rollback goes on in the background.
+    if (late !== undefined) return { kind: 'late', error: ownedBy(late, server.environment), hooks }
+    const failure = transaction.lastingFailure
+    await transaction.rollback(error)
+    const reason = reasonOf(error, failure, server.environment)
+    return { kind: 'undone', error, reason, cause: causeOf(error, failure, reason, server.environment), hooks }
   } finally {
-    server.leave()
+    transaction.abandon()
   }
 }
 

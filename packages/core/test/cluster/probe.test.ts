@@ -68,7 +68,7 @@ describe('a server without WAIT FOR LSN', () => {
   test('a connection that is lost is told as that', async () => {
     const connection = await connect()
     const { scout } = overheard(connection)
-    connection.destroy()
+    connection.terminate()
     expect((await rejection(scout.waitForReplay(1n, 10, noDeadline))).code).toBe('LIFEGUARD_CONNECTION_LOST')
     expect(scout.waits).toBeUndefined()
   })
@@ -77,7 +77,7 @@ describe('a server without WAIT FOR LSN', () => {
 describe('where a server stands', () => {
   test('a primary tells its timeline and its place', async () => {
     const { scout } = overheard(await connect())
-    const sighting = await scout.look(noDeadline, 5)
+    const sighting = await scout.probe(noDeadline, 5)
     expect(sighting).toMatchObject({ askedAt: 5, standby: false, timeline: 1 })
     expect(sighting.lsn).toBeGreaterThan(0n)
   })
@@ -91,7 +91,7 @@ describe('where a server stands', () => {
       const connection = await connect(url.href)
       const { asked, scout } = overheard(connection)
       for (let turn = 0; turn < 3; turn += 1) {
-        expect(await scout.look(noDeadline, turn)).toEqual({
+        expect(await scout.probe(noDeadline, turn)).toEqual({
           askedAt: turn,
           standby: false,
           timeline: undefined,
@@ -110,8 +110,8 @@ describe('where a server stands', () => {
     const connection = await connect()
     const { scout } = overheard(connection)
     const busy = connection.run(new Statement({ text: 'select pg_sleep(0.2)' }), noDeadline)
-    expect((await rejection(scout.look(Deadline.after(20, systemClock), 0))).code).toBe('LIFEGUARD_TIMEOUT')
+    expect((await rejection(scout.probe(Deadline.after(20, systemClock), 0))).code).toBe('LIFEGUARD_TIMEOUT')
     await busy
-    expect((await scout.look(noDeadline, 0)).lsn).toBeGreaterThan(0n)
+    expect((await scout.probe(noDeadline, 0)).lsn).toBeGreaterThan(0n)
   })
 })

@@ -52,7 +52,7 @@ const contract: readonly (readonly [codes: string, expected: ErrorClass, retried
   ['23000 23001 23502 23503 23514', 'user', false],
   ['P0001 P0002 0A000 55000', 'user', false],
   ['28000 28P01 3D000 57P04', 'configuration', false],
-  ['58000 58030 58P01 XX000', 'host', false],
+  ['58000 58030 58P01 XX000', 'server', false],
 ]
 
 const rows = contract.flatMap(([codes, expected, retried]) =>

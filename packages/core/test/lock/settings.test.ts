@@ -11,14 +11,14 @@ const watcher = watchLocks(database)
 
 /** Every time that the server has for sessions, statements and transactions; each far below a wait of the tests. */
 const short = {
-  statement_timeout: '300ms',
-  lock_timeout: '300ms',
-  transaction_timeout: '300ms',
-  idle_in_transaction_session_timeout: '300ms',
-  idle_session_timeout: '300ms',
+  statement_timeout: '700ms',
+  lock_timeout: '700ms',
+  transaction_timeout: '700ms',
+  idle_in_transaction_session_timeout: '700ms',
+  idle_session_timeout: '700ms',
 }
 /** Longer than all of them, as the server counts. */
-const past = async (): Promise<void> => void (await watcher.pool.query('select pg_sleep(0.9)'))
+const past = async (): Promise<void> => void (await watcher.pool.query('select pg_sleep(1.7)'))
 
 const role = `waits_${process.pid}`
 const asRole = (): string => Object.assign(new URL(database.url), { username: role, password: 'x' }).href
@@ -131,14 +131,14 @@ describe('a wait is cut short by its own bounds alone', () => {
       await using _lock = await testPool(database.url).acquireLock('k')
       const pool = poolOf()
       for (const scope of ['session', 'transaction'] as const) {
-        const late = await rejection(pool.withLock(['k', 'z'], async () => undefined, { scope, waitMs: 500 }))
+        const late = await rejection(pool.withLock(['k', 'z'], async () => undefined, { scope, waitMs: 1_000 }))
         expect(late).toBeInstanceOf(LockTimeoutError)
-        const over = await rejection(pool.withLock('k', async () => undefined, { scope, timeoutMs: 500 }))
+        const over = await rejection(pool.withLock('k', async () => undefined, { scope, timeoutMs: 1_000 }))
         expect(over).toMatchObject({ code: 'LIFEGUARD_TIMEOUT' })
       }
-      expect(await rejection(pool.withMigrationLock(async () => undefined, { name: 'k', waitMs: 500 }))).toBeInstanceOf(
-        LockTimeoutError,
-      )
+      expect(
+        await rejection(pool.withMigrationLock(async () => undefined, { name: 'k', waitMs: 1_000 })),
+      ).toBeInstanceOf(LockTimeoutError)
       expect(await pool.tryWithLock('k', async () => undefined)).toEqual({ acquired: false })
     })
   })
@@ -188,9 +188,9 @@ describe('a wait is cut short by its own bounds alone', () => {
     url.password = 'x'
     await watcher.pool.query(`create role ${role} login password 'x'`)
     try {
-      await watcher.pool.query(`alter role ${role} set statement_timeout = '300ms'`)
-      await watcher.pool.query(`alter role ${role} set transaction_timeout = '300ms'`)
-      await watcher.pool.query(`alter database ${name} set lock_timeout = '300ms'`)
+      await watcher.pool.query(`alter role ${role} set statement_timeout = '700ms'`)
+      await watcher.pool.query(`alter role ${role} set transaction_timeout = '700ms'`)
+      await watcher.pool.query(`alter database ${name} set lock_timeout = '700ms'`)
       const lock = await testPool(database.url).acquireLock('k')
       const pool = testPool(url.href)
       const entered = Promise.all([

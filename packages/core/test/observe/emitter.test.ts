@@ -27,10 +27,10 @@ test('tells its channel, with the stamp of the emitter on it', () => {
   const heard: unknown[] = []
   const listener = (message: unknown): void => void heard.push(message)
   subscribe('test-channel:full', listener)
-  expect(emitter.topic('full').isHeard).toBe(true)
+  expect(emitter.channel('full').hasSubscribers).toBe(true)
   emitter.emit('full', () => ({ waiting: 3 }))
   unsubscribe('test-channel:full', listener)
-  expect(emitter.topic('full').isHeard).toBe(false)
+  expect(emitter.channel('full').hasSubscribers).toBe(false)
   emitter.emit('full', () => ({ waiting: 4 }))
   expect(heard).toEqual([{ pool: 'shop', waiting: 3 }])
 })

@@ -68,7 +68,7 @@ test('a batch is one statement: its texts, how many, and what they did together'
       batchSize: 2,
       command: undefined,
       rowCount: 2,
-      why: 'the only host',
+      why: 'the only server',
     },
   ])
   expect(events[0]?.durationMs).toBeGreaterThan(0)

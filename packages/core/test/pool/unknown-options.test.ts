@@ -279,7 +279,7 @@ describe('what decides about the rights of a transaction', () => {
 
   test('names the option, and never shows what a setting holds', async () => {
     const secret = pool.withTransaction(work, { settings: { 'app.token': 'hunter2\0' } })
-    await expect(secret).rejects.toThrow('settings.app.token is a text with a zero byte')
+    await expect(secret).rejects.toThrow('settings.app.token is a string with a zero byte')
     const role = pool.withTransaction(work, { role: undefined } as never)
     await expect(role).rejects.toThrow('role is undefined; allowed: the name of a role')
   })

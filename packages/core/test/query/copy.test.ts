@@ -330,7 +330,7 @@ describe('copyTo', () => {
   test('a text with values, and a zero byte in one, are refused at once', () => {
     const pool = testPool(database.url)
     expect(() => pool.copyTo({ text: 'select $1', values: [1] })).toThrow('COPY itself takes no parameters')
-    expect(() => pool.copyTo(sql`select ${'a\0b'}`)).toThrow('value 1 of the statement is a text with a zero byte')
+    expect(() => pool.copyTo(sql`select ${'a\0b'}`)).toThrow('value 1 of the statement is a string with a zero byte')
   })
 
   test('ends with a comment, or with what the server says', async () => {

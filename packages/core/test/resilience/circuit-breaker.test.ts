@@ -142,7 +142,7 @@ describe('half-open', () => {
   test('comes early when the host is seen to answer', () => {
     const { breaker, changes } = opened()
     breaker.serverAnswers(100)
-    expect(changes.at(-1)).toMatchObject({ to: 'half-open', reason: 'host-answers' })
+    expect(changes.at(-1)).toMatchObject({ to: 'half-open', reason: 'server-answers' })
     const permit = breaker.admit(100)
     breaker.serverAnswers(100) // nothing new
     expect(permit?.epoch).toBe(breaker.epoch)

@@ -32,5 +32,5 @@ test('one that opened because its server was out of reach lets probes through th
   for (let call = 0; call < 3; call++) breaker.refused(breaker.admit(), socketError('ECONNREFUSED'))
   expect(breaker.stats()).toMatchObject({ state: 'open', reason: 'failure-rate' })
   breaker.serverAnswers()
-  expect(breaker.stats()).toMatchObject({ state: 'half-open', reason: 'host-answers' })
+  expect(breaker.stats()).toMatchObject({ state: 'half-open', reason: 'server-answers' })
 })

@@ -108,7 +108,7 @@ describe('a dead host', () => {
     await askUntilOpen(pool)
     await proxy.accept()
     await eventually('probes are let through', () => pool.stats().breaker?.state === 'half-open')
-    expect(changes.at(-1)).toMatchObject({ from: 'open', to: 'half-open', reason: 'host-answers' })
+    expect(changes.at(-1)).toMatchObject({ from: 'open', to: 'half-open', reason: 'server-answers' })
     for (let call = 0; call < 3; call++) await ping(pool, 5_000)
     expect(pool.stats().breaker?.state).toBe('closed')
   })
@@ -207,6 +207,8 @@ describe('what does not open it', () => {
     controller.abort()
     expect((await aborted).code).toBe('LIFEGUARD_ABORTED')
     expect(changes).toEqual([])
+    // The way to the server must stay open until the server has stopped it.
+    await eventually('the statement was cancelled', () => pool.stats().pool.active === 0)
   })
 
   test('nothing at all when it is off', async () => {

@@ -60,7 +60,7 @@ test('a statement: connect, acquire, query, release', async () => {
     name: undefined,
     command: 'SELECT',
     rowCount: 3,
-    why: 'the only host',
+    why: 'the only server',
     error: undefined,
   })
   expect(query?.['durationMs']).toBeGreaterThan(0)

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { FailoverEvent } from '../../src/cluster/events.js'
-import type { Place } from '../../src/cluster/member.js'
+import type { MemberOptions } from '../../src/cluster/member.js'
 import { formatLsn, parseLsn } from '../../src/cluster/replica-lag.js'
 import { type ServersInSight, watchServers } from '../../src/cluster/servers.js'
 import type { Connection } from '../../src/connection/connection.js'
@@ -138,7 +138,7 @@ export class FakeCluster {
   ) {
     this.servers = Array.from({ length: count }, (_, at) => new FakeServer(`db${at}:5432`, at > 0, this.clock))
     const places = this.servers.map(
-      ({ where, open }, at): Place => ({
+      ({ where, open }, at): MemberOptions => ({
         address: where,
         open,
         weight: weights[at] ?? 1,
