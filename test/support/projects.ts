@@ -14,11 +14,12 @@ export interface TestProject {
 }
 
 /**
- * How many files run at a time. Most wait for a server most of the time, so one more than there are processors. They look
- * at the whole of their server, and end what is on it: each worker has its own, and one that is given has one worker.
+ * How many files run at a time. Most wait most of the time, for a server or for a deadline, so two more than there are
+ * processors. They look at the whole of their server, and end what is on it: each worker has its own, and one that is
+ * given has one worker.
  */
 export function workersOf(givenServer: string | undefined): number {
-  return (givenServer ?? '') === '' ? Math.min(8, availableParallelism() + 1) : 1
+  return (givenServer ?? '') === '' ? Math.min(8, availableParallelism() + 2) : 1
 }
 
 /** What they compare is time or memory. */
