@@ -99,6 +99,9 @@ export class Dispatcher<R> {
   readonly #maintenance: Maintenance<R>
   /** Its share of a budget with other pools; undefined without one. */
   readonly #member: BudgetMember | undefined
+  /** Those that are offered while one is handed out; see `offer`. */
+  readonly #offered: Slot<R>[] = []
+  #isOffering = false
 
   constructor(
     parts: PoolParts<R>,
@@ -230,9 +233,22 @@ export class Dispatcher<R> {
    * becomes idle. One that must not be used again is closed.
    */
   offer(slot: Slot<R>): void {
-    const slots = this.#slots
     slot.state = 'idle'
     slot.idleSince = this.#clock.now()
+    // A caller may be done with it in the very call in which it gets it: its deadline has passed, say, while this process
+    // had no time to look at its timers. That is noted and done here, in turn, as a queue of them would overflow the stack.
+    this.#offered.push(slot)
+    if (this.#isOffering) return
+    this.#isOffering = true
+    try {
+      for (let next = this.#offered.shift(); next !== undefined; next = this.#offered.shift()) this.#offerNow(next)
+    } finally {
+      this.#isOffering = false
+    }
+  }
+
+  #offerNow(slot: Slot<R>): void {
+    const slots = this.#slots
     if (this.#waiters.length > 0) this.#queue.shed()
     const isAwaited = this.#entitled > 0
     if (!slots.isFresh(slot) || this.surplus > 0 || this.#member?.mustYield(isAwaited) === true) slots.close(slot)

@@ -193,3 +193,22 @@ test('a cut connection: who was under way hears so, who was not is served by ano
     }
   }
 })
+
+test('callers whose time is up while this process is busy are all answered, however many they are', async () => {
+  const pool = testPool(database.url, { max: 1, overload: false })
+  await pool.query('select 1')
+  // The answer of the server is read when the time of the others is up, and before any timer is looked at.
+  const slow = (text: string): string => {
+    const until = performance.now() + 300
+    while (performance.now() < until);
+    return text
+  }
+  const first = pool.query({ text: 'select 1 as one', types: { getTypeParser: () => slow } })
+  const late = Array.from({ length: 5_000 }, () => pool.query(select, [1], { timeoutMs: 100 }))
+  const outcomes = await Promise.allSettled(late)
+  expect((await first).rows).toEqual([{ one: '1' }])
+  const codes = outcomes.map((one) => (one.status === 'rejected' ? (one.reason as { code?: string }).code : 'ok'))
+  expect(codes.filter((code) => code !== 'LIFEGUARD_TIMEOUT')).toEqual([])
+  expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+  expect(pool.stats()).toMatchObject({ pool: { active: 0, opened: 1, closed: 0 }, waits: { waiting: 0 } })
+})
