@@ -1,4 +1,5 @@
 import type { ServerStats } from '../cluster/events.js'
+import type { RetryGateStats } from '../resilience/retry-gate.js'
 import type { BreakerStats } from '../resilience/server-breaker.js'
 import { type BesideStats, besideStats } from '../server/beside.js'
 import { transactionStates } from '../server/connection-use.js'
@@ -115,6 +116,8 @@ export interface PoolStats {
   readonly retries: number
   /** Retries that the budget would still allow at once. */
   readonly retryBudget: number
+  /** Work that was undone by a conflict, and takes turns to run again. */
+  readonly retryGate: RetryGateStats
   /** The circuit breaker of the server, the primary where there are several; undefined when it is off. */
   readonly breaker: BreakerStats | undefined
   /**
@@ -136,7 +139,7 @@ export function serversOf({ server, cluster }: Pick<SessionEnvironment, 'server'
 
 /** The body of `pool.stats`. */
 export function poolStats(name: string, environment: SessionEnvironment): PoolStats {
-  const { cluster, server, retryBudget, counts } = environment
+  const { cluster, server, retryBudget, retryGate, counts } = environment
   const { pool } = server
   const { opened, closed, connectFailed, acquired, released, failedValidation, leaks } = pool.counts
   const { waits, queries } = server.observer.counters.snapshot()
@@ -164,6 +167,7 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
     queries: { ...queries, pipelined: server.pipelining.pipelined },
     retries: counts.retries,
     retryBudget: retryBudget.available,
+    retryGate: retryGate.stats(),
     breaker: server.observer.breaker?.stats(),
     servers: cluster?.stats() ?? [],
     beside: besideStats(
