@@ -69,7 +69,7 @@ export interface RetryOptions {
    * The pauses between attempts, with full jitter, whatever was the reason. Who gives them does not take turns.
    *
    * @default { baseMs: 1, capMs: 1000 } after a lost connection. After a conflict or a deadlock the transactions of the
-   * pool take turns in place of pauses; those that were undone more than once have a short one before.
+   * pool take turns in place of pauses; those that were deadlocked, or undone more than once, have a short one before.
    */
   readonly backoff?: BackoffOptions | undefined
 }

@@ -33,9 +33,10 @@ export async function pauseBeforeRetry(
   // Who holds what another waits for must not wait for that other one.
   const takesTurns = backoff === undefined && mayQueue && takingTurns.has(reason) && !ambient.isInsideOfWork
   // Whoever won a conflict has committed; a version may be read where that is not seen yet, and so pauses grow later on.
-  // Of a deadlock nobody has committed: those who are undone together come back apart.
-  const failures = takesTurns && reason !== 'deadlock' ? attempt - 1 : attempt
-  const ended = failures === 0 ? undefined : await sleep(fullJitter(failures, backoff, random), clock, deadline)
+  const isDeadlock = reason === 'deadlock'
+  const failures = takesTurns && !isDeadlock ? attempt - 1 : attempt
+  const growth = backoff ?? (isDeadlock ? afterDeadlock : undefined)
+  const ended = failures === 0 ? undefined : await sleep(fullJitter(failures, growth, random), clock, deadline)
   if (ended !== undefined) return ended
   const turn = takesTurns ? await retryGate.enter(deadline) : undefined
   if (turn !== undefined && turn.kind !== 'turn') return turn
@@ -43,6 +44,12 @@ export async function pauseBeforeRetry(
   events.emit('retry', () => ({ ...failed, delayMs: clock.now() - since }))
   return turn
 }
+
+/**
+ * Nobody has committed yet: whoever comes back before the other one has woken up takes the same row again, and both are
+ * deadlocked anew. The server took a second to find the deadlock; this is little beside it.
+ */
+const afterDeadlock: BackoffOptions = { baseMs: 20 }
 
 /** Somebody else was faster: what made the attempt fail is work like it. */
 const takingTurns: ReadonlySet<ErrorClass> = new Set(['conflict', 'version-conflict', 'deadlock'])

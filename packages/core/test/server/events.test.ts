@@ -307,7 +307,6 @@ test('stats() has its figures in groups, and counts a caller that is refused onc
     'retries',
     'retryBudget',
     'retryGate',
-    'breaker',
     'servers',
     'beside',
   ])
