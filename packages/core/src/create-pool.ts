@@ -18,6 +18,7 @@ import type { PoolEvents } from './pool/events.js'
 import { LifeguardPool } from './pool/lifeguard-pool.js'
 import type { Pool } from './pool/pool.js'
 import { RetryBudget } from './resilience/retry.js'
+import { RetryGate } from './resilience/retry-gate.js'
 import type { BudgetShare } from './resource-pool/budget.js'
 import type { LeakReport, PoolEnvironment } from './resource-pool/resource.js'
 import { ServerObserver } from './server/observer.js'
@@ -118,6 +119,7 @@ export function createPool(given: PoolOptions = {}): Pool {
     cluster,
     ambient: new Ambient(environment.clock),
     retryBudget: new RetryBudget(options.retryBudget),
+    retryGate: new RetryGate(clock, () => server.pool.max),
     events,
     counts: { retries: 0 },
   }

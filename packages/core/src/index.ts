@@ -130,6 +130,7 @@ export type {
 export type { Breaker, BreakerCall } from './resilience/breaker.js'
 export type { BreakerFigures, BreakerReason, BreakerState, BreakerTransition } from './resilience/circuit-breaker.js'
 export type { BackoffOptions } from './resilience/retry.js'
+export type { RetryGateStats } from './resilience/retry-gate.js'
 export type { BreakerStats } from './resilience/server-breaker.js'
 export type { Budget, BudgetOptions } from './resource-pool/budget.js'
 export { createBudget } from './resource-pool/budget.js'

@@ -1,4 +1,5 @@
 import type { ServerStats } from '../cluster/events.js'
+import type { RetryGateStats } from '../resilience/retry-gate.js'
 import { type BesideStats, besideStats } from '../server/beside.js'
 import { transactionStates } from '../server/connection-use.js'
 import type { ServerRole } from '../server/events.js'
@@ -114,6 +115,8 @@ export interface PoolStats {
   readonly retries: number
   /** Retries that the budget would still allow at once. */
   readonly retryBudget: number
+  /** Work that was undone by a conflict, and takes turns to run again. */
+  readonly retryGate: RetryGateStats
   /**
    * Each server of a pool with replicas, or with several hosts of which the writer is wanted, the primary among them; the
    * one that it connects to otherwise.
@@ -156,7 +159,7 @@ function onlyServer({ address, observer }: Server): ServerStats {
 
 /** The body of `pool.stats`. */
 export function poolStats(name: string, environment: SessionEnvironment): PoolStats {
-  const { cluster, server, retryBudget, counts } = environment
+  const { cluster, server, retryBudget, retryGate, counts } = environment
   const { pool } = server
   const { opened, closed, connectFailed, acquired, released, failedValidation, leaks } = pool.counts
   const { waits, queries } = server.observer.counters.snapshot()
@@ -184,6 +187,7 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
     queries: { ...queries, pipelined: server.pipelining.pipelined },
     retries: counts.retries,
     retryBudget: retryBudget.available,
+    retryGate: retryGate.stats(),
     servers: cluster?.stats() ?? [onlyServer(server)],
     beside: besideStats(
       serversOf(environment).map(({ beside }) => beside),

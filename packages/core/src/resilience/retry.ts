@@ -52,7 +52,7 @@ export class RetryBudget {
  */
 export const defaultAttempts = 10
 
-/** How the pauses between attempts grow. */
+/** How the pauses between attempts grow, evenly random up to their bound: full jitter. */
 export interface BackoffOptions {
   /**
    * Upper bound of the pause after the first failure, in milliseconds; it doubles with each further one.

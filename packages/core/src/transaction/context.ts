@@ -88,6 +88,17 @@ export class Ambient implements AmbientBounds {
     return scope?.context
   }
 
+  /**
+   * Whether the code that calls runs inside of a transaction, under a lock, or in its turn to try again, of this pool or
+   * of any other: it may hold what others wait for.
+   */
+  get isInsideOfWork(): boolean {
+    for (let scope = storage.getStore(); scope !== undefined; scope = scope.around) {
+      if (scope.context.holder !== undefined) return true
+    }
+    return false
+  }
+
   /** The bounds of an operation that begins here: its own options, and the deadline around it. */
   deadlineFor(options: OperationOptions | undefined): Deadline {
     const own = Deadline.of(options, this.#clock)

@@ -3,6 +3,7 @@ import type { ClusterEvents } from '../cluster/events.js'
 import type { ErrorClass } from '../errors/classify.js'
 import type { Emitter } from '../observe/emitter.js'
 import type { RetryBudget } from '../resilience/retry.js'
+import type { RetryGate } from '../resilience/retry-gate.js'
 import type { ServerEvents } from '../server/events.js'
 import type { Server } from '../server/server.js'
 import type { Ambient } from './context.js'
@@ -15,7 +16,7 @@ export interface RetryEvent {
   readonly reason: ErrorClass
   /** What the server or the connection has said, whatever the callback has thrown because of it. */
   readonly error: unknown
-  /** The pause before the next attempt, in milliseconds. */
+  /** How long the next attempt was waited for, in milliseconds: a pause, or the wait for a turn. */
   readonly delayMs: number
 }
 
@@ -58,6 +59,8 @@ export interface SessionEnvironment {
   readonly cluster?: Cluster | undefined
   /** Shared by every caller of the pool. */
   readonly retryBudget: RetryBudget
+  /** In which all of them take turns after conflicts. */
+  readonly retryGate: RetryGate
   readonly events: Emitter<SessionEvents & ClusterEvents>
   /** How often work was done again, by `withTransaction` and `withOptimisticRetry`. */
   readonly counts: { retries: number }

@@ -1,14 +1,16 @@
-import { givenUp, type OperationOptions, sleep } from '../deadline/deadline.js'
+import { givenUp, type OperationOptions } from '../deadline/deadline.js'
 import { classifyOwn, ownCause } from '../errors/classify.js'
 import { assertKnownOptions, fieldsOf, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { VersionConflictError } from '../errors/transaction-errors.js'
 import type { Queryable } from '../query/queryable.js'
-import { assertBackoff, type BackoffOptions, defaultAttempts, fullJitter } from '../resilience/retry.js'
+import { assertBackoff, type BackoffOptions, defaultAttempts } from '../resilience/retry.js'
+import type { Turn, TurnOutcome } from '../resilience/retry-gate.js'
 import { quoteIdentifier, quoteName } from '../sql/quote.js'
 import { runWithin } from './ambient-deadline.js'
 import type { SessionEnvironment } from './environment.js'
+import { isConflict, pauseBeforeRetry } from './retry-pause.js'
 
 /** What is known of a versioned update before its statement is built, for what it says when it cannot be done. */
 export interface VersionedUpdate {
@@ -161,7 +163,11 @@ export interface OptimisticRetryOptions extends OperationOptions {
    * @default 10
    */
   readonly attempts?: number | undefined
-  /** The pauses between attempts, with full jitter. @default { baseMs: 1, capMs: 1000 } */
+  /**
+   * The pauses between attempts, with full jitter. Who gives them does not take turns.
+   *
+   * @default work of the pool that has met a conflict takes turns, as transactions do: see `RetryOptions`
+   */
   readonly backoff?: BackoffOptions | undefined
 }
 
@@ -179,7 +185,7 @@ const names = optionNames<OptimisticRetryOptions>({ signal: true, timeoutMs: tru
  * inside one that is for the transaction to do. After the last attempt the conflict itself is thrown.
  */
 export async function withOptimisticRetry<T>(
-  { ambient, server, events, counts }: SessionEnvironment,
+  environment: SessionEnvironment,
   fn: (attempt: OptimisticAttempt) => Promise<T>,
   options: OptimisticRetryOptions = {},
 ): Promise<T> {
@@ -190,22 +196,37 @@ export async function withOptimisticRetry<T>(
   if (!(Number.isInteger(attempts) && attempts >= 1)) {
     throw new InvalidArgumentError('attempts', String(attempts), 'a whole number, 1 or more')
   }
-  const { clock, random } = server.environment
+  const { ambient, server } = environment
+  const owner = server.environment
   const deadline = ambient.deadlineFor(options)
+  let turn: Turn | undefined
   for (let attempt = 1; ; attempt++) {
+    const work = (): Promise<T> => runWithin(environment, deadline, () => fn({ attempt }))
     try {
-      return await runWithin({ ambient, server }, deadline, () => fn({ attempt }))
+      return await (turn === undefined ? work() : inTurn(environment, turn, work))
     } catch (error) {
-      const kind = classifyOwn(error, server.environment)
-      const again =
-        kind === 'version-conflict' ||
-        ((kind === 'conflict' || kind === 'deadlock') && ambient.current?.transaction === undefined)
+      const reason = classifyOwn(error, owner)
+      const again = reason === 'version-conflict' || (isConflict(reason) && ambient.current?.transaction === undefined)
       if (!again || attempt >= attempts) throw error
-      const delayMs = fullJitter(attempt, backoff, random)
-      counts.retries += 1
-      events.emit('retry', () => ({ attempt, reason: kind, error: ownCause(error, server.environment), delayMs }))
-      const reached = await sleep(delayMs, clock, deadline)
-      if (reached !== undefined) throw ownedBy(givenUp(reached, 'cancelled', error), server.environment)
+      const failed = { attempt, reason, error: ownCause(error, owner) }
+      const pause = await pauseBeforeRetry(environment, failed, backoff, deadline, true)
+      if (pause !== undefined && pause.kind !== 'turn') throw ownedBy(givenUp(pause, 'cancelled', error), owner)
+      turn = pause
     }
+  }
+}
+
+/** Work inside of it, such as a transaction, must not wait for the turn that this one has: it sees that it is inside. */
+async function inTurn<T>({ ambient, server }: SessionEnvironment, turn: Turn, work: () => Promise<T>): Promise<T> {
+  let became: TurnOutcome = 'other'
+  try {
+    const value = await ambient.run({ holder: { held: 0, parent: ambient.current?.holder } }, work)
+    became = 'succeeded'
+    return value
+  } catch (error) {
+    if (isConflict(classifyOwn(error, server.environment))) became = 'conflict'
+    throw error
+  } finally {
+    turn.left(became)
   }
 }

@@ -65,7 +65,12 @@ export interface RetryOptions {
    * @default 10
    */
   readonly attempts?: number | undefined
-  /** The pauses between attempts, with full jitter. @default { baseMs: 1, capMs: 1000 } */
+  /**
+   * The pauses between attempts, with full jitter, whatever was the reason. Who gives them does not take turns.
+   *
+   * @default { baseMs: 1, capMs: 1000 } after a lost connection. After a conflict or a deadlock the transactions of the
+   * pool take turns in place of pauses; those that were deadlocked, or undone more than once, have a short one before.
+   */
   readonly backoff?: BackoffOptions | undefined
 }
 

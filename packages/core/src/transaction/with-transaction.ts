@@ -1,11 +1,12 @@
-import { type Deadline, givenUp, sleep } from '../deadline/deadline.js'
+import { type Deadline, givenUp } from '../deadline/deadline.js'
 import { classifyOwn, type ErrorClass, isRetryableByDefault, ownCause } from '../errors/classify.js'
 import { InvalidArgumentError, isInstance } from '../errors/lifeguard-error.js'
 import { ownedBy } from '../errors/origin.js'
 import { CommitUnknownError } from '../errors/transaction-errors.js'
 import { warnOf } from '../observe/user-callback.js'
 import { withCallersStack } from '../query/queryable.js'
-import { defaultAttempts, fullJitter } from '../resilience/retry.js'
+import { defaultAttempts } from '../resilience/retry.js'
+import type { Turn, TurnOutcome } from '../resilience/retry-gate.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import { commitFollower, commitProven } from './commit.js'
 import { type ConnectionSource, fromPool, sourceOfReads } from './connection-source.js'
@@ -19,6 +20,7 @@ import {
   type RetryOptions,
   type TransactionOptions,
 } from './options.js'
+import { isConflict, pauseBeforeRetry } from './retry-pause.js'
 import { TransactionScope } from './savepoint.js'
 import { type ManualEnd, ServerTransaction } from './server-transaction.js'
 import type { HookName, Hooks, RetryReason, Transaction } from './transaction.js'
@@ -49,7 +51,6 @@ export async function withTransaction<T>(
     assertFits(options, outer)
     return await outer.withTransaction(fn, options)
   }
-  const { clock, random } = server.environment
   const deadline = ambient.deadlineFor(options)
   const over = deadline.reached()
   if (over !== undefined) throw ownedBy(givenUp(over, 'not-sent'), server.environment)
@@ -65,8 +66,11 @@ export async function withTransaction<T>(
     source: source ?? sourceOf(environment, options, holder),
   }
   const retries: RetryReason[] = []
+  let turn: Turn | undefined
   for (;;) {
-    const outcome = await attemptOnce(call, [...retries])
+    const made = [...retries]
+    const outcome = await (turn === undefined ? attemptOnce(call, made) : attemptInTurn(call, made, turn))
+    turn = undefined
     if (outcome.kind === 'committed') {
       environment.retryBudget.succeeded()
       await runHooks(environment, outcome.hooks, 'afterCommit')
@@ -75,17 +79,16 @@ export async function withTransaction<T>(
     const { error, hooks } = outcome
     const attempt = retries.length + 1
     if (outcome.kind === 'undone' && attempt < attempts && (await isWorthRetrying(outcome.reason, call))) {
-      const { reason, cause } = outcome
-      const delayMs = fullJitter(attempt, backoff, random)
-      environment.counts.retries += 1
-      environment.events.emit('retry', () => ({ attempt, reason, error: cause, delayMs }))
-      const reached = await sleep(delayMs, clock, deadline)
-      if (reached === undefined) {
-        retries.push({ attempt, reason, error: cause })
+      const failed = { attempt, reason: outcome.reason, error: outcome.cause }
+      // What a source that is not renewable has given is held between the attempts too.
+      const pause = await pauseBeforeRetry(environment, failed, backoff, deadline, call.source.isRenewable)
+      if (pause === undefined || pause.kind === 'turn') {
+        turn = pause
+        retries.push(failed)
         continue
       }
       await runHooks(environment, hooks, 'afterRollback')
-      throw ownedBy(givenUp(reached, 'cancelled', error), server.environment)
+      throw ownedBy(givenUp(pause, 'cancelled', error), server.environment)
     }
     await runHooks(environment, hooks, hookFor(outcome.kind === 'ended' ? outcome.fate : outcome.kind))
     throw error
@@ -115,6 +118,19 @@ type Outcome<T> = { readonly hooks: Hooks } & (
   | { readonly kind: 'unknown'; readonly error: unknown }
   | { readonly kind: 'ended'; readonly fate: ManualEnd; readonly error: unknown }
 )
+
+/** Ends the turn as soon as the connection is back: hooks are no longer part of it. */
+async function attemptInTurn<T>(call: Call<T>, retries: readonly RetryReason[], turn: Turn): Promise<Outcome<T>> {
+  let became: TurnOutcome = 'other'
+  try {
+    const outcome = await attemptOnce(call, retries)
+    if (outcome.kind === 'committed') became = 'succeeded'
+    else if (outcome.kind === 'undone' && isConflict(outcome.reason)) became = 'conflict'
+    return outcome
+  } finally {
+    turn.left(became)
+  }
+}
 
 async function attemptOnce<T>(call: Call<T>, retries: readonly RetryReason[]): Promise<Outcome<T>> {
   const { environment, fn, options, deadline, holder, source } = call

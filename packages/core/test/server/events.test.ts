@@ -306,7 +306,7 @@ test('stats() has its figures in groups, and counts a caller that is refused onc
     'queries',
     'retries',
     'retryBudget',
-    'breaker',
+    'retryGate',
     'servers',
     'beside',
   ])
