@@ -1,10 +1,10 @@
 import { type TextEffects, textEffects } from '../sql/text-effects.js'
 import { Exchange, type Messages } from './exchange.js'
-import type { Wire } from './operation.js'
+import type { Prelude, Wire } from './operation.js'
 import { type CommandCompleteMessage, type Field, prepared, ResultBase, type ResultInternals } from './pg-internals.js'
 import { joinedTexts, type ReportedOutcome } from './reported.js'
 import type { QueryResult } from './result.js'
-import { miscounted, type Prelude, type StatementConfig } from './statement.js'
+import { miscounted, type StatementConfig } from './statement.js'
 
 /** As much is handed to the socket before what is there has gone out. */
 const mostUnsentBytes = 65_536
@@ -21,8 +21,8 @@ interface Item {
 
 /**
  * Several statements on their way over a connection in one round trip: Parse, Bind, Describe and Execute of each, and
- * ONE Sync behind them all. Outside of a transaction they are one: when a statement fails, the server undoes those before
- * it, and skips those behind it. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+ * ONE Sync after all of them. Outside of a transaction they are one: when a statement fails, the server undoes those before
+ * it, and skips those after it. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
  *
  * The statements go out piece by piece, as the socket takes them, while the answers come in.
  */
@@ -32,7 +32,7 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   #written = 0
   /** Statements that have been answered: the next answer is for this one. */
   #answered = 0
-  /** The statement that failed; undefined while none has, and when it was what goes ahead that did. */
+  /** The statement that failed; undefined while none has, and when it was a prelude that did. */
   failedAt: number | undefined
 
   constructor(configs: readonly StatementConfig[], preludes: readonly Prelude[]) {
@@ -59,10 +59,8 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     return this.#items.map(({ result }) => result as QueryResult)
   }
 
-  override answer(error: unknown): void {
-    // The server may still send the rest, which nobody can get.
+  protected override onAnswer(error: unknown): void {
     if (error !== undefined) for (const { result } of this.#items) result.rows.length = 0
-    super.answer(error)
   }
 
   override get texts(): readonly string[] {
@@ -110,7 +108,7 @@ export class BatchExchange extends Exchange<QueryResult[]> {
         return
       }
       messages.flush()
-      // A socket that is gone takes nothing more: the connection tells.
+      // A socket that is gone takes nothing more: the connection reports that.
       if (!stream.writable) return
       if (stream.writableNeedDrain) break
     }
@@ -144,7 +142,6 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   }
 
   protected override onRow(columns: readonly (string | null)[]): void {
-    if (this.unreadable !== undefined || this.failure !== undefined || this.isAnswered) return
     const { result } = this.#current()
     if (this.unreadable !== undefined) return
     if (columns.length !== result.fields.length) throw miscounted()
@@ -163,7 +160,7 @@ export class BatchExchange extends Exchange<QueryResult[]> {
 
   protected override onError(error: Error): void {
     if (!this.sent) return
-    if (this.hasBegun) this.failedAt ??= this.#answered
+    if (this.arePreludesDone) this.failedAt ??= this.#answered
     this.failure = error
   }
 

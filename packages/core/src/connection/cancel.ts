@@ -91,7 +91,7 @@ export interface CancelOutcomes {
 /**
  * Cancels what runs on one backend. A cancel hits whatever runs there when it arrives, and not a statement that was
  * meant: so only the one that is being answered is cancelled, and nothing is sent until both its answer and the end of
- * the cancel request have been seen. What had been sent behind it is marked as exposed.
+ * the cancel request have been seen. What had been sent after it is marked as exposed.
  */
 export class Canceller {
   readonly #client: ClientInternals

@@ -9,16 +9,15 @@ import { inNoContext } from '../observe/context.js'
 import { addressOf } from './cancel.js'
 import { endpointText } from './connect/endpoint.js'
 import { watchTlsAnswer } from './connect/tls.js'
-import type { Exchange } from './exchange.js'
 import { LoginOrder } from './login-order.js'
 import { emitTo, isOfLogin, isUnasked, readMessages } from './message-reader.js'
 import { MessageWriter } from './message-writer.js'
 import type { Operation, StatementObserver } from './operation.js'
 import type { ClientInternals, WireConnection } from './pg-internals.js'
-import { installProtocolHandlers, type OperationEndListener, Pipeline, type TransactionStatus } from './pipeline.js'
+import { type OperationEndListener, Pipeline } from './pipeline.js'
+import { installProtocolHandlers, type TransactionStatus } from './protocol-handlers.js'
 import type { QueryResult } from './result.js'
 import { type ParameterStatus, RoleReports } from './server-role.js'
-import type { Statement } from './statement.js'
 import { StatementCache, StatementTexts } from './statement-cache.js'
 import type { SubmittableAdapter } from './submittable.js'
 
@@ -43,7 +42,7 @@ function sendTerminate(client: pg.Client, wire: WireConnection, clock: Clock, la
 }
 
 /** Sends Terminate for the server to read, and waits for nothing; the socket is closed by force when it does not. */
-export function leave(connection: WireConnection, clock: Clock): void {
+export function terminate(connection: WireConnection, clock: Clock): void {
   const { stream } = connection
   const timer = clock.setTimer(closeBoundMs, () => stream.destroy(), true)
   stream.once('close', () => clock.clearTimer(timer))
@@ -52,7 +51,7 @@ export function leave(connection: WireConnection, clock: Clock): void {
     return
   }
   connection.end()
-  // What a slow reader has held up is read to its end and dropped: the end of the session comes behind it.
+  // What a slow reader has held up is read to its end and dropped: the end of the session comes after it.
   stream.resume()
 }
 
@@ -110,7 +109,7 @@ export type { TransactionStatus }
 /** A session on the server: how it begins, what is asked of it, how it ends, and who hears of that. */
 export class Connection {
   readonly client: pg.Client
-  /** What the server tells of its role in a cluster. */
+  /** What the server reports of its role in a cluster. */
   readonly reports: RoleReports
   /** In which form it says that it writes values. */
   readonly styles: ValueStyles
@@ -275,33 +274,33 @@ export class Connection {
     this.#pipeline.wire.cache.texts = texts
   }
 
-  /** Runs a statement when those before it are done. */
-  run(statement: Statement | SubmittableAdapter | Exchange<unknown>, deadline: Deadline): Promise<QueryResult> {
+  /** Runs an operation when those before it are done. */
+  run(operation: Operation, deadline: Deadline): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
-      statement.resolve = resolve
-      statement.reject = reject
-      this.#pipeline.start(statement, deadline)
+      operation.resolve = resolve
+      operation.reject = reject
+      this.#pipeline.start(operation, deadline)
     })
   }
 
-  /** The same for any operation; its `answer` is called. One that shares does not wait for others that do. */
+  /** The same for one that knows its caller already. One that shares does not wait for others that do. */
   start(operation: Operation, deadline: Deadline): void {
     this.#pipeline.start(operation, deadline)
   }
 
-  /** Runs somebody's Submittable alone, and settles when the server is ready again. It is told of its failure, too. */
-  async submit(foreign: SubmittableAdapter, deadline: Deadline): Promise<void> {
+  /** Runs a submittable alone, and settles when the server is ready again. A failure is reported to it, too. */
+  async submit(adapter: SubmittableAdapter, deadline: Deadline): Promise<void> {
     try {
-      await this.run(foreign, deadline)
+      await this.run(adapter, deadline)
     } catch (error) {
-      foreign.failed(error, this.lostWith !== undefined)
+      adapter.failed(error, this.lostWith !== undefined)
       throw error
     }
   }
 
-  /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
-  leave(guest: SubmittableAdapter, error: Error): void {
-    this.#pipeline.leave(guest, error)
+  /** Its user has released the connection, and asks for no more of this submittable: it ends, unless it ends by itself. */
+  closeSubmittable(adapter: SubmittableAdapter, error: Error): void {
+    this.#pipeline.closeSubmittable(adapter, error)
   }
 
   /** Stops what runs, and forgets what waits, as if each caller had given up with this reason. */
@@ -339,7 +338,7 @@ export class Connection {
     // The server would notice a dead socket only when it has something to write to it.
     this.#pipeline.stopBackend()
     this.#pipeline.writer?.discard()
-    leave(this.#internals.connection, this.#clock)
+    terminate(this.#internals.connection, this.#clock)
     this.#lose(new Error(tornDown))
   }
 
@@ -431,8 +430,8 @@ export interface NotificationMessage {
 
 /** Calls back for every notification that comes in on a connection; returns the way to stop listening. */
 export function onNotification(connection: Connection, listener: (message: NotificationMessage) => void): () => void {
-  const tell = ({ channel, payload = '', processId }: Notification): void =>
+  const report = ({ channel, payload = '', processId }: Notification): void =>
     listener({ channel, payload, pid: processId })
-  connection.client.on('notification', tell)
-  return () => void connection.client.off('notification', tell)
+  connection.client.on('notification', report)
+  return () => void connection.client.off('notification', report)
 }

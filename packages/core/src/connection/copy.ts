@@ -4,10 +4,9 @@ import { nextTurn } from '../deadline/clock.js'
 import { thrownError } from '../errors/lifeguard-error.js'
 import { inNoContext } from '../observe/context.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
-import type { Wire } from './operation.js'
+import type { Prelude, Wire } from './operation.js'
 import { type CommandCompleteMessage, prepared } from './pg-internals.js'
 import type { ReportedOutcome } from './reported.js'
-import type { Prelude } from './statement.js'
 
 type OnData = (chunk: Buffer) => void
 
@@ -165,7 +164,7 @@ const why = 'given up by the client'
 
 /**
  * COPY ... FROM STDIN. Bytes are asked of the source when the socket has taken those before. When the source fails, or
- * the caller gives up, CopyFail makes the server undo it. Sync comes behind CopyDone or CopyFail: the server ignores it
+ * the caller gives up, CopyFail makes the server undo it. Sync comes after CopyDone or CopyFail: the server ignores it
  * before. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-COPY
  */
 export class CopyIn extends Exchange<CopyResult> {
@@ -217,7 +216,7 @@ export class CopyIn extends Exchange<CopyResult> {
     this.#end()
   }
 
-  protected override onInterrupt(): void {
+  override interrupt(): void {
     if (this.#isOver) return
     this.#end()
     if (this.#messages !== undefined) this.#refuse(this.#messages)
@@ -324,7 +323,7 @@ export class CopyOut extends Exchange<CopyResult> {
 
   /**
    * @param label the command as it is reported: without values
-   * @param checked the query inside of the COPY with its placeholders and values: it is parsed and bound ahead, but not
+   * @param checked the query inside of the COPY with its placeholders and values: it is parsed and bound before, but not
    * run, so that the server refuses a placeholder that is none, such as one inside of quotes
    */
   constructor(command: string, label: string, preludes: readonly Prelude[], sink: CopySink, checked?: CopiedQuery) {
@@ -381,17 +380,17 @@ export class CopyOut extends Exchange<CopyResult> {
   resume(): void {
     if (!this.#isStopped) return
     this.#isStopped = false
-    // The socket goes on in the context of whoever resumes it, and what comes behind the COPY is for others.
+    // The socket goes on in the context of whoever resumes it, and what comes after the COPY is for others.
     inNoContext(() => this.#stream?.resume())
   }
 
-  protected override onInterrupt(): void {
+  override interrupt(): void {
     this.#isDropping = true
     this.resume()
   }
 
   /** The form in which the bytes come when the frames could not be read apart: see CopyFrames. */
-  protected override onCopyData(chunk: Buffer): void {
+  override handleCopyData(chunk: Buffer): void {
     this.#rows += 1
     // A view into the parser's buffer, which it will write over.
     this.#take(Buffer.from(chunk))

@@ -1,29 +1,8 @@
 import type { Duplex } from 'node:stream'
 import { thrownError } from '../errors/lifeguard-error.js'
-import { Operation, refuseCopy, type Wire } from './operation.js'
-import type { CommandCompleteMessage, Field, RowDescriptionMessage, TypeParsers } from './pg-internals.js'
+import { Operation, type Prelude, refuseCopy, type Wire } from './operation.js'
+import type { CommandCompleteMessage, TypeParsers } from './pg-internals.js'
 import type { QueryResult } from './result.js'
-import { type AheadConfig, type Prelude, Statement, type StatementConfig } from './statement.js'
-
-/**
- * Something that talks to the server in a way of its own, in place of one statement: a batch, a COPY. It needs a
- * connection for itself, and it brings what goes ahead of it (BEGIN, SAVEPOINT) in its own first trip.
- */
-export interface ExchangeConfig extends StatementConfig {
-  /** Makes the exchange; called once for each connection that it is tried on. */
-  readonly exchange: (preludes: readonly Prelude[]) => Exchange<unknown>
-}
-
-/** What runs on a connection for this configuration. */
-export function statementFrom(
-  config: StatementConfig | ExchangeConfig,
-  preludes: readonly Prelude[],
-): Statement | Exchange<unknown> {
-  if ('exchange' in config) return config.exchange(preludes)
-  const statement = new Statement(config, preludes)
-  if ('label' in config) statement.label = (config as AheadConfig).label
-  return statement
-}
 
 /** An exchange answers with an object of its own in the place of one result. */
 export function outcomeOf<T>(result: QueryResult): T {
@@ -54,26 +33,19 @@ export interface Messages {
 }
 
 /**
- * One exchange of messages, up to the ReadyForQuery that ends it: what goes ahead, then its own.
+ * Something that talks to the server in a way of its own, in place of one statement: a batch, a COPY. It needs a connection
+ * for itself.
  *
- * All of it is one unit for the server, which skips everything up to the Sync once something has failed.
+ * All of it is one unit for the server, preludes included, which skips everything up to the Sync once something has failed.
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
 export abstract class Exchange<Outcome> extends Operation {
-  readonly #preludes: readonly Prelude[]
-  /** Preludes whose CommandComplete has not come yet. */
-  #ahead: number
   #messages: Messages | undefined
   #isSynced = false
-  #isComplete = false
-  resolve: (result: QueryResult) => void = nothing
-  reject: (error: unknown) => void = nothing
 
   constructor(preludes: readonly Prelude[]) {
-    super()
+    super('', preludes)
     this.isReported = true
-    this.#preludes = preludes
-    this.#ahead = preludes.length
   }
 
   /** What comes of it, once it has succeeded. */
@@ -81,77 +53,28 @@ export abstract class Exchange<Outcome> extends Operation {
   /** Writes its own messages, or the first of them. */
   protected abstract begin(messages: Messages): void
 
-  protected onRowDescription(_fields: readonly Field[]): void {
-    // Of no interest here.
-  }
-  protected onRow(_columns: readonly (string | null)[]): void {
-    // Of no interest here.
-  }
-  /** @param tag as the server words it: `INSERT 0 1`; undefined for an empty statement */
-  protected onComplete(_tag: CommandCompleteMessage | undefined): void {
-    // Of no interest here.
-  }
   /** The server wants data for COPY FROM STDIN. Returns false when there is none: then that is refused. */
   protected onCopyIn(_messages: Messages): boolean {
     return false
   }
-  protected onCopyData(_chunk: Buffer): void {
-    // Of no interest here.
-  }
-  /** The server said that it failed; or, with `sent` false, the connection that it never was. */
-  protected onError(_error: Error): void {
-    // Of no interest here.
-  }
-  /** Its caller has given up; the server is asked to cancel. */
-  protected onInterrupt(): void {
-    // Of no interest here.
-  }
 
-  /** Whether all that goes ahead has been done. */
-  protected get hasBegun(): boolean {
-    return this.#ahead === 0
-  }
   /** Whether nothing may be written any more. */
   protected get isSynced(): boolean {
     return this.#isSynced
-  }
-
-  override get answering(): string {
-    return this.#ahead > 0 ? '' : this.statement
-  }
-  /** The text that is being answered, behind what goes ahead. */
-  protected get statement(): string {
-    return this.text
   }
 
   override get result(): QueryResult {
     return this.outcome as unknown as QueryResult
   }
 
-  override answer(error: unknown): void {
-    if (error === undefined) this.resolve(this.result)
-    else this.reject(error)
+  protected override writeOwn(wire: Wire): void {
+    this.#messages = this.#messagesTo(wire)
+    this.begin(this.#messages)
   }
 
-  override write(wire: Wire): void {
-    const { writer } = wire
-    const messages = this.#messagesTo(wire)
-    this.#messages = messages
-    for (const { text, values, meaning } of this.#preludes) {
-      if (meaning !== undefined) wire.cache.enter(meaning)
-      writer.parse('', text)
-      writer.bind('', undefined, values)
-      writer.execute('', 0)
-    }
-    this.begin(messages)
-  }
-
-  override get isComplete(): boolean {
-    return this.#isComplete
-  }
-
-  override unwritten(): void {
-    this.onError(new Error('it was not sent'))
+  /** Nothing of it was sent: as if the server had said so. */
+  override unwritten(wire: Wire): void {
+    this.onError(new Error('it was not sent'), wire)
   }
 
   /** What it takes from its source, or gives to its sink, is gone. */
@@ -159,50 +82,14 @@ export abstract class Exchange<Outcome> extends Operation {
     return false
   }
 
-  override handleRowDescription({ fields }: RowDescriptionMessage): void {
-    if (this.#ahead === 0) this.onRowDescription(fields)
-  }
-
-  override handleDataRow(fields: readonly (string | null)[]): void {
-    if (this.#ahead > 0) this.#preludes.at(-this.#ahead)?.onRow?.(fields)
-    else this.onRow(fields)
-  }
-
-  override handleCommandComplete(message: CommandCompleteMessage): void {
-    if (this.#ahead > 0) {
-      this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
-      this.#ahead -= 1
-    } else {
-      this.#isComplete = true
-      this.onComplete(message)
-    }
-  }
-
-  override handleEmptyQuery(): void {
-    if (this.#ahead > 0) this.#ahead -= 1
-    else {
-      this.#isComplete = true
-      this.onComplete(undefined)
-    }
-  }
-
   override handleCopyInResponse(wire: Wire): void {
     // A Sync that was sent before is not heard in the midst of a COPY.
     if (this.#messages === undefined || !this.onCopyIn(this.#messages)) refuseCopy(wire, this.#isSynced)
   }
 
-  override handleCopyData(chunk: Buffer): void {
-    this.onCopyData(chunk)
-  }
-
-  override handleError(error: Error): void {
-    this.onError(error)
-    this.failure ??= error
+  override handleError(error: Error, wire: Wire): void {
+    super.handleError(error, wire)
     this.#messages?.sync()
-  }
-
-  override interrupt(): void {
-    this.onInterrupt()
   }
 
   #messagesTo({ writer, protocol, types, now, tearDown }: Wire): Messages {
@@ -241,8 +128,6 @@ export abstract class Exchange<Outcome> extends Operation {
     }
   }
 }
-
-const nothing = (): void => undefined
 
 /** The count at the end of a command tag; 0 where it has none. */
 export function countOf({ text }: CommandCompleteMessage): number {

@@ -1,10 +1,10 @@
 import type { Clock } from '../deadline/clock.js'
-import type { Operation } from './operation.js'
+import type { OnItsWay } from './operation.js'
 
 /** The operations that have been sent and not yet answered, in the order in which the answers will come. */
 export class InFlightQueue {
   readonly #clock: Clock
-  readonly #operations: Operation[] = []
+  readonly #operations: OnItsWay[] = []
   #bytes = 0
   /** When the first of them became the one that is being answered. */
   #headSince = 0
@@ -25,13 +25,13 @@ export class InFlightQueue {
     return this.#bytes
   }
   /** The one that is being answered. */
-  get head(): Operation | undefined {
+  get head(): OnItsWay | undefined {
     return this.#operations[0]
   }
   get headRanMs(): number {
     return this.isEmpty ? 0 : this.#clock.now() - this.#headSince
   }
-  /** Whether those under way let others be sent behind them. */
+  /** Whether those under way let others be sent after them. */
   get isSharing(): boolean {
     return this.#operations[0]?.isSharing === true
   }
@@ -41,11 +41,11 @@ export class InFlightQueue {
     return false
   }
 
-  all(): readonly Operation[] {
+  all(): readonly OnItsWay[] {
     return this.#operations.slice()
   }
 
-  add(operation: Operation): void {
+  add(operation: OnItsWay): void {
     operation.sentAt = this.#clock.now()
     operation.aheadMs = 0
     operation.wasAlone = this.isEmpty
@@ -67,7 +67,7 @@ export class InFlightQueue {
     return ranMs
   }
 
-  takeAll(): readonly Operation[] {
+  takeAll(): readonly OnItsWay[] {
     this.#bytes = 0
     return this.#operations.splice(0)
   }

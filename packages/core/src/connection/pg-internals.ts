@@ -25,7 +25,7 @@ export interface WireConnection extends EventEmitter {
   connect(port: number | string, host?: string): void
   requestSsl(): void
   cancel(processId: number, secretKey: number): void
-  /** Terminate, behind whatever was written, and the end of our side of the socket. */
+  /** Terminate, after whatever was written, and the end of our side of the socket. */
   end(): void
   sync(): void
   query(text: string): void
@@ -50,6 +50,26 @@ export interface ClientInternals {
   readonly saslSession?: { readonly mechanism: string; readonly message: string } | null
   /** Its parsers of values: those of its configuration before those of `pg.types`. */
   readonly _types: TypeParsers
+}
+
+/**
+ * Something of somebody else's that speaks the protocol by itself, as `pg` lets it: a cursor of pg-cursor, a stream of
+ * pg-query-stream or pg-copy-streams, a `pg.Query`. It hears of every answer until the server is ready again.
+ */
+export interface Submittable {
+  submit(connection: never): unknown
+  callback?: unknown
+  readonly name?: string | undefined
+  readonly text?: string | undefined
+  /** As that of a statement. */
+  readonly query_timeout?: unknown
+  /** Of a stream that takes the data of a COPY: whether all of it was written. */
+  readonly writableEnded?: unknown
+  /** Of a stream of pg-query-stream. */
+  readonly cursor?: { readonly text?: string | undefined } | undefined
+  readonly _result?: { _types?: unknown } | undefined
+  /** Of a `pg.Query`: what a parser of values threw, until it passes that on at the end of the answer. */
+  readonly _canceledDueToError?: unknown
 }
 
 /** Answers of the server, as `pg` parses them. */

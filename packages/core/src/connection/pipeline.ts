@@ -1,109 +1,23 @@
 import { type Clock, nextTick } from '../deadline/clock.js'
 import { type Deadline, type GivenUpReason, givenUp, noDeadline } from '../deadline/deadline.js'
-import { classify, endsSession } from '../errors/classify.js'
 import { LifeguardError, thrownError } from '../errors/lifeguard-error.js'
-import { ProtocolViolationError, UnreadableResultError } from '../errors/operation-errors.js'
+import { ProtocolViolationError } from '../errors/operation-errors.js'
 import { markOwn, markStalePlan, markSurvived } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { Canceller } from './cancel.js'
 import { InFlightQueue } from './in-flight.js'
 import type { MessageWriter } from './message-writer.js'
-import type { Operation, StatementObserver, Wire } from './operation.js'
-import type {
-  ClientInternals,
-  CommandCompleteMessage,
-  DataRowMessage,
-  RowDescriptionMessage,
-  WireConnection,
-} from './pg-internals.js'
+import type { OnItsWay, Operation, StatementObserver, Wire } from './operation.js'
+import { endOfSession, givenUpError, isUndoneForNothing, lossError, readingError } from './outcome.js'
+import type { ClientInternals } from './pg-internals.js'
+import type { ResponseHandler, TransactionStatus } from './protocol-handlers.js'
 import { SubmittableAdapter } from './submittable.js'
-
-/** The transaction status that the server reports with every answer: idle, in a transaction, in a failed one. */
-export type TransactionStatus = 'I' | 'T' | 'E'
-
-/** Who gets the answers of the server. */
-export interface ResponseHandler {
-  /** The operation that is being answered; undefined for none, or while a guest has the connection. */
-  readonly head: Operation | undefined
-  readonly wire: Wire
-  /** The server has said that something failed, whoever it was for. */
-  said(error: Error): void
-  ready(status: TransactionStatus): void
-  /** A command was done, in the words of the server. */
-  done(tag: string): void
-}
-
-/** A piece of a COPY, a view into the parser's buffer. */
-interface CopyDataMessage {
-  readonly chunk: Buffer
-}
-
-type Listener = (message: never) => void
-
-/**
- * Puts the operations of a connection in the place of `pg`'s queue of queries: their answers go straight to them. While
- * there is none, `pg` gets the messages as before: its own queries, cursors and COPY streams work on the same client,
- * and what the server says of its own accord is heard.
- */
-export function installProtocolHandlers(protocol: WireConnection, desk: ResponseHandler): void {
-  const { wire } = desk
-  const { cache } = wire
-  // Among those of `pg`, for what guests do.
-  protocol.on('commandComplete', ({ text }: CommandCompleteMessage) => {
-    cache.done(text, cache.submittableText)
-    desk.done(text)
-  })
-  protocol.on('errorMessage', () => cache.failed(cache.submittableText))
-  const take = <M>(event: string, handle: (head: Operation, message: M) => void): void => {
-    const theirs = protocol.listeners(event) as Listener[]
-    protocol.removeAllListeners(event)
-    protocol.on(event, (message: M) => {
-      const { head } = desk
-      if (head !== undefined) handle(head, message)
-      else for (const listener of theirs) listener(message as never)
-    })
-  }
-  take('parseComplete', (head) => head.handleParseComplete(wire))
-  take('bindComplete', (head) => head.handleBindComplete())
-  take<RowDescriptionMessage>('rowDescription', (head, message) => head.handleRowDescription(message))
-  take('noData', (head) => head.handleNoData())
-  take<DataRowMessage>('dataRow', (head, { fields }) => head.handleDataRow(fields))
-  take<CommandCompleteMessage>('commandComplete', (head, message) => {
-    cache.done(message.text, head.answering)
-    desk.done(message.text)
-    head.handleCommandComplete(message, wire)
-  })
-  take('emptyQuery', (head) => head.handleEmptyQuery(wire))
-  take('portalSuspended', (head) => {
-    // It may never be read to its end.
-    cache.done('SELECT', head.answering)
-    head.handlePortalSuspended()
-  })
-  take('copyInResponse', (head) => head.handleCopyInResponse(wire))
-  take<CopyDataMessage>('copyData', (head, { chunk }) => head.handleCopyData(chunk))
-  take<Error>('errorMessage', (head, error) => {
-    cache.failed(head.answering)
-    head.handleError(error, wire)
-  })
-  // Before anybody else sees it.
-  protocol.prependListener('errorMessage', (error: Error) => desk.said(error))
-  const theirs = protocol.listeners('readyForQuery') as Listener[]
-  protocol.removeAllListeners('readyForQuery')
-  protocol.on('readyForQuery', (message: { readonly status: TransactionStatus }) => {
-    // A guest's answer ends at `pg` first, which can then take the next query of the guest.
-    if (desk.head === undefined) for (const listener of theirs) listener(message as never)
-    cache.ready(message.status !== 'I')
-    desk.ready(message.status)
-  })
-}
 
 /**
  * How long a caller whose time is up waits for the word of the server, so that it learns whether its statement was
  * stopped or had already taken effect. On a healthy network the word comes in a round trip or two.
  */
 const cancelGraceMs = 40
-/** How often a statement is run again that the server has undone for no fault of its own. */
-const mostReruns = 3
 
 /** Hears of what happens on a connection that it may be sharing out. */
 export interface OperationEndListener {
@@ -112,7 +26,7 @@ export interface OperationEndListener {
 }
 
 /**
- * The operations of one session: which wait, which are under way, and what each caller is told. They are answered in the
+ * The operations of one session: which wait, which are under way, and when each caller is answered. They are answered in the
  * order in which they are sent. One that shares is sent while others are still under way; any other has the session to
  * itself: it starts when all before it are answered. Nothing new is sent while a cancel is under way, which could hit it.
  */
@@ -127,7 +41,7 @@ export class Pipeline<Owner> implements ResponseHandler {
   onlyReads: (text: string) => boolean = no
   readonly #owner: Owner
   readonly #clock: Clock
-  readonly #queue: Operation[] = []
+  readonly #queue: OnItsWay[] = []
   readonly #flight: InFlightQueue
   readonly #canceller: Canceller
   #wire: Wire | undefined
@@ -140,7 +54,7 @@ export class Pipeline<Owner> implements ResponseHandler {
    * The operation whose messages are being written now. The values of its caller are asked for their text meanwhile, and
    * their code may do anything: ask this very pool, abort, end the connection. Nothing else is written until it is done.
    */
-  #writing: Operation | undefined
+  #writing: OnItsWay | undefined
 
   /** @param hopeless what runs goes on in spite of its cancel */
   constructor(owner: Owner, client: ClientInternals, clock: Clock, hopeless: () => void) {
@@ -205,14 +119,15 @@ export class Pipeline<Owner> implements ResponseHandler {
   get runningText(): string | undefined {
     return this.#flight.head?.text
   }
-  /** The operation whose answer comes in now. A guest's answers are `pg`'s. */
+  /** The operation whose answer comes in now. The answers to a submittable are read by `pg`. */
   get head(): Operation | undefined {
     const { head } = this.#flight
     return head?.isSubmittable === true ? undefined : head
   }
 
   /** Runs an operation, and calls its `answer`. One that shares does not wait for others that do. */
-  start(operation: Operation, deadline: Deadline): void {
+  start(asked: Operation, deadline: Deadline): void {
+    const operation: OnItsWay = asked
     if (this.observer !== undefined) operation.mark = this.observer.asked(operation, this.#owner)
     if (deadline !== noDeadline) {
       const reached = deadline.reached()
@@ -235,11 +150,11 @@ export class Pipeline<Owner> implements ResponseHandler {
     for (const operation of this.#flight.all()) this.#giveUp(operation, reason)
   }
 
-  /** The user of the connection is gone, and asks for no more of this guest: it ends, or goes on where it ends by itself. */
-  leave(guest: SubmittableAdapter, error: Error): void {
-    const { isBusy } = guest
-    if (guest.leave(error) && isBusy && guest === this.#flight.head)
-      this.#giveUp(guest, { kind: 'aborted', reason: error })
+  /** The user has released the connection, and asks for no more of this submittable: it ends, unless it ends by itself. */
+  closeSubmittable(adapter: SubmittableAdapter, error: Error): void {
+    const { isBusy } = adapter
+    if (adapter.close(error) && isBusy && adapter === this.#flight.head)
+      this.#giveUp(adapter, { kind: 'aborted', reason: error })
   }
 
   /** Settles when nothing runs any more; at once when that is so. The connection may have been lost by then. */
@@ -284,11 +199,10 @@ export class Pipeline<Owner> implements ResponseHandler {
     this.endListener?.onOperationEnd(operation, ranMs)
   }
 
-  /** The session has ended: each caller is told what that means for its operation. */
+  /** The session has ended: each caller gets the error that says what that means for its operation. */
   lose(cause: Error): void {
     const head = this.#flight.head
-    const failure = head?.failure
-    const said = failure !== undefined && endsSession(failure) ? failure : undefined
+    const said = endOfSession(head)
     this.#lostWith = said ?? cause
     markOwn(this.#lostWith, this.belongsTo, this.server)
     markOwn(cause, this.belongsTo, this.server)
@@ -297,18 +211,10 @@ export class Pipeline<Owner> implements ResponseHandler {
     this.writer?.discard()
     const writes = this.writer?.writes ?? 0
     for (const operation of this.#flight.takeAll()) {
-      // The server ended the session in the middle of the one that it was answering: those behind it have not run.
+      // The server ended the session in the middle of the one that it was answering: those after it have not run.
       if ((operation.postedAt === writes && !operation.isSubmittable) || (said !== undefined && operation !== head))
         operation.sent = false
-      const lost = new ConnectionLostError(operation.sent, { cause: operation === head ? cause : this.#lostWith })
-      const { givenUp: reason, sent, failure } = operation
-      if (reason !== undefined && !sent) this.#answer(operation, givenUp(reason, 'not-sent', lost))
-      else if (reason !== undefined && failure !== undefined && classify(failure) === 'cancelled') {
-        // The cancel had been answered: that is what became of it, though the session ended before the answer did.
-        const { commitsByItself, endsTransaction } = operation.effects
-        const outcome = commitsByItself || endsTransaction ? 'unknown' : 'cancelled'
-        this.#answer(operation, givenUp(reason, outcome, failure))
-      } else this.#answer(operation, failure ?? lost)
+      this.#answer(operation, lossError(operation, operation === head ? cause : this.#lostWith))
     }
     this.next()
     this.endListener?.onOperationEnd(undefined, 0)
@@ -326,7 +232,7 @@ export class Pipeline<Owner> implements ResponseHandler {
         this.#answer(operation, new ConnectionLostError(false, { cause: this.#lostWith }))
       } else if (this.#flight.isEmpty ? !this.#canceller.isBusy : operation.isSharing && this.#maySendSharing()) {
         if (operation instanceof SubmittableAdapter && SubmittableAdapter.isAnyWriting) {
-          // One value of a guest asks for another guest, and `pg` builds the messages of all in one place.
+          // A value of one submittable asks for another, and `pg` builds the messages of all in one place.
           nextTick(() => this.next())
           return
         }
@@ -342,7 +248,7 @@ export class Pipeline<Owner> implements ResponseHandler {
     return this.#flight.isEmpty || (this.#flight.isSharing && this.writer?.isFull === false)
   }
 
-  #send(operation: Operation): void {
+  #send(operation: OnItsWay): void {
     const { wire } = this
     const { writer, cache } = wire
     // Apart from the operation, which may turn out not to be sendable.
@@ -358,7 +264,7 @@ export class Pipeline<Owner> implements ResponseHandler {
       refused = { error: thrownError(error) }
     }
     this.#writing = undefined
-    // A guest writes to the socket itself.
+    // A submittable writes to the socket itself.
     const hasLeft = operation instanceof SubmittableAdapter ? operation.hasBegun : writer.writes !== writes
     refused ??= this.#endedMeanwhile(operation, hasLeft)
     if (refused !== undefined) {
@@ -387,7 +293,7 @@ export class Pipeline<Owner> implements ResponseHandler {
     this.#flight.add(operation)
     writer.post()
     if (operation.givenUp !== undefined) this.#stop(operation, operation.givenUp)
-    else if (operation instanceof SubmittableAdapter) operation.begun()
+    else if (operation instanceof SubmittableAdapter) operation.onSent()
   }
 
   /** Its own values have ended the session, or given it up, while it was being written: then nothing of it leaves. */
@@ -397,8 +303,8 @@ export class Pipeline<Owner> implements ResponseHandler {
     return reason === undefined || hasLeft ? undefined : { error: givenUp(reason, 'not-sent') }
   }
 
-  /** A guest has not written anything, so that no answer will come. */
-  #refused(operation: SubmittableAdapter, error: unknown): void {
+  /** A submittable has not written anything, so that no answer will come. */
+  #refused(operation: SubmittableAdapter & OnItsWay, error: unknown): void {
     if (this.#flight.head !== operation) return
     this.#flight.shift()
     operation.sent = false
@@ -407,20 +313,14 @@ export class Pipeline<Owner> implements ResponseHandler {
     this.next()
   }
 
-  #settle(operation: Operation): void {
+  #settle(operation: OnItsWay): void {
     const { failure, givenUp: reason } = operation
     // The server is ready for more: what it said of this was an answer.
     if (failure !== undefined) markSurvived(failure)
     if (operation.isAnswered) this.observer?.answeredLate()
-    else if (failure === undefined) this.#answer(operation, this.#readingError(operation))
-    else if (reason !== undefined) {
-      const isUndone = this.#isUndoneByCancel(operation, failure) || (operation.isStale && this.#status === 'I')
-      const isUnknown = !isUndone && classify(failure) === 'cancelled'
-      this.#answer(
-        operation,
-        isUndone || isUnknown ? givenUp(reason, isUndone ? 'cancelled' : 'unknown', failure) : failure,
-      )
-    } else if (this.#isUndoneForNothing(operation, failure)) {
+    else if (failure === undefined) this.#answer(operation, readingError(operation, this.#status, this.onlyReads))
+    else if (reason !== undefined) this.#answer(operation, givenUpError(operation, failure, reason, this.#status))
+    else if (isUndoneForNothing(operation, failure, this.#status)) {
       operation.reset()
       this.#queue.unshift(operation)
     } else {
@@ -429,38 +329,7 @@ export class Pipeline<Owner> implements ResponseHandler {
     }
   }
 
-  /**
-   * What its caller is told where a parser of values has thrown: what that threw, unless the work has been committed, so that
-   * to do it again would do it twice.
-   */
-  #readingError(operation: Operation): unknown {
-    const { unreadable } = operation
-    if (unreadable === undefined) return undefined
-    const { error, index } = unreadable
-    const isUndone = this.#status !== 'I' || operation.wasRolledBack
-    if (isUndone || operation.texts.every((text) => this.onlyReads(text))) return error
-    return new UnreadableResultError({ cause: error, index })
-  }
-
-  /** Whether the server has undone it through no fault of its own, so that it is run again: outside of a transaction only. */
-  #isUndoneForNothing(operation: Operation, failure: Error): boolean {
-    if (operation.isAnswered || operation.reruns >= mostReruns || this.#status !== 'I') return false
-    if (!operation.mayRunAgain) return false
-    if (operation.isStale || operation.mayBeStale) return true
-    return operation.isExposed && this.#isUndoneByCancel(operation, failure)
-  }
-
-  /**
-   * Whether a cancel has undone all of it. What commits by itself can only do so outside of a transaction; in one that
-   * has failed with it, nothing but its own COMMIT could have.
-   */
-  #isUndoneByCancel(operation: Operation, failure: Error): boolean {
-    if (classify(failure) !== 'cancelled') return false
-    const { effects } = operation
-    return this.#status === 'I' ? !effects.commitsByItself : !effects.endsTransaction
-  }
-
-  #answer(operation: Operation, error: unknown): void {
+  #answer(operation: OnItsWay, error: unknown): void {
     if (operation.isAnswered) return
     operation.isAnswered = true
     // Made here; what the server says is noted when it comes, and what the code of a caller throws is the caller's.
@@ -474,8 +343,8 @@ export class Pipeline<Owner> implements ResponseHandler {
     operation.answer(error)
   }
 
-  #giveUp(operation: Operation, reason: GivenUpReason): void {
-    // Given up already: by the statement's own limit, then by its transaction's. A second cancel could hit what comes next.
+  #giveUp(operation: OnItsWay, reason: GivenUpReason): void {
+    // Given up already: by the statement's own deadline, then by its transaction's. A second cancel could hit what comes next.
     if (operation.isAnswered || operation.givenUp !== undefined) return
     const at = this.#queue.indexOf(operation)
     if (at !== -1) {
@@ -485,13 +354,13 @@ export class Pipeline<Owner> implements ResponseHandler {
       return
     }
     operation.givenUp = reason
-    // Its own values have given it up: it is told when they are done.
+    // Its own values have given it up: it is stopped when they are done.
     if (operation === this.#writing) return
     this.#stop(operation, reason)
   }
 
   /** It is under way: the server is asked to cancel it, and its caller waits for the word of the server for a moment. */
-  #stop(operation: Operation, reason: GivenUpReason): void {
+  #stop(operation: OnItsWay, reason: GivenUpReason): void {
     operation.interrupt()
     operation.grace = this.#clock.setTimer(cancelGraceMs, () => this.#answer(operation, givenUp(reason, 'unknown')))
     this.#canceller.givenUp(operation)

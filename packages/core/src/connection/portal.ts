@@ -88,7 +88,7 @@ export interface PortalRequest {
   readonly whole: FetchedStatement
   /** Rows to fetch now, 1 or more; 0 where the statement is CLOSE. */
   readonly rows: number
-  /** The columns, once the first batch has told them; without them the portal is opened. */
+  /** The columns, once they have come with the first batch; without them the portal is opened. */
   readonly fields: readonly Field[] | undefined
   /** Set when the batch has come: whether the portal has more to give. */
   hasMore: boolean

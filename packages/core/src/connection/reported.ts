@@ -12,7 +12,7 @@ export interface Reported {
   readonly reportedText: string
   /** The name of a prepared statement that its caller gave. */
   readonly name: string | undefined
-  /** Why the host that serves it was chosen, where there was a choice. */
+  /** Why the server that runs it was chosen, where there was a choice. */
   readonly why: string | undefined
   /** Where it was asked for, while somebody traces. */
   readonly caller: CallerContext | undefined

@@ -1,12 +1,12 @@
 import { ProtocolViolationError } from '../errors/operation-errors.js'
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/origin.js'
 import type { TextEffects } from '../sql/text-effects.js'
-import { Operation, refuseCopy, type Wire } from './operation.js'
+import { Operation, type Prelude, refuseCopy, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
+  type Field,
   ResultBase,
   type ResultInternals,
-  type RowDescriptionMessage,
   type TypeParsers,
 } from './pg-internals.js'
 import type { FetchedStatement, PortalRequest } from './portal.js'
@@ -54,34 +54,10 @@ export interface StatementConfig {
   readonly types?: TypeParsers | undefined
 }
 
-/** A statement whose rows are fetched in batches. */
-export interface PortalConfig extends StatementConfig {
-  readonly portal: PortalRequest
-}
-
-/** A statement that brings more ahead of itself, in the same round trip, than its transaction has for it. */
-export interface AheadConfig extends StatementConfig {
-  readonly ahead: readonly Prelude[]
-  /** What is reported in the place of its text: what goes ahead is what it is about. */
-  readonly label?: string | undefined
-}
-
-/** A command that travels ahead of a statement in the same round trip: BEGIN, SAVEPOINT, set_config. */
-export interface Prelude {
-  readonly text: string
-  readonly values?: readonly string[]
-  /** Of BEGIN: what of the transaction's role and settings decides what a text means, in any form that tells them apart. */
-  readonly meaning?: string | undefined
-  /** Called with the columns of each row that it gives, as text. */
-  readonly onRow?: (columns: readonly (string | null)[]) => void
-  /** Called with the server's word for what it did, `COMMIT` or `ROLLBACK` say, once it is done. */
-  readonly onComplete?: (command: string) => void
-}
-
 /**
- * One statement on its way over a connection, with what goes ahead of it.
+ * One statement on its way over a connection, after its preludes.
  *
- * The preludes and the statement are Parse/Bind/Execute each, with ONE Sync behind them all: when a prelude fails, the
+ * The preludes and the statement are Parse/Bind/Execute each, with ONE Sync after all of them: when a prelude fails, the
  * server skips the rest up to the Sync, so that a statement never runs outside of the transaction it was meant for.
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
  *
@@ -92,12 +68,9 @@ export class Statement extends Operation {
   readonly #name: string | undefined
   readonly #rowMode: 'array' | undefined
   readonly #types: TypeParsers | undefined
-  readonly #preludes: readonly Prelude[]
   readonly #portal: PortalRequest | undefined
   /** What the pool knows of the text; looked up when it is sent, unless it was before. */
   known: StatementText | undefined
-  /** Preludes whose CommandComplete has not come yet: what comes before it is theirs. */
-  #ahead: number
   #prepared: PreparedStatement | undefined
   /** Whether its Parse was sent with it, and Parse and Bind have been answered. */
   #bringsParse = false
@@ -113,20 +86,16 @@ export class Statement extends Operation {
   /** Counted when there is a second one: a server that goes on and on would fill the memory with them. */
   #mostResults: number | undefined
   #parsers: TypeParsers | undefined
-  #isComplete = false
-  resolve: (result: QueryResult) => void = nothing
-  reject: (error: unknown) => void = nothing
 
-  constructor(config: StatementConfig | PortalConfig, preludes: readonly Prelude[] = none) {
-    super(config.text)
+  /** @param portal where its rows are fetched piece by piece: which of them are fetched now */
+  constructor(config: StatementConfig, preludes?: readonly Prelude[], portal?: PortalRequest) {
+    super(config.text, preludes)
     this.#values = config.values
     this.#name = config.name
     this.#rowMode = config.rowMode
     this.#types = config.types
-    this.#portal = 'portal' in config ? config.portal : undefined
-    if (this.#portal !== undefined) this.isReported = false
-    this.#preludes = preludes
-    this.#ahead = preludes.length
+    this.#portal = portal
+    if (portal !== undefined) this.isReported = false
   }
 
   override get name(): string | undefined {
@@ -141,12 +110,8 @@ export class Statement extends Operation {
     return this.known?.effects ?? super.effects
   }
 
-  override get answering(): string {
-    return this.#ahead > 0 || this.#isAboutRows ? '' : this.text
-  }
-
-  get #isAboutRows(): boolean {
-    return this.known?.isPlain === true
+  protected override get statement(): string {
+    return this.known?.isPlain === true ? '' : this.text
   }
 
   /** The result; as in `pg` an array of them when the text held several statements. */
@@ -154,18 +119,14 @@ export class Statement extends Operation {
     return (this.#results ?? this.#result) as unknown as QueryResult
   }
 
-  override answer(error: unknown): void {
-    if (this.#portal !== undefined) this.#portal.isOpen = this.#isComplete && this.failure === undefined
-    if (error === undefined) this.resolve(this.result)
-    else {
-      // The server may still send the rest, which nobody can get.
-      if (this.#result !== undefined) this.#result.rows.length = 0
-      if (this.#results !== undefined) for (const { rows } of this.#results) rows.length = 0
-      this.reject(error)
-    }
+  protected override onAnswer(error: unknown): void {
+    if (this.#portal !== undefined) this.#portal.isOpen = this.isComplete && this.failure === undefined
+    if (error === undefined) return
+    if (this.#result !== undefined) this.#result.rows.length = 0
+    if (this.#results !== undefined) for (const { rows } of this.#results) rows.length = 0
   }
 
-  override write(wire: Wire): void {
+  protected override writeOwn(wire: Wire): void {
     const { writer, cache, types } = wire
     const values = this.#values
     if (!(values === undefined || values === null || Array.isArray(values)))
@@ -178,19 +139,9 @@ export class Statement extends Operation {
       writer.query(this.text)
       return
     }
-    for (const prelude of this.#preludes) {
-      if (prelude.meaning !== undefined) cache.enter(prelude.meaning)
-      writer.parse('', prelude.text)
-      writer.bind('', undefined, prelude.values)
-      writer.execute('', 0)
-    }
     if (this.#portal !== undefined && this.#portal.rows > 0) this.#fetch(wire, this.#portal)
     else this.#execute(wire)
     writer.sync()
-  }
-
-  override get isComplete(): boolean {
-    return this.#isComplete
   }
 
   override unwritten({ cache }: Wire): void {
@@ -199,7 +150,7 @@ export class Statement extends Operation {
 
   /** The protocol without parameters, which alone takes several statements, is used where nothing speaks for the other. */
   #isSimple(): boolean {
-    if (this.#preludes.length > 0 || this.#portal !== undefined || this.#name) return false
+    if (this.hasPreludes || this.#portal !== undefined || this.#name) return false
     if (this.#values !== undefined && this.#values !== null && this.#values.length > 0) return false
     return this.known?.isPlain !== true || this.known.mayTakeValues
   }
@@ -268,34 +219,27 @@ export class Statement extends Operation {
     return this.#mayBeStale
   }
 
-  override get mayRunAgain(): boolean {
-    for (const { onComplete } of this.#preludes) if (onComplete !== undefined) return false
-    return true
-  }
-
   override reset(): void {
     super.reset()
-    this.#ahead = this.#preludes.length
     this.#prepared = undefined
     this.#bringsParse = false
     this.#isParsed = false
     this.#isBound = false
     this.#mayBeStale = false
-    this.#isComplete = false
     this.#results = undefined
   }
 
-  override handleParseComplete({ cache }: Wire): void {
-    if (this.#ahead > 0 || this.#prepared === undefined) return
+  protected override onParseComplete({ cache }: Wire): void {
+    if (this.#prepared === undefined) return
     this.#isParsed = true
     cache.parsed(this.#prepared)
   }
 
-  override handleBindComplete(): void {
-    if (this.#ahead === 0) this.#isBound = true
+  protected override onBindComplete(): void {
+    this.#isBound = true
   }
 
-  override handleRowDescription({ fields }: RowDescriptionMessage): void {
+  protected override onRowDescription(fields: readonly Field[]): void {
     this.#startResult()
     const prepared = this.#prepared
     try {
@@ -310,56 +254,37 @@ export class Statement extends Operation {
     }
   }
 
-  override handleNoData(): void {
-    if (this.#ahead === 0 && this.#prepared !== undefined) this.#prepared.shape = noColumns
+  protected override onNoData(): void {
+    if (this.#prepared !== undefined) this.#prepared.shape = noColumns
   }
 
-  override handlePortalSuspended(): void {
-    this.#isComplete = true
+  protected override onSuspended(): void {
     if (this.#portal !== undefined) this.#portal.hasMore = true
   }
 
-  override handleEmptyQuery(): void {
-    this.#isComplete = true
-  }
-
-  override handleDataRow(fields: readonly (string | null)[]): void {
-    if (this.#ahead > 0) {
-      this.#preludes.at(-this.#ahead)?.onRow?.(fields)
-      return
-    }
-    // Nobody waits for them any more, or for good reason.
-    if (this.unreadable !== undefined || this.failure !== undefined || this.isAnswered) return
+  protected override onRow(columns: readonly (string | null)[]): void {
     const result = this.#result as ResultInternals
-    if (fields.length !== result.fields.length) throw miscounted()
+    if (columns.length !== result.fields.length) throw miscounted()
     try {
-      result.rows.push(result.parseRow(fields))
+      result.rows.push(result.parseRow(columns))
     } catch (error) {
       this.cannotRead(error)
     }
   }
 
-  override handleCommandComplete(message: CommandCompleteMessage): void {
-    if (this.#ahead > 0) {
-      this.#preludes.at(-this.#ahead)?.onComplete?.(message.text)
-      this.#ahead -= 1
-      return
-    }
-    const { text } = message
-    this.#isComplete = true
+  protected override onComplete(message: CommandCompleteMessage | undefined): void {
+    if (message === undefined) return
     this.#startResult()
     const result = this.#result as ResultInternals
-    const tag = tagOf(text)
+    const tag = tagOf(message.text)
     result.command = tag.command
     result.oid = tag.oid
     result.rowCount = tag.rowCount
   }
 
-  override handleError(error: Error, wire: Wire): void {
-    super.handleError(error, wire)
+  protected override onError(error: Error, { cache }: Wire): void {
     const prepared = this.#prepared
     if (prepared === undefined || this.#isBound) return
-    const { cache } = wire
     // Its Parse failed, or was skipped with a failing prelude; or the statement is gone, or must be replaced.
     if (this.#bringsParse && !this.#isParsed) {
       cache.forget(prepared, false)
@@ -396,9 +321,6 @@ export class Statement extends Operation {
 export function miscounted(): ProtocolViolationError {
   return new ProtocolViolationError('a row of other columns than it had announced')
 }
-
-const none: readonly Prelude[] = []
-const nothing = (): void => undefined
 
 /** A question that only an answer is wanted of: nobody's statement, which is neither reported nor counted. */
 export function signOfLife(config: StatementConfig): Statement {

@@ -1,8 +1,7 @@
+import { type Command, operationFor } from '../connection/command.js'
 import type { Connection } from '../connection/connection.js'
-import { type ExchangeConfig, statementFrom } from '../connection/exchange.js'
+import type { PgClient } from '../connection/pg-classes.js'
 import type { QueryResult } from '../connection/result.js'
-import type { StatementConfig } from '../connection/statement.js'
-import type { PgClient } from '../connection/submittable.js'
 import type { Clock } from '../deadline/clock.js'
 import { Deadline } from '../deadline/deadline.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
@@ -34,7 +33,7 @@ class ConnectionInPreparation implements NewConnection, Executor, Bounds {
   readonly #deadline: Deadline
   readonly #clock: Clock
   readonly #lend: LendClient
-  readonly #guests = new OpenSubmittables()
+  readonly #submittables = new OpenSubmittables()
   #lent: ReturnType<LendClient> | undefined
   #connection: Connection | undefined
 
@@ -53,8 +52,8 @@ class ConnectionInPreparation implements NewConnection, Executor, Bounds {
     return query<Row>(this, this, args as unknown as QueryArguments)
   }
 
-  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
-    return this.#held().run(statementFrom(config, []), deadline)
+  execute(command: Command, deadline: Deadline): Promise<QueryResult> {
+    return this.#held().run(operationFor(command), deadline)
   }
 
   deadlineFor(options: Parameters<Bounds['deadlineFor']>[0]): Deadline {
@@ -65,9 +64,13 @@ class ConnectionInPreparation implements NewConnection, Executor, Bounds {
     const connection = this.#held()
     this.#lent ??= this.#lend({
       ...standing(connection),
-      run: (config, deadline) => this.execute(config, deadline.tighter(this.#deadline)),
-      submit: (submittable, deadline, told) =>
-        this.#guests.run(submittable, (guest) => connection.submit(guest, deadline.tighter(this.#deadline)), told),
+      run: (config, deadline) => this.execute({ kind: 'statement', config }, deadline.tighter(this.#deadline)),
+      submit: (submittable, deadline, reported) =>
+        this.#submittables.run(
+          submittable,
+          (adapter) => connection.submit(adapter, deadline.tighter(this.#deadline)),
+          reported,
+        ),
     })
     return this.#lent.client
   }
@@ -75,7 +78,7 @@ class ConnectionInPreparation implements NewConnection, Executor, Bounds {
   /** Its user is done: what it has asked for and not waited for goes ahead of everybody else, too. */
   async settle(): Promise<void> {
     const connection = this.#held()
-    this.#guests.leave(connection)
+    this.#submittables.close(connection)
     await connection.whenQuiet()
   }
 

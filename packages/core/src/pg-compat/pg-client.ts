@@ -1,13 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Connection } from '../connection/connection.js'
+import { PgClientBase, type PgClientFields, sameClient, takeIdentity } from '../connection/pg-classes.js'
+import type { Submittable } from '../connection/pg-internals.js'
 import type { QueryResult } from '../connection/result.js'
-import {
-  PgClientBase,
-  type PgClientFields,
-  type Submittable,
-  sameClient,
-  takeIdentity,
-} from '../connection/submittable.js'
 import { nextTick } from '../deadline/clock.js'
 import type { Deadline } from '../deadline/deadline.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
@@ -19,10 +14,10 @@ import {
   callBack,
   inWordsOfPg,
   type PgCallback,
-  type PgQueryCall,
+  type PgStatementCall,
   pgQueryCall,
   queryTimeoutOf,
-  toldInWordsOfPg,
+  reportedInWordsOfPg,
 } from './query-call.js'
 
 /** How a client is given back: `true` or an error closes its connection. */
@@ -171,7 +166,7 @@ export class PgClientView extends PgClientBase {
     if (session !== undefined) {
       const timeoutMs = ownTimeoutMs ?? queryTimeoutOf(this.#options)
       return this.#counted(
-        session.submit(submittable, deadlineOf(timeoutMs, this.#ambient), toldInWordsOfPg(timeoutMs)),
+        session.submit(submittable, deadlineOf(timeoutMs, this.#ambient), reportedInWordsOfPg(timeoutMs)),
       )
     }
     const error = new ConnectionReleasedError()
@@ -201,11 +196,11 @@ export class PgClientView extends PgClientBase {
     return this.#connection.status
   }
 
-  #run(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
+  #run(call: PgStatementCall): Promise<QueryResult> {
     return this.#counted(this.#start(call))
   }
 
-  async #start(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
+  async #start(call: PgStatementCall): Promise<QueryResult> {
     const timeoutMs = call.timeoutMs ?? queryTimeoutOf(this.#options)
     try {
       const session = this.#current()

@@ -1,7 +1,8 @@
+import type { StatementCommand } from '../connection/command.js'
 import type { Connection } from '../connection/connection.js'
+import { type PgClient, PgPoolBase } from '../connection/pg-classes.js'
+import type { Submittable } from '../connection/pg-internals.js'
 import type { QueryResult } from '../connection/result.js'
-import type { StatementConfig } from '../connection/statement.js'
-import { type PgClient, PgPoolBase, type Submittable } from '../connection/submittable.js'
 import { nextTick } from '../deadline/clock.js'
 import type { Deadline } from '../deadline/deadline.js'
 import { beginRefused } from '../errors/operation-errors.js'
@@ -15,11 +16,18 @@ import type { SessionEnvironment } from '../transaction/environment.js'
 import type { LendClient } from './new-connection.js'
 import { deadlineOf, PgClientView, type Release } from './pg-client.js'
 import { JoinedSession, OwnSession, type PgSession, refusal } from './pg-session.js'
-import { callBack, inWordsOfPg, type PgCallback, type PgQueryCall, pgQueryCall, queryTimeoutOf } from './query-call.js'
+import {
+  callBack,
+  inWordsOfPg,
+  type PgCallback,
+  type PgStatementCall,
+  pgQueryCall,
+  queryTimeoutOf,
+} from './query-call.js'
 
 /** The pool behind the facade. */
 export interface PoolBehind {
-  execute(config: StatementConfig, deadline: Deadline): Promise<QueryResult>
+  execute(command: StatementCommand, deadline: Deadline): Promise<QueryResult>
   end(): Promise<void>
 }
 
@@ -136,7 +144,7 @@ export class PgPoolFacade extends PgPoolBase {
     return { client: client as unknown as PgClient, giveBack: client.lendNew(session) }
   }
 
-  async #run(call: Extract<PgQueryCall, { readonly kind: 'statement' }>): Promise<QueryResult> {
+  async #run(call: PgStatementCall): Promise<QueryResult> {
     const timeoutMs = call.timeoutMs ?? queryTimeoutOf(this.options)
     try {
       if (this.#environment.ambient.current?.transaction === undefined && textEffects(call.config.text).leavesOpen) {
@@ -157,7 +165,7 @@ export class PgPoolFacade extends PgPoolBase {
       } else {
         this.#assertOpen()
       }
-      return await this.#pool.execute(call.config, deadlineOf(timeoutMs, ambient))
+      return await this.#pool.execute(call, deadlineOf(timeoutMs, ambient))
     } catch (error) {
       throw inWordsOfPg(error, timeoutMs)
     }

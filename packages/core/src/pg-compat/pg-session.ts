@@ -1,11 +1,14 @@
+import type { Command } from '../connection/command.js'
 import type { Connection } from '../connection/connection.js'
+import type { Submittable } from '../connection/pg-internals.js'
 import type { QueryResult } from '../connection/result.js'
 import { Statement, type StatementConfig } from '../connection/statement.js'
-import { type Submittable, SubmittableAdapter } from '../connection/submittable.js'
-import { type Deadline, noDeadline } from '../deadline/deadline.js'
+import { SubmittableAdapter } from '../connection/submittable.js'
+import type { Deadline } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { TransactionRolledBackError } from '../errors/transaction-errors.js'
+import type { Executor } from '../query/queryable.js'
 import type { ConnectionSlot, Server } from '../server/server.js'
 import { type TransactionControl, transactionControl } from '../sql/transaction-control.js'
 import type { OpenTransaction } from '../transaction/context.js'
@@ -15,28 +18,28 @@ import type { ManualTransaction } from '../transaction/transaction.js'
 
 /** The cursors and streams of one client that are not at their end, so that none outlives its use of the connection. */
 export class OpenSubmittables {
-  readonly #here = new Set<SubmittableAdapter>()
+  readonly #open = new Set<SubmittableAdapter>()
 
-  /** @param told what is told of a failure in its place */
+  /** @param reported which error it gets for a failure */
   async run(
     submittable: Submittable,
-    run: (guest: SubmittableAdapter) => Promise<unknown>,
-    told?: (error: unknown) => unknown,
+    run: (adapter: SubmittableAdapter) => Promise<unknown>,
+    reported?: (error: unknown) => unknown,
   ): Promise<void> {
-    const guest = new SubmittableAdapter(submittable, told)
-    this.#here.add(guest)
+    const adapter = new SubmittableAdapter(submittable, reported)
+    this.#open.add(adapter)
     try {
-      await run(guest)
+      await run(adapter)
     } finally {
-      this.#here.delete(guest)
+      this.#open.delete(adapter)
     }
   }
 
-  /** The client is given back: who would read on is told so, and its connection is free again. */
-  leave(connection: Connection): void {
-    if (this.#here.size === 0) return
+  /** The client is released: each of them ends with an error, and its connection is free again. */
+  close(connection: Connection): void {
+    if (this.#open.size === 0) return
     const error = new ConnectionReleasedError()
-    for (const guest of this.#here) connection.leave(guest, error)
+    for (const adapter of this.#open) connection.closeSubmittable(adapter, error)
   }
 }
 
@@ -46,8 +49,8 @@ export interface PgSession {
   /** Set by the client: called when the session ends by itself. */
   onEnded?: (() => void) | undefined
   run(config: StatementConfig, deadline: Deadline): Promise<QueryResult>
-  /** @param told what the Submittable is told of a failure in its place */
-  submit(submittable: Submittable, deadline: Deadline, told?: (error: unknown) => unknown): Promise<void>
+  /** @param reported which error the submittable gets for a failure */
+  submit(submittable: Submittable, deadline: Deadline, reported?: (error: unknown) => unknown): Promise<void>
   /** Closes the connection under it, where it is its own. */
   close(): Promise<void>
   /** No further use. `discard`: nobody else shall use the connection either, where it is its own. */
@@ -64,7 +67,7 @@ export class OwnSession implements PgSession {
   onEnded: (() => void) | undefined
   readonly #server: Server
   #slot: ConnectionSlot | undefined
-  readonly #guests = new OpenSubmittables()
+  readonly #submittables = new OpenSubmittables()
   #isUsed = false
   /** The first statement that failed in the open transaction. */
   #failure: unknown
@@ -100,9 +103,9 @@ export class OwnSession implements PgSession {
     }
   }
 
-  async submit(submittable: Submittable, deadline: Deadline, told?: (error: unknown) => unknown): Promise<void> {
+  async submit(submittable: Submittable, deadline: Deadline, reported?: (error: unknown) => unknown): Promise<void> {
     this.#isUsed = true
-    await this.#guests.run(submittable, (guest) => this.connection.submit(guest, deadline), told)
+    await this.#submittables.run(submittable, (adapter) => this.connection.submit(adapter, deadline), reported)
   }
 
   close(): Promise<void> {
@@ -113,7 +116,7 @@ export class OwnSession implements PgSession {
     const slot = this.#slot
     if (slot === undefined) return
     this.#slot = undefined
-    this.#guests.leave(this.connection)
+    this.#submittables.close(this.connection)
     if (discard) this.#server.pool.discard(slot)
     else this.#server.release(slot)
   }
@@ -135,7 +138,8 @@ export function standing(connection: Connection): PgSession {
   return {
     connection,
     run: (config, deadline) => connection.run(new Statement(config), deadline),
-    submit: (submittable, deadline, told) => connection.submit(new SubmittableAdapter(submittable, told), deadline),
+    submit: (submittable, deadline, reported) =>
+      connection.submit(new SubmittableAdapter(submittable, reported), deadline),
     close: () => closeAtOnce(connection),
     end: () => undefined,
   }
@@ -160,8 +164,8 @@ export function answered(command: string): QueryResult {
 export class JoinedSession implements PgSession {
   readonly connection: Connection
   readonly #open: OpenTransaction
-  readonly #guests = new OpenSubmittables()
-  #inner: ManualTransaction | undefined
+  readonly #submittables = new OpenSubmittables()
+  #inner: (ManualTransaction & Executor) | undefined
   /** Whether it tried to begin: a ROLLBACK behind a BEGIN or COMMIT that failed is clean-up, and has nothing to do. */
   #hasTried = false
 
@@ -172,7 +176,7 @@ export class JoinedSession implements PgSession {
 
   /** Joins a transaction; BEGIN is sent for it, if that has not been done yet. */
   static async join(open: OpenTransaction, deadline: Deadline): Promise<JoinedSession> {
-    if (open.server.connection === undefined) await open.execute({ text: '' }, deadline)
+    if (open.server.connection === undefined) await open.execute({ kind: 'statement', config: { text: '' } }, deadline)
     const { connection } = open.server
     if (connection === undefined) throw new Error('bug: a transaction runs on no connection')
     return new JoinedSession(open, connection)
@@ -181,7 +185,7 @@ export class JoinedSession implements PgSession {
   async run(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
     const control = transactionControl(config.text)
     if (control === undefined || (control.kind === 'begin' && !control.isValid))
-      return await this.#execute(config, deadline)
+      return await this.#execute({ kind: 'statement', config }, deadline)
     if (control.kind === 'begin') return await this.#begin(control)
     if ((control.kind !== 'commit' && control.kind !== 'rollback') || control.chain) throw refusal(control.kind)
     const inner = this.#inner
@@ -196,18 +200,18 @@ export class JoinedSession implements PgSession {
     return answered('COMMIT')
   }
 
-  async submit(submittable: Submittable, deadline: Deadline, told?: (error: unknown) => unknown): Promise<void> {
-    await this.#guests.run(
+  async submit(submittable: Submittable, deadline: Deadline, reported?: (error: unknown) => unknown): Promise<void> {
+    await this.#submittables.run(
       submittable,
-      async (foreign) => {
+      async (adapter) => {
         try {
-          await this.#execute({ text: '', foreign } as StatementConfig, deadline)
+          await this.#execute({ kind: 'submittable', adapter }, deadline)
         } catch (error) {
-          foreign.failed(error, !this.connection.isAlive)
+          adapter.failed(error, !this.connection.isAlive)
           throw error
         }
       },
-      told,
+      reported,
     )
   }
 
@@ -217,7 +221,7 @@ export class JoinedSession implements PgSession {
   }
 
   end(): void {
-    this.#guests.leave(this.connection)
+    this.#submittables.close(this.connection)
     const inner = this.#inner
     this.#inner = undefined
     void inner?.rollback()
@@ -240,9 +244,8 @@ export class JoinedSession implements PgSession {
     return answered('BEGIN')
   }
 
-  #execute(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
-    if (this.#inner === undefined || deadline !== noDeadline) return this.#open.execute(config, deadline)
-    return this.#inner.query(config) as Promise<QueryResult>
+  #execute(command: Command, deadline: Deadline): Promise<QueryResult> {
+    return (this.#inner ?? this.#open).execute(command, deadline)
   }
 }
 

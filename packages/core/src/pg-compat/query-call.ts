@@ -1,6 +1,8 @@
+import type { StatementCommand } from '../connection/command.js'
+import { nativeQuery } from '../connection/pg-classes.js'
+import type { Submittable } from '../connection/pg-internals.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
-import { nativeQuery, type Submittable } from '../connection/submittable.js'
 import { nextTick } from '../deadline/clock.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { AcquireTimeoutError } from '../errors/pool-errors.js'
@@ -26,8 +28,8 @@ export function inWordsOfPg(error: unknown, queryTimeout?: number): unknown {
   return said
 }
 
-/** The same for a Submittable, which is told of failures where no caller is on the stack; undefined: as they are. */
-export function toldInWordsOfPg(queryTimeout: number | undefined): ((error: unknown) => unknown) | undefined {
+/** The same for a submittable, to which failures are reported where no caller is on the stack; undefined: as they are. */
+export function reportedInWordsOfPg(queryTimeout: number | undefined): ((error: unknown) => unknown) | undefined {
   if (queryTimeout === undefined) return undefined
   return (error) => (wordsFor(error, queryTimeout) === undefined ? error : inWordsOfPg(error, queryTimeout))
 }
@@ -43,15 +45,16 @@ export type PgCallback = (error: unknown, result?: unknown) => void
 /** One call of `query` in the forms that `pg` takes. */
 export type PgQueryCall =
   | { readonly kind: 'submittable'; readonly submittable: Submittable; readonly timeoutMs: number | undefined }
-  | {
-      readonly kind: 'statement'
-      readonly config: StatementConfig
-      readonly callback: PgCallback | undefined
-      /** `pg`'s own option, per call: here the server stops working on it, and the connection stays usable. */
-      readonly timeoutMs: number | undefined
-      /** Set when it asks for something that only a query of `pg` itself can do. */
-      readonly native: NativeCall | undefined
-    }
+  | PgStatementCall
+
+/** A call that asks for a statement: the command, as it is executed, with what only `pg` has. */
+export interface PgStatementCall extends StatementCommand {
+  readonly callback: PgCallback | undefined
+  /** `pg`'s own option, per call: here the server stops working on it, and the connection stays usable. */
+  readonly timeoutMs: number | undefined
+  /** Set when it asks for something that only a query of `pg` itself can do. */
+  readonly native: NativeCall | undefined
+}
 
 /** Makes a query of `pg`, and the promise of what it gives. */
 export type NativeCall = () => { readonly submittable: Submittable; readonly result: Promise<QueryResult> }

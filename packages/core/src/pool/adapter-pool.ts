@@ -1,4 +1,3 @@
-import type { ExchangeConfig } from '../connection/exchange.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline } from '../deadline/deadline.js'
@@ -24,7 +23,7 @@ export interface AdapterPool {
   readonly pool: Pool
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. */
-  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult>
+  execute(config: StatementConfig, deadline: Deadline): Promise<QueryResult>
 
   /**
    * Stands for what is open around the code that runs now, transaction, deadline and all; undefined outside of any. For
@@ -105,7 +104,7 @@ export function createAdapterPool(pool: Pool, environment: SessionEnvironment): 
   const { ambient, cluster, server } = environment
   return {
     pool,
-    execute: (config, deadline) => executeJoined(environment, config, deadline),
+    execute: (config, deadline) => executeJoined(environment, { kind: 'statement', config }, deadline),
     get context() {
       return ambient.current
     },

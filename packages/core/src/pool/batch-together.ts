@@ -1,3 +1,4 @@
+import type { Command } from '../connection/command.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
 import { Deadline, givenUp, type OperationOptions } from '../deadline/deadline.js'
@@ -38,13 +39,13 @@ class OneStatement implements StatementCollector {
     return this.#asked.promise
   }
 
-  add(config: StatementConfig): Promise<QueryResult> {
-    if (this.#isAsked || 'exchange' in config || 'portal' in config) {
+  add(command: Command): Promise<QueryResult> {
+    if (this.#isAsked || command.kind !== 'statement') {
       const what = this.#isAsked ? 'one that asks for a second statement' : 'one that asks for more than a statement'
       return Promise.reject(new InvalidArgumentError(`task ${this.#index}`, what, 'one statement each'))
     }
     this.#isAsked = true
-    this.#asked.resolve(config)
+    this.#asked.resolve(command.config)
     return this.#answer.promise
   }
 

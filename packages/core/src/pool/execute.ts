@@ -1,30 +1,34 @@
-import type { ExchangeConfig } from '../connection/exchange.js'
+import type { Command } from '../connection/command.js'
 import type { QueryResult } from '../connection/result.js'
-import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline } from '../deadline/deadline.js'
 import { runExclusive } from '../server/run-exclusive.js'
 import { routingContextOf } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /**
- * Takes a statement to where it belongs: into the batch that is being put together around the call, into the transaction
- * that is open around it, or else to a host.
+ * Takes a command to where it belongs: into the batch that is being put together around the call, into the transaction
+ * that is open around it, or else to a server.
  */
 export function executeJoined(
   environment: SessionEnvironment,
-  config: StatementConfig | ExchangeConfig,
+  command: Command,
   deadline: Deadline,
 ): Promise<QueryResult> {
   const { ambient, cluster, server } = environment
   const context = ambient.current
-  if (context?.collecting !== undefined) return context.collecting.add(config as StatementConfig)
-  if (context?.transaction !== undefined) return context.transaction.execute(config, deadline)
-  if ('exchange' in config) {
-    const done = runExclusive(server, config, deadline, context?.holder)
-    // What it writes is seen by the reads behind it.
-    const causality = cluster === undefined ? undefined : context?.causality
-    return causality === undefined ? done : done.finally(() => causality.noteUnknown())
+  if (context?.collecting !== undefined) return context.collecting.add(command)
+  if (context?.transaction !== undefined) return context.transaction.execute(command, deadline)
+  switch (command.kind) {
+    case 'statement':
+      if (cluster === undefined) return server.query(command.config, deadline, context?.holder)
+      return cluster.execute(command.config, deadline, routingContextOf(context))
+    case 'exchange': {
+      const done = runExclusive(server, command, deadline, context?.holder)
+      // What it writes is seen by the reads after it.
+      const causality = cluster === undefined ? undefined : context?.causality
+      return causality === undefined ? done : done.finally(() => causality.noteUnknown())
+    }
+    default:
+      throw new Error(`bug: a command of the kind '${command.kind}' outside of a transaction`)
   }
-  if (cluster === undefined) return server.query(config, deadline, context?.holder)
-  return cluster.execute(config, deadline, routingContextOf(context))
 }

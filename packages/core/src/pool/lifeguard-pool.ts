@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
-import type { ExchangeConfig } from '../connection/exchange.js'
+import type { Command } from '../connection/command.js'
+import type { PgPool } from '../connection/pg-classes.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
-import type { PgPool } from '../connection/submittable.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, operationNames, optionNames } from '../errors/known-options.js'
 import { ownedBy } from '../errors/origin.js'
@@ -82,8 +82,8 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
   }
 
   /** How `query` and all that is like it run what they are given. @internal */
-  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
-    return executeJoined(this.#environment, config, deadline)
+  execute(command: Command, deadline: Deadline): Promise<QueryResult> {
+    return executeJoined(this.#environment, command, deadline)
   }
 
   batchTogether<const Tasks extends BatchTasks>(

@@ -1,5 +1,5 @@
 import type { Causality } from '../cluster/causality.js'
-import { type ExchangeConfig, statementFrom } from '../connection/exchange.js'
+import { type Command, operationFor } from '../connection/command.js'
 import { FetchedStatement } from '../connection/portal.js'
 import type { QueryResult } from '../connection/result.js'
 import type { StatementConfig } from '../connection/statement.js'
@@ -62,9 +62,9 @@ export class AcquiredConnection extends Operations implements PooledConnection {
     return this.#held().resource.pid
   }
 
-  async execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
+  async execute(command: Command, deadline: Deadline): Promise<QueryResult> {
     try {
-      return await this.#held().resource.run(statementFrom(config, []), deadline)
+      return await this.#held().resource.run(operationFor(command), deadline)
     } finally {
       // What is written here may be committed by any of the caller's statements: the next read asks how far that is.
       this.#causality?.noteUnknown()

@@ -66,14 +66,14 @@ export function executorFromHere(environment: SessionEnvironment): Executor {
   const open = ambient.current?.transaction
   if (open === undefined) {
     return {
-      execute: (config, deadline) =>
-        ambient.run({ transaction: undefined }, () => executeJoined(environment, config, deadline)),
+      execute: (command, deadline) =>
+        ambient.run({ transaction: undefined }, () => executeJoined(environment, command, deadline)),
     }
   }
   return {
-    async execute(config, deadline) {
+    async execute(command, deadline) {
       assertWithin(ambient, open)
-      return await open.execute(config, deadline)
+      return await open.execute(command, deadline)
     },
   }
 }

@@ -1,7 +1,9 @@
 import { BatchExchange } from '../connection/batch.js'
-import { type ExchangeConfig, outcomeOf } from '../connection/exchange.js'
+import type { ExchangeCommand } from '../connection/command.js'
+import { outcomeOf } from '../connection/exchange.js'
+import type { Prelude } from '../connection/operation.js'
 import type { QueryResult } from '../connection/result.js'
-import type { Prelude, StatementConfig } from '../connection/statement.js'
+import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { endsSession } from '../errors/classify.js'
 import { assertKnownOptions, operationNames } from '../errors/known-options.js'
@@ -74,15 +76,15 @@ async function run<Statements extends readonly StatementConfig[]>(
 ): Promise<BatchResults<Statements>> {
   let sent: BatchExchange | undefined
   const isPlain = plain.test(firstWords(statements[0]?.text ?? '', 1))
-  const config: ExchangeConfig = {
-    text: '',
+  const command: ExchangeCommand = {
+    kind: 'exchange',
     exchange: (preludes) => {
       sent = new BatchExchange(statements, isPlain ? preludes : [...preludes, guard])
       return sent
     },
   }
   try {
-    return outcomeOf<BatchResults<Statements>>(await executor.execute(config, deadline))
+    return outcomeOf<BatchResults<Statements>>(await executor.execute(command, deadline))
   } catch (error) {
     // What was given up, and a connection that was lost, is reported as it is for a single statement.
     const index = sent?.failedAt

@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Readable } from 'node:stream'
+import type { ExchangeCommand } from '../connection/command.js'
 import { type CopiedQuery, CopyIn, CopyOut, type CopyResult, type CopySource } from '../connection/copy.js'
-import { type ExchangeConfig, outcomeOf } from '../connection/exchange.js'
+import { outcomeOf } from '../connection/exchange.js'
 import { prepareValue } from '../connection/pg-internals.js'
 import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
@@ -154,8 +155,8 @@ const tableNames: OptionNames = new Set(['table', 'columns'])
 export function copyTo(executor: Executor, bounds: Bounds, origin: CopyOrigin, options: CopyToOptions = {}): Readable {
   assertKnownOptions(options, copyToNames)
   const copied = copyToCommand(origin, options)
-  const execute = AsyncLocalStorage.bind((config: ExchangeConfig, deadline: Deadline) =>
-    executor.execute(config, deadline),
+  const execute = AsyncLocalStorage.bind((command: ExchangeCommand, deadline: Deadline) =>
+    executor.execute(command, deadline),
   )
   return new CopyStream(execute, bounds.deadlineFor(options), copied, options)
 }
@@ -196,7 +197,7 @@ function copyToCommand(origin: CopyOrigin, options: CopyToOptions): Copied {
 
 /** The bytes of a COPY, as they come; destroying it cancels on the server. */
 class CopyStream extends Readable {
-  readonly #execute: (config: ExchangeConfig, deadline: Deadline) => Promise<unknown>
+  readonly #execute: (command: ExchangeCommand, deadline: Deadline) => Promise<unknown>
   readonly #deadline: Deadline
   readonly #copied: Copied
   readonly #options: CopyToOptions
@@ -206,7 +207,7 @@ class CopyStream extends Readable {
   #running: Promise<void> | undefined
 
   constructor(
-    execute: (config: ExchangeConfig, deadline: Deadline) => Promise<unknown>,
+    execute: (command: ExchangeCommand, deadline: Deadline) => Promise<unknown>,
     deadline: Deadline,
     copied: Copied,
     options: CopyToOptions,
@@ -236,8 +237,8 @@ class CopyStream extends Readable {
       push: (chunk: Buffer) => this.push(chunk),
       progress: (bytes: number, messages: number) => this.#report(bytes, Math.max(0, messages - lines)),
     }
-    const config: ExchangeConfig = {
-      text: '',
+    const command: ExchangeCommand = {
+      kind: 'exchange',
       exchange: (preludes) => {
         const { command, label, checked } = this.#copied
         this.#exchange = new CopyOut(command, label, preludes, sink, checked)
@@ -245,7 +246,7 @@ class CopyStream extends Readable {
       },
     }
     try {
-      await this.#execute(config, this.#deadline.and(this.#gone.signal))
+      await this.#execute(command, this.#deadline.and(this.#gone.signal))
       this.push(null)
     } catch (error) {
       // Once the consumer has left, nobody is there to hear it.
@@ -396,12 +397,12 @@ export async function copyFrom(
   const source = sourceOf(rows, target, () => {
     progress.rows += 1
   })
-  const config: ExchangeConfig = {
-    text: '',
+  const command: ExchangeCommand = {
+    kind: 'exchange',
     exchange: (preludes) => new CopyIn(text, preludes, source, (bytes) => report(bytes, progress.rows)),
   }
   try {
-    return outcomeOf<CopyResult>(await executor.execute(config, deadline))
+    return outcomeOf<CopyResult>(await executor.execute(command, deadline))
   } catch (error) {
     source.stop()
     throw withCallersStack(error)

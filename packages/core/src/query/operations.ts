@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream'
+import type { Command } from '../connection/command.js'
 import type { CopyResult } from '../connection/copy.js'
-import type { ExchangeConfig } from '../connection/exchange.js'
 import { FetchedStatement } from '../connection/portal.js'
 import type { QueryResult } from '../connection/result.js'
-import type { AheadConfig, PortalConfig, StatementConfig } from '../connection/statement.js'
+import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { assertName } from '../sql/quote.js'
@@ -69,7 +69,7 @@ export async function notify(on: Queryable, channel: string, payload = '', optio
 /** Everything that can be asked of whatever runs statements. */
 export interface Operable extends Queryable, Streamable, Batchable, Copyable, Notifiable {}
 
-/** The same for a connection or a transaction, out of the one way in which it runs a statement. */
+/** The same for a connection or a transaction, out of the one way in which it runs a command. */
 export abstract class Operations implements Operable, Executor {
   readonly #bounds: AmbientBounds
 
@@ -77,10 +77,7 @@ export abstract class Operations implements Operable, Executor {
     this.#bounds = bounds
   }
 
-  abstract execute(
-    config: StatementConfig | PortalConfig | AheadConfig | ExchangeConfig,
-    deadline: Deadline,
-  ): Promise<QueryResult>
+  abstract execute(command: Command, deadline: Deadline): Promise<QueryResult>
 
   query<Row>(statement: Sql<Row>, options?: OperationOptions): Promise<QueryResult<Row>>
   query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>

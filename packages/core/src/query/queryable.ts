@@ -1,6 +1,6 @@
-import type { ExchangeConfig } from '../connection/exchange.js'
+import type { Command, StatementCommand } from '../connection/command.js'
 import type { QueryResult } from '../connection/result.js'
-import type { AheadConfig, PortalConfig, StatementConfig } from '../connection/statement.js'
+import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, operationNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
@@ -37,12 +37,9 @@ export interface Queryable {
   query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>
 }
 
-/** Something that runs one statement within a deadline. */
+/** Something that runs one command within a deadline. */
 export interface Executor {
-  execute(
-    config: StatementConfig | PortalConfig | AheadConfig | ExchangeConfig,
-    deadline: Deadline,
-  ): Promise<QueryResult>
+  execute(command: Command, deadline: Deadline): Promise<QueryResult>
 }
 
 /** Turns a caller's options into absolute bounds; the ambient context of the pool does. */
@@ -58,20 +55,23 @@ export interface AmbientBounds extends Bounds {
 
 /** The body of every `query`: one form out of the several, and errors whose stack leads to the caller. */
 export async function query<Row>(executor: Executor, bounds: Bounds, args: QueryArguments): Promise<QueryResult<Row>> {
-  const { config, options } = statementOf(args)
+  const call = statementOf(args)
+  const { options } = call
   if (options !== undefined) assertKnownOptions(options, operationNames)
   try {
-    return (await executor.execute(config, bounds.deadlineFor(options))) as QueryResult<Row>
+    return (await executor.execute(call, bounds.deadlineFor(options))) as QueryResult<Row>
   } catch (error) {
     throw withCallersStack(error)
   }
 }
 
-/** One form out of the several. */
-export function statementOf<Options>(args: StatementArguments<Options>): {
-  readonly config: StatementConfig
+/** A call that asks for a statement: the command, as it is executed, and its options. One object, as every query has it. */
+export interface StatementCall<Options> extends StatementCommand {
   readonly options: Options | undefined
-} {
+}
+
+/** One form out of the several. */
+export function statementOf<Options>(args: StatementArguments<Options>): StatementCall<Options> {
   const [first] = args
   if (typeof first === 'string') {
     const [text, values, options] = args as Extract<typeof args, readonly [text: string, ...unknown[]]>
@@ -82,12 +82,12 @@ export function statementOf<Options>(args: StatementArguments<Options>): {
         'an array with one value for each placeholder',
       )
     }
-    return { config: { text, values }, options }
+    return { kind: 'statement', config: { text, values }, options }
   }
   if (typeof first !== 'object' || first === null || typeof first.text !== 'string') {
     throw new InvalidArgumentError('the statement', `of type ${typeof first}`, "a string, or an object with a 'text'")
   }
-  return { config: first, options: args[1] as Options | undefined }
+  return { kind: 'statement', config: first, options: args[1] as Options | undefined }
 }
 
 /**

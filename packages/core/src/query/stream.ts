@@ -1,3 +1,4 @@
+import type { FetchCommand } from '../connection/command.js'
 import type { FetchedStatement, PortalRequest } from '../connection/portal.js'
 import type { StatementConfig } from '../connection/statement.js'
 import { noDeadline, type OperationOptions } from '../deadline/deadline.js'
@@ -152,7 +153,7 @@ export async function* batchesIn<Row>(
   try {
     for (;;) {
       isOpen = false
-      const { rows, fields } = await executor.execute({ ...config, portal }, deadline)
+      const { rows, fields } = await executor.execute({ kind: 'fetch', config, portal }, deadline)
       isOpen = true
       if (rows.length > 0) yield rows as Row[]
       if (!portal.hasMore) return
@@ -169,7 +170,8 @@ export async function* batchesIn<Row>(
     try {
       if (isOpen) {
         const close: PortalRequest = { name, whole, rows: 0, fields: undefined, hasMore: false, isOpen: false }
-        const closing = whole.orFails(executor.execute({ text: `close ${name}`, portal: close }, noDeadline))
+        const command: FetchCommand = { kind: 'fetch', config: { text: `close ${name}` }, portal: close }
+        const closing = whole.orFails(executor.execute(command, noDeadline))
         // The first error is the one that is reported. With the transaction the portal ends in any case.
         await (isFailed ? closing.catch(nothing) : closing)
       }

@@ -1,4 +1,4 @@
-import { type ExchangeConfig, statementFrom } from '../connection/exchange.js'
+import { type ExchangeCommand, operationFor } from '../connection/command.js'
 import type { QueryResult } from '../connection/result.js'
 import { Statement } from '../connection/statement.js'
 import { Deadline } from '../deadline/deadline.js'
@@ -29,17 +29,17 @@ export async function terminateSession(server: Server, pid: number): Promise<voi
   )
 }
 
-/** Runs an exchange on a connection that nobody else uses meanwhile: whatever is free, as `Host.query` does. */
+/** Runs an exchange on a connection that nobody else uses meanwhile: whatever is free, as `Server.query` does. */
 export async function runExclusive(
   server: Server,
-  config: ExchangeConfig,
+  command: ExchangeCommand,
   deadline: Deadline,
   holder: WorkContext | undefined,
 ): Promise<QueryResult> {
   for (;;) {
     const slot = server.tryAcquire(holder) ?? (await server.acquire(deadline, holder))
     try {
-      return await slot.resource.run(statementFrom(config, []), deadline)
+      return await slot.resource.run(operationFor(command), deadline)
     } catch (error) {
       // The connection had died while it idled, and nothing was sent: that is the pool's affair, not the caller's.
       if (!(error instanceof ConnectionLostError) || error.sent) throw error

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Prelude } from '../connection/statement.js'
+import type { Prelude } from '../connection/operation.js'
 import type { Clock } from '../deadline/clock.js'
 import { Deadline, sleep } from '../deadline/deadline.js'
 import { classify, isInfrastructureError } from '../errors/classify.js'

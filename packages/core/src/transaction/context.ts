@@ -2,13 +2,11 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Causality } from '../cluster/causality.js'
 import type { ReadScope } from '../cluster/router.js'
 import type { RoutingContext } from '../cluster/servers.js'
-import type { ExchangeConfig } from '../connection/exchange.js'
+import type { Command } from '../connection/command.js'
 import type { QueryResult } from '../connection/result.js'
-import type { AheadConfig, StatementConfig } from '../connection/statement.js'
-import type { SubmittableConfig } from '../connection/submittable.js'
 import type { Clock } from '../deadline/clock.js'
 import { Deadline, noDeadline, type OperationOptions } from '../deadline/deadline.js'
-import type { AmbientBounds, Bounds } from '../query/queryable.js'
+import type { AmbientBounds, Bounds, Executor } from '../query/queryable.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { AmbientLock } from './held-lock.js'
 import type { BeginOptions } from './options.js'
@@ -17,8 +15,8 @@ import type { ManualTransaction, Transaction } from './transaction.js'
 
 /** Takes in what is asked of the pool in some code, to send it together with what is asked elsewhere. */
 export interface StatementCollector {
-  /** Settles with the statement's own answer, once all of them have been sent. */
-  add(config: StatementConfig): Promise<QueryResult>
+  /** Settles with the statement's own answer, once all of them have been sent; refuses what is more than a statement. */
+  add(command: Command): Promise<QueryResult>
 }
 
 /** A level of a transaction that is open around some code, as the code that joins it sees it. */
@@ -26,14 +24,11 @@ export interface OpenTransaction extends Transaction {
   readonly isOver: boolean
   /** How the outermost level began. */
   readonly begun: BeginOptions
-  execute(
-    config: StatementConfig | AheadConfig | ExchangeConfig | SubmittableConfig,
-    deadline: Deadline,
-  ): Promise<QueryResult>
+  execute(command: Command, deadline: Deadline): Promise<QueryResult>
   /** The transaction on the server that this is a level of. */
   readonly server: ServerTransaction
   /** A savepoint that its caller ends. */
-  begin(options?: OperationOptions, inTurn?: boolean): Promise<ManualTransaction>
+  begin(options?: OperationOptions, inTurn?: boolean): Promise<ManualTransaction & Executor>
   /** Whether this is that level, or one nested in it. */
   isWithin(other: OpenTransaction): boolean
 }

@@ -1,7 +1,9 @@
 import { timelineSql } from '../cluster/probe.js'
+import type { StatementWithPreludes } from '../connection/command.js'
 import type { Connection } from '../connection/connection.js'
+import type { Prelude } from '../connection/operation.js'
 import { joinedTexts } from '../connection/reported.js'
-import { type AheadConfig, type Prelude, Statement, signOfLife } from '../connection/statement.js'
+import { Statement, signOfLife } from '../connection/statement.js'
 import { type Deadline, noDeadline } from '../deadline/deadline.js'
 import type { ServerKey } from '../sql/lock-key.js'
 
@@ -171,9 +173,10 @@ export function lockInTransaction(
   mode: LockMode,
   waitMs: number,
   note: string,
-): AheadConfig {
-  const ahead = transactionLocks(keys, mode, waitMs, note)
-  return { text: fencingTokenSql, ahead, label: callsOf(transactionLock(mode), keys) }
+): StatementWithPreludes {
+  const preludes = transactionLocks(keys, mode, waitMs, note)
+  const label = callsOf(transactionLock(mode), keys)
+  return { kind: 'with-preludes', config: { text: fencingTokenSql }, preludes, label }
 }
 
 function transactionLock(mode: LockMode): string {

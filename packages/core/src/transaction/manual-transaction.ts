@@ -1,6 +1,5 @@
-import type { ExchangeConfig } from '../connection/exchange.js'
+import type { Command } from '../connection/command.js'
 import type { QueryResult } from '../connection/result.js'
-import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { Operations } from '../query/operations.js'
 import type { AmbientBounds, Executor } from '../query/queryable.js'
@@ -34,8 +33,8 @@ export class OpenManualTransaction extends Operations implements ManualTransacti
     this.#under = under
   }
 
-  execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
-    return this.#under.execute(config, deadline)
+  execute(command: Command, deadline: Deadline): Promise<QueryResult> {
+    return this.#under.execute(command, deadline)
   }
 
   commit(): Promise<void> {
@@ -102,7 +101,7 @@ export function beginOn(
   const transaction = new ServerTransaction(source, clock, preludes, bounds.deadlineFor(options), undefined, follower)
   transaction.reportsItsEnd = !isForOne
   return new OpenManualTransaction(bounds, {
-    execute: (config, deadline) => transaction.query(config, deadline),
+    execute: (command, deadline) => transaction.query(command, deadline),
     commit: async () => {
       await transaction.settled()
       await commitProven(transaction, proof, environment)

@@ -1,5 +1,5 @@
+import type { Prelude } from '../connection/operation.js'
 import { assertRole, assertSettings, longestServerMs } from '../connection/runtime-settings.js'
-import type { Prelude } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
 import type { OperationOptions } from '../deadline/deadline.js'
 import { assertFlag, assertKnownOptions, optionNames } from '../errors/known-options.js'

@@ -1,12 +1,12 @@
-import type { ExchangeConfig } from '../connection/exchange.js'
+import type { Command } from '../connection/command.js'
 import type { QueryResult } from '../connection/result.js'
-import type { StatementConfig } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
 import { type Deadline, noDeadline, type OperationOptions } from '../deadline/deadline.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { notedBy } from '../errors/origin.js'
 import { TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import { Operations } from '../query/operations.js'
+import type { Executor } from '../query/queryable.js'
 import type { Ambient, OpenTransaction } from './context.js'
 import { assertFits } from './join.js'
 import { OpenManualTransaction } from './manual-transaction.js'
@@ -78,19 +78,19 @@ export class TransactionScope extends Operations implements OpenTransaction {
     return this.#closed !== undefined || this.server.isOver
   }
 
-  /** Runs a statement at the innermost level that is open around the caller. */
-  async execute(config: StatementConfig | ExchangeConfig, deadline: Deadline): Promise<QueryResult> {
+  /** Runs a command at the innermost level that is open around the caller. */
+  async execute(command: Command, deadline: Deadline): Promise<QueryResult> {
     const inner = this.#innermost()
-    if (inner !== this) return await inner.execute(config, deadline)
-    if (this.#manual !== undefined) return await this.#manual.execute(config, deadline)
+    if (inner !== this) return await inner.execute(command, deadline)
+    if (this.#manual !== undefined) return await this.#manual.execute(command, deadline)
     this.#assertOpen()
     const context = this.#ambient.current
     if (context?.collecting !== undefined && context.transaction === this) {
-      return await context.collecting.add(config as StatementConfig)
+      return await context.collecting.add(command)
     }
     const bounds = deadline.tighter(this.#deadline)
     while (this.#child !== undefined) await this.#turn(this.#child, bounds)
-    return await this.server.query(config, bounds)
+    return await this.server.query(command, bounds)
   }
 
   async withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
@@ -202,7 +202,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
    * A savepoint that its caller ends. No callback shows what belongs to it, so everything that is asked of
    * this level until then does; `inTurn`: only what is asked of the savepoint itself does, and the level waits.
    */
-  async begin(options?: OperationOptions, inTurn = false): Promise<ManualTransaction> {
+  async begin(options?: OperationOptions, inTurn = false): Promise<ManualTransaction & Executor> {
     const inner = this.#innermost()
     if (inner !== this) return await inner.begin(options, inTurn)
     this.#assertOpen()
@@ -230,7 +230,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
       })
     }
     return new OpenManualTransaction(this.#ambient, {
-      execute: (config, within) => scope.execute(config, within),
+      execute: (command, within) => scope.execute(command, within),
       commit,
       rollback,
     })
@@ -277,7 +277,7 @@ export class TransactionScope extends Operations implements OpenTransaction {
     const { server } = this
     try {
       await server.settled()
-      await server.query({ text: `rollback to savepoint ${name}` }, noDeadline)
+      await server.query({ kind: 'statement', config: { text: `rollback to savepoint ${name}` } }, noDeadline)
       server.sendAhead({ text: `release savepoint ${name}` })
       server.recovered(failureBefore)
     } catch {

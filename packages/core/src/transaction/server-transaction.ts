@@ -1,10 +1,10 @@
 import type { CommitFollower } from '../cluster/write-positions.js'
+import { type Command, operationFor, sqlTextOf, takesPreludes } from '../connection/command.js'
 import type { Connection } from '../connection/connection.js'
-import { type Exchange, statementFrom } from '../connection/exchange.js'
+import type { Operation, Prelude } from '../connection/operation.js'
 import { joinedTexts } from '../connection/reported.js'
 import type { QueryResult } from '../connection/result.js'
-import { type Prelude, Statement, type StatementConfig } from '../connection/statement.js'
-import type { SubmittableAdapter, SubmittableConfig } from '../connection/submittable.js'
+import { Statement } from '../connection/statement.js'
 import type { Clock } from '../deadline/clock.js'
 import { type Deadline, type GivenUpReason, givenUp, noDeadline } from '../deadline/deadline.js'
 import { provesAbort } from '../errors/classify.js'
@@ -14,7 +14,6 @@ import { sqlStateOf } from '../errors/sqlstate.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
 import type { ConnectionSlot } from '../server/server.js'
-import { mayHoldSeveral } from '../sql/meaning.js'
 import { firstEnd, textEffects } from '../sql/text-effects.js'
 import type { ConnectionSource } from './connection-source.js'
 import { type Sending, StatementLine } from './statement-line.js'
@@ -176,16 +175,16 @@ export class ServerTransaction {
     return this.#source.owner
   }
 
-  /** Runs a statement in the transaction, after those that were asked for before it. */
-  async query(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
+  /** Runs a command in the transaction, after those that were asked for before it. */
+  async query(command: Command, deadline: Deadline): Promise<QueryResult> {
     if (this.isOver) throw notedBy(this.#overError(), this.owner)
-    if (this.#source.admits?.(config.text) === false) {
+    if (this.#source.admits?.(sqlTextOf(command)) === false) {
       const refused = notedBy(new NotOnReplicaError(), this.owner)
       this.#firstFailure ??= refused
       throw refused
     }
     try {
-      const result = await this.#line.ask(config, deadline.tighter(this.#deadline))
+      const result = await this.#line.ask(command, deadline.tighter(this.#deadline))
       if (this.#firstFailure !== undefined) this.#firstFailure = this.lastingFailure
       return result
     } catch (error) {
@@ -285,21 +284,20 @@ export class ServerTransaction {
   /** The first statement takes the connection, and BEGIN goes ahead of it. */
   async #send(sending: Sending): Promise<QueryResult> {
     this.#assertUsable()
-    const { config, preludes, deadline } = sending
+    const { command, preludes, deadline } = sending
     const slot = this.#state.kind === 'open' ? this.#state.slot : await this.#acquire(deadline)
     const connection = slot.resource
     const last = preludes.at(-1)
-    // Several statements in one text need the simple protocol, and what is not ours takes nothing with it: then what
-    // goes ahead takes a trip of its own.
-    const foreign = 'foreign' in config ? (config as SubmittableConfig).foreign : undefined
-    const apart = last !== undefined && (foreign !== undefined || mayHoldSeveral(config.text))
-    const text = foreign?.text ?? config.text
+    // What cannot travel with it takes a round trip of its own.
+    const apart = last !== undefined && !takesPreludes(command)
+    const operation = operationFor(command, apart ? [] : preludes)
+    const { text } = operation
     this.#ends.length = 0
     connection.transactionEnds = this.#ends
     let failure: unknown
     try {
       if (apart) await this.#run(connection, new Statement(last, preludes.slice(0, -1)), sending)
-      return await this.#run(connection, foreign ?? statementFrom(config, apart ? [] : preludes), sending)
+      return await this.#run(connection, operation, sending)
     } catch (error) {
       failure = this.#endUnknown(text, sending, error)
       throw failure
@@ -309,15 +307,11 @@ export class ServerTransaction {
     }
   }
 
-  async #run(
-    connection: Connection,
-    statement: Statement | SubmittableAdapter | Exchange<unknown>,
-    sending: Sending,
-  ): Promise<QueryResult> {
+  async #run(connection: Connection, operation: Operation, sending: Sending): Promise<QueryResult> {
     try {
-      return await connection.run(statement, sending.deadline)
+      return await connection.run(operation, sending.deadline)
     } finally {
-      if (statement.sent) {
+      if (operation.sent) {
         sending.sent = true
         this.#begun = true
       }

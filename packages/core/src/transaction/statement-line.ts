@@ -1,12 +1,13 @@
+import type { Command } from '../connection/command.js'
+import type { Prelude } from '../connection/operation.js'
 import type { QueryResult } from '../connection/result.js'
-import type { AheadConfig, Prelude, StatementConfig } from '../connection/statement.js'
 import { type Deadline, givenUp } from '../deadline/deadline.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
 
-/** A statement that waits for its turn. */
-interface Asked {
-  readonly kind: 'statement'
-  readonly config: StatementConfig | AheadConfig
+/** A command that waits for its turn. */
+interface WaitingCommand {
+  readonly kind: 'command'
+  readonly command: Command
   readonly deadline: Deadline
   readonly resolve: (result: QueryResult) => void
   readonly reject: (error: unknown) => void
@@ -15,15 +16,15 @@ interface Asked {
   stopWatching: () => void
 }
 
-/** Something that goes ahead of the next statement, in the place in the line where it was put. */
-interface Ahead {
+/** Something that goes ahead of the next command, in the place in the queue where it was put. */
+interface WaitingPrelude {
   readonly kind: 'prelude'
   readonly prelude: Prelude
 }
 
-/** One statement on its way, with what goes ahead of it. `sent` is set once a byte of it was written. */
+/** One command on its way, with what goes ahead of it. `sent` is set once a byte of it was written. */
 export interface Sending {
-  readonly config: StatementConfig
+  readonly command: Command
   readonly preludes: readonly Prelude[]
   readonly deadline: Deadline
   sent: boolean
@@ -36,7 +37,7 @@ export interface Sending {
  */
 export class StatementLine {
   readonly #send: (sending: Sending) => Promise<QueryResult>
-  readonly #line: (Asked | Ahead)[] = []
+  readonly #line: (WaitingCommand | WaitingPrelude)[] = []
   readonly #whenSettled: (() => void)[] = []
   #isBusy = false
 
@@ -46,13 +47,13 @@ export class StatementLine {
 
   /** Puts `prelude` ahead of the next statement; returns the way to take it back, false once it is on its way. */
   putAhead(prelude: Prelude): () => boolean {
-    const ahead: Ahead = { kind: 'prelude', prelude }
+    const ahead: WaitingPrelude = { kind: 'prelude', prelude }
     this.#line.push(ahead)
     return () => this.#remove(ahead)
   }
 
   /** Stands in line at once; settles with the answer, or when its deadline is reached. */
-  ask(config: StatementConfig | AheadConfig, deadline: Deadline): Promise<QueryResult> {
+  ask(command: Command, deadline: Deadline): Promise<QueryResult> {
     return new Promise((resolve, reject) => {
       const reached = deadline.reached()
       if (reached !== undefined) {
@@ -60,9 +61,9 @@ export class StatementLine {
         return
       }
       const caller = callerContext()
-      const asked: Asked = {
-        kind: 'statement',
-        config,
+      const asked: WaitingCommand = {
+        kind: 'command',
+        command,
         deadline,
         resolve,
         reject,
@@ -82,7 +83,7 @@ export class StatementLine {
   /** Rejects all that waits. What is on its way is left to its connection. */
   abandon(error: Error): void {
     for (const entry of this.#line.splice(0)) {
-      if (entry.kind !== 'statement') continue
+      if (entry.kind !== 'command') continue
       entry.stopWatching()
       entry.reject(error)
     }
@@ -96,19 +97,19 @@ export class StatementLine {
 
   #next(): void {
     if (this.#isBusy) return
-    const at = this.#line.findIndex(({ kind }) => kind === 'statement')
+    const at = this.#line.findIndex(({ kind }) => kind === 'command')
     if (at === -1) {
       for (const resolve of this.#whenSettled.splice(0)) resolve()
       return
     }
     const taken = this.#line.splice(0, at + 1)
-    const asked = taken.pop() as Asked
-    const ahead = taken as Ahead[]
+    const asked = taken.pop() as WaitingCommand
+    const ahead = taken as WaitingPrelude[]
     asked.stopWatching()
     this.#isBusy = true
     const sending: Sending = {
-      config: asked.config,
-      preludes: [...ahead.map(({ prelude }) => prelude), ...('ahead' in asked.config ? asked.config.ahead : [])],
+      command: asked.command,
+      preludes: ahead.map(({ prelude }) => prelude),
       deadline: asked.deadline,
       sent: false,
     }
@@ -130,7 +131,7 @@ export class StatementLine {
     )
   }
 
-  #remove(entry: Asked | Ahead): boolean {
+  #remove(entry: WaitingCommand | WaitingPrelude): boolean {
     const at = this.#line.indexOf(entry)
     if (at === -1) return false
     this.#line.splice(at, 1)

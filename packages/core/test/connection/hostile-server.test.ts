@@ -121,6 +121,19 @@ describe('a message that cannot be costs its connection alone', () => {
     expect(pool.stats().pool.active).toBe(0)
   })
 
+  test.each([
+    ['rows that were not asked for', Buffer.concat([column, row, message('s'), ready('T')])],
+    ['an empty statement', Buffer.concat([message('I'), ready('T')])],
+    ['nothing', ready('T')],
+  ])('what answers a BEGIN that travels with a statement is no answer to the statement: %s', async (_, answer) => {
+    const pool = hostile(await serve(login, answer))
+    expect(await rejection(pool.withTransaction((tx) => tx.query('insert into t values (1)')))).toMatchObject({
+      code: 'LIFEGUARD_CONNECTION_LOST',
+      cause: { code: 'LIFEGUARD_PROTOCOL_VIOLATION' },
+    })
+    expect(pool.stats().pool.active).toBe(0)
+  })
+
   test('a surplus ReadyForQuery is no answer to the next statement', async () => {
     const answer = Buffer.concat([column, row, done, ready(), ready()])
     const pool = hostile(await serve(login, answer))
