@@ -9,15 +9,25 @@ export type ValueParser = (text: string) => unknown
 
 const { fromCharCode } = String
 
+/** What stands below `toString`, and that the types of Node do not show: it takes a third less time for a short string. */
+interface Slices {
+  utf8Slice(at: number, end: number): string
+  latin1Slice(at: number, end: number): string
+}
+
+function utf8(bytes: Buffer, at: number, end: number): string {
+  return (bytes as unknown as Slices).utf8Slice(at, end)
+}
+
 /** The string that is in these bytes. A short one of ASCII is put together here: that takes a third of the time of a call to C++. */
 export function readString(bytes: Buffer, at: number, end: number): string {
-  return end - at <= mostShort ? readShort(bytes, at, end) : bytes.utf8Slice(at, end)
+  return end - at <= mostShort ? readShort(bytes, at, end) : utf8(bytes, at, end)
 }
 
 const mostShort = 8
 
 function readShort(b: Buffer, at: number, end: number): string {
-  for (let n = at; n < end; n++) if ((b[n] as number) > 127) return b.utf8Slice(at, end)
+  for (let n = at; n < end; n++) if ((b[n] as number) > 127) return utf8(b, at, end)
   const [c, d] = [b[at] as number, b[at + 1] as number]
   switch (end - at) {
     case 0:
@@ -197,7 +207,7 @@ const letterX = 120
 function readBytes(parser: ValueParser): ColumnReader {
   return (bytes, at, end) => {
     if (bytes[at] !== backslash || bytes[at + 1] !== letterX || end - at < 2) return parser(readString(bytes, at, end))
-    return Buffer.from(bytes.latin1Slice(at + 2, end), 'hex')
+    return Buffer.from((bytes as unknown as Slices).latin1Slice(at + 2, end), 'hex')
   }
 }
 
@@ -244,7 +254,7 @@ textParsers.init((oid, parser) => {
   }
 })
 // That of every type which has none of its own.
-fast.set(pg.types.getTypeParser(0x7fff_ffff, 'text') as ValueParser, readString)
+fast.set(pg.types.getTypeParser(0x7fff_ffff as never, 'text') as ValueParser, readString)
 for (const oid of [114, 3802]) {
   const parser = pg.types.getTypeParser(oid, 'text') as ValueParser
   if (isJson(parser)) fast.set(parser, readJson)

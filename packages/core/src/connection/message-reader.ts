@@ -9,6 +9,8 @@ const mostBytes = 0x4000_0000
 /** Nothing that belongs to a login is as long. */
 const mostBytesOfLogin = 1_048_576
 const headerBytes = 5
+/** The type of a row. */
+const dataRow = 0x44
 const none = Buffer.alloc(0)
 
 /** A message of the server in the form that `pg` gives it, whose queries, cursors and streams read them too. */
@@ -18,6 +20,9 @@ export interface ServerMessage {
   /** In bytes, without the first. */
   readonly length: number
 }
+
+/** Takes a row of the server: its bytes are those from `at` up to `stop`. Returns whether it has taken it. */
+export type RowHandler = (bytes: Buffer, at: number, stop: number) => boolean
 
 /**
  * Reads the messages of the server: whole ones are handed on, one after the other. It takes nothing on trust: each length,
@@ -35,9 +40,12 @@ class MessageReader {
   #stop = 0
   /** Whether the session is still being opened: nothing that is long has to be read then. */
   isOpening = true
+  /** Takes the body of a row where it lies, unless it returns false: then it is read as any other message is. */
+  readonly #onRow: RowHandler
 
-  constructor(onMessage: (message: ServerMessage) => void) {
+  constructor(onMessage: (message: ServerMessage) => void, onRow: RowHandler) {
     this.#onMessage = onMessage
+    this.#onRow = onRow
   }
 
   /** @throws ProtocolViolationError and what `onMessage` throws; nothing more can be read then */
@@ -52,6 +60,10 @@ class MessageReader {
       if (start + 1 + length > this.#end) break
       this.#stop = start + 1 + length
       this.#at = start + headerBytes
+      if (this.#buffer[start] === dataRow && this.#onRow(this.#buffer, this.#at, this.#stop)) {
+        this.#at = this.#stop
+        continue
+      }
       const message = this.#message(this.#buffer[start] as number, length)
       this.#at = this.#stop
       this.#onMessage(message)
@@ -87,7 +99,7 @@ class MessageReader {
 
   #message(code: number, length: number): ServerMessage {
     switch (code) {
-      case 0x44:
+      case dataRow:
         return this.#dataRow(length)
       case 0x43:
         return { name: 'commandComplete', length, text: this.#cstring() } as ServerMessage
@@ -317,16 +329,18 @@ function otherLogin(kind: number): Error {
  * while a message is read or handled ends the session, and would end the process if it came out of the socket.
  *
  * @param handle gets each message, and hands it to `pg` with `emitTo`
+ * @param onRow gets each row before it is made a message
  * @param failed called once; nothing is read any more
  */
 export function readMessages(
   protocol: WireConnection,
   handle: (message: ServerMessage, reader: MessageReader) => void,
+  onRow: RowHandler,
   failed: (error: Error) => void,
 ): void {
   protocol.attachListeners = (stream: Duplex) => {
     let isOver = false
-    const reader: MessageReader = new MessageReader((message) => handle(message, reader))
+    const reader: MessageReader = new MessageReader((message) => handle(message, reader), onRow)
     stream.on('data', (chunk: Buffer) => {
       if (isOver) return
       try {

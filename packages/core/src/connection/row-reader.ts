@@ -1,5 +1,6 @@
 import { ProtocolViolationError } from '../errors/operation-errors.js'
 import { type ColumnReader, columnReader, isShared, type ValueParser } from './column-readers.js'
+import type { Field, ResultInternals } from './pg-internals.js'
 
 /**
  * Reads a row out of the body of a DataRow, which begins at `at` and ends at `stop`; the bytes are those of a chunk of the
@@ -15,13 +16,16 @@ interface RowPlan {
   readonly readers: readonly ColumnReader[]
 }
 
+/** What is wrong with the row itself, told apart from whatever a parser of values may throw. */
+export class BrokenRow extends ProtocolViolationError {}
+
 /** A row has other columns than were announced. */
-export function miscounted(): ProtocolViolationError {
-  return new ProtocolViolationError('a row of other columns than it had announced')
+export function miscounted(): BrokenRow {
+  return new BrokenRow('a row of other columns than it had announced')
 }
 
-function malformed(): ProtocolViolationError {
-  return new ProtocolViolationError('a row that is longer or shorter than it says')
+function malformed(): BrokenRow {
+  return new BrokenRow('a row that is longer or shorter than it says')
 }
 
 const none = -1
@@ -41,7 +45,7 @@ function interpreted({ names, readers }: RowPlan, emptyRow: Readonly<Record<stri
   const count = readers.length
   return (bytes, at, stop) => {
     if ((((bytes[at] as number) << 8) | (bytes[at + 1] as number)) !== count || at + 2 > stop) throw miscounted()
-    const row: Record<string | number, unknown> = names === undefined ? new Array(count) : { ...emptyRow }
+    const row = (names === undefined ? new Array(count) : { ...emptyRow }) as Record<string | number, unknown>
     let n = at + 2
     for (let column = 0; column < count; column++) {
       const length = lengthAt(bytes, n)
@@ -143,47 +147,62 @@ function compile(plan: RowPlan, parsers: readonly ValueParser[]): RowReader {
   if (known !== undefined) return known
   const reader = make()
   compiled.set(key, reader)
-  if (compiled.size > mostShapes) for (const oldest of compiled.keys()) return void compiled.delete(oldest) ?? reader
+  if (compiled.size > mostShapes) compiled.delete(compiled.keys().next().value as string)
   return reader
 }
 
 /** So many rows are read before it is worth to compile what reads them. */
 const rowsBefore = 64
 
-/** Reads the rows of one shape with the same parsers, in one of its runs or in all of them. */
-export class RowShapeReader {
-  readonly parsers: readonly ValueParser[]
-  readonly isArray: boolean
+/** Reads the rows of one list of columns with the same parsers: those of one run, or of all. */
+export class ShapeReader {
+  readonly #parsers: readonly ValueParser[]
+  readonly #isArray: boolean
   readonly #plan: RowPlan
-  #left = rowsBefore
+  #left: number
   #read: RowReader
 
-  constructor(
-    names: readonly string[],
-    emptyRow: Readonly<Record<string, null>>,
-    parsers: readonly ValueParser[],
-    isArray: boolean,
-  ) {
-    this.parsers = parsers
-    this.isArray = isArray
-    this.#plan = { names: isArray ? undefined : names, readers: parsers.map(columnReader) }
-    this.#read = interpreted(this.#plan, emptyRow)
-    if (!canCompile || parsers.length > mostColumns) this.#left = Number.POSITIVE_INFINITY
+  constructor({ fields, _parsers: parsers = [], rowAsArray, _prebuiltEmptyResultObject: emptyRow }: ResultInternals) {
+    this.#parsers = parsers
+    this.#isArray = rowAsArray
+    this.#plan = { names: rowAsArray ? undefined : fields.map(({ name }) => name), readers: parsers.map(columnReader) }
+    this.#read = interpreted(this.#plan, emptyRow ?? {})
+    this.#left = canCompile && parsers.length <= mostColumns ? rowsBefore : Number.POSITIVE_INFINITY
   }
 
   /** See {@link RowReader}. */
   read(bytes: Buffer, at: number, stop: number): unknown {
     if (this.#left > 0) {
       this.#left -= 1
-      if (this.#left === 0) this.#read = compile(this.#plan, this.parsers)
+      if (this.#left === 0) this.#read = compile(this.#plan, this.#parsers)
     }
     return this.#read(bytes, at, stop)
   }
 
-  /** Whether it reads what these parsers are for. */
+  /** Whether it reads with these parsers, in this mode. */
   isFor(parsers: readonly ValueParser[], isArray: boolean): boolean {
-    if (this.isArray !== isArray || this.parsers.length !== parsers.length) return false
-    for (let n = 0; n < parsers.length; n++) if (this.parsers[n] !== parsers[n]) return false
+    const own = this.#parsers
+    if (this.#isArray !== isArray || own.length !== parsers.length) return false
+    for (let n = 0; n < own.length; n++) if (own[n] !== parsers[n]) return false
     return true
   }
+}
+
+/** Keeps what has read the rows of a list of columns last, for the next run. */
+export interface ReaderKeeper {
+  reader: ShapeReader | undefined
+}
+
+/**
+ * What reads the rows of a result, whose columns are known: that of the run before, if the parsers of types are still the
+ * same. Undefined for rows that `pg` reads: those of a cursor that was declared BINARY.
+ */
+export function readerFor(result: ResultInternals, keeper: ReaderKeeper | undefined): ShapeReader | undefined {
+  const { fields, _parsers: parsers = [], rowAsArray } = result
+  const kept = keeper?.reader
+  if (kept?.isFor(parsers, rowAsArray) === true) return kept
+  for (let n = 0; n < fields.length; n++) if ((fields[n] as Field).format === 'binary') return undefined
+  const reader = new ShapeReader(result)
+  if (keeper !== undefined) keeper.reader = reader
+  return reader
 }

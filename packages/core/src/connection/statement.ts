@@ -11,6 +11,7 @@ import {
 } from './pg-internals.js'
 import type { FetchedStatement, PortalRequest } from './portal.js'
 import { applyShape, noColumns, type QueryResult, shapeOf } from './result.js'
+import { BrokenRow, miscounted, readerFor, type ShapeReader } from './row-reader.js'
 import type { PreparedStatement, StatementText } from './statement-cache.js'
 
 /** What a CommandComplete says. */
@@ -86,6 +87,8 @@ export class Statement extends Operation {
   /** Counted when there is a second one: a server that goes on and on would fill the memory with them. */
   #mostResults: number | undefined
   #parsers: TypeParsers | undefined
+  /** What reads the rows of the result that comes in: found with the first of them; null when `pg` does. */
+  #reader: ShapeReader | null | undefined
 
   /** @param portal where its rows are fetched piece by piece: which of them are fetched now */
   constructor(config: StatementConfig, preludes?: readonly Prelude[], portal?: PortalRequest) {
@@ -227,6 +230,7 @@ export class Statement extends Operation {
     this.#isBound = false
     this.#mayBeStale = false
     this.#results = undefined
+    this.#reader = undefined
   }
 
   protected override onParseComplete({ cache }: Wire): void {
@@ -241,6 +245,7 @@ export class Statement extends Operation {
 
   protected override onRowDescription(fields: readonly Field[]): void {
     this.#startResult()
+    this.#reader = undefined
     const prepared = this.#prepared
     try {
       if (prepared === undefined) this.#result?.addFields(fields)
@@ -260,6 +265,20 @@ export class Statement extends Operation {
 
   protected override onSuspended(): void {
     if (this.#portal !== undefined) this.#portal.hasMore = true
+  }
+
+  override readRow(bytes: Buffer, at: number, stop: number): boolean {
+    if (!this.isTakingRows) return false
+    const result = this.#result as ResultInternals
+    if (this.#reader === undefined) this.#reader = readerFor(result, this.#portal ?? this.#prepared?.shape) ?? null
+    if (this.#reader === null) return false
+    try {
+      result.rows.push(this.#reader.read(bytes, at, stop))
+    } catch (error) {
+      if (error instanceof BrokenRow) throw error
+      this.cannotRead(error)
+    }
+    return true
   }
 
   protected override onRow(columns: readonly (string | null)[]): void {
@@ -315,11 +334,6 @@ export class Statement extends Operation {
     this.#result = new ResultBase(this.#rowMode, this.#parsers as TypeParsers)
     this.#results.push(this.#result)
   }
-}
-
-/** A row has other columns than were announced. */
-export function miscounted(): ProtocolViolationError {
-  return new ProtocolViolationError('a row of other columns than it had announced')
 }
 
 /** A question that only an answer is wanted of: nobody's statement, which is neither reported nor counted. */
