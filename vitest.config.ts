@@ -1,8 +1,13 @@
 import { defineConfig } from 'vitest/config'
 import { testProjects, workersOf } from './test/support/projects.js'
+import { temporaryFolderInMemory } from './test/support/temporary-folder.js'
 
 // biome-ignore lint/suspicious/noUndeclaredEnvVars: no task of turbo reads it
 const workers = workersOf(process.env['LIFEGUARD_TEST_URL'])
+
+// Before the servers and the workers are started: all of them, and the programs that tests start, take it over.
+const inMemory = temporaryFolderInMemory()
+if (inMemory !== undefined) process.env['TMPDIR'] = inMemory
 
 export default defineConfig({
   test: {

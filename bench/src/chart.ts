@@ -10,7 +10,7 @@ const barsWidth = 520
 const right = 110
 const legendHeight = 18
 
-/** A colour for each peer of a line-up, told apart also without red and green; ours first. */
+/** A colour for each peer of a line-up, distinct also without red and green; ours first. */
 const palette = ['#0b6e4f', '#c9a227', '#8a6d1b', '#6b5b95', '#9aa5b1', '#444c56', '#2f4b7c']
 
 /**

@@ -77,7 +77,7 @@ function ratiosOf(
   return ratios
 }
 
-/** A process that measures one peer when it is told to. */
+/** A process that measures one peer when it is asked to. */
 class Worker {
   readonly peer: string
   readonly able: boolean

@@ -31,7 +31,7 @@ function bench(args: readonly string[], env: Record<string, string> = {}): Promi
   })
 }
 
-/** Processes that inherited this variable, by their command. Linux tells; elsewhere the folder alone is looked at. */
+/** Processes that inherited this variable, by their command. Linux shows them; elsewhere the folder alone is looked at. */
 function descendants(mark: string): string[] {
   if (!existsSync('/proc/self/environ')) return []
   return readdirSync('/proc').flatMap((pid) => {
@@ -52,7 +52,7 @@ async function untilEmpty(list: () => string[]): Promise<string[]> {
 }
 
 describe('the bench', () => {
-  test('measures every peer in turn, says so in JSON, and leaves nothing behind', { timeout: 150_000 }, async () => {
+  test('measures every peer in turn, says so in JSON, and leaves nothing', { timeout: 150_000 }, async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'bench-test-'))
     chmodSync(folder, 0o755)
     const mark = `bench-test-${randomUUID()}`

@@ -1,6 +1,6 @@
 // Generates the Prisma client of test/schema.prisma, for the subject of Prisma.
 //
-// `prisma generate` wants to know where the schema engine is, and downloads one when it is not told. It does not run it:
+// `prisma generate` wants to know where the schema engine is, and downloads one when it does not know. It does not run it:
 // so any program will do in its place, and the one that is there for certain is this very Node.
 import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'

@@ -19,7 +19,7 @@ const sqlState = /^(?=.*\d)[0-9A-Z]{5}$/
 const sqlStateClass = /^([0-9]{2}|HV|P0|XX)$/
 const sqlStateWithin = /(?<![0-9A-Za-z_])(?=[A-Z]*\d)[0-9A-Z]{5}(?![0-9A-Za-z_])/
 
-function tell(file: SourceFile, line: number, what: string): string {
+function finding(file: SourceFile, line: number, what: string): string {
   return `${file.path}:${line} ${what}`
 }
 
@@ -30,7 +30,9 @@ export function driverOutsideConnection(files: readonly SourceFile[]): string[] 
     .flatMap((file) =>
       file.imports
         .filter(({ specifier }) => drivers.test(packageName(specifier) ?? ''))
-        .map(({ specifier, line }) => tell(file, line, `imports ${specifier}: only packages/core/src/connection/ may`)),
+        .map(({ specifier, line }) =>
+          finding(file, line, `imports ${specifier}: only packages/core/src/connection/ may`),
+        ),
     )
 }
 
@@ -44,10 +46,10 @@ export function timeOutsideDeadline(files: readonly SourceFile[]): string[] {
     .flatMap((file) => [
       ...file.identifiers
         .filter(({ text }) => timing.test(text))
-        .map(({ text, line }) => tell(file, line, `uses ${text}: time and chance come from a Clock or a Random`)),
+        .map(({ text, line }) => finding(file, line, `uses ${text}: time and chance come from a Clock or a Random`)),
       ...file.imports
         .filter(({ specifier }) => timingModules.test(specifier))
-        .map(({ specifier, line }) => tell(file, line, `imports ${specifier}: time comes from a Clock`)),
+        .map(({ specifier, line }) => finding(file, line, `imports ${specifier}: time comes from a Clock`)),
     ])
 }
 
@@ -68,7 +70,7 @@ export function sqlStateOutsideErrors(files: readonly SourceFile[]): string[] {
       [
         ...file.strings.filter(({ text }) => sqlState.test(text) || sqlStateClass.test(text)),
         ...file.fragments.filter(({ text }) => sqlStateWithin.test(text)),
-      ].map(({ text, line }) => tell(file, line, `names the SQLSTATE ${text}: classify() in errors/ knows them`)),
+      ].map(({ text, line }) => finding(file, line, `names the SQLSTATE ${text}: classify() in errors/ knows them`)),
     )
 }
 
@@ -85,15 +87,15 @@ export function wrongNeighbours(files: readonly SourceFile[]): string[] {
       if (name === undefined) continue
       const isOfThisHouse = name.startsWith('@pg-lifeguard/')
       if (isAlone && isOfThisHouse)
-        found.push(tell(file, line, `imports ${specifier}: it may know no package above it`))
+        found.push(finding(file, line, `imports ${specifier}: it may know no package above it`))
       else if (file.path.startsWith(conformance)) {
         if (isOfThisHouse && specifier !== '@pg-lifeguard/core' && specifier !== '@pg-lifeguard/testing')
-          found.push(tell(file, line, `imports ${specifier}: its cases know no adapter, subjects are in its tests`))
-        if (orms.test(name)) found.push(tell(file, line, `imports ${specifier}: its cases know no ORM`))
+          found.push(finding(file, line, `imports ${specifier}: its cases know no adapter, subjects are in its tests`))
+        if (orms.test(name)) found.push(finding(file, line, `imports ${specifier}: its cases know no ORM`))
       } else if (isOfThisHouse && !forAdapters.has(specifier)) {
-        found.push(tell(file, line, `imports ${specifier}: of this house an adapter knows @pg-lifeguard/core alone`))
+        found.push(finding(file, line, `imports ${specifier}: of this house an adapter knows @pg-lifeguard/core alone`))
       }
-      if (isAlone && orms.test(name)) found.push(tell(file, line, `imports ${specifier}: ORMs are for the adapters`))
+      if (isAlone && orms.test(name)) found.push(finding(file, line, `imports ${specifier}: ORMs are for the adapters`))
     }
   }
   return found
@@ -105,7 +107,7 @@ export function laxTests(files: readonly SourceFile[]): string[] {
   return files.flatMap((file) =>
     file.identifiers
       .filter(({ text }) => skipping.test(text))
-      .map(({ text, line }) => tell(file, line, `says ${text}: every test runs, everywhere`)),
+      .map(({ text, line }) => finding(file, line, `says ${text}: every test runs, everywhere`)),
   )
 }
 

@@ -48,7 +48,7 @@ function floorOf(path: string): number | undefined {
   return at === -1 ? undefined : at
 }
 
-/** Circles of imports, types included, each told once. */
+/** Circles of imports, types included, each reported once. */
 export function importCircles(files: readonly SourceFile[]): string[] {
   const byPath = new Map(files.map((file) => [file.path, file]))
   const done = new Set<string>()

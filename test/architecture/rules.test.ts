@@ -47,7 +47,7 @@ describe('imports are seen', () => {
     ])
   })
 
-  test('a text that is no TypeScript is an error', () => {
+  test('source that is no TypeScript is an error', () => {
     expect(() => core('observe/b.ts', 'import {')).toThrow('packages/core/src/observe/b.ts does not parse')
   })
 })
@@ -234,7 +234,7 @@ describe('packages', () => {
     expect(publicAnys(['packages/a/dist/index.d.ts'], load)).toEqual(['packages/a/dist/c.d.ts:1 has the type any'])
   })
 
-  test('entries are the source files behind the exports', () => {
+  test('entries are the source files that the exports lead to', () => {
     const exports = {
       '.': { types: './dist/index.d.ts', default: './dist/index.js' },
       './package.json': './package.json',

@@ -18,7 +18,7 @@ test('late, slow and dead replicas, and a dead primary, in small', async () => {
   expect(violations(result).filter((one) => !/replicas served|had its share again/.test(one))).toEqual([])
 }, 180_000)
 
-test('the report tells what was broken', () => {
+test('the report says what was broken', () => {
   const result = { seed: 1, stages: [{ stage: 'a', figures: { b: 1, ccc: '2 ms' }, violations: ['d'] }] }
   expect(violations(result)).toEqual(['a: d'])
   expect(table(result)).toBe('seed 1\n\na\n  b    1\n  ccc  2 ms\n\nviolations: 1\n  a: d\n')

@@ -51,7 +51,7 @@ export async function runOutage(promotedAfterMs: number): Promise<StageResult> {
   let last = 0
   let promotedAt = Number.POSITIVE_INFINITY
   let firstWriteAt = Number.POSITIVE_INFINITY
-  const told = new Map<number, string>()
+  const results = new Map<number, string>()
   const write = async (how: 'query' | 'transaction'): Promise<void> => {
     while (!over) {
       const id = ++last
@@ -61,10 +61,10 @@ export async function runOutage(promotedAfterMs: number): Promise<StageResult> {
       try {
         if (how === 'query') await pool.query(text, [id, after])
         else await pool.withTransaction((tx) => tx.query(text, [id, after]))
-        told.set(id, 'written')
+        results.set(id, 'written')
         if (isDead && firstWriteAt === Number.POSITIVE_INFINITY) firstWriteAt = performance.now()
       } catch (error) {
-        told.set(id, (error as { code?: string }).code ?? (error as Error).message)
+        results.set(id, (error as { code?: string }).code ?? (error as Error).message)
       }
       await pause(2)
     }
@@ -72,7 +72,7 @@ export async function runOutage(promotedAfterMs: number): Promise<StageResult> {
   let isDead = false
   const all = Promise.all([read(), read(), read(), write('query'), write('query'), write('transaction')])
   try {
-    await until('writes and reads go', () => told.size > 100 && reads > 100)
+    await until('writes and reads go', () => results.size > 100 && reads > 100)
     await cluster.primary.kill()
     await pause(50) // answers of the old primary are still on their way
     isDead = true
@@ -87,8 +87,8 @@ export async function runOutage(promotedAfterMs: number): Promise<StageResult> {
     await cluster.primary.start()
     const seen = () => pool.stats().servers.some(({ role }) => role === 'replaced')
     await until('the old primary is seen for what it is', seen)
-    const before = told.size
-    await until('writes go on', () => told.size > before + 300)
+    const before = results.size
+    await until('writes go on', () => results.size > before + 300)
 
     over = true
     await all
@@ -97,10 +97,10 @@ export async function runOutage(promotedAfterMs: number): Promise<StageResult> {
     )
     const applied = new Map(rows.map(({ id, n }) => [id, n]))
     const twice = rows.filter(({ n }) => n > 1).length
-    const lost = [...told].filter(([id, what]) => what === 'written' && !applied.has(id)).length
+    const lost = [...results].filter(([id, what]) => what === 'written' && !applied.has(id)).length
     await using old = createPool({ connectionString: database.url })
     const misled = await old.query<{ n: number }>('select count(*)::int as n from applied where after')
-    const failedWrites = [...told.values()].filter((what) => what !== 'written')
+    const failedWrites = [...results.values()].filter((what) => what !== 'written')
 
     const failed = [...failedReads.values()].reduce((sum, n) => sum + n, 0)
     promises.check(failed === 0, `${failed} reads failed: ${[...failedReads.keys()].join('; ')}`)
@@ -116,7 +116,7 @@ export async function runOutage(promotedAfterMs: number): Promise<StageResult> {
         'reads while there was no primary': readsMeanwhile,
         'longest time without a read': `${Math.round(longestGapMs)} ms`,
         'first write after the promotion': `${Math.round(firstWriteMs)} ms`,
-        'writes, of them under way at the kill': `${told.size}, ${failedWrites.length} (${[...new Set(failedWrites)].join(', ') || 'none'})`,
+        'writes, of them under way at the kill': `${results.size}, ${failedWrites.length} (${[...new Set(failedWrites)].join(', ') || 'none'})`,
         'applied twice, missing, on the old primary': `${twice}, ${lost}, ${misled.rows[0]?.n}`,
       },
       violations: promises.violations,

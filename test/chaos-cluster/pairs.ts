@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createPool, type Pool } from '@pg-lifeguard/core'
 import type { Cluster, TestDatabase } from '@pg-lifeguard/testing'
 import { randomFrom } from '../support/random.js'
-import type { Asked, ReaderSettings, Told } from './reader-protocol.js'
+import type { Answer, Asked, ReaderSettings } from './reader-protocol.js'
 import { delayReplay } from './replay.js'
 import { forEach, Promises, type StageResult } from './stage.js'
 
@@ -109,12 +109,12 @@ async function inOneProcess(pool: Pool, pairs: number, random: () => number): Pr
 
 async function acrossProcesses(pool: Pool, settings: ReaderSettings, pairs: number, path: string): Promise<Counts> {
   const reader = fork(path, [JSON.stringify(settings)], { execArgv: [] })
-  const waiting = new Map<number, (told: Told) => void>()
+  const waiting = new Map<number, (answer: Answer) => void>()
   try {
     await once(reader, 'message')
-    reader.on('message', (told: Told) => waiting.get(told.n)?.(told))
+    reader.on('message', (answer: Answer) => waiting.get(answer.n)?.(answer))
     const lost = once(reader, 'exit').then(() => Promise.reject(new Error('the reading process has ended')))
-    lost.catch(() => undefined) // told to whoever waits for an answer
+    lost.catch(() => undefined) // rejected for whoever waits for an answer
     let byReplicas = 0
     const counts = await counted(pool, pairs, async (n, counts) => {
       const id = itemOf(n)
@@ -122,14 +122,14 @@ async function acrossProcesses(pool: Pool, settings: ReaderSettings, pairs: numb
         const version = await write(pool, id, n % 2 === 0)
         return { version, token: await pool.causalToken() }
       })
-      const { promise, resolve } = Promise.withResolvers<Told>()
+      const { promise, resolve } = Promise.withResolvers<Answer>()
       waiting.set(n, resolve)
       reader.send({ n, id, token } satisfies Asked)
-      const told = await Promise.race([promise, lost])
+      const answer = await Promise.race([promise, lost])
       waiting.delete(n)
-      byReplicas = Math.max(byReplicas, told.byReplicas)
-      if (told.error !== undefined) counts.failed += 1
-      else if (told.version !== version) counts.stale += 1
+      byReplicas = Math.max(byReplicas, answer.byReplicas)
+      if (answer.error !== undefined) counts.failed += 1
+      else if (answer.version !== version) counts.stale += 1
     })
     return { ...counts, byReplicas }
   } finally {

@@ -15,7 +15,7 @@ export interface Asked {
 }
 
 /** What it has read, and how many reads went to replicas so far. */
-export interface Told {
+export interface Answer {
   readonly n: number
   readonly version?: number | undefined
   readonly error?: string

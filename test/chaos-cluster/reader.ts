@@ -1,5 +1,5 @@
 import { createPool } from '@pg-lifeguard/core'
-import type { Asked, ReaderSettings, Told } from './reader-protocol.js'
+import type { Answer, Asked, ReaderSettings } from './reader-protocol.js'
 
 // Another process: it reads, and knows nothing of what was written but the token.
 const settings = JSON.parse(process.argv[2] ?? '') as ReaderSettings
@@ -19,9 +19,9 @@ process.on('message', (asked: Asked | 'end') => {
       pool.read(() => pool.query<{ version: number }>('select version from item where id = $1', [asked.id])),
     )
     .then(
-      ({ rows }): Told => ({ n: asked.n, version: rows[0]?.version, byReplicas }),
-      (error: Error): Told => ({ n: asked.n, error: error.message, byReplicas }),
+      ({ rows }): Answer => ({ n: asked.n, version: rows[0]?.version, byReplicas }),
+      (error: Error): Answer => ({ n: asked.n, error: error.message, byReplicas }),
     )
-    .then((told) => process.send?.(told))
+    .then((answer) => process.send?.(answer))
 })
 process.send?.('ready')

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ServerNode } from '@pg-lifeguard/testing'
 
-/** Holds up the replay of each replica for 0 to `longestMs` again and again, until it is told to stop. */
+/** Holds up the replay of each replica for 0 to `longestMs` again and again, until it is stopped. */
 export async function delayReplay(
   replicas: readonly ServerNode[],
   longestMs: number,

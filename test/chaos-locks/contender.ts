@@ -9,7 +9,7 @@ export interface Belief {
   readonly xid: bigint
   readonly from: number
   until: number
-  /** Whether the process was stopped at some time in it: then it could not be told. */
+  /** Whether the process was stopped at some time in it: then it could not be notified. */
   wasStopped: boolean
 }
 

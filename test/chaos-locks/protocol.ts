@@ -1,7 +1,7 @@
 /** What a contender does: storm (locks with fenced writes), a semaphore, or an election. */
 export type Role = 'storm' | 'semaphore' | 'election'
 
-/** How a process of the chaos is told what to do. */
+/** What a process of the chaos is to do. */
 export interface Order {
   readonly role: Role
   readonly who: number

@@ -11,14 +11,14 @@ export const setup = `
   insert into account select id, ${openingBalance} from generate_series(1, ${accounts}) id;
   create table transfer (operation text not null, debtor int not null, creditor int not null, amount int not null);`
 
-/** What a worker was told of a transfer. */
-export type Told = 'committed' | 'unknown' | 'rolled back'
+/** What was reported to a worker about a transfer. */
+export type Reported = 'committed' | 'unknown' | 'rolled back'
 
 /** One transfer, as its worker knows it. */
 export interface Transfer {
   readonly operation: string
   readonly isolation: IsolationLevel
-  readonly told: Told
+  readonly reported: Reported
   /** Name of the error, if there was one. */
   readonly error: string | undefined
   /** Why it was run again, each time. */
@@ -28,7 +28,7 @@ export interface Transfer {
 /** The two ways to move money without losing any. */
 const isolations: readonly IsolationLevel[] = ['serializable', 'read committed']
 
-/** Moves money about until it is told to stop; every transfer ends up in `ledger`. */
+/** Moves money about until it is stopped; every transfer ends up in `ledger`. */
 export async function work(
   pool: Pool,
   name: string,
@@ -57,34 +57,36 @@ export async function work(
       }
       await tx.query('insert into transfer values ($1, $2, $3, $4)', [operation, debtor, creditor, amount])
     }
-    const [told, error] = await pool
+    const [reported, error] = await pool
       // Many workers want few accounts: the default is not made for that.
       .withTransaction(move, { isolation, proveCommit: true, retry: { attempts: 100 } })
-      .then(() => ['committed', undefined] as const, toldBy)
-    ledger.push({ operation, isolation, told, error, retries })
+      .then(() => ['committed', undefined] as const, reportedBy)
+    ledger.push({ operation, isolation, reported, error, retries })
   }
 }
 
-function toldBy(error: unknown): readonly [Told, string] {
+function reportedBy(error: unknown): readonly [Reported, string] {
   const name = error instanceof Error ? error.name : String(error)
   const { code = '' } = error as { readonly code?: string }
   return [name === 'CommitUnknownError' ? 'unknown' : 'rolled back', `${name} ${code}`.trim()]
 }
 
-/** What the books say at the end, against what the workers were told. One line for each thing that is wrong. */
+/** What the books say at the end, against what was reported to the workers. One line for each thing that is wrong. */
 export function audit(sum: number, rows: ReadonlyMap<string, number>, ledger: readonly Transfer[]): string[] {
   const wrong: string[] = []
   if (sum !== total) wrong.push(`the sum is ${sum} in place of ${total}`)
   const known = new Set(ledger.map(({ operation }) => operation))
   for (const operation of rows.keys())
     if (!known.has(operation)) wrong.push(`${operation} is there, and nobody made it`)
-  for (const { operation, told, error } of ledger) {
+  for (const { operation, reported, error } of ledger) {
     const times = rows.get(operation) ?? 0
     if (times > 1) wrong.push(`${operation} was applied ${times} times`)
-    else if (told === 'committed' && times === 0) wrong.push(`${operation} was reported as committed, and is missing`)
-    else if (told === 'rolled back' && times === 1) wrong.push(`${operation} was reported as ${error}, and is there`)
+    else if (reported === 'committed' && times === 0)
+      wrong.push(`${operation} was reported as committed, and is missing`)
+    else if (reported === 'rolled back' && times === 1)
+      wrong.push(`${operation} was reported as ${error}, and is there`)
     // The server lives all the time, and every commit asks for its proof.
-    else if (told === 'unknown') wrong.push(`${operation} was left unknown`)
+    else if (reported === 'unknown') wrong.push(`${operation} was left unknown`)
   }
   return wrong
 }

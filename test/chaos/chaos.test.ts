@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { audit, type Told, type Transfer, total } from './bank.js'
+import { audit, type Reported, type Transfer, total } from './bank.js'
 import { runChaos } from './chaos.js'
 import { summarise, text } from './report.js'
 
@@ -8,19 +8,19 @@ test('five seconds of kills and cuts leave every account and every answer right'
   const summary = summarise(report)
   console.info(text(summary))
   expect(report.violations).toEqual([])
-  for (const told of Object.values(summary.transfers)) expect(told['committed']).toBeGreaterThan(20)
+  for (const reported of Object.values(summary.transfers)) expect(reported['committed']).toBeGreaterThan(20)
   expect(summary.ambiguousCommits['committed']).toBeGreaterThan(0)
   expect(summary.retries['connection']).toBeGreaterThan(0)
   expect(Object.keys(summary.sabotage).length).toBeGreaterThan(3)
 })
 
 test('the audit finds what is wrong', () => {
-  const transfer = (operation: string, told: Told): Transfer => {
+  const transfer = (operation: string, reported: Reported): Transfer => {
     return {
       operation,
       isolation: 'serializable',
-      told,
-      error: told === 'committed' ? undefined : 'Error',
+      reported,
+      error: reported === 'committed' ? undefined : 'Error',
       retries: [],
     }
   }

@@ -5,7 +5,7 @@ import { summarise, text } from './report.js'
 const help = `npx -y pnpm@12 lab chaos [options]
 
 Ten workers move money between twenty accounts while sessions are killed and connections cut at random. At the end the
-sum must be what it was, no transfer may have been made twice, and what each worker was told must be true.
+sum must be what it was, no transfer may have been made twice, and what was reported to each worker must be true.
 
   --seconds N   how long, 1 to 86400 (default 60)
   --seed S      a whole number: the same one gives the same transfers and the same faults (default: by chance, printed)

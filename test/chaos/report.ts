@@ -4,7 +4,7 @@ import type { Report } from './chaos.js'
 export interface Summary {
   readonly seed: number
   readonly seconds: number
-  /** Transfers of each isolation level by what the worker was told. */
+  /** Transfers of each isolation level by what was reported to the worker. */
   readonly transfers: Readonly<Record<string, Readonly<Record<string, number>>>>
   readonly errors: Readonly<Record<string, number>>
   readonly retries: Readonly<Record<string, number>>
@@ -18,7 +18,7 @@ export function summarise({ transfers, sabotage, ambiguous, seed, seconds, looks
   const byIsolation: Record<string, Record<string, number>> = {}
   for (const isolation of new Set(transfers.map((transfer) => transfer.isolation))) {
     byIsolation[isolation] = count(
-      transfers.filter((transfer) => transfer.isolation === isolation).map(({ told }) => told),
+      transfers.filter((transfer) => transfer.isolation === isolation).map(({ reported }) => reported),
     )
   }
   return {
@@ -36,9 +36,9 @@ export function summarise({ transfers, sabotage, ambiguous, seed, seconds, looks
 
 /** The summary as lines of text, one subject each. */
 export function text(summary: Summary): string {
-  const lines: [string, string][] = Object.entries(summary.transfers).map(([isolation, told]) => [
+  const lines: [string, string][] = Object.entries(summary.transfers).map(([isolation, reported]) => [
     isolation,
-    show(told),
+    show(reported),
   ])
   lines.push(
     ['errors', show(summary.errors)],

@@ -24,7 +24,7 @@ export interface Target {
   readonly applicationName: string
 }
 
-/** Breaks something every now and then, until it is told to stop; tells how often each thing was broken. */
+/** Breaks something every now and then, until it is stopped; returns how often each thing was broken. */
 export async function sabotage(
   { proxy, admin, applicationName }: Target,
   random: () => number,

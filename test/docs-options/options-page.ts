@@ -26,7 +26,7 @@ export function optionsPage(): string {
     '<!-- Written by `npx -y pnpm@12 docs:options` from packages/core/src/options/option-schema.ts. -->',
     [
       "Durations are numbers of milliseconds, or texts with a unit: `'500ms'`, `'15s'`, `'15m'`, `'1h'`. What is not allowed throws `InvalidArgumentError` at once, with the name, the value and what is allowed.",
-      'Fields and the connection string stand side by side: what both say must be the same. What neither says comes from the environment, where the option has a variable, and else is the default. How URLs, hosts, TLS and the environment work is told in [connecting.md](connecting.md).',
+      'Fields and the connection string stand side by side: what both say must be the same. What neither says comes from the environment, where the option has a variable, and else is the default. [connecting.md](connecting.md) explains URLs, hosts, TLS and the environment.',
     ].join(' '),
     part('Essential', 'What every service should have thought about.', 'essential'),
     part('Frequent', 'What many services set.', 'frequent'),

@@ -38,3 +38,41 @@ export function sections(text: string, level: number): Map<string, string> {
   }
   return found
 }
+
+/**
+ * The anchors of a page, as GitHub makes them of its headings: lower case, a hyphen for each space, without what is no
+ * letter, digit, hyphen or underscore, and numbered from the second of a name on.
+ */
+export function anchors(text: string): Set<string> {
+  const inCode = new Set(
+    fencedBlocks(text).flatMap(({ line, code }) => code.split('\n').map((_, index) => line + index)),
+  )
+  const found = new Set<string>()
+  for (const [index, line] of text.split('\n').entries()) {
+    const heading = /^#{1,6} +(.*?) *#*$/.exec(line)?.[1]
+    if (heading === undefined || inCode.has(index + 1)) continue
+    const shown = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase()
+    const name = shown.replace(/[^\p{L}\p{M}\p{N}_\- ]/gu, '').replaceAll(' ', '-')
+    let anchor = name
+    for (let more = 1; found.has(anchor); more += 1) anchor = `${name}-${more}`
+    found.add(anchor)
+  }
+  return found
+}
+
+/** A link of a page, without its title. */
+export interface Link {
+  /** The address up to its `#`; empty when it leads to the page itself. */
+  readonly target: string
+  /** What follows its `#`. */
+  readonly anchor: string | undefined
+}
+
+/** The links of a markdown text, but for those in blocks of code. */
+export function links(text: string): Link[] {
+  const withoutCode = text.replace(/^\s*```[\s\S]*?^\s*```/gm, '')
+  return [...withoutCode.matchAll(/\]\(([^)#\s]*)(?:#([^)\s]*))?\)/g)].map(([, target = '', anchor]) => ({
+    target,
+    anchor,
+  }))
+}

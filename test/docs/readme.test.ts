@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join, posix } from 'node:path'
 import { expect, test } from 'vitest'
 import { files, packages, read, root } from '../support/workspace.js'
-import { fencedBlocks } from './markdown.js'
+import { anchors, fencedBlocks, links } from './markdown.js'
 
 const scripts = (JSON.parse(read('package.json')) as { readonly scripts: Readonly<Record<string, string>> }).scripts
 
@@ -23,26 +23,47 @@ test('every script of pnpm that a document names is there', () => {
   }
 })
 
-test('every link to a file leads to one', () => {
-  const broken = files('*.md', 'docs/**/*.md', 'packages/*/*.md', '.changeset/*.md').flatMap((path) =>
-    [...read(path).matchAll(/\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)/g)]
-      .filter(([, target]) => !existsSync(join(root, dirname(path), target ?? '')))
-      .map(([, target]) => `${path}: ${target}`),
-  )
-  expect(broken).toEqual([])
-})
-
 const published = packages().filter(({ manifest }) => manifest.private !== true)
 /** Where the repository is, and the form of a link to a file of it. */
 const repository = 'https://github.com/pg-lifeguard/pg-lifeguard'
-const linkToFile = new RegExp(`\\]\\(${repository}/(?:blob|tree)/main/([^)#]+)`, 'g')
+const linkToFile = new RegExp(`^${repository}/(?:blob|tree)/main/(.+)$`)
 
-test('every link to the repository leads to a file of it', () => {
-  const linked = files('*.md', 'docs/**/*.md', 'packages/*/*.md').flatMap((path) =>
-    [...read(path).matchAll(linkToFile)].map(([, target = '']) => ({ path, target })),
-  )
-  expect(linked).not.toEqual([])
-  expect(linked.filter(({ target }) => !existsSync(join(root, target)))).toEqual([])
+/** What each link of our pages to a file of this repository leads to: its path from the root, and the anchor in it. */
+const linked = files('*.md', 'docs/**/*.md', '{packages,apps}/*/*.md', 'bench/*.md', '.changeset/*.md').flatMap(
+  (path) =>
+    links(read(path)).flatMap(({ target, anchor }) => {
+      const onGitHub = linkToFile.exec(target)?.[1]
+      if (onGitHub === undefined && /^[a-z]+:/.test(target)) return []
+      const beside = target === '' ? path : posix.join(posix.dirname(path), target)
+      return [{ from: path, to: onGitHub ?? beside, anchor, isRelative: onGitHub === undefined }]
+    }),
+)
+
+test('every link to a file leads to one, and so does every link to the repository', () => {
+  for (const isRelative of [true, false]) expect(linked.some((link) => link.isRelative === isRelative)).toBe(true)
+  expect(linked.filter(({ to }) => !existsSync(join(root, to)))).toEqual([])
+})
+
+test('every link to a heading of our own pages leads to one', () => {
+  const toHeadings = linked.filter(({ to, anchor }) => anchor !== undefined && to.endsWith('.md'))
+  for (const path of ['docs/README.md', 'packages/core/README.md']) {
+    expect(
+      toHeadings.some(({ from, to }) => from === path && to !== path),
+      `${path} links to headings of other pages`,
+    ).toBe(true)
+  }
+  const anchorsOf = new Map([...new Set(toHeadings.map(({ to }) => to))].map((to) => [to, anchors(read(to))]))
+  expect(toHeadings.filter(({ to, anchor = '' }) => anchorsOf.get(to)?.has(anchor) !== true)).toEqual([])
+})
+
+test('anchors are those that GitHub makes', () => {
+  const page = '# `a()`: B & [C](c.md)\n```sh\n# no heading\n```\n## D_e-f?\n## D_e-f!\n### Müller’s 2.0 \n'
+  expect([...anchors(page)]).toEqual(['a-b--c', 'd_e-f', 'd_e-f-1', 'müllers-20'])
+  expect(links('[a](b.md#c), [d](#e), [f](g.md)\n```md\n[h](i.md)\n```\n')).toEqual([
+    { target: 'b.md', anchor: 'c' },
+    { target: '', anchor: 'e' },
+    { target: 'g.md', anchor: undefined },
+  ])
 })
 
 test.each(published)('what npm shows of $folder leads out of npm', ({ folder, manifest }) => {

@@ -45,7 +45,7 @@ test('calls are judged by when they were made and answered', async () => {
   isBroken = false
   const at = performance.now()
   await load.call()
-  expect(outcomes(load.told)).toEqual({ '57P01': 1, ok: 1 })
+  expect(outcomes(load.answers)).toEqual({ '57P01': 1, ok: 1 })
   expect(firstSuccess(load, at)).toBeGreaterThanOrEqual(0)
   expect([lastFailure(load, at), ms(firstSuccess(load, performance.now()))]).toEqual([0, 'never'])
   const caused = new Error('no server', { cause: Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }) })

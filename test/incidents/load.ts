@@ -1,6 +1,6 @@
 import type { Pool } from '@pg-lifeguard/core'
 import { Callers, listed, percentile } from '../outages/callers.js'
-import type { Told } from '../outages/subject.js'
+import type { Answer } from '../outages/subject.js'
 import { lifeguard } from '../outages/subjects/lifeguard.js'
 
 /** Callers of a pool, each of whom waits so long at most. */
@@ -28,22 +28,22 @@ export async function warm(pool: Pool, connections: number): Promise<void> {
 }
 
 /** When the first call after `at` succeeded, in milliseconds after it; Infinity when none did. */
-export function firstSuccess({ told }: Callers, at: number): number {
+export function firstSuccess({ answers }: Callers, at: number): number {
   return (
-    Math.min(...told.filter((one) => one.outcome === 'ok' && one.answeredAt > at).map((one) => one.answeredAt)) - at
+    Math.min(...answers.filter((one) => one.outcome === 'ok' && one.answeredAt > at).map((one) => one.answeredAt)) - at
   )
 }
 
 /** When the last call failed that was made after `at`, in milliseconds after it; 0 when none did. */
-export function lastFailure({ told }: Callers, at: number): number {
-  const failed = told.filter((one) => one.outcome !== 'ok' && one.calledAt > at)
+export function lastFailure({ answers }: Callers, at: number): number {
+  const failed = answers.filter((one) => one.outcome !== 'ok' && one.calledAt > at)
   return Math.max(at, ...failed.map((one) => one.answeredAt)) - at
 }
 
 /** How often each outcome came of calls that this holds for. */
-export function outcomes(told: readonly Told[]): Record<string, number> {
+export function outcomes(answers: readonly Answer[]): Record<string, number> {
   const counts: Record<string, number> = {}
-  for (const { outcome } of told) counts[outcome] = (counts[outcome] ?? 0) + 1
+  for (const { outcome } of answers) counts[outcome] = (counts[outcome] ?? 0) + 1
   return counts
 }
 
@@ -54,7 +54,7 @@ export function seenBy(callers: Callers): Readonly<Record<string, string | numbe
     'callers saw': listed(callers.outcomes()),
     'slowest call, ms': Math.round(
       percentile(
-        callers.told.map(({ tookMs }) => tookMs),
+        callers.answers.map(({ tookMs }) => tookMs),
         1,
       ),
     ),

@@ -5,7 +5,7 @@ import type { Account, Order } from './worker.js'
 // Beside this file: as it is in a test, which Node reads without its types, or built.
 const worker = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url))
 
-/** Carries an order out in a process of its own, and tells how much memory that ever had. */
+/** Carries an order out in a process of its own, and returns how much memory that ever had. */
 export function measure(order: Order): Promise<Account> {
   return new Promise((resolve, reject) => {
     const child = fork(worker, [JSON.stringify(order)], {

@@ -1,8 +1,8 @@
-import type { Session, Subject, Told } from './subject.js'
+import type { Answer, Session, Subject } from './subject.js'
 
 /** Calls that are made at a steady rate, whether or not the ones before them have been answered. */
 export class Callers {
-  readonly told: Told[] = []
+  readonly answers: Answer[] = []
   readonly #subject: Subject
   readonly #session: Session
   readonly #text: string
@@ -39,7 +39,7 @@ export class Callers {
   }
 
   /** One call. Never rejects: how it ended is written down. */
-  async call(): Promise<Told> {
+  async call(): Promise<Answer> {
     this.#calls += 1
     this.#open += 1
     const calledAt = performance.now()
@@ -52,11 +52,11 @@ export class Callers {
       mayHaveBeenSent = !this.#subject.saysUnsent(error)
     }
     const answeredAt = performance.now()
-    const told: Told = { outcome, tookMs: answeredAt - calledAt, calledAt, answeredAt, mayHaveBeenSent }
-    this.told.push(told)
+    const answer: Answer = { outcome, tookMs: answeredAt - calledAt, calledAt, answeredAt, mayHaveBeenSent }
+    this.answers.push(answer)
     this.#open -= 1
     if (this.#open === 0) this.#whenAnswered?.()
-    return told
+    return answer
   }
 
   /** Settles when every call has its answer. */
@@ -71,7 +71,7 @@ export class Callers {
   /** How often each outcome came. */
   outcomes(): Record<string, number> {
     const counts: Record<string, number> = {}
-    for (const { outcome } of this.told) counts[outcome] = (counts[outcome] ?? 0) + 1
+    for (const { outcome } of this.answers) counts[outcome] = (counts[outcome] ?? 0) + 1
     return counts
   }
 }

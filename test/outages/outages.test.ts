@@ -21,7 +21,7 @@ test.each(scenarios)(
   300_000,
 )
 
-test('a promise that does not hold, and a process that dies, are told', () => {
+test('a promise that does not hold, and a process that dies, are reported', () => {
   const scenario = scenarios[0]
   if (scenario === undefined) throw new Error('bug: no scenario')
   const report: Report = { figures: { calls: 3 }, claims: [{ claim: 'it works', holds: false, seen: 'it does not' }] }
@@ -50,6 +50,6 @@ test('callers are made at the rate that was asked for, and each is written down 
   expect([callers.calls, callers.open, callers.outcomes()]).toEqual([100, 0, { ok: 100 }])
   const failing = new Callers(lifeguard, session, 'bad')
   await failing.call()
-  expect([failing.outcomes(), failing.told[0]?.mayHaveBeenSent]).toEqual([{ '42601': 1 }, true])
+  expect([failing.outcomes(), failing.answers[0]?.mayHaveBeenSent]).toEqual([{ '42601': 1 }, true])
   expect([percentile([3, 1, 2], 0.5), percentile([], 0.5), listed({ a: 1, b: 2 })]).toEqual([2, Number.NaN, '2 b, 1 a'])
 })

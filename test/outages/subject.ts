@@ -1,5 +1,5 @@
-/** What a caller of a pool was told, in the end. */
-export interface Told {
+/** How a call of a pool ended. */
+export interface Answer {
   /** The name of the outcome: `ok`, or the code of the error. */
   readonly outcome: string
   readonly tookMs: number

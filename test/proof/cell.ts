@@ -14,7 +14,7 @@ export type Moment = (typeof moments)[number]
 export const modes = ['plain', 'proveCommit', 'markerTable'] as const
 export type Mode = (typeof modes)[number]
 
-/** One transaction, what its caller was told of it, and what the server says. */
+/** One transaction, what was reported to its caller, and what the server says. */
 export interface Trial {
   readonly mode: Mode
   readonly operation: string
@@ -58,11 +58,11 @@ export function untruths(cell: Cell): string[] {
 }
 
 function untruth({ fault, mode }: Cell, { learned, rows }: Trial): string | undefined {
-  if (rows > 1) return `applied ${rows} times, the caller was told: ${learned}`
+  if (rows > 1) return `applied ${rows} times, reported to the caller: ${learned}`
   if (learned.startsWith('returned')) return rows === 1 ? undefined : `reported as committed (${learned}), and missing`
   if (learned !== 'CommitUnknownError')
     return rows === 0 ? undefined : `reported as rolled back (${learned}), and committed`
   // Across a promotion transaction ids prove nothing: without a marker table that is documented as unknown.
   const mayBeUnknown = mode === 'plain' || (mode === 'proveCommit' && fault === 'promote')
-  return mayBeUnknown ? undefined : 'unknown, although a server was there to tell'
+  return mayBeUnknown ? undefined : 'unknown, although a server was there that knows'
 }

@@ -54,7 +54,7 @@ async function atLock(stage: Stage, modes: readonly Mode[]): Promise<Hold> {
   }
 }
 
-/** On the server, behind the commit record: it waits for a standby that does not exist, and has not answered. */
+/** On the server, after the commit record: it waits for a standby that does not exist, and has not answered. */
 async function atReplication(stage: Stage, modes: readonly Mode[]): Promise<Hold> {
   const configure = async (sql: string): Promise<void> => {
     await stage.ask(sql)

@@ -12,7 +12,7 @@ export interface Options {
 
 const help = `npx -y pnpm@12 lab proof [options]
 
-Brings transactions to a moment of their life, lets a fault strike them, and compares what their callers were told with
+Brings transactions to a moment of their life, lets a fault strike them, and compares what was reported to their callers with
 what the server did. A run of all cells writes its table into docs/what-happened-to-my-transaction.md.
 
   --trials N         transactions in each cell, 1 to 100 (default 30)

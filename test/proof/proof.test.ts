@@ -15,7 +15,7 @@ const lanes: readonly (readonly FaultName[])[] = [
   ['stall', 'promote'],
 ]
 
-test('no fault at any moment makes a caller believe what is not so, and the page tells what it learns', async () => {
+test('no fault at any moment makes a caller believe what is not so, and the page says what it learns', async () => {
   const found = new Map<FaultName, Cell[]>(faultNames.map((fault) => [fault, []]))
   await Promise.all(
     lanes.map(async (lane) => {

@@ -43,13 +43,13 @@ async function runMoment(stage: Stage, name: FaultName, moment: Moment, trials: 
   const answered = Promise.all(running)
   await hold.reached(count)
   await fault.strike({ stage, moment, hold, modes, answered })
-  const told = await answered
+  const results = await answered
   const rows = await stage.rows(modes)
-  const done = told.map((one): Trial => ({ ...one, rows: rows.get(one.operation) ?? 0 }))
+  const done = results.map((one): Trial => ({ ...one, rows: rows.get(one.operation) ?? 0 }))
   return modes.map((mode) => ({ fault: name, moment, mode, trials: done.filter((trial) => trial.mode === mode) }))
 }
 
-/** One transaction of two statements, and what its caller is told of it. */
+/** One transaction of two statements, and what is reported to its caller. */
 async function learn(pool: Pool, operation: string, hold: Hold, options: TransactionOptions): Promise<string> {
   let attempts = 0
   try {

@@ -4,7 +4,7 @@ import { faultNames } from './faults.js'
 const titles = ['fault', 'moment', ...modes]
 
 /** What one mode learned at one moment: `CommitUnknownError, not committed (30 of 30)`. */
-function told(cell: Cell | undefined): string {
+function learned(cell: Cell | undefined): string {
   if (cell === undefined) return ''
   return outcomesOf(cell)
     .map(({ learned, rows, trials }) => {
@@ -20,7 +20,7 @@ function rowsOf(cells: readonly Cell[]): string[][] {
     for (const moment of moments) {
       const here = cells.filter((cell) => cell.fault === fault && cell.moment === moment)
       if (here.length === 0) continue
-      const of = (mode: Mode): string => told(here.find((cell) => cell.mode === mode))
+      const of = (mode: Mode): string => learned(here.find((cell) => cell.mode === mode))
       rows.push([fault, moment, ...modes.map(of)])
     }
   }

@@ -11,7 +11,7 @@ const acquireTimeoutMs = 1_000
 const concurrency = 40
 /** Connections held by `acquire` at the same time, over several operations. */
 const mostHeld = 3
-/** A caller is told that it is too late within this time. */
+/** A caller gets the error that it is too late within this time. */
 export const lateMs = 50
 
 /** How a run went. */

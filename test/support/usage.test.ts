@@ -6,7 +6,7 @@ const usage = {
   options: { seconds: { type: 'string' }, json: { type: 'boolean' } },
 } as const
 
-test('options are read, behind the dashes of pnpm too', () => {
+test('options are read, after the dashes of pnpm too', () => {
   expect(readArguments(['--', '--seconds', '3', '--json'], usage).values).toEqual({ seconds: '3', json: true })
   expect(readArguments(['--help'], usage).values).toEqual({ help: true })
   expect(readArguments(['one', '--json', 'two'], { ...usage, allowPositionals: true }).positionals).toEqual([

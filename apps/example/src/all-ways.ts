@@ -72,7 +72,7 @@ export const allWays: readonly Way[] = [
       prisma: ({ prisma }, ...sale) => prismaWithLock(prisma, ...sale),
     },
     oversells: false,
-    lesson: () => 'an advisory lock by name: guards payments and mails, too.',
+    lesson: () => 'an advisory lock by name: it can guard payments and mails, too.',
   },
   {
     name: 'serializable',
@@ -83,7 +83,7 @@ export const allWays: readonly Way[] = [
       prisma: ({ prisma }, ...sale) => prismaSerializable(prisma, ...sale),
     },
     oversells: false,
-    lesson: ({ retries }) => `PostgreSQL undid ${count(retries, 'collision', 'collisions')}; Lifeguard ran them again.`,
+    lesson: ({ retries }) => `PostgreSQL rolled back ${count(retries, 'conflict', 'conflicts')}; Lifeguard retried.`,
   },
   {
     name: 'optimistic',
@@ -94,7 +94,7 @@ export const allWays: readonly Way[] = [
       prisma: ({ prisma }, ...sale) => prismaOptimistically(prisma, ...sale),
     },
     oversells: false,
-    lesson: ({ retries }) => `a version column caught ${count(retries, 'collision', 'collisions')}; tried again.`,
+    lesson: ({ retries }) => `a version column found ${count(retries, 'conflict', 'conflicts')}; Lifeguard retried.`,
   },
 ]
 

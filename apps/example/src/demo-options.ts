@@ -38,35 +38,35 @@ export const help = `What a pool has to get right, shown on a real PostgreSQL.
 
   oversell           500 buyers want one of 100 tickets; five ways to sell
   mixed              one transaction over Kysely, Drizzle, Prisma and raw SQL
-  tenants            row-level security: no tenant sees what is another's
+  tenants            row-level security: no tenant sees rows of another
   lost-lock          the session that holds a lock is killed
   lost-commit        the connection is cut at COMMIT, and its answer is lost
-  overload           ten times as much is asked as the pool can do
+  overload           ten times more calls than the pool can serve
   stream-and-copy    a million rows streamed and copied, in constant memory
   read-your-writes   a replica that lags, and requests that see what they wrote
   failover           the primary is killed, a standby is promoted 2 s later
 
-  --orm NAME     sql, kysely, drizzle or prisma       (those it is written in)
+  --orm NAME     sql, kysely, drizzle or prisma       (all that it supports)
   --short        with smaller numbers
   --json         one JSON document for programs, see apps/example/README.md
   --port N       port of the embedded PostgreSQL      (a free one)
   -h, --help     this text
 
 For oversell and all:
-  --buyers N     people who come at the same moment   (500)
-  --tickets N    tickets there are, fewer than buyers (100)
+  --buyers N     buyers that ask at the same time     (500)
+  --tickets N    tickets to sell, fewer than buyers   (100)
   --way NAME     only this way; may be repeated       (all)
                  ${wayNames.join(', ')}
-  --runs N       sell it all so many times            (1)
+  --runs N       number of sales                      (1)
 
-Everything runs on PostgreSQL servers from npm that are gone afterwards.
+Everything runs on PostgreSQL servers from npm, which are removed afterwards.
 DATABASE_URL=postgres://user:password@host:5432/database sells the tickets on
 your server: in a new schema with a random name, which is dropped at the end.
 The other demos kill servers, and always use their own. NO_COLOR=1 for no
 colours.
 
-Exit code: 0 when everything that a demo claims was seen to be so; 1 when not,
-or when there is no database; 2 when the options make no sense.
+Exit code: 0 if every claim holds; 1 if one does not, or if there is no
+database; 2 for invalid options.
 `
 
 /**
@@ -89,7 +89,7 @@ export function parseOptions(args: readonly string[]): CommandLine | 'help' {
   const buyers = whole('--buyers', values.buyers, 2, 10_000) ?? crowds[size].buyers
   const tickets = whole('--tickets', values.tickets, 1, 10_000) ?? crowds[size].tickets
   if (buyers <= tickets) {
-    throw new UsageError(`there must be more buyers than tickets to fight over, not ${buyers} for ${tickets}`)
+    throw new UsageError(`there must be more buyers than tickets, not ${buyers} for ${tickets}`)
   }
   return {
     names: asked === undefined || asked === 'all' ? demoNames : [asked],

@@ -80,7 +80,7 @@ export class Office implements AsyncDisposable {
     return rows[0]?.n ?? 0
   }
 
-  /** Ends every connection of the buyers, in the middle of what they do; whoever waits is turned away. */
+  /** Ends every connection of the buyers, in the middle of what they do; whoever waits is rejected. */
   async closeAtOnce(): Promise<void> {
     await this.pool.end({ timeoutMs: 0 })
   }

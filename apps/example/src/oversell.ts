@@ -30,7 +30,7 @@ export async function oversell(
   signal.throwIfAborted()
 
   const plan = planOf(options)
-  // A rehearsal, so that the first way does not pay for what the others find warm.
+  // A warm-up, so that the first way does not pay for what the others find ready.
   for (const { way, orm } of plan) {
     await runSale(office, way, way.buy[orm], { buyers: 20, tickets: 5 }, signal, () => undefined)
   }

@@ -14,7 +14,7 @@ export interface SaleResult {
   readonly sold: number
   /** Of them, more than there were. */
   readonly oversold: number
-  /** Buyers who were told 'sold out'. */
+  /** Buyers who got the answer 'sold out'. */
   readonly turnedAway: number
   /** Buyers who got an error in place of an answer. */
   readonly failed: number
@@ -24,16 +24,16 @@ export interface SaleResult {
   readonly timeMs: number
   /** The most connections that were in use at the same time. */
   readonly connections: number
-  /** Buyers who were told 'sold' and have no ticket. */
+  /** Buyers who got the answer 'sold' and have no ticket. */
   readonly soldWithoutTicket: number
-  /** Tickets whose buyer was not told so, or has another one. */
+  /** Tickets whose buyer did not get the answer 'sold', or has another one. */
   readonly ticketWithoutSold: number
   /** Each in one sentence; empty when everything is as it must be. */
   readonly problems: readonly string[]
 }
 
 /**
- * Everybody wants a ticket at the same moment. `onAnswer` hears how many have got an answer so far.
+ * Everybody wants a ticket at the same moment. `onAnswer` gets how many have an answer so far.
  */
 export async function runSale(
   office: Office,
@@ -44,7 +44,7 @@ export async function runSale(
   onAnswer: (answered: number) => void,
 ): Promise<SaleResult> {
   const eventId = await office.announce(tickets)
-  const toldSold = new Set<number>()
+  const reportedSold = new Set<number>()
   let turnedAway = 0
   let retries = 0
   let answered = 0
@@ -54,7 +54,7 @@ export async function runSale(
   const visit = async (buyer: number): Promise<void> => {
     try {
       const { sold, attempts } = await sell(office.clients, eventId, buyer)
-      if (sold) toldSold.add(buyer)
+      if (sold) reportedSold.add(buyer)
       else turnedAway += 1
       retries += attempts - 1
     } catch (error) {
@@ -75,7 +75,7 @@ export async function runSale(
   // From here on only the database is believed.
   const owners = await office.buyersOf(eventId)
   const withTicket = new Set(owners)
-  const rightlyTold = [...toldSold].filter((buyer) => withTicket.has(buyer)).length
+  const rightlyReported = [...reportedSold].filter((buyer) => withTicket.has(buyer)).length
   const figures = {
     sold: owners.length,
     oversold: Math.max(0, owners.length - tickets),
@@ -84,8 +84,8 @@ export async function runSale(
     retries,
     timeMs: Math.round(timeMs),
     connections: inUse,
-    soldWithoutTicket: toldSold.size - rightlyTold,
-    ticketWithoutSold: owners.length - rightlyTold,
+    soldWithoutTicket: reportedSold.size - rightlyReported,
+    ticketWithoutSold: owners.length - rightlyReported,
   }
   return { ...figures, problems: problemsOf(figures, way, tickets, await office.sessions(), errors[0]) }
 }
@@ -104,13 +104,14 @@ function problemsOf(
     problems.push(`${failed} buyer(s) got an error: ${said}`)
   }
   if (way.oversells && sold <= tickets) {
-    problems.push(`it sold ${sold} of ${tickets} tickets and was expected to oversell: more buyers make that certain`)
+    problems.push(`it sold ${sold} of ${tickets} tickets and was expected to oversell: try more buyers`)
   }
-  if (!way.oversells && sold !== tickets) problems.push(`it sold ${sold} tickets, and ${tickets} were to be sold`)
-  if (soldWithoutTicket > 0) problems.push(`${soldWithoutTicket} buyer(s) were told 'sold' and have no ticket`)
-  if (ticketWithoutSold > 0) problems.push(`${ticketWithoutSold} ticket(s) belong to a buyer who was not told so`)
+  if (!way.oversells && sold !== tickets) problems.push(`it sold ${sold} tickets, expected ${tickets}`)
+  if (soldWithoutTicket > 0) problems.push(`${soldWithoutTicket} buyer(s) got the answer 'sold' and have no ticket`)
+  if (ticketWithoutSold > 0)
+    problems.push(`${ticketWithoutSold} ticket(s) belong to a buyer who did not get the answer 'sold'`)
   if (sessions > connections) {
-    problems.push(`the server saw ${sessions} connections, and ${connections} were to be the most`)
+    problems.push(`the server had ${sessions} connections, expected ${connections} at most`)
   }
   return problems
 }

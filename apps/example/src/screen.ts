@@ -93,7 +93,7 @@ function verdicts({ ways, others, tickets }: Report) {
   const verdict = (claim: string, some: readonly WayReport[]) =>
     some.length === 0 ? [] : [{ claim, holds: some.every(({ ok }) => ok), seen: wrong(some) }]
   return [
-    ...verdict(`the right ways sell exactly ${count(tickets)}, each to a buyer who is told so`, right),
+    ...verdict(`the correct ways sell exactly ${count(tickets)}, each reported to its buyer`, right),
     ...verdict('the naive way sells tickets that do not exist', naive),
   ]
 }
@@ -103,7 +103,7 @@ function footnotes({ server, runs, orm, others }: Report, seconds: number): stri
   const [first] = others
   const also = first === undefined ? '' : `; ${first.name} also in ${others.map((one) => ormNames[one.orm]).join(', ')}`
   return [
-    `Counted in the database, never from the answers${runs === 1 ? '' : `; medians of ${runs} runs`}.`,
+    `Counted in the database, not from the answers${runs === 1 ? '' : `; medians of ${runs} runs`}.`,
     `${ormNames[orm]}${also}; ${where} ${server.version}; ${seconds.toFixed(1)} s`,
     `The code to copy: apps/example/src/ways/${orm}/`,
   ]

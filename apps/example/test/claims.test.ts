@@ -15,19 +15,19 @@ function broken(claims: readonly Claim[]): number[] {
 }
 
 describe('mixed', () => {
-  const good: Outcome = { situation: 'killed once', orders: 4, expected: 4, toldDone: 4, rows: [4, 4, 4, 4] }
+  const good: Outcome = { situation: 'killed once', orders: 4, expected: 4, reportedDone: 4, rows: [4, 4, 4, 4] }
   test.each<[string, Partial<Outcome>, number[]]>([
     ['all is well', {}, []],
     ['a row of one of them is missing', { rows: [4, 4, 3, 4] }, [0, 1, 2]],
     ['everything is there twice', { rows: [8, 8, 8, 8] }, [1, 2]],
-    ['a caller was told of a failure that was none', { toldDone: 3 }, [2]],
+    ['a failure was reported that was none', { reportedDone: 3 }, [2]],
   ])('%s', (_, change, expected) => expect(broken(mixedClaims([{ ...good, ...change }]))).toEqual(expected))
 })
 
 describe('read-your-writes', () => {
   const what = { through: 'raw SQL', requests: 5 }
-  const naive: ReadFigures = { ...what, way: 'naive', replica: 'stands still', stale: 5, fromReplica: 5 }
-  const still: ReadFigures = { ...what, way: 'causal', replica: 'stands still', stale: 0, fromReplica: 0 }
+  const naive: ReadFigures = { ...what, way: 'naive', replica: 'is paused', stale: 5, fromReplica: 5 }
+  const still: ReadFigures = { ...what, way: 'causal', replica: 'is paused', stale: 0, fromReplica: 0 }
   const late: ReadFigures = { ...what, way: 'causal', replica: 'is late', stale: 0, fromReplica: 5 }
   test.each<[string, ReadFigures[], number[]]>([
     ['all is well', [naive, still, late], []],
@@ -61,14 +61,14 @@ test('overload', () => {
 
 describe('lost-lock', () => {
   const naive: LockFigures = {
-    ...{ through: 'bare pg.Pool', noticedMs: undefined, told: 'done', stored: 'by the first, late' },
+    ...{ through: 'bare pg.Pool', noticedMs: undefined, result: 'no error', stored: 'by the first, late' },
   }
-  const good: LockFigures = { through: 'Kysely', noticedMs: 3, told: 'LOCK_LOST', stored: 'by the second' }
+  const good: LockFigures = { through: 'Kysely', noticedMs: 3, result: 'LOCK_LOST', stored: 'by the second' }
   test.each<[string, Partial<LockFigures>, number[]]>([
     ['all is well', {}, []],
     ['the signal never aborts', { noticedMs: undefined }, [0]],
     ['the stale writer gets in', { stored: 'by the first, late' }, [1]],
-    ['the holder believes that all is well', { told: 'done' }, [2]],
+    ['the holder gets no error', { result: 'no error' }, [2]],
   ])('%s', (_, change, expected) => expect(broken(lockClaims([naive, { ...good, ...change }]))).toEqual(expected))
   test('the naive lock does no harm', () => {
     expect(broken(lockClaims([{ ...naive, stored: good.stored }, good]))).toEqual([3])
@@ -77,17 +77,17 @@ describe('lost-lock', () => {
 
 describe('lost-commit', () => {
   const bare: CommitFigures = {
-    ...{ through: 'bare pg.Pool', cut: 'after', payments: 3, toldDone: 0, toldFailed: 3 },
-    ...{ paid: 3, paidTwice: 0, toldWrong: 3 },
+    ...{ through: 'bare pg.Pool', cut: 'after', payments: 3, reportedPaid: 0, reportedFailed: 3 },
+    ...{ paid: 3, paidTwice: 0, reportedWrong: 3 },
   }
-  const good: CommitFigures = { ...bare, through: 'Prisma', toldDone: 3, toldFailed: 0, toldWrong: 0 }
+  const good: CommitFigures = { ...bare, through: 'Prisma', reportedPaid: 3, reportedFailed: 0, reportedWrong: 0 }
   test.each<[string, Partial<CommitFigures>, number[]]>([
     ['all is well', {}, []],
     ['an order is not paid', { paid: 2 }, [0]],
     ['an order is paid twice', { paidTwice: 1 }, [0]],
-    ['a caller was told what is not true', { toldWrong: 1 }, [1]],
+    ['a caller got a wrong result', { reportedWrong: 1 }, [1]],
   ])('%s', (_, change, expected) => expect(broken(commitClaims([bare, { ...good, ...change }]))).toEqual(expected))
-  test('the bare pool knew', () => expect(broken(commitClaims([{ ...bare, toldFailed: 0 }, good]))).toEqual([2]))
+  test('the bare pool knew', () => expect(broken(commitClaims([{ ...bare, reportedFailed: 0 }, good]))).toEqual([2]))
 })
 
 describe('stream-and-copy', () => {

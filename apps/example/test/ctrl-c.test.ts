@@ -59,7 +59,7 @@ test.each([
     const temporary = ownTemporaryFolder()
     const { child, outcome } = startDemo(args, { TMPDIR: temporary })
     await vi.waitFor(() => reached(temporary), { timeout: 20_000, interval: 2 })
-    // As a terminal does it: the whole process group hears of it.
+    // As a terminal does it: the whole process group gets the signal.
     process.kill(-(child.pid ?? 0), 'SIGINT')
     const { code, signal, stdout, stderr } = await outcome
     expect({ code, signal, stdout, stderr }).toEqual({

@@ -74,12 +74,12 @@ test('a claim that does not hold is said with what was seen, and nothing is clai
   expect(demoScreen(wrong, report, false)).toContain('✗ all is well\n    seen: 3 of 4')
   const table = summary([{ ...report, gist: wrong.gist }], 'short', false)
   expect(table).toMatch(/^ {2}overload {2}answers come in time {2}SQL +NOT HELD/m)
-  expect(table).toContain('✗ Not everything held: overload.')
+  expect(table).toContain('✗ Not all claims held: overload.')
   const silent = await run({ ...wrong, run: async () => ({ tables: [], claims: [] }) })
   expect(silent.ok).toBe(false)
   expect(failedClaims(silent)).toEqual(['overload: it claims nothing'])
   const broken: Demo = { ...wrong, run: async () => Promise.reject(new Error('no paper')) }
-  await expect(run(broken)).rejects.toThrow('overload could not be shown to its end: no paper')
+  await expect(run(broken)).rejects.toThrow('overload did not finish: no paper')
 
   const first = await servers.cluster()
   expect(await servers.cluster()).toBe(first)

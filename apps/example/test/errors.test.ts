@@ -28,7 +28,7 @@ describe('options that make no sense', () => {
     [['oversell', '--tickets', '0'], "--tickets must be a whole number from 1 to 10000, not '0'"],
     [['all', '--runs', '1.5'], "--runs must be a whole number from 1 to 1000, not '1.5'"],
     [['--port', '65536'], "--port must be a whole number from 1 to 65535, not '65536'"],
-    [['oversell', '--buyers', '100'], 'there must be more buyers than tickets to fight over, not 100 for 100'],
+    [['oversell', '--buyers', '100'], 'there must be more buyers than tickets, not 100 for 100'],
     [
       ['oversell', '--way', 'hope'],
       "--way must be one of naive, for-update, lock, serializable, optimistic, not 'hope'",

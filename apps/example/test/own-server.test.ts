@@ -51,7 +51,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
   60_000,
 )
 
-test('DATABASE_URL: a user who may not create schemas is told so', async () => {
+test('DATABASE_URL: a user who may not create schemas gets an error that says so', async () => {
   await using pool = createPool({ connectionString: database.url })
   await pool.query(`create role ticket_guest login password 'sekret'`)
   try {
@@ -87,10 +87,10 @@ test('what does not hold ends with exit code 1 and is said on stderr, in one lin
     expect({ code, stderr }).toEqual({
       code: 1,
       stderr:
-        'lifeguard demo: oversell: for-update: it sold 0 tickets, and 5 were to be sold\n' +
-        "lifeguard demo: oversell: for-update: 20 buyer(s) were told 'sold' and have no ticket\n",
+        'lifeguard demo: oversell: for-update: it sold 0 tickets, expected 5\n' +
+        "lifeguard demo: oversell: for-update: 20 buyer(s) got the answer 'sold' and have no ticket\n",
     })
-    expect(stdout).toContain('✗ the right ways sell exactly 5, each to a buyer who is told so')
+    expect(stdout).toContain('✗ the correct ways sell exactly 5, each reported to its buyer')
     expect(await schemasIn(pool)).toEqual([])
   } finally {
     await pool.query('drop event trigger forget_tickets')

@@ -8,7 +8,7 @@ import { items, noteOf } from '../sql.js'
 /** In which words of the peers the row is asked for. */
 type Words = 'select' | 'selectFirst'
 
-/** So many callers at once, on so many connections, behind so many milliseconds. */
+/** So many callers at the same time, on so many connections, with a latency of so many milliseconds. */
 interface Size {
   readonly callers: number
   readonly connections: number

@@ -2,7 +2,7 @@ import { createPool, sql } from 'slonik'
 import type { Peer } from '../peer.js'
 import { lockKey, noteOf, turnMs } from '../sql.js'
 
-/** With its defaults, but for the size; it resets each connection behind every use and prepares nothing. */
+/** With its defaults, but for the size; it resets each connection after every use and prepares nothing. */
 export const openSlonik: Peer['open'] = async (url, connections) => {
   const open = () => createPool(url, { maxPoolSize: connections })
   const pool = await open()

@@ -15,7 +15,7 @@ export interface Opened {
   readonly handle: Handle
 }
 
-/** What a case has to work with. The tables are empty when it begins; everything is closed and counted behind it. */
+/** What a case has to work with. The tables are empty when it begins; everything is closed and counted after it. */
 export interface CaseContext extends Opened {
   /** Where the tables are. */
   readonly database: Database
@@ -23,7 +23,7 @@ export interface CaseContext extends Opened {
   readonly admin: Pool
   /** Another pool of four connections, or what `options` says, with the ORM on it. */
   openPool(options?: PoolOptions): Promise<Opened>
-  /** A proxy in front of the database, gone behind the case. */
+  /** A proxy in front of the database, gone after the case. */
   openProxy(): Promise<FaultProxy>
   /** A database with the same tables on a primary with one replica. */
   openCluster(): Promise<ReplicatedDatabase>

@@ -19,7 +19,7 @@ export interface Environment {
  * it failed or not, everything is closed; nothing of its pools may be in use before that, and no session on any server
  * may be left after it.
  *
- * @throws what the case throws; or what was left behind
+ * @throws what the case throws; or what was left
  */
 export async function runCase(environment: Environment, subject: Subject, { run }: Case): Promise<void> {
   const scene = new Scene(environment)
@@ -146,13 +146,11 @@ class Scene {
     const gone = await settled(() => until(noneIsLeft, 'the last session to end', 5_000))
     if (quiet !== undefined) throw quiet.error
     if (gone !== undefined) {
-      assert.fail(
-        `sessions were left behind: ${left.map(({ pid, state, query }) => `${pid} ${state} ${query}`).join('; ')}`,
-      )
+      assert.fail(`sessions were left: ${left.map(({ pid, state, query }) => `${pid} ${state} ${query}`).join('; ')}`)
     }
   }
 
-  /** What was given up is tidied up behind its caller's back, so that it may take a moment. */
+  /** What was given up is tidied up after its caller has gone on, so that it may take a moment. */
   async #untilNothingIsInUse(): Promise<void> {
     for (const { pool } of this.#opened) {
       await until(

@@ -71,7 +71,7 @@ export interface Handle extends Statements {
     changes: ItemChanges,
     options?: OperationOptions,
   ): Promise<Item>
-  /** Inserts the items and reads one behind them, as one batch. */
+  /** Inserts the items and then reads one, as one batch. */
   batch?(items: readonly NewItem[], find: number, options?: OperationOptions): Promise<Item | undefined>
   /** Runs SQL that `signal` aborts, where the ORM has a way to say so for one query. */
   abortable?(text: string, signal: AbortSignal): Promise<unknown>

@@ -1,8 +1,8 @@
-/** What is shown of a URL whose parts cannot be told apart for sure. */
+/** What is shown of a URL whose parts cannot be separated for sure. */
 const hidden = 'a url that is not shown, as it may hold a password'
 
 /**
- * A URL for messages: without its password, and without its parameters, which may hold one. Where an `@` stands behind the
+ * A URL for messages: without its password, and without its parameters, which may hold one. Where an `@` follows the
  * host, a password was not encoded, and any part may be a piece of it.
  */
 export function withoutSecrets(text: string): string {
@@ -13,7 +13,7 @@ export function withoutSecrets(text: string): string {
   return `${protocol}//${user === '' ? '' : `${user}@`}${host}${pathname}${search === '' ? '' : '?***'}`
 }
 
-/** Lines of a server's log for messages: a server says the whole of a setting that has changed, as primary_conninfo. */
+/** Lines of a server's log for messages: a server writes the whole value of a setting that has changed, such as primary_conninfo. */
 export function logWithoutSecrets(lines: readonly string[]): readonly string[] {
   return lines.map((line) =>
     line

@@ -112,7 +112,7 @@ describe('in the process that starts it', () => {
     const reason = new Error('enough')
     const start = startCluster({ replicas: 1, signal: controller.signal })
     start.catch(() => undefined)
-    // The worst moment: initdb has a server at work, which must not leave its shared memory behind.
+    // The worst moment: initdb has a server at work, which must not leave its shared memory.
     const interrupted = await waitUntil(
       async () => {
         const family = await familyOf(process.pid)
@@ -211,7 +211,7 @@ describe('a program', () => {
     expect(await leftovers({ pids, ports, temp: temp.path })).toEqual(nothing)
   })
 
-  test('that forgets to stop its cluster is not kept running by it, and is cleaned up behind', async () => {
+  test('that forgets to stop its cluster is not kept running by it, and is cleaned up after', async () => {
     const program = startProgram({ args: ['leave'], temp: temp.path })
     const { servers } = await reportOf(program)
     expect(await ended(program)).toEqual({ code: 0, signal: null })

@@ -85,7 +85,7 @@ describe.each(protocols)('a COMMIT in the %s protocol', (protocol, commit) => {
     expect(await committed(id)).toBe(true)
   })
 
-  test('was processed while the answer hangs, and the client hears nothing until its own timeout', async () => {
+  test('was processed while the answer hangs, and the client receives nothing until its own timeout', async () => {
     const id = `${protocol} hang`
     await using connection = await connectClient(proxy.url, { application_name: id, query_timeout: 300 })
     await connection.client.query('begin')

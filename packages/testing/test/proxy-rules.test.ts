@@ -14,7 +14,7 @@ function boundary(change: Partial<Boundary>): Boundary {
 }
 
 describe('a text pattern', () => {
-  test('as a string is compared with the start behind blanks and comments, ignoring case', () => {
+  test('as a string is compared with the start after blanks and comments, ignoring case', () => {
     expect(matchesText('commit', '  -- by the ORM\n/* trace=1 */ COMMIT;')).toBe(true)
     expect(matchesText('commit', '--\r/* /* */ begin */ \f--x\r\nCommit')).toBe(true)
     expect(matchesText('commit', '/* /* */ commit')).toBe(false)
@@ -58,7 +58,7 @@ describe('the rule book', () => {
     expect([book.fire(sync), book.fired(1)]).toEqual([[], 1])
   })
 
-  test('looks for a statement in front of its Execute and behind the Sync that completes it', () => {
+  test('looks for a statement before its Execute and after the Sync that completes it', () => {
     const book = new RuleBook()
     book.add(1, { statement: 'COMMIT', when: 'before', action: 'cut', count: Infinity })
     book.add(2, { statement: 'COMMIT', when: 'after', action: 'fin', count: Infinity })
@@ -73,7 +73,7 @@ describe('the rule book', () => {
     expect(at(ToServer.Parse, 'before')).toEqual([])
   })
 
-  test('watches only the connections it was told to', () => {
+  test('watches only the connections that it is for', () => {
     expect(matchesConnection({ applicationName: 'shop', database: 'orders' }, connection)).toBe(true)
     expect(matchesConnection({ applicationName: 'shop', database: 'other' }, connection)).toBe(false)
     expect([matchesConnection(3, connection), matchesConnection([1, 2], connection)]).toEqual([true, false])

@@ -203,7 +203,7 @@ describe('rules', () => {
     expect(await rejection(unused.fired)).toMatchObject({ code: 'FAULT_PROXY_RULE_REMOVED' })
   })
 
-  test('cut behind an answer let the client have it first', async () => {
+  test('a cut after an answer lets the client have it first', async () => {
     await using connection = await connectClient(proxy.url)
     await proxy.rule({ direction: 'to-client', message: 'ReadyForQuery', when: 'after', action: 'cut' })
     expect((await connection.client.query('select 1 as one')).rows).toEqual([{ one: 1 }])

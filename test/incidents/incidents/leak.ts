@@ -26,14 +26,14 @@ export const leak: Incident = {
     const leakDetectionMs = 2_000 * scale
     await using cluster = await startCluster()
     await using database = await cluster.createDatabase()
-    const told: string[] = []
+    const reported: string[] = []
     const leaks: PoolEvents['leak'][] = []
     await using pool = createPool({
       connectionString: database.url,
       max,
       leakDetectionMs,
       onLeak: ({ acquireStack, returned }) => {
-        if (!returned) told.push(acquireStack ?? '')
+        if (!returned) reported.push(acquireStack ?? '')
       },
     })
     pool.on('leak', (event) => leaks.push(event))
@@ -48,7 +48,7 @@ export const leak: Incident = {
       await sleep(500 * scale)
     }
     await until('each leak is reported', () => leaks.length === max)
-    await until('callers have waited in vain', () => callers.told.some(({ outcome }) => outcome !== 'ok'))
+    await until('callers have waited in vain', () => callers.answers.some(({ outcome }) => outcome !== 'ok'))
     const active = pool.active()
     const { longestHeldMs } = pool.stats().pool
     const refusal = await pool.query('select 1', [], { timeoutMs: patienceMs }).then(
@@ -61,7 +61,7 @@ export const leak: Incident = {
     await callers.answered()
     const named = leaks.filter(({ acquireStack }) => acquireStack?.includes(handlerThatForgets.name)).length
     const ofThem = active.filter(({ acquireStack }) => acquireStack?.includes(handlerThatForgets.name)).length
-    const kinds = Object.keys(outcomes(callers.told)).filter((one) => one !== 'ok')
+    const kinds = Object.keys(outcomes(callers.answers)).filter((one) => one !== 'ok')
     const firstLine = leaks[0]?.acquireStack?.split('\n').find((line) => line.includes(handlerThatForgets.name))
     const downs = watch.checks.filter(({ status }) => status === 'down').length
     return {
@@ -77,8 +77,8 @@ export const leak: Incident = {
       claims: [
         {
           claim: 'every leak is reported, by event and callback, and names the function that took the connection',
-          holds: named === max && told.filter((one) => one.includes(handlerThatForgets.name)).length === max,
-          seen: `${named} of ${max} events, ${told.length} callbacks`,
+          holds: named === max && reported.filter((one) => one.includes(handlerThatForgets.name)).length === max,
+          seen: `${named} of ${max} events, ${reported.length} callbacks`,
         },
         {
           claim: 'active() lists the connections that are missing, and stats() says for how long',
@@ -86,7 +86,7 @@ export const leak: Incident = {
           seen: `${ofThem} of ${max}, the longest for ${Math.round(longestHeldMs)} ms`,
         },
         {
-          claim: 'callers are told that the pool is busy, not that the server is down',
+          claim: 'the error says that the pool is busy, not that the server is down',
           holds: kinds.every((one) => /^LIFEGUARD_(ACQUIRE_TIMEOUT|OVERLOADED|TIMEOUT \(not-sent\))/.test(one)),
           seen: kinds.join(', '),
         },

@@ -39,7 +39,7 @@ async function move(options: PoolOptions, { scale }: Size) {
   await offering
   await Promise.all([writers.answered(), readers.answered()])
   const firstAt = endAt + firstSuccess(writers, endAt)
-  const refused = writers.told.filter(({ outcome, calledAt }) => outcome === '25006' && calledAt > endAt)
+  const refused = writers.answers.filter(({ outcome, calledAt }) => outcome === '25006' && calledAt > endAt)
   const { rows } = await admin.query<{ n: number }>('select count(*)::int as n from written')
   return {
     writers,
@@ -64,8 +64,8 @@ export const movedHost: Incident = {
   async run(size) {
     const any = await move({}, size)
     const named = await move({ targetSessionAttrs: 'read-write' }, size)
-    const inAll = (outcomes(any.writers.told)['ok'] ?? 0) + (outcomes(named.writers.told)['ok'] ?? 0)
-    const misread = outcomes(named.writers.told)['25006'] ?? 0
+    const inAll = (outcomes(any.writers.answers)['ok'] ?? 0) + (outcomes(named.writers.answers)['ok'] ?? 0)
+    const misread = outcomes(named.writers.answers)['25006'] ?? 0
     return {
       figures: {
         ...seenBy(any.writers),

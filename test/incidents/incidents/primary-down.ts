@@ -42,9 +42,9 @@ export const primaryDown: Incident = {
     const after = await watch.check()
     const attempts = busiestSecond((await proxy.stats()).connectTimes.slice(before).map(Number))
     const success = firstSuccess(callers, startAt) - (upAt - startAt)
-    const afterwards = callers.told.filter(({ calledAt }) => calledAt >= upAt && calledAt < upAt + backMs)
+    const afterwards = callers.answers.filter(({ calledAt }) => calledAt >= upAt && calledAt < upAt + backMs)
     const refused = afterwards.filter(({ outcome }) => outcome !== 'ok')
-    const wrong = Object.keys(outcomes(callers.told)).filter(
+    const wrong = Object.keys(outcomes(callers.answers)).filter(
       (one) => one !== 'ok' && !/^(LIFEGUARD_|57P0|53300)/.test(one),
     )
     return {

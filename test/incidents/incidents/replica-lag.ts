@@ -15,7 +15,7 @@ const writeEveryMs = 20
 /** The only replica stops to replay what the primary sends it; it answers on, with what was true then. */
 export const replicaLag: Incident = {
   name: 'replica-lag',
-  title: `the replica falls behind for 8 s, with maxLagMs ${maxLagMs}; ${perSecond} reads a second, and a write every ${writeEveryMs} ms`,
+  title: `the replica lags for 8 s, with maxLagMs ${maxLagMs}; ${perSecond} reads a second, and a write every ${writeEveryMs} ms`,
   async run({ scale }) {
     const lagForMs = Math.max(8_000 * scale, 3 * maxLagMs)
     await using cluster = await startCluster({ replicas: 1 })
@@ -73,7 +73,7 @@ export const replicaLag: Incident = {
     await readers.answered()
     stopped.abort()
     await writing
-    const failed = readers.calls - (outcomes(readers.told)['ok'] ?? 0)
+    const failed = readers.calls - (outcomes(readers.answers)['ok'] ?? 0)
     const fellBack = (inLag['primary: lag'] ?? 0) - (before['primary: lag'] ?? 0)
     const downs = watch.checks.filter(({ status }) => status === 'down').length
     return {
@@ -99,7 +99,7 @@ export const replicaLag: Incident = {
           seen: `${fellBack} with the reason lag`,
         },
         {
-          claim: 'stats() tells the lag',
+          claim: 'stats() has the lag',
           holds: (seen?.lagMs ?? 0) > maxLagMs,
           seen: `${ms(seen?.lagMs ?? Number.NaN)} ms`,
         },

@@ -50,10 +50,10 @@ export const rotatedPassword: Incident = {
     await offering
     await callers.answered()
     const after = await watch.check()
-    const early = callers.told.filter(
+    const early = callers.answers.filter(
       ({ outcome, calledAt, answeredAt }) => outcome !== 'ok' && calledAt > changedAt && answeredAt < endedAt,
     )
-    const meanwhile = callers.told.filter(({ calledAt }) => calledAt > endedAt && calledAt < endAt)
+    const meanwhile = callers.answers.filter(({ calledAt }) => calledAt > endedAt && calledAt < endAt)
     return {
       figures: {
         ...seenBy(callers),
@@ -70,7 +70,7 @@ export const rotatedPassword: Incident = {
           seen: `${early.length} failed: ${listed(outcomes(early))}`,
         },
         {
-          claim: "callers are told of the login, by the server's own code",
+          claim: "the error is that of the login, with the server's own code",
           holds: meanwhile.some(({ outcome }) => outcome === '28P01'),
           seen: listed(outcomes(meanwhile)),
         },

@@ -33,7 +33,7 @@ async function fill(url: string): Promise<pg.Client[]> {
   }
 }
 
-/** The server takes fewer sessions than its users have been told: first none of this pool, then three, then all. */
+/** The server takes fewer sessions than its users expect: first none of this pool, then three, then all. */
 export const serverFull: Incident = {
   name: 'server-full',
   title: `no session is left for 5 s (53300), then ${left} of ${max} for 5 s; ${perSecond} queries of 20 ms a second, each caller waits ${patienceMs} ms`,
@@ -64,8 +64,8 @@ export const serverFull: Incident = {
       await offering
       await callers.answered()
       const attempts = busiestSecond((await proxy.stats()).connectTimes.slice(before).map(Number))
-      const whileFull = callers.told.filter(({ answeredAt }) => answeredAt < fullUntil)
-      const whileSome = callers.told.filter(({ calledAt }) => calledAt > someAt + backMs && calledAt < allAt)
+      const whileFull = callers.answers.filter(({ answeredAt }) => answeredAt < fullUntil)
+      const whileSome = callers.answers.filter(({ calledAt }) => calledAt > someAt + backMs && calledAt < allAt)
       const failedWithSome = whileSome.filter(({ outcome }) => outcome !== 'ok').length
       const said = Object.keys(outcomes(whileFull))
       const downs = watch.checks.filter(({ status }) => status === 'down').length
@@ -84,7 +84,7 @@ export const serverFull: Incident = {
         },
         claims: [
           {
-            claim: 'callers are told that the server has no place, not that the pool is busy',
+            claim: 'the error says that the server has no place, not that the pool is busy',
             holds: said.every((one) => /^(LIFEGUARD_(SERVER_UNAVAILABLE|BREAKER_OPEN|TIMEOUT \(not-sent\)))/.test(one)),
             seen: listed(outcomes(whileFull)),
           },

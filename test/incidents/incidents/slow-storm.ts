@@ -46,7 +46,7 @@ export const slowStorm: Incident = {
     })
     const { endAt, active } = value
     const slowest = percentile(
-      callers.told.map(({ tookMs }) => tookMs),
+      callers.answers.map(({ tookMs }) => tookMs),
       1,
     )
     const left = async (): Promise<number> => {
@@ -56,7 +56,9 @@ export const slowStorm: Incident = {
       return rows[0]?.n ?? 0
     }
     const leftOver = await until('nothing works any more', async () => (await left()) === 0).then(() => 0, left)
-    const untyped = Object.keys(outcomes(callers.told)).filter((one) => one !== 'ok' && !one.startsWith('LIFEGUARD_'))
+    const untyped = Object.keys(outcomes(callers.answers)).filter(
+      (one) => one !== 'ok' && !one.startsWith('LIFEGUARD_'),
+    )
     const downs = watch.checks.filter(({ status }) => status === 'down').length
     return {
       figures: {

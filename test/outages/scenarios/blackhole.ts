@@ -40,12 +40,12 @@ export const blackhole: Scenario = {
         return { stalledAt, backAt }
       })
       const { stalledAt, backAt } = value
-      const during = callers.told.filter(({ answeredAt, calledAt }) => answeredAt > stalledAt && calledAt < backAt)
+      const during = callers.answers.filter(({ answeredAt, calledAt }) => answeredAt > stalledAt && calledAt < backAt)
       const slowest = percentile(
         during.map(({ tookMs }) => tookMs),
         1,
       )
-      const after = callers.told.filter(({ calledAt }) => calledAt >= backAt)
+      const after = callers.answers.filter(({ calledAt }) => calledAt >= backAt)
       const firstOk =
         after.filter(({ outcome }) => outcome === 'ok').reduce((a, b) => Math.min(a, b.answeredAt), Infinity) - backAt
       const lastFailed =

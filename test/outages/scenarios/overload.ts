@@ -24,7 +24,7 @@ export const overload: Scenario = {
     try {
       const callers = new Callers(subject, session, `select pg_sleep(${queryMs / 1_000})`)
       await Promise.all(Array.from({ length: max }, () => callers.call()))
-      const warm = callers.told.length
+      const warm = callers.answers.length
       const before = process.memoryUsage().rss
       let peak = before
       const memory = setInterval(() => {
@@ -36,7 +36,7 @@ export const overload: Scenario = {
       const recovered = await untilNormal(callers, end)
       await callers.answered()
       clearInterval(memory)
-      const load = callers.told.slice(warm).filter(({ calledAt }) => calledAt < end)
+      const load = callers.answers.slice(warm).filter(({ calledAt }) => calledAt < end)
       const good = load.filter(({ outcome, tookMs }) => outcome === 'ok' && tookMs <= patienceMs)
       const goodput = good.filter(({ answeredAt }) => answeredAt <= end).length / ((end - start) / 1_000)
       const p99 = percentile(

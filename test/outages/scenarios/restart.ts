@@ -32,9 +32,9 @@ export const restart: Scenario = {
       const upAt = performance.now()
       await offering
       await callers.answered()
-      const failed = callers.told.filter(({ outcome }) => outcome !== 'ok')
+      const failed = callers.answers.filter(({ outcome }) => outcome !== 'ok')
       const unsent = failed.filter(({ mayHaveBeenSent }) => !mayHaveBeenSent).length
-      const firstOk = callers.told
+      const firstOk = callers.answers
         .filter(({ outcome, answeredAt }) => outcome === 'ok' && answeredAt > downAt + 500)
         .reduce((a, b) => Math.min(a, b.answeredAt), Number.POSITIVE_INFINITY)
       const attempts = busiestSecond((await proxy.stats()).connectTimes.slice(before).map(Number))
@@ -48,7 +48,7 @@ export const restart: Scenario = {
           'first success after the server is back, ms': Math.round(firstOk - upAt),
           'slowest call, ms': Math.round(
             percentile(
-              callers.told.map(({ tookMs }) => tookMs),
+              callers.answers.map(({ tookMs }) => tookMs),
               1,
             ),
           ),

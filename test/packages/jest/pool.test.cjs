@@ -24,7 +24,7 @@ async function use() {
   client.release()
   const called = await new Promise((resolve) => pgPool.query('select 6 as n', (_, result) => resolve(result)))
   expect(called.rows).toEqual([{ n: 6 }])
-  // A connection that was not heard to end is waited for for a second.
+  // A connection whose end is not noticed is waited for for a second.
   const before = now()
   await pool.end()
   expect(now() - before).toBeLessThan(900)

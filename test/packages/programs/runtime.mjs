@@ -17,10 +17,10 @@ try {
     () => 'none',
     (error) => error instanceof OperationTimeoutError,
   )
-  const heard = Promise.withResolvers()
-  const subscription = await pool.listen('runtime', (payload) => heard.resolve(payload))
+  const received = Promise.withResolvers()
+  const subscription = await pool.listen('runtime', (payload) => received.resolve(payload))
   await pool.notify('runtime', 'hello')
-  results.listen = await heard.promise
+  results.listen = await received.promise
   await subscription.unlisten()
   results.health = (await pool.health()).status
 } finally {

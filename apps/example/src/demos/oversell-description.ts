@@ -8,10 +8,10 @@ export function oversellDescription({ buyers, tickets }: Crowd): DemoDescription
     name: 'oversell',
     title: `${buyers} buyers want one of ${tickets} tickets, all at once`,
     about: [
-      'Count the tickets, then insert one: everybody writes that first, and it sells',
-      'tickets that do not exist. Beside it four right ways to sell, one of them through',
-      `every ORM; all buyers share ${connections} connections.`,
+      'Count the tickets, then insert one: that is the obvious code, and it sells tickets',
+      'that do not exist. The demo compares it with four correct ways, one of them through',
+      `every ORM. All buyers share ${connections} connections.`,
     ],
-    gist: 'no ticket too many is sold',
+    gist: 'no more tickets than exist',
   }
 }

@@ -23,7 +23,7 @@ export interface Wish {
 
 /**
  * Runs a demo in a new database. An abort ends it at once: its connections go with the servers, and whatever it still
- * does fails unheard.
+ * does fails without a report.
  *
  * @throws the signal's reason; whatever the demo itself could not do, with its name in front
  */
@@ -48,7 +48,7 @@ export async function runDemo(
   }
   const findings = await unlessAborted(run(), signal).catch((cause: unknown) => {
     signal.throwIfAborted()
-    throw new Error(`${demo.name} could not be shown to its end: ${errorLine(cause)}`, { cause })
+    throw new Error(`${demo.name} did not finish: ${errorLine(cause)}`, { cause })
   })
   const ok = findings.claims.length > 0 && findings.claims.every(({ holds }) => holds)
   return { demo: demo.name, ok, title: demo.title, orms, seconds: secondsSince(since), ...findings }

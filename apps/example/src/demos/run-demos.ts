@@ -41,7 +41,7 @@ export interface DemosReport {
 /**
  * Runs some demos one after the other; gives what is wrong, each in one line.
  *
- * @param own where the tickets are to be sold; undefined for the servers of the others
+ * @param own where the tickets are sold; undefined for the servers of the others
  */
 export async function runDemos(
   options: CommandLine,

@@ -26,8 +26,8 @@ export function summary(rows: readonly SummaryRow[], size: 'full' | 'short', col
   const [titles = '', rule = '', ...lines] = tableLines(table, paint, [0, 1, 2, 3])
   const verdict =
     failed.length === 0
-      ? `${paint('green', '✓')} ${rows.length} demos in ${seconds.toFixed(0)} s, and everything they claim held.`
-      : `${paint(['red', 'bold'], '✗')} Not everything held: ${failed.map(({ demo }) => demo).join(', ')}. See the lines on stderr.`
+      ? `${paint('green', '✓')} ${rows.length} demos in ${seconds.toFixed(0)} s: all claims held.`
+      : `${paint(['red', 'bold'], '✗')} Not all claims held: ${failed.map(({ demo }) => demo).join(', ')}. See the lines on stderr.`
   return [
     '',
     titles,
@@ -45,9 +45,9 @@ function next(size: 'full' | 'short'): readonly (readonly [string, string])[] {
   return [
     ['One of them in full:', 'npx -y pnpm@12 demo failover'],
     ...(size === 'short' ? [['All of them in full:', 'npx -y pnpm@12 demo all'] as const] : []),
-    ['In your ORM alone:', 'npx -y pnpm@12 demo tenants --orm prisma'],
-    ['The code to copy:', 'apps/example/src/clients.ts is what there is to set up,'],
-    ['', 'ways/ and demos/ beside it hold a small file per ORM'],
+    ['One ORM only:', 'npx -y pnpm@12 demo tenants --orm prisma'],
+    ['The code to copy:', 'apps/example/src/clients.ts has the set-up;'],
+    ['', 'ways/ and demos/ next to it have a file for each ORM'],
   ]
 }
 

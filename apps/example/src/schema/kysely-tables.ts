@@ -9,7 +9,7 @@ export interface Tables {
     /** Grows with every sale; only the optimistic way looks at it. */
     version: Generated<number>
   }
-  /** One row for each ticket that was sold: the truth, whatever anybody was told. */
+  /** One row for each ticket that was sold: this counts, whatever was reported. */
   ticket: { id: Generated<number>; event_id: number; buyer: number }
   purchase: { id: Generated<number>; customer: string }
   note: { id: number; body: string }

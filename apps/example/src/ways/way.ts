@@ -1,4 +1,4 @@
-/** What a buyer is told. */
+/** What a buyer gets. */
 export interface Answer {
   /** `false` is 'sold out'. */
   readonly sold: boolean

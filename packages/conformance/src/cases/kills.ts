@@ -26,7 +26,7 @@ export const killsCases: readonly Case[] = [
     },
   },
   {
-    name: 'kills: without retries the caller is told, and nothing of it stays',
+    name: 'kills: without retries the error is reported, and nothing of it stays',
     async run(context) {
       const { handle, kill } = context
       const error = await rejection(
@@ -44,7 +44,7 @@ export const killsCases: readonly Case[] = [
     },
   },
   {
-    name: "kills: in the ORM's own transaction the caller is told, and nothing of it stays",
+    name: "kills: in the ORM's own transaction the error is reported, and nothing of it stays",
     async run(context) {
       const { handle, kill } = context
       const error = await rejection(
@@ -60,7 +60,7 @@ export const killsCases: readonly Case[] = [
     },
   },
   {
-    name: 'kills: a statement that was killed is told to its caller alone',
+    name: 'kills: a statement that was killed is reported to its caller alone',
     async run(context) {
       const { handle, kill, sessions } = context
       // No read, which would be sent once more.
@@ -84,7 +84,7 @@ export const killsCases: readonly Case[] = [
         await Promise.all([1, 2, 3, 4].map(() => handle.find(1)))
         const killed = (await sessions()).map(({ pid }) => pid)
         for (const pid of killed) await kill(pid)
-        // A statement that is on its way when the session ends is told so; here nothing is.
+        // A statement that is on its way when the session ends is rejected; here none is.
         await until(async () => {
           const left = await sessions()
           return !left.some(({ pid }) => killed.includes(pid)) && pool.stats().pool.total <= left.length

@@ -34,7 +34,7 @@ function failing({ pool, handle }: Opened, id: number): readonly (() => Promise<
 
 export const leaksCases: readonly Case[] = [
   {
-    name: 'leaks: a storm of work that fails, is aborted and is killed leaves nothing behind',
+    name: 'leaks: a storm of work that fails, is aborted and is killed leaves nothing',
     async run(context) {
       // So many sessions that end are a reason for a circuit breaker to open, which has a case of its own.
       const opened = await context.openPool({ breaker: false })

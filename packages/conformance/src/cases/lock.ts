@@ -37,7 +37,7 @@ export const lockCases: readonly Case[] = [
     },
   },
   {
-    name: 'lock: gives the value and the fencing token, is free afterwards, also behind a failure',
+    name: 'lock: gives the value and the fencing token, is free afterwards, also after a failure',
     async run({ handle, openPool }) {
       const first = await handle.withLock('token', async ({ fencingToken }) => fencingToken.xid)
       const thrown = new Error('of the callback')
@@ -71,7 +71,7 @@ export const lockCases: readonly Case[] = [
     },
   },
   {
-    name: 'lock: waits no longer than it was told to, and tryWithLock not at all',
+    name: 'lock: waits no longer than waitMs, and tryWithLock not at all',
     async run({ handle, openPool }) {
       const other = await openPool()
       await handle.withLock('busy', async () => {

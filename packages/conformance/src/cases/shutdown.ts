@@ -4,7 +4,7 @@ import { assertCode, committedItems, rejection } from '../expectations.js'
 
 export const shutdownCases: readonly Case[] = [
   {
-    name: 'shutdown: end waits for what runs, and later calls are told',
+    name: 'shutdown: end waits for what runs, and later calls are rejected',
     async run(context) {
       const { handle, pool, sessions } = context
       const begun = Promise.withResolvers<void>()
@@ -39,7 +39,7 @@ export const shutdownCases: readonly Case[] = [
     },
   },
   {
-    name: 'shutdown: a fast end cuts off what runs, and tells it',
+    name: 'shutdown: a fast end cuts off what runs, and rejects it',
     async run(context) {
       const { handle, pool, sessions } = context
       const begun = Promise.withResolvers<void>()

@@ -86,10 +86,10 @@ export const togetherCases: readonly TogetherCase[] = [
                 if (id === failing) throw new Error(`before step ${id}`)
                 await step(id)
               }
-              throw new Error('behind the last step')
+              throw new Error('after the last step')
             }),
           )
-          assert.match(error.message, /^(before|behind)/)
+          assert.match(error.message, /^(before|after)/)
           assert.deepEqual(await committedItems(context), [])
         }
       }

@@ -78,7 +78,7 @@ export const transactionCases: readonly Case[] = [
     },
   },
   {
-    name: 'transaction: its first error is the one that is told',
+    name: 'transaction: its first error is the one that is reported',
     async run({ handle }) {
       const error = await rejection(
         handle.withTransaction(async (tx) => {
@@ -154,25 +154,25 @@ export const transactionCases: readonly Case[] = [
     },
   },
   {
-    name: 'transaction: what happens behind it is done once, and only for a commit',
+    name: 'transaction: what happens after it is done once, and only for a commit',
     async run(context) {
       const { handle } = context
-      const told: string[] = []
+      const called: string[] = []
       await handle.withTransaction(async (tx, transaction) => {
         transaction.afterCommit(async () => {
-          told.push(`committed ${(await committedItems(context)).join()}`)
+          called.push(`committed ${(await committedItems(context)).join()}`)
         })
-        transaction.afterRollback(() => void told.push('never'))
+        transaction.afterRollback(() => void called.push('never'))
         await tx.insert({ id: 1, name: 'lamp' })
       })
       await rejection(
         handle.withTransaction(async (tx, transaction) => {
-          transaction.afterCommit(() => void told.push('never'))
-          transaction.afterRollback(() => void told.push('rolled back'))
+          transaction.afterCommit(() => void called.push('never'))
+          transaction.afterRollback(() => void called.push('rolled back'))
           await tx.insert({ id: 1, name: 'again' })
         }),
       )
-      assert.deepEqual(told, ['committed 1', 'rolled back'])
+      assert.deepEqual(called, ['committed 1', 'rolled back'])
     },
   },
 ]

@@ -4,7 +4,7 @@ import type { Destination, RoutedQuery } from './routed-query.js'
 const texts: readonly (readonly [name: string, destination: Destination, text: string, because?: string])[] = [
   ['a select', 'replica', 'select id, name from item where stock > 0 order by id'],
   ['writes in a comment', 'replica', '/* delete from item; */ select id from item -- for update\n where id = 1'],
-  ['writes in a string', 'replica', "select 'insert into item; update item', $$ delete from item $$ as told"],
+  ['writes in a string', 'replica', "select 'insert into item; update item', $$ delete from item $$ as word"],
   ['keywords for columns', 'replica', 'select "update", "delete", "for", "into" from keyword order by "order"'],
   ['values', 'replica', 'values (1, 2), (3, 4)'],
   ['table', 'replica', 'table item'],
@@ -23,14 +23,14 @@ const texts: readonly (readonly [name: string, destination: Destination, text: s
   ['a function that is vouched for', 'replica', 'select price_of(id) as price from item'],
   ['a view', 'replica', 'select id from stocked'],
   ['an insert', 'primary', "insert into item (id, name) values (900, 'raw') on conflict do nothing"],
-  ['an update behind a comment', 'primary', '/* select */ update item set stock = stock where id = 1'],
+  ['an update after a comment', 'primary', '/* select */ update item set stock = stock where id = 1'],
   [
     'a delete in brackets of a CTE',
     'primary',
     'with gone as (delete from part where id = 900 returning id) select id from gone',
   ],
   [
-    'an insert in a CTE behind one that reads',
+    'an insert in a CTE after one that reads',
     'primary',
     "with a as (select 901 as id), b as (insert into item (id, name) select id, 'b' from a on conflict do nothing returning id) select id from b",
   ],
@@ -70,7 +70,7 @@ const texts: readonly (readonly [name: string, destination: Destination, text: s
     'statistics of the server',
     'primary',
     'select count(*)::int as n from pg_stat_activity',
-    'it tells about the server that is asked',
+    'it describes the server that is asked',
   ],
   [
     'explain',

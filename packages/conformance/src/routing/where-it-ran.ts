@@ -16,8 +16,8 @@ export interface Seen {
 }
 
 /**
- * Runs work as a line of its own, and tells on which server each of its statements was executed: by the address that the
- * connection leads to. What the pool does behind it, such as asking where in the log a write is, is waited for: else it
+ * Runs work as a line of its own, and returns on which server each of its statements was executed: by the address that the
+ * connection leads to. What the pool does after it, such as asking where in the log a write is, is waited for: else it
  * would be taken for a statement of what is run next.
  *
  * @param replica `127.0.0.1:5433`

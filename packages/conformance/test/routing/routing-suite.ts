@@ -76,7 +76,7 @@ export function routingSuite<Db>(
     })
   }
 
-  test('behind all of it nothing is in use, and no lock was left on the replica', async () => {
+  test('after all of it nothing is in use, and no lock was left on the replica', async () => {
     const { pool, replicaUrl } = stage()
     await until(() => pool.stats().pool.active === 0, 'all connections to be given back')
     await using onReplica = createPool({ connectionString: replicaUrl, max: 1 })

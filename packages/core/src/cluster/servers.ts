@@ -1,7 +1,7 @@
 import type { Clock, Random } from '../deadline/clock.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { Server } from '../server/server.js'
-import type { ReadRule } from '../sql/read-only.js'
+import type { ReadRule } from '../sql/read-rule.js'
 import type { Causality } from './causality.js'
 import type { ClusterEmitter } from './events.js'
 import { ClusterMember, type MemberOptions } from './member.js'

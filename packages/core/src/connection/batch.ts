@@ -1,4 +1,5 @@
-import { type TextEffects, textEffects } from '../sql/text-effects.js'
+import { type SqlText, sqlText } from '../sql/sql-text.js'
+import type { TextEffects } from '../sql/transaction-control.js'
 import { Exchange, type Messages } from './exchange.js'
 import type { Prelude, Wire } from './operation.js'
 import { type CommandCompleteMessage, type Field, prepared, ResultBase, type ResultInternals } from './pg-internals.js'
@@ -12,7 +13,7 @@ const mostUnsentBytes = 65_536
 
 /** A statement of a batch, ready to be sent. */
 interface Item {
-  readonly text: string
+  readonly sql: SqlText
   /** As they are sent, from the time on that it is. */
   values: readonly unknown[]
   /** Whether the text is that of the statement before: parsed once, bound again. */
@@ -40,7 +41,9 @@ export class BatchExchange extends Exchange<QueryResult[]> {
 
   constructor(configs: readonly StatementConfig[], preludes: readonly Prelude[]) {
     super(preludes)
-    this.#items = configs.map((config, index) => itemOf(config, configs[index - 1]))
+    const items: Item[] = []
+    for (const config of configs) items.push(itemOf(config, items.at(-1)))
+    this.#items = items
   }
 
   override get reportedText(): string {
@@ -67,11 +70,11 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   }
 
   override get texts(): readonly string[] {
-    return this.#items.map(({ text }) => text)
+    return this.#items.map(({ sql }) => sql.text)
   }
 
   override get effects(): TextEffects {
-    const all = this.#items.map(({ text }) => textEffects(text))
+    const all = this.#items.map(({ sql }) => sql.effects)
     return {
       leavesOpen: all.some(({ leavesOpen }) => leavesOpen),
       endsTransaction: all.some(({ endsTransaction }) => endsTransaction),
@@ -80,8 +83,8 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     }
   }
 
-  protected override get statement(): string {
-    return this.#items[this.#answered]?.text ?? ''
+  protected override get statement(): SqlText {
+    return this.#items[this.#answered]?.sql ?? super.statement
   }
 
   /** @throws what a value throws that cannot be sent; nothing has been sent then */
@@ -99,8 +102,8 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     const { stream } = messages
     for (;;) {
       while (this.#written < this.#items.length && messages.unsentBytes < mostUnsentBytes) {
-        const { text, values, isAgain } = this.#items[this.#written] as Item
-        if (!isAgain) messages.parse(text)
+        const { sql, values, isAgain } = this.#items[this.#written] as Item
+        if (!isAgain) messages.parse(sql.text)
         messages.bind(values)
         if (!isAgain) messages.describe()
         messages.execute()
@@ -201,11 +204,12 @@ export class BatchExchange extends Exchange<QueryResult[]> {
   }
 }
 
-function itemOf({ text, values, rowMode, types }: StatementConfig, before: StatementConfig | undefined): Item {
+function itemOf({ text, values, rowMode, types }: StatementConfig, before: Item | undefined): Item {
+  const isAgain = before?.sql.text === text
   return {
-    text,
+    sql: isAgain ? before.sql : sqlText(text),
     values: values ?? [],
-    isAgain: before?.text === text,
+    isAgain,
     result: new ResultBase(rowMode, types),
     reader: undefined,
   }

@@ -1,4 +1,4 @@
-import { mayHoldSeveral } from '../sql/meaning.js'
+import { mayHoldSeveral } from '../sql/sql-text.js'
 import type { Exchange } from './exchange.js'
 import { noPreludes, type Operation, type Prelude } from './operation.js'
 import type { PortalRequest } from './portal.js'

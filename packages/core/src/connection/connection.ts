@@ -18,7 +18,7 @@ import { type OperationEndListener, Pipeline } from './pipeline.js'
 import { installProtocolHandlers, type TransactionStatus } from './protocol-handlers.js'
 import type { QueryResult } from './result.js'
 import { type ParameterStatus, RoleReports } from './server-role.js'
-import { StatementCache, StatementTexts } from './statement-cache.js'
+import { StatementCache, type StatementText, StatementTexts } from './statement-cache.js'
 import type { SubmittableAdapter } from './submittable.js'
 
 /** How long an orderly close may take. */
@@ -42,7 +42,7 @@ function sendTerminate(client: pg.Client, wire: WireConnection, clock: Clock, la
 }
 
 /** Sends Terminate for the server to read, and waits for nothing; the socket is closed by force when it does not. */
-export function terminate(connection: WireConnection, clock: Clock): void {
+function terminate(connection: WireConnection, clock: Clock): void {
   const { stream } = connection
   const timer = clock.setTimer(closeBoundMs, () => stream.destroy(), true)
   stream.once('close', () => clock.clearTimer(timer))
@@ -56,7 +56,7 @@ export function terminate(connection: WireConnection, clock: Clock): void {
 }
 
 /** Settles when the socket is closed, or after a bound. */
-export function closed(stream: WireConnection['stream'], clock: Clock): Promise<void> {
+function closed(stream: WireConnection['stream'], clock: Clock): Promise<void> {
   if (stream.closed) return Promise.resolve()
   return new Promise((resolve) => {
     const done = (): void => {
@@ -71,7 +71,7 @@ export function closed(stream: WireConnection['stream'], clock: Clock): Promise<
 }
 
 /** Rejects when the signal aborts. */
-export function aborted(signal: AbortSignal): Promise<never> {
+function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const abort = (): void => reject(signal.reason)
     if (signal.aborted) abort()
@@ -272,6 +272,11 @@ export class Connection {
   /** From now on it prepares what the pool runs often, and has what the pool knows of its texts. */
   remember(texts: StatementTexts): void {
     this.#pipeline.wire.cache.texts = texts
+  }
+
+  /** What is known here of an SQL text that is about to be run; counts as a use of it. */
+  known(text: string): StatementText {
+    return this.#pipeline.wire.cache.texts.of(text)
   }
 
   /** Runs an operation when those before it are done. */

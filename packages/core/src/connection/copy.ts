@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { nextTurn } from '../deadline/clock.js'
 import { thrownError } from '../errors/lifeguard-error.js'
 import { inNoContext } from '../observe/context.js'
+import { type SqlText, sqlText } from '../sql/sql-text.js'
 import { countOf, Exchange, type Messages } from './exchange.js'
 import type { Prelude, Wire } from './operation.js'
 import { type CommandCompleteMessage, prepared } from './pg-internals.js'
@@ -346,8 +347,8 @@ export class CopyOut extends Exchange<CopyResult> {
     return { rowCount: this.#rowCount, bytes: this.#bytes }
   }
 
-  protected override get statement(): string {
-    return this.#command
+  protected override get statement(): SqlText {
+    return sqlText(this.#command)
   }
 
   /** @throws what a value throws that cannot be sent; nothing has been sent then */

@@ -3,7 +3,8 @@ import type { Timer } from '../deadline/clock.js'
 import type { GivenUpReason } from '../deadline/deadline.js'
 import { thrownError } from '../errors/lifeguard-error.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
-import { type TextEffects, textEffects } from '../sql/text-effects.js'
+import { SqlText, sqlText } from '../sql/sql-text.js'
+import type { TextEffects } from '../sql/transaction-control.js'
 import type { MessageWriter } from './message-writer.js'
 import type {
   CommandCompleteMessage,
@@ -184,7 +185,7 @@ export abstract class Operation implements Reported, Progress {
   }
   /** What it may do to transactions, as far as its words show. */
   get effects(): TextEffects {
-    return textEffects(this.text)
+    return sqlText(this.text).effects
   }
   /** Whether all that its statements have done was undone by the last of them. */
   get wasRolledBack(): boolean {
@@ -273,9 +274,9 @@ export abstract class Operation implements Reported, Progress {
 
   // What is answered: called by the connection
 
-  /** The text of the statement that is being answered; '' for one that only reads or writes rows, or is of the pool's own. */
-  get answering(): string {
-    return this.#preludesLeft > 0 ? '' : this.statement
+  /** The statement that is being answered; `nothingToNote` for one that only reads or writes rows, or is of the pool's own. */
+  get answering(): SqlText {
+    return this.#preludesLeft > 0 ? nothingToNote : this.statement
   }
 
   handleParseComplete(wire: Wire): void {
@@ -350,9 +351,9 @@ export abstract class Operation implements Reported, Progress {
 
   // What a subclass does about the answers to its own messages
 
-  /** The text that is being answered, once the preludes have been; '' for one that only reads or writes rows. */
-  protected get statement(): string {
-    return this.text
+  /** The statement that is being answered, once the preludes have been; `nothingToNote` for one that is about rows only. */
+  protected get statement(): SqlText {
+    return this.text === '' ? nothingToNote : sqlText(this.text)
   }
   protected onParseComplete(_wire: Wire): void {
     // Of no interest here.
@@ -401,6 +402,8 @@ function resetProgress(progress: Progress): void {
 /** An operation as the connection sees it that runs it. */
 export type OnItsWay = Operation & Progress
 
+/** A statement after which nothing has to be noted: see `Operation.answering`. */
+export const nothingToNote = new SqlText('')
 /** For what brings none. */
 export const noPreludes: readonly Prelude[] = []
 const nothing = (): void => undefined
@@ -415,6 +418,10 @@ export function refuseCopy({ writer, protocol }: Wire, sync: boolean): void {
   writer.post()
 }
 
+/** An operation as an observer sees it, which only reads. */
+export type ObservedOperation = Reported &
+  Readonly<Pick<Operation, 'isReported' | 'isSubmittable' | 'result' | 'whole'>>
+
 /** Hears what becomes of the operations of a connection. */
 export interface StatementObserver<Connection> {
   /**
@@ -422,7 +429,7 @@ export interface StatementObserver<Connection> {
    *
    * @returns a mark, handed back with the answer
    */
-  asked(statement: Operation, connection: Connection): number
+  asked(statement: ObservedOperation, connection: Connection): number
   /**
    * Its caller has been answered.
    *
@@ -430,7 +437,7 @@ export interface StatementObserver<Connection> {
    * @param durationMs since it was written to the socket; undefined when it never was
    */
   answered(
-    statement: Operation,
+    statement: ObservedOperation,
     connection: Connection,
     mark: number,
     error: unknown,

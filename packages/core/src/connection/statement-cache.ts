@@ -1,20 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../deadline/clock.js'
-import { type Effect, effectOf, effectOfFailed, meaningOf, stronger, type TextMeaning } from '../sql/meaning.js'
-import { deallocatedNames, mayHoldMoment } from '../sql/prepared-statements.js'
+import { type Effect, effectOf, effectOfFailed, stronger } from '../sql/prepared-statements.js'
 import { assertName } from '../sql/quote.js'
-import { type TextEffects, textEffects } from '../sql/text-effects.js'
+import { RecentTexts, type SqlText, sqlText } from '../sql/sql-text.js'
 import { zeroEnded } from './message-writer.js'
 import type { WireConnection } from './pg-internals.js'
 import type { RowShape } from './result.js'
 
-/** A longer text is parsed each time: there are not many that come again, and each would be held for each connection. */
-const longestText = 16_384
-/** The texts of one generation, taken together. */
-const mostCharacters = 1_000_000
-
 /**
- * The name of a text on the server: made of the text, so that the same name never means two texts, not even when a
+ * The name of a statement on the server: made of its SQL text, so that the same name never means two of them, not even when a
  * pooler in between lends one session to several processes.
  *
  * @param state what else decides what it means: role and settings of a transaction; '' for those of the session
@@ -25,48 +19,26 @@ export function nameOf(text: string, state = ''): string {
   return `lg_${hash.update(text).digest('base64url').slice(0, 20)}`
 }
 
-/** What is known of a text that has been run: found out once for the pool, whichever connection runs it. */
+/** What a pool knows of an SQL text that it has run, whichever connection ran it. */
 export class StatementText {
   readonly text: string
-  /**
-   * One statement that reads or writes rows. Only such a statement is prepared without being told to, and only such a
-   * one may share a connection: anything else may begin a transaction, or change the session for those behind it.
-   */
-  readonly isPlain: boolean
-  /** What it may do to the meaning of what is prepared. */
-  readonly meaning: TextMeaning
-  /** Whether it may have placeholders: then it must not be run without values by the extended protocol. */
-  readonly mayTakeValues: boolean
-  /**
-   * Whether it is plain, means the same at every time, and is one text only: literals such as 'now' are read when it is prepared,
-   * and all lone surrogates are the same sign for the server, and so for its name.
-   */
-  readonly #isSteady: boolean
+  /** What every pool knows of it. */
+  readonly sql: SqlText
   /** How often it was asked for. */
   uses = 0
-  /** From 0 for fast to 1 for slow; undefined before it has run. Used by whoever decides what may wait behind it. */
+  /** From 0 for fast to 1 for slow; undefined before it has run. Used by whoever decides what may wait after it. */
   slowness: number | undefined
-  #effects: TextEffects | undefined
   #name: string | undefined
   #nameBytes: Buffer | undefined
 
-  constructor(text: string) {
-    this.text = text
-    this.meaning = meaningOf(text)
-    this.isPlain = this.meaning.isAboutRows
-    this.mayTakeValues = text.includes('$')
-    this.#isSteady = this.isPlain && text.length <= longestText && text.isWellFormed() && !mayHoldMoment(text)
+  constructor(sql: SqlText) {
+    this.text = sql.text
+    this.sql = sql
   }
 
-  /** What it may do to transactions; looked at when somebody asks. */
-  get effects(): TextEffects {
-    this.#effects ??= textEffects(this.text)
-    return this.#effects
-  }
-
-  /** Whether it is worth a statement on the server: a text that never comes again is not. */
+  /** Whether it is worth a statement on the server: one whose SQL text never comes again is not. */
   get isWorthPreparing(): boolean {
-    return this.uses > 1 && this.#isSteady
+    return this.uses > 1 && this.sql.isSteady
   }
 
   /** Its name on the server, with the settings of the session itself. */
@@ -85,58 +57,24 @@ export interface SchemaEpoch {
   epoch: number
 }
 
-/**
- * The texts that a pool runs, bounded in number and in size: what was not asked for in two generations is forgotten.
- * That takes one look-up for a text in use, where a list in order of use would be rewritten by every statement.
- */
-export class StatementTexts {
-  readonly #most: number
-  #young = new Map<string, StatementText>()
-  #old = new Map<string, StatementText>()
-  #characters = 0
+/** The SQL texts that a pool runs, as far as it remembers them. */
+export class StatementTexts extends RecentTexts<StatementText> {
   /** Statements that each connection may keep prepared; 0 keeps none. Set to 0 when the way there does not carry them. */
   cacheSize: number
   /** Of the database: goes up when it was changed over any connection, so that what was prepared is prepared anew. */
   readonly schema: SchemaEpoch
 
   constructor(cacheSize: number, schema: SchemaEpoch = { epoch: 0 }) {
+    super((text) => new StatementText(sqlText(text)), Math.max(1_000, cacheSize * 2))
     this.cacheSize = cacheSize
     this.schema = schema
-    this.#most = Math.max(1_000, cacheSize * 2)
-  }
-
-  /** How many texts it remembers. */
-  get size(): number {
-    return this.#young.size + this.#old.size
   }
 
   /** What is known of this text; counts as a use of it. */
-  of(text: string): StatementText {
-    const known = this.look(text)
+  override of(text: string): StatementText {
+    const known = super.of(text)
     known.uses += 1
     return known
-  }
-
-  /** The same, without being a use of it. */
-  look(text: string): StatementText {
-    let known = this.#young.get(text)
-    if (known === undefined) {
-      known = this.#old.get(text) ?? new StatementText(text)
-      this.#add(known)
-    }
-    return known
-  }
-
-  #add(known: StatementText): void {
-    const { length } = known.text
-    if (length > longestText) return
-    if (this.#young.size >= this.#most || this.#characters + length > mostCharacters) {
-      this.#old = this.#young
-      this.#young = new Map()
-      this.#characters = 0
-    }
-    this.#young.set(known.text, known)
-    this.#characters += length
   }
 }
 
@@ -147,7 +85,7 @@ export class PreparedStatement {
   readonly text: string
   /** Named by the caller: never evicted. */
   readonly isNamedByCaller: boolean
-  /** Its columns, once the server has told them. While it is valid they do not change: else it fails with 0A000. */
+  /** Its columns, once the server has described them. While it is valid they do not change: else it fails with 0A000. */
   shape: RowShape | undefined
   /** Whether the message that prepares it has been put on its way. */
   isSent = false
@@ -182,7 +120,7 @@ const longestMs = 60_000
  * server with the next message, at no round trip.
  */
 export class StatementCache {
-  /** What is known of the texts: that of the pool, once the connection is part of one. */
+  /** What is known of SQL texts: that of the pool, once the connection is part of one. */
   texts: StatementTexts
   readonly #wire: Pick<WireConnection, 'parsedStatements' | 'submittedNamedStatements'>
   /**
@@ -203,10 +141,8 @@ export class StatementCache {
   #pending: Effect = 'none'
   /** A cursor was declared whose rows may change a setting as they are read. */
   #hasCursorThatSets = false
-  /** The text that was looked at last: one of many statements is asked about after each of them. */
-  #lastText: StatementText | undefined
-  /** The text of what somebody else runs through `pg` itself. */
-  submittableText: string | undefined
+  /** The SQL text of what runs through `pg` itself. */
+  submittableText: SqlText | undefined
   readonly #named = new Map<string, PreparedStatement>()
   /** Of the text that is being answered: the names that it frees and has not freed yet. */
   #freeing: string[] | undefined
@@ -230,7 +166,7 @@ export class StatementCache {
     return this.#size
   }
 
-  /** The prepared form of a text, to be sent if it is not yet. Undefined where the text is not kept. */
+  /** The prepared form of an SQL text, to be sent if it is not yet. Undefined where it is not kept. */
   automatic(known: StatementText): PreparedStatement | undefined {
     const { cacheSize } = this.texts
     const epoch = this.texts.schema.epoch + this.#renewals
@@ -304,7 +240,7 @@ export class StatementCache {
     this.#wire.parsedStatements[prepared.name] = prepared.text
   }
 
-  /** The server does not have it, or is told to drop it with the next message. */
+  /** The server does not have it, or drops it with the next message. */
   forget(prepared: PreparedStatement, isOnServer: boolean): void {
     const { name, text, isNamedByCaller, state } = prepared
     const map = isNamedByCaller ? this.#named : this.#states.get(state)
@@ -357,9 +293,9 @@ export class StatementCache {
     this.renewAll()
   }
 
-  /** One DEALLOCATE of a text is done; there may be more in it. */
-  #deallocated(text: string | undefined): void {
-    this.#freeing ??= text === undefined ? [] : [...(deallocatedNames(text) ?? [])]
+  /** One DEALLOCATE of an SQL text is done; there may be more in it. */
+  #deallocated(sql: SqlText | undefined): void {
+    this.#freeing ??= [...(sql?.deallocatedNames ?? [])]
     const name = this.#freeing.shift()
     if (name === undefined) this.#mayHaveFreed()
     else this.#freed(name)
@@ -397,39 +333,31 @@ export class StatementCache {
   /**
    * What a statement has done, by the server's word for it, may have left what is prepared without its meaning.
    *
-   * @param text that of the statement; undefined where it is not known, '' for one that the pool has sent ahead
+   * @param sql the text of the statement; undefined where it is not known; see `Operation.answering`
    */
-  done(tag: string, text: string | undefined): void {
-    if (text === '') {
+  done(tag: string, sql: SqlText | undefined): void {
+    if (sql?.text === '') {
       if (tag === 'ROLLBACK' && this.#pending !== 'none') this.renewAll()
       return
     }
     if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.forgetAll()
-    else if (tag === 'DEALLOCATE') this.#deallocated(text)
+    else if (tag === 'DEALLOCATE') this.#deallocated(sql)
     // Code of the database may have done so, too.
     else if (tag === 'DO' || tag === 'CALL') this.#mayHaveFreed()
     // ROLLBACK is the word for ROLLBACK TO SAVEPOINT too, and either may begin the next transaction at once.
     else if (tag === 'ROLLBACK' || tag === 'COMMIT') {
-      if (text !== undefined && this.#known(text).effects.chains) this.#ended()
+      if (sql?.effects.chains === true) this.#ended()
       else if (this.#pending !== 'none') this.renewAll()
     }
-    const meaning = text === undefined ? undefined : this.#known(text).meaning
+    const meaning = sql?.meaning
     if (tag.startsWith('DECLARE') && meaning?.configures !== 'none') this.#hasCursorThatSets = true
     else if (this.#hasCursorThatSets && readsCursors.test(tag)) this.#note('session')
     this.#note(effectOf(tag, meaning))
   }
 
-  #known(text: string): StatementText {
-    const last = this.#lastText
-    if (last?.text === text) return last
-    const known = this.texts.look(text)
-    this.#lastText = known
-    return known
-  }
-
   /** A statement has failed: some can have done a part of their work for good. */
-  failed(text: string | undefined): void {
-    this.#note(text === undefined ? 'session' : effectOfFailed(this.#known(text).meaning))
+  failed(sql: SqlText | undefined): void {
+    this.#note(sql === undefined ? 'session' : effectOfFailed(sql.meaning))
   }
 
   /** An answer is complete. */
@@ -441,7 +369,7 @@ export class StatementCache {
 
   /** The session has ended, and these were under way: what became of them is not known. */
   lost(texts: readonly string[]): void {
-    if (this.#pending === 'pool' || !texts.every((text) => this.#known(text).isPlain)) this.texts.schema.epoch += 1
+    if (this.#pending === 'pool' || !texts.every((text) => sqlText(text).isAboutRows)) this.texts.schema.epoch += 1
   }
 
   #note(effect: Effect): void {
@@ -459,7 +387,7 @@ export class StatementCache {
     this.#changeState()
   }
 
-  /** Names to be closed ahead of the next message; each is told once. */
+  /** Names to be closed ahead of the next message; each is given once. */
   takeClosing(): readonly string[] {
     if (this.#closing.length === 0) return none
     return this.#closing.splice(0)
@@ -482,7 +410,7 @@ function renew(prepared: PreparedStatement): void {
   prepared.shape = undefined
 }
 
-/** Settings that the server reports, and that decide what a text means. PostgreSQL reports search_path since 18. */
+/** Settings that the server reports, and that decide what an SQL text means. PostgreSQL reports search_path since 18. */
 const reportedMatter: ReadonlySet<string> = new Set([
   'DateStyle',
   'IntervalStyle',

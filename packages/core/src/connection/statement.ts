@@ -1,7 +1,8 @@
 import { ProtocolViolationError } from '../errors/operation-errors.js'
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/origin.js'
-import type { TextEffects } from '../sql/text-effects.js'
-import { Operation, type Prelude, refuseCopy, type Wire } from './operation.js'
+import type { SqlText } from '../sql/sql-text.js'
+import type { TextEffects } from '../sql/transaction-control.js'
+import { nothingToNote, Operation, type Prelude, refuseCopy, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
   type Field,
@@ -110,11 +111,12 @@ export class Statement extends Operation {
   }
 
   override get effects(): TextEffects {
-    return this.known?.effects ?? super.effects
+    return this.known?.sql.effects ?? super.effects
   }
 
-  protected override get statement(): string {
-    return this.known?.isPlain === true ? '' : this.text
+  protected override get statement(): SqlText {
+    const sql = this.known?.sql ?? super.statement
+    return sql.isAboutRows ? nothingToNote : sql
   }
 
   /** The result; as in `pg` an array of them when the text held several statements. */
@@ -155,7 +157,7 @@ export class Statement extends Operation {
   #isSimple(): boolean {
     if (this.hasPreludes || this.#portal !== undefined || this.#name) return false
     if (this.#values !== undefined && this.#values !== null && this.#values.length > 0) return false
-    return this.known?.isPlain !== true || this.known.mayTakeValues
+    return this.known?.sql.isAboutRows !== true || this.known.sql.mayTakeValues
   }
 
   #execute({ writer, cache, types }: Wire): void {

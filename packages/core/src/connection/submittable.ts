@@ -3,6 +3,7 @@ import { nextTick } from '../deadline/clock.js'
 import { givenUp } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { LifeguardError } from '../errors/lifeguard-error.js'
+import { sqlText } from '../sql/sql-text.js'
 import { Operation, type Wire } from './operation.js'
 import type { Submittable, WireConnection } from './pg-internals.js'
 import type { ReportedOutcome } from './reported.js'
@@ -95,7 +96,7 @@ export class SubmittableAdapter extends Operation {
   }
 
   protected override writeOwn({ writer, cache, client, protocol, now, tearDown }: Wire): void {
-    cache.submittableText = this.text === '' ? undefined : this.text
+    cache.submittableText = this.text === '' ? undefined : sqlText(this.text)
     this.#listener.now = now
     // What the writer holds goes first.
     writer.write()

@@ -6,7 +6,7 @@ import { isFields } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { PoolSize, ResolvedPoolLimits } from '../resource-pool/limits.js'
 import type { StatementOptions } from '../server/server-options.js'
-import { ReadRule } from '../sql/read-only.js'
+import { ReadRule } from '../sql/read-rule.js'
 import { connectSettings, replicaSettings } from './connect-settings.js'
 import { isSame, readConnectionString, readEnvironment } from './connection-string.js'
 import {

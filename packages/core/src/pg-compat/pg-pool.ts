@@ -10,8 +10,7 @@ import { ownedBy } from '../errors/origin.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
 import { emitToUsers } from '../observe/user-callback.js'
-import { textEffects } from '../sql/text-effects.js'
-import { transactionControl } from '../sql/transaction-control.js'
+import { sqlText } from '../sql/sql-text.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 import type { LendClient } from './new-connection.js'
 import { deadlineOf, PgClientView, type Release } from './pg-client.js'
@@ -146,8 +145,11 @@ export class PgPoolFacade extends PgPoolBase {
 
   async #run(call: PgStatementCall): Promise<QueryResult> {
     const timeoutMs = call.timeoutMs ?? queryTimeoutOf(this.options)
+    const { text } = call.config
     try {
-      if (this.#environment.ambient.current?.transaction === undefined && textEffects(call.config.text).leavesOpen) {
+      // What is no text is for `pg` to refuse.
+      const sql = typeof text === 'string' ? sqlText(text) : undefined
+      if (this.#environment.ambient.current?.transaction === undefined && sql?.effects.leavesOpen === true) {
         throw beginRefused()
       }
       if (call.native !== undefined) {
@@ -160,7 +162,7 @@ export class PgPoolFacade extends PgPoolBase {
       }
       const { ambient } = this.#environment
       if (ambient.current?.transaction !== undefined) {
-        const control = transactionControl(call.config.text)
+        const control = sql?.control
         if (control !== undefined) throw refusal(control.kind)
       } else {
         this.#assertOpen()

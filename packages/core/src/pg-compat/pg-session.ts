@@ -10,7 +10,8 @@ import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { TransactionRolledBackError } from '../errors/transaction-errors.js'
 import type { Executor } from '../query/queryable.js'
 import type { ConnectionSlot, Server } from '../server/server.js'
-import { type TransactionControl, transactionControl } from '../sql/transaction-control.js'
+import { sqlText } from '../sql/sql-text.js'
+import type { TransactionControl } from '../sql/transaction-control.js'
 import type { OpenTransaction } from '../transaction/context.js'
 import { assertFits } from '../transaction/join.js'
 import { commitError } from '../transaction/server-transaction.js'
@@ -79,14 +80,16 @@ export class OwnSession implements PgSession {
   }
 
   async run(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
-    const control = transactionControl(config.text)
-    if (control?.kind === 'rollback' && !control.chain) return await this.#rollback(config, deadline)
+    const statement = new Statement(config)
+    statement.known = this.connection.known(config.text)
+    const { control } = statement.known.sql
+    if (control?.kind === 'rollback' && !control.chain) return await this.#rollback(statement, deadline)
     const isFirst = this.#isUsed === false
     this.#isUsed = true
     if (this.#slot === undefined) throw new ConnectionReleasedError()
     if (control?.kind === 'begin') this.#failure = undefined
     try {
-      const result = await this.connection.run(new Statement(config), deadline)
+      const result = await this.connection.run(statement, deadline)
       if (control?.kind === 'commit' && result.command === 'ROLLBACK') {
         throw new TransactionRolledBackError({ cause: this.#failure })
       }
@@ -122,10 +125,10 @@ export class OwnSession implements PgSession {
   }
 
   /** Whatever comes of it, nothing is left of the transaction: where the server does not answer, the session is ended. */
-  async #rollback(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
+  async #rollback(statement: Statement, deadline: Deadline): Promise<QueryResult> {
     if (this.#slot === undefined || !this.connection.isAlive) return answered('ROLLBACK')
     try {
-      return await this.connection.run(new Statement(config), deadline)
+      return await this.connection.run(statement, deadline)
     } catch {
       this.connection.destroy()
       return answered('ROLLBACK')
@@ -183,7 +186,7 @@ export class JoinedSession implements PgSession {
   }
 
   async run(config: StatementConfig, deadline: Deadline): Promise<QueryResult> {
-    const control = transactionControl(config.text)
+    const { control } = sqlText(config.text)
     if (control === undefined || (control.kind === 'begin' && !control.isValid))
       return await this.#execute({ kind: 'statement', config }, deadline)
     if (control.kind === 'begin') return await this.#begin(control)

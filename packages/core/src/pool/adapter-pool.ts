@@ -6,9 +6,8 @@ import { beginRefused } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { refusal } from '../pg-compat/pg-session.js'
 import { terminateSession } from '../server/run-exclusive.js'
-import { isReadOnlyText } from '../sql/read-only.js'
-import { textEffects } from '../sql/text-effects.js'
-import { transactionControl } from '../sql/transaction-control.js'
+import { isReadOnlyText } from '../sql/read-rule.js'
+import { sqlText } from '../sql/sql-text.js'
 import { adopting, claimAdopted } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 import { beginTransaction, type ManualTransactionOptions } from '../transaction/manual-transaction.js'
@@ -116,11 +115,11 @@ export function createAdapterPool(pool: Pool, environment: SessionEnvironment): 
       return ambient.current?.transaction?.begun.isolation
     },
     assertNoControl(text) {
-      const control = transactionControl(text)
+      const { control } = sqlText(text)
       if (control !== undefined) throw refusal(control.kind)
     },
     assertEndsWhatItBegins(text) {
-      if (textEffects(text).leavesOpen) throw beginRefused()
+      if (sqlText(text).effects.leavesOpen) throw beginRefused()
     },
     terminateSession: (pid) => terminateSession(server, pid),
     own: (error) => ownedBy(error, server.environment),

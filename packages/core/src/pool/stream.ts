@@ -7,7 +7,7 @@ import { TransactionClosedError } from '../errors/transaction-errors.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
 import type { Bounds, Executor } from '../query/queryable.js'
 import { assertStreamOptions, batchesIn, type StreamOptions } from '../query/stream.js'
-import { textEffects } from '../sql/text-effects.js'
+import { sqlText } from '../sql/sql-text.js'
 import { sourceOfReads } from '../transaction/connection-source.js'
 import { type Ambient, type OpenTransaction, routingContextOf } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
@@ -90,7 +90,7 @@ async function* batchesOutside<Row>(
   options: StreamOptions | undefined,
 ): AsyncGenerator<Row[], void, undefined> {
   const { ambient, cluster, server } = environment
-  if (textEffects(config.text).leavesOpen) throw beginRefused()
+  if (sqlText(config.text).effects.leavesOpen) throw beginRefused()
   assertStreamOptions(options)
   const deadline = atCall.deadlineFor(options)
   // One limit for all attempts.

@@ -11,7 +11,7 @@ import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { inheritOrigin } from '../errors/origin.js'
 import { errorWithSqlState } from '../errors/sqlstate.js'
 import { BatchError } from '../errors/transaction-errors.js'
-import { firstWords } from '../sql/text-effects.js'
+import { firstWords } from '../sql/transaction-control.js'
 import { type Bounds, type Executor, withCallersStack } from './queryable.js'
 import { mostParameters, type Sql } from './sql.js'
 

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { TracingChannel } from 'node:diagnostics_channel'
 import type { Connection } from '../connection/connection.js'
-import type { Operation, StatementObserver } from '../connection/operation.js'
+import type { ObservedOperation, StatementObserver } from '../connection/operation.js'
 import type { Reported } from '../connection/reported.js'
 import { type ErrorSummary, isWriteRefused, summaryOf } from '../errors/classify.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
@@ -233,13 +233,13 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
 
   // What the connections tell
 
-  asked(statement: Operation, connection: Connection): number {
+  asked(statement: ObservedOperation, connection: Connection): number {
     if (statement.caller !== undefined) this.#trace(statement, connection)
     return this.breaker === undefined ? 0 : this.breaker.epoch
   }
 
   answered(
-    statement: Operation,
+    statement: ObservedOperation,
     connection: Connection,
     mark: number,
     error: unknown,
@@ -274,14 +274,19 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     answeredLate: () => undefined,
   }
 
-  #trace(operation: Operation, connection: Connection): void {
+  #trace(operation: ObservedOperation, connection: Connection): void {
     const statement = operation.whole ?? operation
     const { reportedText: text, name, batchSize, caller } = statement
     if (caller === undefined || (statement === operation && !operation.isReported)) return
     this.#traces.start(statement, caller, { pool: this.#options.pool, ...this.#at(connection), text, name, batchSize })
   }
 
-  #answered(operation: Operation, connection: Connection, error: unknown, durationMs: number | undefined): void {
+  #answered(
+    operation: ObservedOperation,
+    connection: Connection,
+    error: unknown,
+    durationMs: number | undefined,
+  ): void {
     if (operation.isReported) {
       this.#report(operation, connection, error, durationMs)
       return

@@ -148,7 +148,7 @@ export class Pipelining {
     return new Promise((resolve, reject) => {
       const statement = new PooledStatement(config, deadline, holder, this)
       statement.known = this.#texts.of(config.text)
-      if (statement.known.effects.leavesOpen) {
+      if (statement.known.sql.effects.leavesOpen) {
         reject(beginRefused())
         return
       }
@@ -328,7 +328,7 @@ class PipelinedConnection implements OperationEndListener {
 
 /** Fast so far, as far as is known, and nothing but rows: a text that has never run is not known to be fast. */
 function mayShare({ known }: PooledStatement): boolean {
-  return known?.slowness !== undefined && known.isPlain && known.slowness < tooSlow
+  return known?.slowness !== undefined && known.sql.isAboutRows && known.slowness < tooSlow
 }
 
 const never = (): boolean => false

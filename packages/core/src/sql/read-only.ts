@@ -1,8 +1,69 @@
 import { isMark, type SqlToken, sqlTokens } from './tokens.js'
 
+/** Words that stand in a statement that changes something, wherever it is; or, harmlessly, for a column of that name. */
+const changing: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge', 'into'])
+/** `close` ends a stream: it neither reads nor changes anything. */
+const beginnings: ReadonlySet<string> = new Set(['select', 'values', 'table', 'with', 'show', 'close'])
+const locking: ReadonlySet<string> = new Set(['update', 'share', 'no', 'key'])
+
+/** What an SQL text reads: whether that may be read elsewhere is for a rule to say. */
+export interface Reading {
+  /** The functions that it calls, as they are written, with their schemas. */
+  readonly calls: readonly string[]
+  /** All names and words in it, each with its schema and without. */
+  readonly names: ReadonlySet<string>
+  /**
+   * Whether it names something that is about the server that is asked, or about its session, to which temporary tables
+   * belong.
+   */
+  readonly isAbout: 'data' | 'server' | 'session'
+}
+
+/** A longer SQL text is not worth the time. */
+export const longestRead = 20_000
+
+/** Undefined where the SQL text is not certain to be one statement that changes nothing by its own words. */
+export function readingOf(text: string): Reading | undefined {
+  const tokens = text.length <= longestRead ? sqlTokens(text) : undefined
+  if (tokens === undefined) return undefined
+  while (isMark(tokens.at(-1), ';')) tokens.pop()
+  const first = tokens.find((token) => !isMark(token, '('))
+  if (first?.kind !== 'word' || !beginnings.has(first.text)) return undefined
+  const calls: string[] = []
+  const names = new Set<string>()
+  let isAbout: Reading['isAbout'] = 'data'
+  for (const [at, token] of tokens.entries()) {
+    if (token.kind === 'value') continue
+    if (token.kind === 'mark') {
+      if (token.text === ';') return undefined
+      continue
+    }
+    if (token.kind === 'word' && changes(token, tokens[at + 1])) return undefined
+    const name = qualifiedName(tokens, at)
+    names.add(token.text)
+    names.add(name)
+    if (isCalled(tokens, at)) calls.push(name)
+    else if (token.text.startsWith('pg_temp')) isAbout = 'session'
+    else if (token.text.startsWith('pg_') && token.text !== 'pg_catalog' && isAbout === 'data') isAbout = 'server'
+  }
+  return { calls, names, isAbout }
+}
+
+function changes({ text }: SqlToken, next: SqlToken | undefined): boolean {
+  return changing.has(text) || (text === 'for' && next?.kind === 'word' && locking.has(next.text))
+}
+
+/** The name that ends at this token, with the schema in front of it if there is one. */
+function qualifiedName(tokens: readonly SqlToken[], at: number): string {
+  const schema = tokens[at - 2]
+  const own = tokens[at]?.text ?? ''
+  if (!isMark(tokens[at - 1], '.') || schema === undefined || schema.kind === 'mark') return own
+  return `${schema.text}.${own}`
+}
+
 /**
- * Words that no function can have for a name unless it is written in quotes or behind its schema, so that a bracket
- * behind them calls nothing: https://www.postgresql.org/docs/18/sql-keywords-appendix.html
+ * Words that no function can have for a name unless it is written in quotes or after its schema, so that a bracket
+ * after them calls nothing: https://www.postgresql.org/docs/18/sql-keywords-appendix.html
  */
 const reserved: ReadonlySet<string> = new Set(
   `all and any array as between case distinct else end except exists from group having in intersect lateral limit not
@@ -12,7 +73,7 @@ const reserved: ReadonlySet<string> = new Set(
 )
 
 /** Words that a function can be called by, and what stands right before them where they are words of the language. */
-const behind: Readonly<Record<string, readonly string[]>> = {
+const after: Readonly<Record<string, readonly string[]>> = {
   by: ['order', 'group', 'partition'],
   first: ['fetch'],
   next: ['fetch'],
@@ -23,13 +84,13 @@ const behind: Readonly<Record<string, readonly string[]>> = {
   system: ['tablesample'],
 }
 
-/** Words that an expression may begin behind, beside those that are reserved. */
+/** Words that an expression may begin after, beside those that are reserved. */
 const leading: ReadonlySet<string> = new Set(
   'by collate escape first groups ilike is like next operator overlaps range rows'.split(' '),
 )
 
-/** Whether the bracket behind this token calls a function of that name: it does, unless it is certain that it does not. */
-export function isCalled(tokens: readonly SqlToken[], at: number): boolean {
+/** Whether the bracket after this token calls a function of that name: it does, unless it is certain that it does not. */
+function isCalled(tokens: readonly SqlToken[], at: number): boolean {
   const token = tokens[at]
   if (token === undefined || !isMark(tokens[at + 1], '(')) return false
   return !(isLanguage(token, tokens, at) || isAlias(tokens, at) || isCteWithColumns(tokens, at))
@@ -38,11 +99,10 @@ export function isCalled(tokens: readonly SqlToken[], at: number): boolean {
 /** A word that is part of the language where it stands, although it may be the name of a function elsewhere. */
 function isLanguage({ kind, text }: SqlToken, tokens: readonly SqlToken[], at: number): boolean {
   const before = tokens[at - 1]
-  // `shop.any (1)` calls: behind a dot there are no words of the language.
+  // `shop.any (1)` calls: after a dot there are no words of the language.
   if (kind !== 'word' || isMark(before, '.')) return false
   if (reserved.has(text)) return true
-  if (before?.kind === 'word' && Object.hasOwn(behind, text) && behind[text]?.includes(before.text) === true)
-    return true
+  if (before?.kind === 'word' && Object.hasOwn(after, text) && after[text]?.includes(before.text) === true) return true
   switch (text) {
     case 'filter':
     case 'over':
@@ -92,7 +152,7 @@ function isGrouping(tokens: readonly SqlToken[], at: number): boolean {
   return false
 }
 
-/** `as name (a, b)`: columns of an alias, or the length of a type; nothing is called behind AS. */
+/** `as name (a, b)`: columns of an alias, or the length of a type; nothing is called after AS. */
 function isAlias(tokens: readonly SqlToken[], at: number): boolean {
   return isWord(tokens[at - 1], 'as') && !isMark(tokens[at - 2], '.')
 }
@@ -112,203 +172,11 @@ function isCteWithColumns(tokens: readonly SqlToken[], at: number): boolean {
   const bracket = rest.findIndex((token) => isMark(token, '('))
   const words = rest.slice(0, Math.max(0, bracket))
   const inside = rest[bracket + 1]
-  // Behind a function in FROM, `as (` lists columns, none of which can have a reserved word for a name.
+  // After a function in FROM, `as (` lists columns, none of which can have a reserved word for a name.
   return (
     bracket !== -1 &&
     words.every(({ text }) => text === 'not' || text === 'materialized') &&
     inside?.kind === 'word' &&
     (inside.text === 'select' || inside.text === 'with' || inside.text === 'table')
   )
-}
-
-/**
- * Functions of PostgreSQL that a replica may run in place of the primary: they change nothing, lock nothing, and give
- * what they would give there. A few give something else at every call (random, clock_timestamp), wherever they run.
- * Anything that begins with `pg_`, sequences, large objects, settings and advisory locks are left out on purpose.
- * https://www.postgresql.org/docs/18/functions.html
- */
-const names = `
-  array_agg avg bit_and bit_or bit_xor bool_and bool_or any_value count every json_agg json_agg_strict jsonb_agg
-  jsonb_agg_strict json_object_agg jsonb_object_agg max min range_agg range_intersect_agg string_agg sum xmlagg
-  corr covar_pop covar_samp regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy
-  stddev stddev_pop stddev_samp variance var_pop var_samp mode percentile_cont percentile_disc
-  row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value grouping
-  coalesce nullif greatest least cast row num_nonnulls num_nulls
-  abs cbrt ceil ceiling degrees div erf erfc exp factorial floor gamma gcd lcm lgamma ln log log10 min_scale mod pi power
-  radians round scale sign sqrt trim_scale trunc width_bucket random random_normal
-  acos acosd asin asind atan atand atan2 atan2d cos cosd cot cotd sin sind tan tand sinh cosh tanh asinh acosh atanh
-  ascii bit_length btrim char_length character_length chr concat concat_ws format initcap left length lower lpad ltrim
-  md5 normalize octet_length overlay position quote_ident quote_literal quote_nullable regexp_count regexp_instr
-  regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table regexp_substr
-  repeat replace reverse right rpad rtrim split_part starts_with string_to_array string_to_table strpos substr substring
-  to_ascii to_bin to_hex to_oct translate trim unistr upper casefold
-  bit_count get_bit get_byte set_bit set_byte sha224 sha256 sha384 sha512 encode decode convert convert_from convert_to
-  crc32 crc32c
-  to_char to_date to_number to_timestamp
-  age clock_timestamp date_add date_bin date_part date_subtract date_trunc extract isfinite justify_days justify_hours
-  justify_interval make_date make_interval make_time make_timestamp make_timestamptz now statement_timestamp timeofday
-  transaction_timestamp timezone
-  enum_first enum_last enum_range
-  area center diagonal diameter height isclosed isopen npoints path pclose point popen radius slope width box circle
-  line lseg polygon bound_box
-  abbrev broadcast family host hostmask inet_merge inet_same_family masklen netmask network set_masklen text
-  macaddr8_set7bit
-  array_to_tsvector numnode plainto_tsquery phraseto_tsquery querytree setweight strip to_tsquery to_tsvector
-  json_to_tsvector jsonb_to_tsvector ts_delete ts_filter ts_headline ts_rank ts_rank_cd tsquery_phrase
-  tsvector_to_array websearch_to_tsquery
-  gen_random_uuid uuidv4 uuidv7 uuid_extract_timestamp uuid_extract_version
-  array_to_json json_array json_array_elements json_array_elements_text json_array_length json_arrayagg json_build_array
-  json_build_object json_each json_each_text json_exists json_extract_path json_extract_path_text json_object
-  json_object_keys json_objectagg json_populate_record json_populate_recordset json_query json_scalar json_serialize
-  json_strip_nulls json_table json_to_record json_to_recordset json_typeof json_value row_to_json to_json to_jsonb
-  jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each
-  jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object jsonb_object_keys jsonb_path_exists
-  jsonb_path_match jsonb_path_query jsonb_path_query_array jsonb_path_query_first jsonb_populate_record
-  jsonb_populate_recordset jsonb_pretty jsonb_set jsonb_set_lax jsonb_strip_nulls jsonb_to_record jsonb_to_recordset
-  jsonb_typeof
-  array_append array_cat array_dims array_fill array_length array_lower array_ndims array_position array_positions
-  array_prepend array_remove array_replace array_reverse array_sample array_shuffle array_sort array_to_string array_upper
-  cardinality trim_array unnest
-  isempty lower_inc lower_inf upper_inc upper_inf range_merge multirange int4range int8range numrange tsrange tstzrange
-  daterange int4multirange int8multirange nummultirange tsmultirange tstzmultirange datemultirange
-  generate_series generate_subscripts
-  bit bpchar char character dec decimal float interval numeric time timestamp timestamptz timetz varbit varchar varying
-  date int4 int8 float8 json jsonb
-`
-
-/** See {@link names}. */
-export const readFunctionNames: readonly string[] = names.trim().split(/\s+/)
-
-/**
- * Functions that tell about the server or the session that is asked. A replica would give another answer, but they change
- * nothing, so that the same server may be asked twice.
- */
-const sameServer = `
-  pg_sleep pg_sleep_for pg_sleep_until pg_backend_pid pg_typeof pg_is_in_recovery pg_postmaster_start_time pg_conf_load_time
-  pg_column_size pg_relation_size pg_table_size pg_indexes_size pg_total_relation_size pg_database_size
-  pg_tablespace_size pg_size_pretty pg_size_bytes pg_blocking_pids pg_current_wal_lsn pg_current_wal_insert_lsn
-  pg_last_wal_replay_lsn pg_wal_lsn_diff pg_get_constraintdef pg_get_expr pg_get_functiondef pg_get_indexdef
-  pg_get_ruledef pg_get_serial_sequence pg_get_triggerdef pg_get_userbyid pg_get_viewdef pg_table_is_visible
-  pg_type_is_visible pg_function_is_visible pg_encoding_to_char
-  current_database current_schema current_schemas current_setting version format_type obj_description col_description
-  to_regclass to_regnamespace to_regproc to_regprocedure to_regrole to_regtype inet_server_addr inet_server_port
-  has_any_column_privilege has_column_privilege has_database_privilege has_function_privilege has_schema_privilege
-  has_sequence_privilege has_table_privilege has_type_privilege pg_has_role
-`
-
-/** See {@link sameServer}. */
-const sameServerFunctionNames: readonly string[] = sameServer.trim().split(/\s+/)
-
-/** Names of functions and tables that make an exception to the rule: see the options of the same names. */
-export interface ReadExceptions {
-  /** Functions that change nothing. */
-  readonly readFunctions?: readonly string[] | undefined
-  /** What keeps a statement on the primary. */
-  readonly primaryOnly?: readonly string[] | undefined
-}
-
-/** Words that stand in a statement that changes something, wherever it is; or, harmlessly, for a column of that name. */
-const changing: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge', 'into'])
-/** `close` ends a stream: it neither reads nor changes anything. */
-const beginnings: ReadonlySet<string> = new Set(['select', 'values', 'table', 'with', 'show', 'close'])
-const locking: ReadonlySet<string> = new Set(['update', 'share', 'no', 'key'])
-
-/** How many texts are remembered, and how long one may be that is looked at: a longer one is not worth the time. */
-const mostTexts = 2_000
-const longestText = 20_000
-
-/**
- * Tells, by the text alone, whether a statement may run on a replica. It errs to one side: what it does not understand
- * belongs to the primary. What it cannot see (what a view, an operator, a cast or a policy calls, and a function of a row
- * that is written as a column of it) is left to the server, which refuses every change on a replica.
- */
-export class ReadRule {
-  readonly #functions: ReadonlySet<string>
-  readonly #primaryOnly: ReadonlySet<string>
-  readonly #isSameServer: boolean
-  /** Oldest first. */
-  readonly #known = new Map<string, boolean>()
-
-  /**
-   * @param where `same-server`: the rule for a read that is sent once more to the server that it was sent to before, which
-   * may therefore ask that server about itself
-   */
-  constructor({ readFunctions = [], primaryOnly = [] }: ReadExceptions = {}, where?: 'same-server') {
-    this.#isSameServer = where === 'same-server'
-    this.#primaryOnly = new Set(primaryOnly)
-    const own = this.#isSameServer ? [...readFunctionNames, ...sameServerFunctionNames] : readFunctionNames
-    this.#functions = new Set([...own, ...readFunctions].filter((name) => !this.#primaryOnly.has(name)))
-  }
-
-  /** Whether the text is one statement that only reads. Remembered for each text. */
-  allows(text: string): boolean {
-    const known = this.#known.get(text)
-    if (known !== undefined) return known
-    const allowed = text.length <= longestText && this.#judge(text)
-    this.#remember(text, allowed)
-    return allowed
-  }
-
-  /** A server has refused the text on a replica: from here on it belongs to the primary. */
-  refuse(text: string): void {
-    this.#remember(text, false)
-  }
-
-  #remember(text: string, allowed: boolean): void {
-    if (text.length > longestText) return
-    this.#known.delete(text)
-    this.#known.set(text, allowed)
-    if (this.#known.size <= mostTexts) return
-    for (const oldest of this.#known.keys()) {
-      this.#known.delete(oldest)
-      break
-    }
-  }
-
-  #judge(text: string): boolean {
-    const tokens = sqlTokens(text)
-    if (tokens === undefined) return false
-    while (isMark(tokens.at(-1), ';')) tokens.pop()
-    const first = tokens.find((token) => !isMark(token, '('))
-    if (first?.kind !== 'word' || !beginnings.has(first.text)) return false
-    return tokens.every((token, at) => this.#isHarmless(token, tokens, at))
-  }
-
-  #isHarmless(token: SqlToken, tokens: readonly SqlToken[], at: number): boolean {
-    if (token.kind === 'mark') return token.text !== ';'
-    if (token.kind === 'value') return true
-    const next = tokens[at + 1]
-    const name = qualifiedName(tokens, at)
-    if (this.#primaryOnly.has(token.text) || this.#primaryOnly.has(name)) return false
-    if (token.kind === 'word') {
-      if (changing.has(token.text)) return false
-      if (token.text === 'for' && next?.kind === 'word' && locking.has(next.text)) return false
-    }
-    if (isCalled(tokens, at)) return this.#functions.has(name) || this.#isCallOfOurs(name)
-    // Tables and functions of the server itself tell about the server that is asked; temporary tables belong to a session.
-    if (!token.text.startsWith('pg_') || token.text === 'pg_catalog') return true
-    return this.#isSameServer && !token.text.startsWith('pg_temp')
-  }
-
-  #isCallOfOurs(name: string): boolean {
-    return name.startsWith('pg_catalog.') && this.#functions.has(name.slice('pg_catalog.'.length))
-  }
-}
-
-const standard = new ReadRule()
-
-/**
- * Whether a text is one statement that only reads, by the rule of a pool without `readFunctions` and `primaryOnly`: for
- * adapters and for tests. Unknown means no.
- */
-export function isReadOnlyText(text: string): boolean {
-  return standard.allows(text)
-}
-
-/** The name that ends at this token, with the schema in front of it if there is one. */
-function qualifiedName(tokens: readonly SqlToken[], at: number): string {
-  const schema = tokens[at - 2]
-  const own = tokens[at]?.text ?? ''
-  if (!isMark(tokens[at - 1], '.') || schema === undefined || schema.kind === 'mark') return own
-  return `${schema.text}.${own}`
 }

@@ -1,4 +1,4 @@
-/** As much of a text is looked at at a time, in UTF-16 units. */
+/** As much of a string is read at a time, in UTF-16 units. */
 const part = 65_536
 
 /**
@@ -51,7 +51,7 @@ const letterE = 0x65
 const letterU = 0x75
 
 /**
- * Reads a text of SQL token by token, comments left out, exactly as the scanner of PostgreSQL 18 does with
+ * Reads an SQL text token by token, comments left out, exactly as the scanner of PostgreSQL 18 does with
  * standard_conforming_strings on. Everybody who looks into SQL reads it through this: whoever takes a comment, a blank or
  * a quote for something else than the server does can be shown another statement than the one that runs.
  *
@@ -265,7 +265,7 @@ export function isMark(token: SqlToken | undefined, text: string): boolean {
 }
 
 /**
- * The tokens of a text of SQL, comments left out; undefined when it is not certain how the server would read it. Whoever
+ * The tokens of an SQL text, comments left out; undefined when it is not certain how the server would read it. Whoever
  * asks must then think the worst of it.
  */
 export function sqlTokens(sql: string): SqlToken[] | undefined {

@@ -6,7 +6,7 @@ import { assertFlag, assertKnownOptions, optionNames } from '../errors/known-opt
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { assertBackoff, type BackoffOptions } from '../resilience/retry.js'
 import { type LockKey, serverKeys } from '../sql/lock-key.js'
-import { settingMatters } from '../sql/meaning.js'
+import { settingMatters } from '../sql/prepared-statements.js'
 import { CommitProof, type CommitProofOptions } from './commit-proof.js'
 import { transactionLocks } from './lock-sql.js'
 

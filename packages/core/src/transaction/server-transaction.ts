@@ -14,7 +14,8 @@ import { sqlStateOf } from '../errors/sqlstate.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
 import type { ConnectionSlot } from '../server/server.js'
-import { firstEnd, textEffects } from '../sql/text-effects.js'
+import { sqlText } from '../sql/sql-text.js'
+import { firstEnd } from '../sql/transaction-control.js'
 import type { ConnectionSource } from './connection-source.js'
 import { type Sending, StatementLine } from './statement-line.js'
 
@@ -339,7 +340,7 @@ export class ServerTransaction {
 
   /** A statement that was to commit, and whose answer was lost: nobody knows what became of the transaction. */
   #endUnknown(text: string, { sent }: Sending, error: unknown): unknown {
-    if (!sent || this.#ends.length > 0 || !textEffects(text).endsTransaction) return error
+    if (!sent || this.#ends.length > 0 || !sqlText(text).effects.endsTransaction) return error
     return this.#noted(commitError(error))
   }
 
@@ -351,7 +352,7 @@ export class ServerTransaction {
    */
   async #noticeEnd(connection: Connection, text: string, failure: unknown): Promise<void> {
     if (!this.#begun || this.#endedManually !== undefined) return
-    const end = failure instanceof CommitUnknownError ? 'unknown' : firstEnd(text, this.#ends)
+    const end = failure instanceof CommitUnknownError ? 'unknown' : this.#firstEnd(text)
     const state = this.#state
     if (end === undefined && (state.kind !== 'open' || !connection.isQuiet || connection.status !== 'I')) return
     const cause = this.#firstFailure ?? (end === undefined ? failure : undefined)
@@ -372,6 +373,10 @@ export class ServerTransaction {
     if (!connection.isQuiet) connection.abandon({ kind: 'aborted', reason: this.closedError() })
     if (!connection.isQuiet || connection.status !== 'I') await this.#clean(connection)
     this.#release(state.slot)
+  }
+
+  #firstEnd(text: string): string | undefined {
+    return this.#ends.length === 0 ? undefined : firstEnd(sqlText(text), this.#ends)
   }
 
   #giveUp(reason: GivenUpReason): void {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { isReadOnlyText, type Pool, type RouteEvent } from '../../src/index.js'
-import { readFunctionNames } from '../../src/sql/read-only.js'
+import { readFunctionNames } from '../../src/sql/read-rule.js'
 import { onServer, useCluster } from '../support/test-cluster.js'
 import { eventually } from '../support/test-pool.js'
 

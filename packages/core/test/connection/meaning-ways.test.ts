@@ -2,13 +2,26 @@ import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Pool, PoolOptions } from '../../src/index.js'
-import { rejection, testPool } from '../support/test-pool.js'
+import {
+  type Asker,
+  asAdmin,
+  day,
+  earlyAndLate,
+  empty,
+  item,
+  makeItem,
+  moment,
+  poolOfEarlyAndLate,
+  rowsNow,
+  span,
+  warm,
+} from '../support/meanings.js'
+import { rejection } from '../support/test-pool.js'
 
 const role = `ways_${process.pid}`
 const database = useDatabase({
   setup: `
-    create schema early; create schema late;
-    create table late.item (v text); insert into late.item values ('late');
+    ${earlyAndLate}
     create function late.f(numeric) returns text language sql as $$ select 'numeric' $$;
     create procedure make() language plpgsql as $$ begin create table early.item as select 'early'::text as v; end $$;
     create function make_it() returns void language plpgsql as $$
@@ -29,67 +42,36 @@ beforeAll(async () => {
 })
 afterAll(() => admin(`drop schema ${role} cascade; drop owned by ${role}; drop role ${role}`))
 
-async function admin(text: string): Promise<void> {
-  const client = new pg.Client(database.url)
-  await client.connect()
-  try {
-    await client.query(text)
-  } finally {
-    await client.end()
-  }
+function admin(text: string): Promise<void> {
+  return asAdmin(database.url, text)
 }
 
 function poolWith(options: Omit<PoolOptions, 'connectionString'> = {}): Pool {
-  return testPool(database.url, { max: 2, settings: { search_path: 'early, late, public' }, ...options })
+  return poolOfEarlyAndLate(database.url, { max: 2, ...options })
 }
 
-interface Asker {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
-}
-
-async function warm(asker: Asker, text: string): Promise<unknown> {
-  let rows: unknown
-  for (let n = 0; n < 4; n++) ({ rows } = await asker.query(text, [1]))
-  return rows
-}
-
-/** What a text gives whose prepared form the session may have: it has to be what the same text gives anew. */
-let unique = 0
-async function now(asker: Asker, text: string): Promise<unknown> {
-  const { rows: kept } = await asker.query(text, [1])
-  const { rows: fresh } = await asker.query(`${text} /* ${++unique} */`, [1])
-  expect(kept).toEqual(fresh)
-  return kept
-}
-
-const item = 'select v from item where $1::int = 1'
 const f = 'select f($1::int) as v'
-const empty = "select ('x'::text = null) is null as v where $1::int = 1"
-const moment = "select extract(epoch from '2024-01-31 00:00'::timestamptz)::int as v where $1::int = 1"
-const day = "select extract(month from '01/02/2024'::date)::int as v where $1::int = 1"
-const span = "select extract(epoch from '-1 2:03:04'::interval)::int as v where $1::int = 1"
-const make = "create table early.item as select 'early'::text as v"
 
 describe('a table that any connection of the pool makes is seen by all of them', () => {
   test.each<[way: string, run: (pool: Pool) => Promise<unknown>]>([
-    ['a query', (pool) => pool.query(make)],
+    ['a query', (pool) => pool.query(makeItem)],
     [
       'a query with comments between its words',
       (pool) => pool.query(`/* a */ create--;\rtable early.item as ${"select 'early'::text as v"}`),
     ],
-    ['a query with a name', (pool) => pool.query({ name: 'make', text: make })],
+    ['a query with a name', (pool) => pool.query({ name: 'make', text: makeItem })],
     [
       'a query with values',
       (pool) => pool.query("select v into early.item from (select 'early'::text as v) a where $1 = 1", [1]),
     ],
-    ['several statements', (pool) => pool.query(`select 1; ${make}; select 2`)],
-    ['a transaction in one text', (pool) => pool.query(`begin; ${make}; commit`)],
-    ['a transaction', (pool) => pool.withTransaction((tx) => tx.query(make))],
-    ['a savepoint', (pool) => pool.withTransaction((tx) => tx.withTransaction((inner) => inner.query(make)))],
-    ['a batch', (pool) => pool.batch([{ text: 'select 1' }, { text: make }])],
+    ['several statements', (pool) => pool.query(`select 1; ${makeItem}; select 2`)],
+    ['a transaction in one text', (pool) => pool.query(`begin; ${makeItem}; commit`)],
+    ['a transaction', (pool) => pool.withTransaction((tx) => tx.query(makeItem))],
+    ['a savepoint', (pool) => pool.withTransaction((tx) => tx.withTransaction((inner) => inner.query(makeItem)))],
+    ['a batch', (pool) => pool.batch([{ text: 'select 1' }, { text: makeItem }])],
     [
       'a batch in a transaction',
-      (pool) => pool.withTransaction((tx) => tx.batch([{ text: make }, { text: 'select 1' }])),
+      (pool) => pool.withTransaction((tx) => tx.batch([{ text: makeItem }, { text: 'select 1' }])),
     ],
     ['a procedure', (pool) => pool.query('call make()')],
     ['a procedure with values', (pool) => pool.query('call make() /* $1 */')],
@@ -101,23 +83,23 @@ describe('a table that any connection of the pool makes is seen by all of them',
       'a connection of its own, by hand',
       async (pool) => {
         await using connection = await pool.acquire()
-        for (const text of ['begin', make, 'commit']) await connection.query(text)
+        for (const text of ['begin', makeItem, 'commit']) await connection.query(text)
       },
     ],
     [
       'COMMIT AND CHAIN by hand',
       async (pool) => {
         await using connection = await pool.acquire()
-        for (const text of ['begin', make, 'commit and chain', 'rollback']) await connection.query(text)
+        for (const text of ['begin', makeItem, 'commit and chain', 'rollback']) await connection.query(text)
       },
     ],
-    ['a query of the facade', (pool) => pool.asPgPool().query(make)],
+    ['a query of the facade', (pool) => pool.asPgPool().query(makeItem)],
     [
       'a client of the facade',
       async (pool) => {
         const client = await pool.asPgPool().connect()
         try {
-          for (const text of ['begin', make, 'end']) await client.query(text)
+          for (const text of ['begin', makeItem, 'end']) await client.query(text)
         } finally {
           client.release()
         }
@@ -128,7 +110,7 @@ describe('a table that any connection of the pool makes is seen by all of them',
       async (pool) => {
         const client = await pool.asPgPool().connect()
         try {
-          const query = new pg.Query(make)
+          const query = new pg.Query(makeItem)
           const ended = new Promise((resolve, reject) => query.once('end', resolve).once('error', reject))
           client.query(query)
           await ended
@@ -140,12 +122,12 @@ describe('a table that any connection of the pool makes is seen by all of them',
     [
       'a stream',
       async (pool) => {
-        for await (const row of pool.stream(`explain (analyze, format json) ${make}`)) expect(row).toBeDefined()
+        for await (const row of pool.stream(`explain (analyze, format json) ${makeItem}`)) expect(row).toBeDefined()
       },
     ],
     [
       'a text among those of a lane',
-      (pool) => Promise.all([...Array.from({ length: 20 }, () => pool.query(item, [1])), pool.query(make)]),
+      (pool) => Promise.all([...Array.from({ length: 20 }, () => pool.query(item, [1])), pool.query(makeItem)]),
     ],
   ])('%s', async (_, run) => {
     const pool = poolWith()
@@ -154,10 +136,10 @@ describe('a table that any connection of the pool makes is seen by all of them',
       expect(await warm(held, item)).toEqual([{ v: 'late' }])
       await warm(pool, item)
       await run(pool)
-      expect(await now(held, item)).toEqual([{ v: 'early' }])
-      expect(await now(pool, item)).toEqual([{ v: 'early' }])
+      expect(await rowsNow(held, item)).toEqual([{ v: 'early' }])
+      expect(await rowsNow(pool, item)).toEqual([{ v: 'early' }])
       await pool.query('drop table early.item')
-      expect(await now(held, item)).toEqual([{ v: 'late' }])
+      expect(await rowsNow(held, item)).toEqual([{ v: 'late' }])
     } finally {
       await held.release()
       await admin('drop table if exists early.item')
@@ -169,16 +151,16 @@ describe('a table that any connection of the pool makes is seen by all of them',
     await using held = await pool.acquire()
     await using other = await pool.acquire()
     await other.query('begin')
-    await other.query(make)
+    await other.query(makeItem)
     expect(await warm(held, item)).toEqual([{ v: 'late' }])
-    expect(await now(other, item)).toEqual([{ v: 'early' }])
+    expect(await rowsNow(other, item)).toEqual([{ v: 'early' }])
     await other.query('commit')
-    expect(await now(held, item)).toEqual([{ v: 'early' }])
+    expect(await rowsNow(held, item)).toEqual([{ v: 'early' }])
     await other.query('begin')
     await other.query('drop table early.item')
-    expect(await now(other, item)).toEqual([{ v: 'late' }])
+    expect(await rowsNow(other, item)).toEqual([{ v: 'late' }])
     await other.query('rollback')
-    expect(await now(other, item)).toEqual([{ v: 'early' }])
+    expect(await rowsNow(other, item)).toEqual([{ v: 'early' }])
     await other.query('drop table early.item')
   })
 
@@ -187,9 +169,9 @@ describe('a table that any connection of the pool makes is seen by all of them',
     await using held = await pool.acquire()
     expect(await warm(held, f)).toEqual([{ v: 'numeric' }])
     await pool.query("create function late.f(int) returns text language sql as $$ select 'int' $$")
-    expect(await now(held, f)).toEqual([{ v: 'int' }])
+    expect(await rowsNow(held, f)).toEqual([{ v: 'int' }])
     await pool.query('drop function late.f(int)')
-    expect(await now(held, f)).toEqual([{ v: 'numeric' }])
+    expect(await rowsNow(held, f)).toEqual([{ v: 'numeric' }])
   })
 })
 
@@ -224,7 +206,7 @@ describe('a session that is changed', () => {
     const run = async (asker: Asker): Promise<void> => {
       await warm(asker, text)
       await asker.query(change)
-      expect(await now(asker, text)).toEqual([{ v: value }])
+      expect(await rowsNow(asker, text)).toEqual([{ v: value }])
       await warm(asker, text)
     }
     // In a transaction, which undoes it; then for the session.
@@ -234,22 +216,22 @@ describe('a session that is changed', () => {
     })
     expect((await rejection(undone)).message).toBe('undo')
     await pool.query('discard all')
-    expect(await now(pool, text)).toEqual(before)
+    expect(await rowsNow(pool, text)).toEqual(before)
     if (!change.includes('local') && !change.includes('true')) {
       await using connection = await pool.acquire()
       await run(connection)
       await connection.query('reset session authorization; reset role; discard temp; reset all')
     }
-    expect(await now(pool, text)).toEqual(before)
+    expect(await rowsNow(pool, text)).toEqual(before)
   })
 
   test('a function with a SET of its own leaves what others mean as it is', async () => {
     const pool = poolWith({ max: 1, settings: { search_path: 'late' } })
     await warm(pool, item)
-    await pool.query(make)
-    expect(await now(pool, item)).toEqual([{ v: 'late' }])
+    await pool.query(makeItem)
+    expect(await rowsNow(pool, item)).toEqual([{ v: 'late' }])
     for (let n = 0; n < 4; n++) await pool.query('select public.within_own_path()')
-    expect(await now(pool, item)).toEqual([{ v: 'late' }])
+    expect(await rowsNow(pool, item)).toEqual([{ v: 'late' }])
     await pool.query('drop table early.item')
   })
 
@@ -262,14 +244,14 @@ describe('a session that is changed', () => {
     await connection.query(`declare c cursor for ${set}`)
     expect(await warm(connection, empty)).toEqual([{ v: true }])
     await connection.query('fetch all from c')
-    expect(await now(connection, empty)).toEqual([{ v: false }])
+    expect(await rowsNow(connection, empty)).toEqual([{ v: false }])
     await connection.query('rollback')
-    expect(await now(connection, empty)).toEqual([{ v: true }])
+    expect(await rowsNow(connection, empty)).toEqual([{ v: true }])
     await connection.query('begin')
     await connection.query(`declare d cursor with hold for ${set}`)
     await warm(connection, empty)
     await connection.query('commit')
-    expect(await now(connection, empty)).toEqual([{ v: false }])
+    expect(await rowsNow(connection, empty)).toEqual([{ v: false }])
     await connection.query('close all; reset all')
   })
 
@@ -280,11 +262,11 @@ describe('a session that is changed', () => {
     const settings = `alter role current_user in database "${rows[0]?.name}"`
     await pool.query(`${settings} set TimeZone = 'America/New_York'`)
     try {
-      expect(await now(pool, moment)).toEqual(before)
+      expect(await rowsNow(pool, moment)).toEqual(before)
       await pool.evict('graceful')
-      expect(await now(pool, moment)).toEqual([{ v: Date.UTC(2024, 0, 31, 5) / 1_000 }])
+      expect(await rowsNow(pool, moment)).toEqual([{ v: Date.UTC(2024, 0, 31, 5) / 1_000 }])
       await warm(pool, moment)
-      expect(await now(pool, moment)).toEqual([{ v: Date.UTC(2024, 0, 31, 5) / 1_000 }])
+      expect(await rowsNow(pool, moment)).toEqual([{ v: Date.UTC(2024, 0, 31, 5) / 1_000 }])
     } finally {
       await pool.query(`${settings} reset TimeZone`)
     }
@@ -312,7 +294,7 @@ test('where a backslash is no escape, and where it is one', async () => {
       // Here the string ends later, and the text makes a table.
       await pool.query("select 'a\\' as v, ' as v into temp item from late.item --' from late.item")
     }
-    expect(await now(pool, item)).toEqual([{ v: standard_conforming_strings === 'on' ? 'late' : "a' as v, " }])
+    expect(await rowsNow(pool, item)).toEqual([{ v: standard_conforming_strings === 'on' ? 'late' : "a' as v, " }])
   }
 })
 

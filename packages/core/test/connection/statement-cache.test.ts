@@ -87,8 +87,8 @@ test.each([
   ['explain select 1', false],
   ['selector', false],
   ['', false],
-])('%j is plain: %s', (text, isPlain) => {
-  expect(new StatementTexts(1).of(text).isPlain).toBe(isPlain)
+])('%j is about rows: %s', (text, isAboutRows) => {
+  expect(new StatementTexts(1).of(text).sql.isAboutRows).toBe(isAboutRows)
 })
 
 test('DISCARD ALL and DEALLOCATE ALL go unnoticed, through the pool and past it', async () => {

@@ -4,13 +4,25 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { StatementTexts } from '../../src/connection/statement-cache.js'
 import type { Pool, PoolOptions } from '../../src/index.js'
+import {
+  asAdmin,
+  day,
+  earlyAndLate,
+  empty,
+  item,
+  makeItem,
+  moment,
+  poolOfEarlyAndLate,
+  rowsNow,
+  span,
+  warm,
+} from '../support/meanings.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
 const role = `meaning_${process.pid}`
 const database = useDatabase({
   setup: `
-    create schema early; create schema late;
-    create table late.item (v text); insert into late.item values ('late');
+    ${earlyAndLate}
     create function late.f(text) returns text language sql as $$ select 'late' $$;
     create function late.g(bigint) returns text language sql as $$ select 'bigint' $$;
     create procedure make() language plpgsql as $$ begin create table early.item as select 'made' as v; end $$;
@@ -25,51 +37,16 @@ afterAll(async () => {
   await admin(`drop role ${role}`)
 })
 
-async function admin(text: string): Promise<void> {
-  const client = new pg.Client(database.url)
-  await client.connect()
-  try {
-    await client.query(text)
-  } finally {
-    await client.end()
-  }
+function admin(text: string): Promise<void> {
+  return asAdmin(database.url, text)
 }
 
 function poolWith(options: Omit<PoolOptions, 'connectionString'> = {}): Pool {
-  return testPool(database.url, { max: 1, settings: { search_path: 'early, late, public' }, ...options })
+  return poolOfEarlyAndLate(database.url, { max: 1, ...options })
 }
 
-interface Asker {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
-}
-
-/** What a text gives that the session may have prepared, and what it gives when it is parsed now. */
-let unique = 0
-async function both(asker: Asker, text: string, values: unknown[] = []): Promise<readonly [unknown, unknown]> {
-  const kept = (await asker.query(text, values)).rows
-  const fresh = (await asker.query(`${text} /* ${++unique} */`, values)).rows
-  return [kept, fresh]
-}
-
-async function expectSame(asker: Asker, text: string, values?: unknown[]): Promise<unknown> {
-  const [kept, fresh] = await both(asker, text, values)
-  expect(kept).toEqual(fresh)
-  return kept
-}
-
-async function warm(asker: Asker, text: string, values: unknown[] = []): Promise<unknown> {
-  let rows: unknown
-  for (let n = 0; n < 4; n++) ({ rows } = await asker.query(text, values))
-  return rows
-}
-
-const item = 'select v from item where $1::int = 1'
 const f = "select f('x') as v where $1::int = 1"
 const g = 'select g(1::int) as v where $1::int = 1'
-const moment = "select extract(epoch from '2024-01-31 00:00'::timestamptz)::int as v where $1::int = 1"
-const day = "select extract(month from '01/02/2024'::date)::int as v where $1::int = 1"
-const span = "select extract(epoch from '-1 2:03:04'::interval)::int as v where $1::int = 1"
-const empty = "select ('x'::text = null) is null as v where $1::int = 1"
 
 describe('a prepared statement means what its text means now, after', () => {
   test.each<[text: string, change: string]>([
@@ -78,7 +55,7 @@ describe('a prepared statement means what its text means now, after', () => {
     [item, "select 'temp' as v into temp item"],
     [item, "select 'early'::text as v into early.item"],
     [item, "with x as (select 'early'::text as v) select v INTO early.item from x"],
-    [item, "create table early.item as select 'early'::text as v"],
+    [item, makeItem],
     [item, "create view early.item as select 'view'::text as v"],
     [item, "explain analyze create table early.item as select 'early'::text as v"],
     [item, "do $$ begin create table early.item as select 'early'::text as v; end $$"],
@@ -104,9 +81,9 @@ describe('a prepared statement means what its text means now, after', () => {
     [empty, "select u&\"set\\005fconfig\"('transform_null_equals', 'on', false)"],
   ])('%s: %s', async (text, change) => {
     const pool = poolWith()
-    const before = await warm(pool, text, [1])
+    const before = await warm(pool, text)
     await pool.query(change)
-    const after = await expectSame(pool, text, [1])
+    const after = await rowsNow(pool, text)
     expect(after).not.toEqual(before)
     await pool.query(
       'reset all; drop table if exists pg_temp.item; drop table if exists public.item; drop function if exists early.f(text); drop function if exists late.g(int)',
@@ -118,21 +95,21 @@ describe('a prepared statement means what its text means now, after', () => {
 
   test('a procedure that commits and then fails', async () => {
     const pool = poolWith()
-    await warm(pool, item, [1])
+    await warm(pool, item)
     await rejection(pool.query('call make_and_fail()'))
-    expect(await expectSame(pool, item, [1])).toEqual([{ v: 'made' }])
+    expect(await rowsNow(pool, item)).toEqual([{ v: 'made' }])
     await pool.query('drop table early.item')
-    expect(await expectSame(pool, item, [1])).toEqual([{ v: 'late' }])
+    expect(await rowsNow(pool, item)).toEqual([{ v: 'late' }])
   })
 
   test('a batch, a stream that is not read to its end, and a query of pg itself', async () => {
     const pool = poolWith()
-    await warm(pool, item, [1])
+    await warm(pool, item)
     await pool.batch([
       { text: 'create table early.item (v text)' },
       { text: "insert into early.item values ('early')" },
     ])
-    expect(await expectSame(pool, item, [1])).toEqual([{ v: 'early' }])
+    expect(await rowsNow(pool, item)).toEqual([{ v: 'early' }])
     const client = await pool.asPgPool().connect()
     try {
       const query = new pg.Query("create temp table item as select 'temp' as v")
@@ -140,55 +117,54 @@ describe('a prepared statement means what its text means now, after', () => {
         query.once('end', resolve)
         client.query(query)
       })
-      expect(await expectSame(client, item, [1])).toEqual([{ v: 'temp' }])
+      expect(await rowsNow(client, item)).toEqual([{ v: 'temp' }])
     } finally {
       client.release()
     }
     await pool.query('discard temp; drop table early.item')
-    expect(await expectSame(pool, item, [1])).toEqual([{ v: 'late' }])
+    expect(await rowsNow(pool, item)).toEqual([{ v: 'late' }])
     await using connection = await pool.acquire()
-    await warm(connection, empty, [1])
+    await warm(connection, empty)
     const settings = "select set_config('transform_null_equals', 'on', false) from generate_series(1, 1000)"
     for await (const _ of connection.stream(settings, [], { batchSize: 10 })) break
-    await expectSame(connection, empty, [1])
+    await rowsNow(connection, empty)
   })
 
   test('a transaction that makes a table, and undoes it wholly or in part', async () => {
     const pool = poolWith()
-    await warm(pool, item, [1])
-    const make = "create table early.item as select 'early'::text as v"
+    await warm(pool, item)
     const undone = pool.withTransaction(async (tx) => {
       await rejection(
         tx.withTransaction(async (inner) => {
-          await inner.query(make)
-          expect(await expectSame(inner, item, [1])).toEqual([{ v: 'early' }])
+          await inner.query(makeItem)
+          expect(await rowsNow(inner, item)).toEqual([{ v: 'early' }])
           throw new Error('undo')
         }),
       )
-      expect(await expectSame(tx, item, [1])).toEqual([{ v: 'late' }])
-      await tx.query(make)
-      expect(await expectSame(tx, item, [1])).toEqual([{ v: 'early' }])
-      await warm(tx, item, [1])
+      expect(await rowsNow(tx, item)).toEqual([{ v: 'late' }])
+      await tx.query(makeItem)
+      expect(await rowsNow(tx, item)).toEqual([{ v: 'early' }])
+      await warm(tx, item)
       throw new Error('undo')
     })
     expect((await rejection(undone)).message).toBe('undo')
-    expect(await expectSame(pool, item, [1])).toEqual([{ v: 'late' }])
+    expect(await rowsNow(pool, item)).toEqual([{ v: 'late' }])
   })
 
   test('what a transaction set for itself, by hand', async () => {
     const pool = poolWith()
-    await warm(pool, empty, [1])
+    await warm(pool, empty)
     await pool.withTransaction(async (tx) => {
       await tx.query('savepoint a')
       await tx.query("select set_config('transform_null_equals', 'on', true)")
-      expect(await expectSame(tx, empty, [1])).toEqual([{ v: false }])
-      await warm(tx, empty, [1])
+      expect(await rowsNow(tx, empty)).toEqual([{ v: false }])
+      await warm(tx, empty)
       await tx.query('rollback to savepoint a')
-      expect(await expectSame(tx, empty, [1])).toEqual([{ v: true }])
+      expect(await rowsNow(tx, empty)).toEqual([{ v: true }])
       await tx.query('set local transform_null_equals = on')
-      await warm(tx, empty, [1])
+      await warm(tx, empty)
     })
-    expect(await expectSame(pool, empty, [1])).toEqual([{ v: true }])
+    expect(await rowsNow(pool, empty)).toEqual([{ v: true }])
   })
 })
 
@@ -202,7 +178,7 @@ test("role and settings of withTransaction: each tenant's statements are his own
   const ask = (options: { role?: string; settings?: Record<string, string> }): Promise<unknown> =>
     pool.withTransaction(async (tx) => {
       await tx.query('select 1')
-      return [await expectSame(tx, item, [1]), await expectSame(tx, moment, [1])]
+      return [await rowsNow(tx, item), await rowsNow(tx, moment)]
     }, options)
   const first = Date.UTC(2024, 0, 31) / 1_000
   for (let n = 0; n < 4; n++) {
@@ -244,21 +220,21 @@ test('settings of a transaction cost no statement its plan: neither those that m
 test('what one connection of a pool makes, and commits, all of them see', async () => {
   const pool = poolWith({ max: 2 })
   await using held = await pool.acquire()
-  await warm(held, item, [1])
+  await warm(held, item)
   await pool.withTransaction(async (tx) => {
-    await tx.query("create table early.item as select 'early'::text as v")
+    await tx.query(makeItem)
     // Prepared before the others can see it.
-    expect(await warm(held, item, [1])).toEqual([{ v: 'late' }])
+    expect(await warm(held, item)).toEqual([{ v: 'late' }])
   })
-  expect(await expectSame(held, item, [1])).toEqual([{ v: 'early' }])
+  expect(await rowsNow(held, item)).toEqual([{ v: 'early' }])
   await pool.query('drop table early.item')
-  expect(await expectSame(held, item, [1])).toEqual([{ v: 'late' }])
+  expect(await rowsNow(held, item)).toEqual([{ v: 'late' }])
 })
 
 test('a connection that is lost while it may have changed something makes the others look again', async () => {
   const pool = poolWith({ max: 2 })
   await using held = await pool.acquire()
-  await warm(held, item, [1])
+  await warm(held, item)
   const making = rejection(
     pool.query(
       "do $$ begin create table early.item as select 'early'::text as v; commit; perform pg_sleep(60); end $$",
@@ -271,7 +247,7 @@ test('a connection that is lost while it may have changed something makes the ot
       and wait_event = 'PgSleep'`
   for (;;) if ((await held.query(kill)).rows.length > 0) break
   await making
-  expect(await expectSame(held, item, [1])).toEqual([{ v: 'early' }])
+  expect(await rowsNow(held, item)).toEqual([{ v: 'early' }])
   await pool.query('drop table early.item')
 })
 
@@ -301,7 +277,7 @@ test('texts that differ in a lone surrogate leave prepared statements as they ar
   for (const sign of ['\ud800', '\ud801', '\udc00', '\ufffd']) {
     for (let n = 0; n < 3; n++) expect((await pool.query(`select '${sign}' as v`)).rows).toEqual([{ v: '\ufffd' }])
   }
-  await warm(pool, item, [1])
+  await warm(pool, item)
   const kept = "select count(*)::int as n from pg_prepared_statements where statement like 'select v from item%'"
   expect((await pool.query(kept)).rows).toEqual([{ n: 1 }])
 })

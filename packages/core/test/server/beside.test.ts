@@ -1,27 +1,14 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
-import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { adapterPool } from '../../src/adapter.js'
 import { Deadline, noDeadline } from '../../src/deadline/deadline.js'
 import { Beside, mostBeside } from '../../src/server/beside.js'
 import { FakeClock } from '../support/fake-clock.js'
+import { watchSessions } from '../support/sessions-named.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
-let admin: pg.Client
-beforeAll(async () => {
-  admin = new pg.Client(database.url)
-  await admin.connect()
-})
-afterAll(() => admin.end())
-
-async function sessions(name: string): Promise<number> {
-  const { rows } = await admin.query<{ n: number }>(
-    'select count(*)::int as n from pg_stat_activity where application_name = $1',
-    [name],
-  )
-  return rows[0]?.n ?? 0
-}
+const sessions = watchSessions(database)
 
 describe('sessions beside the pool', () => {
   test('are counted: that of listen, however many subscriptions there are', async () => {
@@ -30,26 +17,26 @@ describe('sessions beside the pool', () => {
     const subscriptions = await Promise.all(['a', 'b', 'c'].map((channel) => pool.listen(channel, () => undefined)))
     expect(pool.stats()).toMatchObject({ pool: { total: 0 }, beside: { listen: 1, total: 1 } })
     const held = await Promise.all([pool.acquire(), pool.acquire()])
-    expect(await sessions('listens')).toBe(3)
+    expect(await sessions.count('listens')).toBe(3)
     expect(pool.stats()).toMatchObject({ pool: { total: 2, max: 2 }, beside: { total: 1 } })
     for (const one of held) one.release()
     await Promise.all(subscriptions.map((one) => one.unlisten()))
     await eventually('it is gone', () => pool.stats().beside.total === 0)
-    expect(await sessions('listens')).toBe(2)
+    expect(await sessions.count('listens')).toBe(2)
   })
 
   test('that of listen stays one when it is lost, and while it is begun anew', async () => {
     const pool = testPool(database.url, { name: 'relistens', max: 1 })
     await using _ = await pool.listen('a', () => undefined)
     for (let n = 0; n < 3; n += 1) {
-      const { rows } = await admin.query<{ pid: number }>(
+      const { rows } = await sessions.admin.query<{ pid: number }>(
         "select pid from pg_stat_activity where application_name = 'relistens'",
       )
-      await admin.query('select pg_terminate_backend($1)', [rows[0]?.pid])
+      await sessions.admin.query('select pg_terminate_backend($1)', [rows[0]?.pid])
       await eventually('another one listens', async () => {
         const { beside } = pool.stats()
         expect(beside.listen).toBeLessThanOrEqual(1)
-        const now = await admin.query<{ pid: number }>(
+        const now = await sessions.admin.query<{ pid: number }>(
           "select pid from pg_stat_activity where application_name = 'relistens' and query ilike 'listen%'",
         )
         return now.rows[0] !== undefined && now.rows[0].pid !== rows[0]?.pid
@@ -61,25 +48,18 @@ describe('sessions beside the pool', () => {
     const pool = testPool(database.url, { name: 'full', max: 2, acquireTimeoutMs: 10_000 })
     await using _ = await pool.listen('a', () => undefined)
     const held = await Promise.all([pool.acquire(), pool.acquire()])
-    let most = 0
-    let isOver = false
-    const watching = (async () => {
-      while (!isOver) {
-        most = Math.max(most, await sessions('full'))
-        const {
-          pool: { total },
-          beside,
-        } = pool.stats()
-        expect(total).toBeLessThanOrEqual(2)
-        for (const [use, bound] of Object.entries(mostBeside)) {
-          expect(beside[use as keyof typeof mostBeside], use).toBeLessThanOrEqual(bound)
-        }
-      }
-    })()
     const nobody = 2_000_000_000
-    await Promise.all(Array.from({ length: 20 }, () => adapterPool(pool).terminateSession(nobody)))
-    isOver = true
-    await watching
+    const terminate = () => Promise.all(Array.from({ length: 20 }, () => adapterPool(pool).terminateSession(nobody)))
+    const most = await sessions.mostDuring('full', terminate, () => {
+      const {
+        pool: { total },
+        beside,
+      } = pool.stats()
+      expect(total).toBeLessThanOrEqual(2)
+      for (const [use, bound] of Object.entries(mostBeside)) {
+        expect(beside[use as keyof typeof mostBeside], use).toBeLessThanOrEqual(bound)
+      }
+    })
     expect(most).toBeLessThanOrEqual(2 + mostBeside.listen + mostBeside.terminate)
     await eventually('the last one is closed', () => pool.stats().beside.total === 1)
     expect(pool.stats().beside.listen).toBe(1)

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import {
   ConnectionReleasedError,
   createPool,
@@ -11,24 +11,11 @@ import {
   type PoolOptions,
   sql,
 } from '../../src/index.js'
+import { watchSessions } from '../support/sessions-named.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
-let admin: pg.Client
-beforeAll(async () => {
-  admin = new pg.Client(database.url)
-  await admin.connect()
-})
-afterAll(() => admin.end())
-
-/** Sessions of the pool with this name. */
-async function sessions(name: string): Promise<number> {
-  const { rows } = await admin.query<{ n: number }>(
-    'select count(*)::int as n from pg_stat_activity where application_name = $1',
-    [name],
-  )
-  return rows[0]?.n ?? 0
-}
+const sessions = watchSessions(database)
 
 const pooled = (name: string, onConnect: PoolOptions['onConnect'], options: PoolOptions = {}) =>
   testPool(database.url, { name, max: 1, onConnect, ...options })
@@ -120,7 +107,7 @@ describe('onConnect that fails', () => {
       expect(await rejection(pool.query('select 1'))).toBe(error)
       expect(pool.stats()).toMatchObject({ pool: { total: 0, active: 0, connectFailed: 1 }, waits: { waiting: 0 } })
       expect(await rejection(pool.withTransaction((tx) => tx.query('select 1')))).toBe(error)
-      await eventually('its session is gone', async () => (await sessions('fails')) === 0)
+      await eventually('its session is gone', async () => (await sessions.count('fails')) === 0)
       fails = false
       expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
       expect(pool.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
@@ -172,18 +159,14 @@ describe('onConnect that fails', () => {
       },
       { max: 2 },
     )
-    let most = 0
-    let isOver = false
-    const watching = (async () => {
-      while (!isOver) most = Math.max(most, await sessions('storm'))
-    })()
-    const settled = await Promise.allSettled(Array.from({ length: 12 }, () => pool.query('select 1')))
-    isOver = true
-    await watching
-    expect(settled.every(({ status }) => status === 'rejected')).toBe(true)
+    let settled: readonly PromiseSettledResult<unknown>[] = []
+    const most = await sessions.mostDuring('storm', async () => {
+      settled = await Promise.allSettled(Array.from({ length: 12 }, () => pool.query('select 1')))
+    })
+    expect(settled.map(({ status }) => status)).toEqual(Array.from({ length: 12 }, () => 'rejected'))
     expect(most).toBeLessThanOrEqual(2)
     await pool.end()
-    await eventually('nothing is left', async () => (await sessions('storm')) === 0)
+    await eventually('nothing is left', async () => (await sessions.count('storm')) === 0)
   })
 
   test('to settle: within connectTimeoutMs', async () => {
@@ -193,7 +176,7 @@ describe('onConnect that fails', () => {
     expect(error).toBeInstanceOf(OperationTimeoutError)
     expect(error).toMatchObject({ timeoutMs: 300, outcome: 'not-sent' })
     expect((error.cause as Error).message).toContain('onConnect has not settled')
-    await eventually('its session is gone', async () => (await sessions('hangs')) === 0)
+    await eventually('its session is gone', async () => (await sessions.count('hangs')) === 0)
     hangs = false
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
@@ -203,7 +186,7 @@ describe('onConnect that fails', () => {
     const error = await rejection(pool.query('select 1'))
     expect(error).toBeInstanceOf(InvalidArgumentError)
     expect(error.message).toContain('in a transaction')
-    await eventually('its session is gone', async () => (await sessions('left-open')) === 0)
+    await eventually('its session is gone', async () => (await sessions.count('left-open')) === 0)
   })
 
   test('as its connection was lost: like one that could not be opened, another is', async () => {
@@ -229,6 +212,6 @@ describe('onConnect that fails', () => {
     await isCalled
     await pool.end({ timeoutMs: 0 })
     expect(await refused).toMatchObject({ code: 'LIFEGUARD_POOL_CLOSED' })
-    await eventually('its session is gone', async () => (await sessions('torn-down')) === 0)
+    await eventually('its session is gone', async () => (await sessions.count('torn-down')) === 0)
   })
 })

@@ -1,7 +1,7 @@
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Pool } from '../../src/index.js'
+import { refusedAtOnce, waysToConnect } from '../support/refused-login.js'
 import { onServer, useCluster } from '../support/test-cluster.js'
 import { eventually, rejection, testPool } from '../support/test-pool.js'
 
@@ -35,37 +35,11 @@ const stateOf = (role: Role): string => role.slice(6).toUpperCase()
 
 describe.each(roles)('a login trigger that raises refuses %s', (role) => {
   const refused = { code: stateOf(role), message: 'not you' }
-  const pool = (): Pool => testPool(as(role), { acquireTimeoutMs: 60_000, max: 2 })
-
-  test.each<readonly [string, (pool: Pool) => Promise<unknown>]>([
-    ['a query', (pool) => pool.query('select 1')],
-    ['a transaction', (pool) => pool.withTransaction((tx) => tx.query('select 1'))],
-    ['a connection', (pool) => pool.acquire()],
-    ['listen', (pool) => pool.listen('news', () => undefined)],
-    ['a lock', (pool) => pool.withLock('k', async () => undefined)],
-    ['the lock for migrations', (pool) => pool.withMigrationLock(async () => undefined)],
-    [
-      'an election',
-      async (pool) => {
-        const told = Promise.withResolvers<never>()
-        await using _ = pool.elect('k', async () => undefined, { onError: told.reject })
-        await told.promise
-      },
-    ],
-    [
-      'health',
-      async (pool) => {
-        const { servers } = await pool.health({ timeoutMs: 60_000 })
-        throw servers[0]?.error
-      },
-    ],
-  ])('at once, to %s', async (_, ask) => {
-    const asked = pool()
-    const error = await rejection(ask(asked))
+  test.each(waysToConnect)('at once, to %s', async (_, connect) => {
+    const pool = testPool(as(role), { acquireTimeoutMs: 60_000, max: 2 })
+    const error = await refusedAtOnce(pool, connect)
     expect(error).toBeInstanceOf(pg.DatabaseError)
     expect(error).toMatchObject(refused)
-    expect(asked.stats().pool.connectFailed).toBeLessThanOrEqual(1)
-    expect(asked.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
   })
 })
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { Pool, PoolOptions } from '../../src/index.js'
+import type { PoolOptions } from '../../src/index.js'
 import { Authority } from '../support/certificates.js'
+import { refusedAtOnce, waysToConnect } from '../support/refused-login.js'
 import { RogueServer, says, type TlsAnswer } from '../support/rogue-login.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
@@ -9,29 +10,6 @@ const here = authority.issue('127.0.0.1', true)
 const elsewhere = authority.issue('db.example')
 const expired = authority.issue('127.0.0.1', true, true)
 const { certificate: ca } = authority
-
-const ways: readonly (readonly [string, (pool: Pool) => Promise<unknown>])[] = [
-  ['query', (pool) => pool.query('select 1')],
-  ['withTransaction', (pool) => pool.withTransaction((tx) => tx.query('select 1'))],
-  ['listen', (pool) => pool.listen('news', () => undefined)],
-  ['withLock', (pool) => pool.withLock('k', async () => undefined)],
-  ['withMigrationLock', (pool) => pool.withMigrationLock(async () => undefined)],
-  [
-    'elect',
-    async (pool) => {
-      const told = Promise.withResolvers<never>()
-      await using _ = pool.elect('k', async () => undefined, { onError: told.reject })
-      await told.promise
-    },
-  ],
-  [
-    'health',
-    async (pool) => {
-      const { servers } = await pool.health({ timeoutMs: 60_000 })
-      throw servers[0]?.error
-    },
-  ],
-]
 
 const garbage = Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')
 const cases: readonly (readonly [string, typeof here, TlsAnswer, PoolOptions['ssl'], object])[] = [
@@ -75,21 +53,19 @@ const cases: readonly (readonly [string, typeof here, TlsAnswer, PoolOptions['ss
 ]
 
 describe.each(cases)('a certificate %s', (_what, issued, answer, ssl, expected) => {
-  test.each(ways)('is told to %s at once', async (_, ask) => {
+  test.each(waysToConnect)('is reported to %s at once', async (_, connect) => {
     await using server = await RogueServer.start(issued, async (login) => login.say(says.ok), { answer })
     const pool = testPool(server.url, { max: 2, acquireTimeoutMs: 60_000, ssl })
-    const error = (await rejection(ask(pool))) as Error & { readonly code?: string }
+    const error = await refusedAtOnce(pool, connect)
     for (const [field, value] of Object.entries(expected)) {
       const said = String(error[field as 'code'])
       if (value instanceof RegExp) expect(said).toMatch(value)
       else expect(said).toBe(value)
     }
-    expect(pool.stats().pool.connectFailed).toBeLessThanOrEqual(1)
-    expect(pool.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
   })
 })
 
-test('options that no TLS can begin with are told at once with direct negotiation, too', async () => {
+test('options that no TLS can begin with are reported at once with direct negotiation, too', async () => {
   await using server = await RogueServer.start(here, async () => undefined)
   const ssl = { ca, pfx: 'rubbish' }
   const pool = testPool(server.url, { max: 1, acquireTimeoutMs: 60_000, ssl, sslNegotiation: 'direct' })

@@ -2,11 +2,10 @@ import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { effectOf, meaningOf } from '../../src/sql/meaning.js'
-import { mayHoldMoment } from '../../src/sql/prepared-statements.js'
-import { isReadOnlyText } from '../../src/sql/read-only.js'
-import { firstWords, statementHeads, textEffects } from '../../src/sql/text-effects.js'
-import { transactionControl } from '../../src/sql/transaction-control.js'
+import { effectOf, mayHoldMoment } from '../../src/sql/prepared-statements.js'
+import { isReadOnlyText } from '../../src/sql/read-rule.js'
+import { sqlText } from '../../src/sql/sql-text.js'
+import { firstWords } from '../../src/sql/transaction-control.js'
 import { longEnough, randomFrom, seeded } from '../support/seeded.js'
 
 const database = useDatabase({
@@ -306,9 +305,8 @@ async function agree(text: string): Promise<void> {
   const before = await meaningNow()
   const said = await ask(text, 'simple')
   const isDone = said.error === undefined
-  const heads = statementHeads(text).map((head) => head.replace(/^(?:\( )+/, ''))
-  const meaning = meaningOf(text)
-  const effects = textEffects(text)
+  const { control, effects, heads: written, meaning } = sqlText(text)
+  const heads = written.map((head) => head.replace(/^(?:\( )+/, ''))
 
   // How many statements there are, and what they are.
   if (isDone) expect(heads.length, 'statements').toBe(said.tags.length)
@@ -336,7 +334,7 @@ async function agree(text: string): Promise<void> {
     expect(effects.commitsByItself).toBe(true)
   } else if (isDone) expect(effects.endsTransaction, 'ends a transaction').toBe(false)
   const controls = ends.length > 0 || said.tags.some((tag) => tag === 'BEGIN' || tag === 'START TRANSACTION')
-  if (isDone || controls) expect(transactionControl(text) !== undefined, 'controls a transaction').toBe(controls)
+  if (isDone || controls) expect(control !== undefined, 'controls a transaction').toBe(controls)
 
   if (said.copiesIn && heads.length === 1) expect(firstWords(text, 1)).toBe('copy')
 

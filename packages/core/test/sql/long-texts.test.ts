@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { StatementCache, StatementText, StatementTexts } from '../../src/connection/statement-cache.js'
+import { StatementCache, StatementTexts } from '../../src/connection/statement-cache.js'
 import { BatchError } from '../../src/errors/transaction-errors.js'
-import { effectOfFailed, mayHoldSeveral, meaningOf } from '../../src/sql/meaning.js'
-import { ReadRule } from '../../src/sql/read-only.js'
-import { firstEnd, firstWords, textEffects } from '../../src/sql/text-effects.js'
-import { transactionControl } from '../../src/sql/transaction-control.js'
+import { effectOfFailed } from '../../src/sql/prepared-statements.js'
+import { ReadRule } from '../../src/sql/read-rule.js'
+import { mayHoldSeveral, type SqlText, sqlText } from '../../src/sql/sql-text.js'
+import { firstEnd, firstWords } from '../../src/sql/transaction-control.js'
 
 /** So long that time in proportion to the square of it would be minutes for each text. */
 const characters = 400_000
@@ -49,24 +49,27 @@ const texts: Readonly<Record<string, string>> = {
   blanks: `${filled(' ')}begin`,
 }
 
-function cacheThatHas(tag: string, text: string): void {
+function cacheThatHas(tag: string, sql: SqlText): void {
   const wire = { parsedStatements: {}, submittedNamedStatements: {} }
-  new StatementCache(new StatementTexts(0), wire, { now: () => 0 }).done(tag, text)
+  new StatementCache(new StatementTexts(0), wire, { now: () => 0 }).done(tag, sql)
 }
 
 describe('whoever looks into a text takes time in proportion to its length, and no stack', () => {
   test.each(Object.keys(texts))('%s', { timeout: 60_000 }, (name) => {
     const text = texts[name] as string
     expect(typeof firstWords(text, 3)).toBe('string')
-    expect(typeof textEffects(text).commitsByItself).toBe('boolean')
-    expect(typeof meaningOf(text).isAboutRows).toBe('boolean')
+    const sql = sqlText(text)
+    expect(typeof sql.effects.commitsByItself).toBe('boolean')
+    expect(typeof sql.meaning.isAboutRows).toBe('boolean')
     expect(typeof mayHoldSeveral(text)).toBe('boolean')
-    expect(effectOfFailed(meaningOf(text))).toBeDefined()
-    expect(new StatementText(text).isWorthPreparing).toBe(false)
+    expect(effectOfFailed(sql.meaning)).toBeDefined()
+    expect(new StatementTexts(10).of(text).isWorthPreparing).toBe(false)
+    expect(sql.isSteady).toBe(false)
     expect(new ReadRule().allows(text)).toBe(false)
-    transactionControl(text)
-    expect(['COMMIT', undefined]).toContain(firstEnd(text, ['COMMIT']))
-    for (const tag of ['SET', 'CREATE TABLE', 'DO', 'SELECT 1', 'COMMIT', 'ROLLBACK']) cacheThatHas(tag, text)
+    expect(['begin', 'commit', 'rollback', 'prepare', 'mixed', undefined]).toContain(sql.control?.kind)
+    expect(sql.deallocatedNames ?? []).toEqual([])
+    expect(['COMMIT', undefined]).toContain(firstEnd(sql, ['COMMIT']))
+    for (const tag of ['SET', 'CREATE TABLE', 'DO', 'SELECT 1', 'COMMIT', 'ROLLBACK']) cacheThatHas(tag, sql)
     expect(new BatchError(0, text, 1, { cause: new Error('x') }).message.length).toBeLessThan(400)
   })
 })
@@ -86,7 +89,7 @@ test('a ROLLBACK AND CHAIN is known from any other, comments or not', () => {
     cache.enter('role a')
     const before = cache.automatic(texts.of(statement))
     expect(before).toBeDefined()
-    cache.done('ROLLBACK', text)
+    cache.done('ROLLBACK', sqlText(text))
     // With the transaction its role is gone, and what is prepared under it is not what comes next.
     expect(cache.automatic(texts.of(statement)) === before).toBe(!isOther)
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { transactionControl } from '../../src/sql/transaction-control.js'
+import { sqlText } from '../../src/sql/sql-text.js'
+import { firstEnd, statementHeads } from '../../src/sql/transaction-control.js'
 
 const plain = { kind: 'begin', isValid: true, isolation: undefined, readOnly: undefined, deferrable: undefined }
 
@@ -16,7 +17,7 @@ describe('begins', () => {
     'begin/**/;',
     '--\rbegin /*\nselect 1 */',
     '\f\vbegin',
-  ])('%j', (text) => expect(transactionControl(text)).toEqual(plain))
+  ])('%j', (text) => expect(sqlText(text).control).toEqual(plain))
 
   test.each([
     ['begin isolation level serializable', { isolation: 'serializable' }],
@@ -30,9 +31,9 @@ describe('begins', () => {
       { isolation: 'serializable', readOnly: true, deferrable: true },
     ],
     ['begin not deferrable', { deferrable: false }],
-  ] as const)('%j', (text, modes) => expect(transactionControl(text)).toEqual({ ...plain, ...modes }))
+  ] as const)('%j', (text, modes) => expect(sqlText(text).control).toEqual({ ...plain, ...modes }))
   test('with modes that the server does not know', () =>
-    expect(transactionControl('begin isolation level nonsense')).toMatchObject({ kind: 'begin', isValid: false }))
+    expect(sqlText('begin isolation level nonsense').control).toMatchObject({ kind: 'begin', isValid: false }))
 })
 
 describe('ends', () => {
@@ -45,8 +46,8 @@ describe('ends', () => {
     ['ROLLBACK', 'rollback', false],
     ['abort', 'rollback', false],
     ['rollback transaction and chain', 'rollback', true],
-  ] as const)('%j', (text, kind, chain) => expect(transactionControl(text)).toEqual({ kind, chain }))
-  test('and prepares', () => expect(transactionControl("prepare transaction 'a'")).toEqual({ kind: 'prepare' }))
+  ] as const)('%j', (text, kind, chain) => expect(sqlText(text).control).toEqual({ kind, chain }))
+  test('and prepares', () => expect(sqlText("prepare transaction 'a'").control).toEqual({ kind: 'prepare' }))
 })
 
 test.each([
@@ -58,7 +59,7 @@ test.each([
   "select 'a'\n'b;'; begin",
   "select $$ ; $$; select e'it''s \\' ;'; commit",
 ])('%j ends or begins a transaction among other statements', (text) =>
-  expect(transactionControl(text)).toEqual({ kind: 'mixed' }),
+  expect(sqlText(text).control).toEqual({ kind: 'mixed' }),
 )
 
 test.each([
@@ -91,11 +92,104 @@ test.each([
   'create function f() returns int begin atomic select case when true then 1 else 2 end; select 2; end',
   'create or replace procedure p() begin atomic insert into a values (1); end; select 1',
   "do $do$ begin perform 1; end $do$; select 'a'",
-])('%j does neither', (text) => expect(transactionControl(text)).toBeUndefined())
+])('%j does neither', (text) => expect(sqlText(text).control).toBeUndefined())
 
 test('a text of megabytes is read', () => {
   const long = 'x'.repeat(2_000_000)
-  expect(transactionControl(`-- ${long}\nselect 1; select '${long}'; select e'${long}'; commit`)).toEqual({
+  expect(sqlText(`-- ${long}\nselect 1; select '${long}'; select e'${long}'; commit`).control).toEqual({
     kind: 'mixed',
   })
+})
+
+describe('leaves a transaction open', () => {
+  test.each([
+    'begin',
+    'BEGIN;',
+    'start transaction read only',
+    '--\rbegin',
+    '/* a /* b */ */ begin; insert into t values (1)',
+    'select 1; begin',
+    'begin; commit; begin',
+    'begin; commit and chain',
+    'begin; rollback to a',
+    'begin isolation level nonsense',
+    `begin ${'read only '.repeat(30)}`,
+    'begin; do $$ begin commit; end $$',
+  ])('%j', (text) => expect(sqlText(text).effects.leavesOpen).toBe(true))
+  test.each([
+    'begin; select 1; commit',
+    'begin; rollback and no chain',
+    "begin; prepare transaction 'a'",
+    "select 'begin'",
+    'do $$ begin perform 1; end $$',
+    'select 1 as begin',
+    '"begin"',
+    'create function f() returns int begin atomic select 1; end',
+    'commit',
+    'savepoint a',
+  ])('not %j', (text) => expect(sqlText(text).effects.leavesOpen).toBe(false))
+})
+
+describe('may commit before it is over', () => {
+  test.each([
+    'call work()',
+    '-- x\rcall work()',
+    'do $$ begin commit; end $$',
+    'DO LANGUAGE plpgsql $$ begin end $$',
+    'begin; insert into t values (1); commit; select pg_sleep(1)',
+    'vacuum',
+    'vacuum (full) t',
+    'analyze',
+    'cluster t using i',
+    'reindex (concurrently) table t',
+    'reindex database',
+    'create unique index concurrently i on t (a)',
+    'create index concurrently if not exists i on t (a)',
+    'drop index concurrently if exists i',
+    'alter table if exists only a.t detach partition b concurrently',
+    'create database x',
+    'drop database x with (force)',
+    'alter system set work_mem = 1',
+  ])('%j', (text) => expect(sqlText(text).effects.commitsByItself).toBe(true))
+  test.each([
+    'insert into t values (1)',
+    'insert into t values (1) on conflict do nothing',
+    'create index i on t (a)',
+    'refresh materialized view concurrently v',
+    'create table call (a int)',
+    'select 1; select 2',
+    "select 'call'",
+    'delete from vacuum',
+  ])('not %j', (text) => expect(sqlText(text).effects.commitsByItself).toBe(false))
+})
+
+test.each([
+  ['commit', ['COMMIT'], 'COMMIT'],
+  ['rollback to savepoint a', ['ROLLBACK'], undefined],
+  ['rollback transaction to a; rollback', ['ROLLBACK', 'ROLLBACK'], 'ROLLBACK'],
+  ['rollback to a; commit; begin', ['ROLLBACK', 'COMMIT'], 'COMMIT'],
+  ["prepare transaction 'a'", ['PREPARE TRANSACTION'], 'PREPARE TRANSACTION'],
+  ['rollback and chain', ['ROLLBACK'], 'ROLLBACK'],
+  // Whatever the text looks like, the server's word counts.
+  ['', ['ROLLBACK'], 'ROLLBACK'],
+  ['select 1', [], undefined],
+] as const)('%j, answered with %j, is ended by %s', (text, words, end) =>
+  expect(firstEnd(sqlText(text), words)).toBe(end),
+)
+
+test('a text whose strings may end elsewhere is not called undone, and not refused', () => {
+  const text = "select 'a\\', ' as v; begin; call work(); commit and chain; select 1 --'"
+  expect(sqlText(text).effects).toEqual({
+    leavesOpen: false,
+    endsTransaction: true,
+    commitsByItself: true,
+    chains: true,
+  })
+})
+
+test('the body of a routine ends with the END that begins a statement', () => {
+  const body = 'create or replace function f() returns int begin atomic select 1 end; select end from t; end; commit'
+  expect(statementHeads(body)).toHaveLength(2)
+  expect(statementHeads('create function f() returns int begin atomic end; commit')).toHaveLength(2)
+  expect(statementHeads('create function f(begin atomic) returns int return 1; commit')).toHaveLength(2)
 })

@@ -8,6 +8,12 @@ const database = useDatabase({ setup: 'create table entry (id int)' })
 const roomy = { settings: { 'app.tenant': 'a' }, isolation: 'serializable' } as const
 const state = `select current_setting('app.tenant', true) as tenant, current_setting('transaction_isolation') as isolation`
 
+/** A pool over the table of the file, which has no row yet. */
+async function emptied(max = 1): Promise<Pool> {
+  const pool = createPool({ connectionString: database.url, max })
+  await pool.query('truncate entry')
+  return pool
+}
 function withHooks(tx: Transaction, heard: string[]): void {
   tx.afterCommit(() => heard.push('committed'))
   tx.afterRollback(() => heard.push('rolled back'))
@@ -29,8 +35,7 @@ describe.each([
   ['abort; begin', 'rolled back', []],
 ] as const)('%j by a callback', (text, became, left) => {
   test('ends the scope: nothing runs after it, and hooks hear what became of it', async () => {
-    await using pool = createPool({ connectionString: database.url, max: 1 })
-    await pool.query('truncate entry')
+    await using pool = await emptied()
     const heard: string[] = []
     let calls = 0
     const work = pool.withTransaction(async (tx) => {
@@ -52,8 +57,7 @@ describe.each([
   })
 
   test('likewise in a nested one, through the pool itself, and when the callback asks for nothing more', async () => {
-    await using pool = createPool({ connectionString: database.url, max: 1 })
-    await pool.query('truncate entry')
+    await using pool = await emptied()
     const heard: string[] = []
     const work = pool.withTransaction(async (tx) => {
       withHooks(tx, heard)
@@ -70,8 +74,7 @@ describe.each([
   })
 
   test('likewise in one that is ended by hand, and on a connection of its own', async () => {
-    await using pool = createPool({ connectionString: database.url, max: 1 })
-    await pool.query('truncate entry')
+    await using pool = await emptied()
     await using connection = await pool.acquire()
     const manual = connection.beginTransaction(roomy)
     await manual.query('insert into entry values (1)')
@@ -85,8 +88,7 @@ describe.each([
 })
 
 test('what fails after its own COMMIT in the same text has committed', async () => {
-  await using pool = createPool({ connectionString: database.url, max: 1 })
-  await pool.query('truncate entry')
+  await using pool = await emptied()
   const heard: string[] = []
   const work = pool.withTransaction(async (tx) => {
     withHooks(tx, heard)
@@ -99,8 +101,7 @@ test('what fails after its own COMMIT in the same text has committed', async () 
 })
 
 test('a COMMIT by hand whose answer is lost is unknown, and the callback does not run again', async () => {
-  await using pool = createPool({ connectionString: database.url, max: 2 })
-  await pool.query('truncate entry')
+  await using pool = await emptied(2)
   const heard: string[] = []
   let calls = 0
   const work = pool.withTransaction(async (tx) => {
@@ -115,20 +116,19 @@ test('a COMMIT by hand whose answer is lost is unknown, and the callback does no
   expect(calls).toBe(1)
 })
 
-test('the limit holds for a callback that goes on after its own COMMIT, and hooks hear that it has committed', async () => {
-  await using pool = createPool({ connectionString: database.url, max: 1 })
-  for (const [limit, code] of [
+test('the deadline holds for a callback that goes on after its own COMMIT, and hooks hear that it has committed', async () => {
+  for (const [deadline, code] of [
     [() => ({ timeoutMs: 500 }), 'LIFEGUARD_TIMEOUT'],
     [() => ({ signal: AbortSignal.timeout(500) }), 'LIFEGUARD_ABORTED'],
   ] as const) {
-    await pool.query('truncate entry')
+    await using pool = await emptied()
     const heard: string[] = []
     const work = pool.withTransaction(async (tx) => {
       withHooks(tx, heard)
       await tx.query('insert into entry values (1)')
       await tx.query('commit')
       await new Promise(() => undefined)
-    }, limit())
+    }, deadline())
     expect(await rejection(work)).toMatchObject({ code, outcome: 'unknown' })
     expect(heard).toEqual(['committed'])
     expect(await ids(pool)).toEqual([1])
@@ -136,8 +136,7 @@ test('the limit holds for a callback that goes on after its own COMMIT, and hook
 })
 
 test('savepoints by hand go back and forth as before', async () => {
-  await using pool = createPool({ connectionString: database.url, max: 1 })
-  await pool.query('truncate entry')
+  await using pool = await emptied()
   await pool.withTransaction(async (tx) => {
     await tx.query('insert into entry values (1)')
     await tx.query('savepoint a')
@@ -155,8 +154,7 @@ describe('BEGIN by the pool', () => {
   test.each(['begin', 'START TRANSACTION', '--\rbegin', 'begin; insert into entry values (1)', 'select 1; begin'])(
     '%j is refused, however it is asked for',
     async (text) => {
-      await using pool = createPool({ connectionString: database.url, max: 1 })
-      await pool.query('truncate entry')
+      await using pool = await emptied()
       expect(await rejection(pool.query(text))).toMatchObject(refused)
       expect(await rejection(pool.query({ text, name: 'mine' }))).toMatchObject(refused)
       expect(await rejection(pool.stream(text).next())).toMatchObject(refused)
@@ -179,8 +177,7 @@ describe('BEGIN by the pool', () => {
   })
 
   test('a text that ends what it begins may run, and a connection of its own may begin by hand', async () => {
-    await using pool = createPool({ connectionString: database.url, max: 1 })
-    await pool.query('truncate entry')
+    await using pool = await emptied()
     await pool.query('begin; insert into entry values (1); commit')
     {
       await using connection = await pool.acquire()
@@ -205,8 +202,8 @@ describe('cancelled', () => {
     'do $$ begin insert into entry values (1); commit; perform pg_sleep(30); end $$',
     'begin; insert into entry values (1); commit; select pg_sleep(30)',
   ])('%j is unknown outside of a transaction', async (text) => {
-    await using pool = createPool({ connectionString: database.url, max: 1 })
-    await pool.query(`truncate entry; ${setup}`)
+    await using pool = await emptied()
+    await pool.query(setup)
     const own = await pool.acquire()
     expect(await rejection(own.query(text, [], { timeoutMs: 200 }))).toMatchObject({
       code: 'LIFEGUARD_TIMEOUT',
@@ -218,8 +215,8 @@ describe('cancelled', () => {
   })
 
   test('CALL in a transaction cannot commit: it is undone with it', async () => {
-    await using pool = createPool({ connectionString: database.url, max: 1 })
-    await pool.query(`truncate entry; create or replace procedure waits() language plpgsql as
+    await using pool = await emptied()
+    await pool.query(`create or replace procedure waits() language plpgsql as
       $$ begin insert into entry values (1); perform pg_sleep(30); end $$`)
     const work = () => pool.withTransaction((tx) => tx.query('call waits()', [], { timeoutMs: 200 }))
     expect(await answeredInTime(work)).toMatchObject({ outcome: 'cancelled' })
@@ -274,8 +271,8 @@ describe('COPY as a statement', () => {
   })
 
   test('TO STDOUT gives no rows and leaves nothing', async () => {
-    await using pool = createPool({ connectionString: database.url, max: 1 })
-    await pool.query('truncate entry; insert into entry values (1)')
+    await using pool = await emptied()
+    await pool.query('insert into entry values (1)')
     const text = 'copy entry to stdout'
     expect((await pool.query(text)).rowCount).toBe(1)
     expect((await pool.query({ text, name: 'out' })).rowCount).toBe(1)
@@ -285,8 +282,7 @@ describe('COPY as a statement', () => {
 })
 
 test('PREPARE TRANSACTION by a callback: it ends elsewhere, hooks hear that it is unknown, and nothing runs after it', async () => {
-  await using pool = createPool({ connectionString: database.url, max: 1 })
-  await pool.query('truncate entry')
+  await using pool = await emptied()
   const heard: string[] = []
   const work = pool.withTransaction(async (tx) => {
     withHooks(tx, heard)
@@ -302,8 +298,7 @@ test('PREPARE TRANSACTION by a callback: it ends elsewhere, hooks hear that it i
 })
 
 test('COMMIT by hand in a transaction of a lock ends it, and the lock is held on', async () => {
-  await using pool = createPool({ connectionString: database.url, max: 2 })
-  await pool.query('truncate entry')
+  await using pool = await emptied(2)
   const heard: string[] = []
   await pool.withLock('by-hand', async (lock) => {
     const work = lock.withTransaction(async (tx) => {

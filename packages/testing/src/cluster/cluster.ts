@@ -106,7 +106,7 @@ export class Cluster implements AsyncDisposable {
     const writable = this.#writable()
     if (replicas.length === 0 || writable === undefined) return
     const target = await withAdminClient(writable.url, async (client) => {
-      // A place of our own in the log, with a commit behind it. What the server has written so far may end in the middle
+      // A place of our own in the log, followed by a commit. What the server has written so far may end in the middle
       // of a record, which no replica ever says it has replayed.
       const mark = "select pg_logical_emit_message(true, 'lifeguard', 'here') as lsn"
       const { rows } = await client.query<{ lsn: string }>(mark)

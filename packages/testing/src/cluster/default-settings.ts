@@ -41,7 +41,7 @@ export const defaultSettings: Readonly<Record<string, string>> = {
   timezone: 'UTC',
   log_timezone: 'UTC',
   lc_messages: 'C',
-  // The log goes to standard error, where the keeper reads it; %a tells whose session a line is about.
+  // The log goes to standard error, where the keeper reads it; %a names the session that a line is about.
   logging_collector: 'off',
   log_destination: 'stderr',
   log_line_prefix: '%m [%p] %q%a ',

@@ -8,7 +8,7 @@ import { waitUntil } from './wait-until.js'
 export async function cleanUpAfterKeeper(folder: string): Promise<void> {
   const pids = serverPids(folder)
   if (process.platform !== 'win32') {
-    // An immediate shutdown, which unlike SIGKILL leaves no shared memory behind.
+    // An immediate shutdown, which unlike SIGKILL leaves no shared memory.
     for (const pid of pids) for (const signal of ['SIGQUIT', 'SIGCONT'] as const) sendSignal(pid, signal)
     await waitUntil(async () => (pids.some(isAlive) ? undefined : true), { timeoutMs: 3_000 })
   }

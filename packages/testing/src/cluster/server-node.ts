@@ -112,7 +112,7 @@ export class ServerNode {
   }
 
   /**
-   * Makes a replica a primary; resolves when it takes writes. The other servers are not told: other replicas go on
+   * Makes a replica a primary; resolves when it takes writes. The other servers are not informed: other replicas go on
    * following the old primary, and an old primary that is started again is a second one.
    *
    * @throws ServerOperationError for a primary, and when the promotion takes longer than 60 s.

@@ -5,7 +5,7 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 let handlers = 0
 
 async function onSignal(signal: NodeJS.Signals): Promise<void> {
-  // A second Ctrl-C ends the process at once; the keeper still cleans up behind it.
+  // A second Ctrl-C ends the process at once; the keeper still cleans up after it.
   for (const each of signals) process.removeListener(each, onSignal)
   handlers = 0
   try {

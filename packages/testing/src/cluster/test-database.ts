@@ -32,10 +32,19 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** CREATE DATABASE takes no parameters, and fails while anybody is connected to the template. */
+/**
+ * CREATE DATABASE takes no parameters, and fails while anybody is connected to the template. To copy the files takes a
+ * fifth of the time that it takes to log each of their pages, where the two checkpoints for it wait for no disk.
+ *
+ * https://www.postgresql.org/docs/current/sql-createdatabase.html
+ */
 export async function createDatabaseOn(client: pg.Client, name: string, template: string | undefined): Promise<void> {
+  const { rows } = await client.query<{ copies: boolean }>(
+    `select current_setting('fsync') = 'off' and current_setting('server_version_num')::int >= 150000 as copies`,
+  )
   const from = template === undefined ? '' : ` template ${quoteIdentifier(template)}`
-  await client.query(`create database ${quoteIdentifier(name)}${from}`)
+  const strategy = rows[0]?.copies === true ? ' strategy file_copy' : ''
+  await client.query(`create database ${quoteIdentifier(name)}${from}${strategy}`)
 }
 
 export interface NewDatabaseOptions extends CreateDatabaseOptions {

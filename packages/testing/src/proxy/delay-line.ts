@@ -65,7 +65,7 @@ export class DelayLine {
     return this.#head === this.#parcels.length
   }
 
-  /** True when the sender should be told to wait. */
+  /** True when the sender should wait. */
   get full(): boolean {
     const { roundTripMs, jitterMs, bandwidthBytesPerSecond } = this.#shape
     if (bandwidthBytesPerSecond === Infinity) return this.#bytes >= maxBytesInFlight

@@ -78,7 +78,7 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   /**
-   * Bytes stop flowing, nothing is closed and nothing is lost: a partition. New connections are accepted and hear
+   * Bytes stop flowing, nothing is closed and nothing is lost: a partition. New connections are accepted and get
    * nothing. An end or a reset of the client is not noticed either until `resume()`.
    */
   async stall(options: StallOptions = {}): Promise<void> {
@@ -111,7 +111,7 @@ export class FaultProxy implements AsyncDisposable {
    * await using proxy = await startFaultProxy({ target: 'postgresql://localhost:5432/app' })
    * // The server commits, the client never learns:
    * const lost = await proxy.rule({ statement: 'COMMIT', when: 'after', action: 'cut' })
-   * // The server never hears of it:
+   * // It never reaches the server:
    * const unsent = await proxy.rule({ statement: 'COMMIT', when: 'before', action: 'cut' })
    * // The server has committed and said so; the answer hangs:
    * const hung = await proxy.rule({
@@ -152,7 +152,7 @@ export class FaultProxy implements AsyncDisposable {
   }
 }
 
-/** Hands what the process tells to the rule it is about. */
+/** Hands what the process reports to the rule it is about. */
 export function tellRule(rules: ReadonlyMap<number, LiveRule>, news: ProxyNews): void {
   const rule = rules.get(news.ruleId)
   if (news.kind === 'fired') rule?.succeed(news.firing)

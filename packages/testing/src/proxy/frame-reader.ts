@@ -1,6 +1,6 @@
 import { type Direction, ToClient, ToServer } from './messages.js'
 
-/** What a FrameReader tells about the stream. Answering false stops the reader at that very boundary. */
+/** What a FrameReader reports of the stream. Answering false stops the reader at that very boundary. */
 export interface FrameVisitor {
   /**
    * A message begins. `prefix` is the start of its body, as many bytes as the reader inspects of this type (a view:
@@ -8,7 +8,7 @@ export interface FrameVisitor {
    * not announced a second time.
    */
   begin(code: number, prefix: Buffer): boolean
-  /** The last byte of the message was passed. False stops right behind it. */
+  /** The last byte of the message was passed. False stops right after it. */
   end(code: number): boolean
   /** Nothing can be seen from here on: TLS began unasked, or the bytes are not PostgreSQL's protocol. */
   blinded(why: 'tls' | 'malformed'): void

@@ -7,7 +7,7 @@ import type { TargetAddress } from './protocol.js'
 export interface FaultProxyShape {
   /**
    * Milliseconds added to a round trip, half of them on each way. Never less; on an idle machine about 0.2 ms more.
-   * A delay, not a limit: messages sent one behind the other are each delayed from their own arrival, so a pipelining
+   * A delay, not a limit: messages sent one after the other are each delayed from their own arrival, so a pipelining
    * client pays it once. @default 0, minimum 0, maximum 600000
    */
   readonly roundTripMs?: number

@@ -5,11 +5,11 @@ import type { Direction } from './messages.js'
 import type { PreciseTimer } from './precise-timer.js'
 import type { RuleAction } from './rule.js'
 
-/** What a pipe asks and tells its link. */
+/** What a pipe asks its link, and reports to it. */
 export interface PipeOwner {
-  /** A message is about to be forwarded. An action keeps it and all behind it from going on. */
+  /** A message is about to be forwarded. An action keeps it and all after it from going on. */
   beforeMessage(direction: Direction, code: number, prefix: Buffer): RuleAction | undefined
-  /** A message was forwarded. An action keeps all behind it from going on. */
+  /** A message was forwarded. An action keeps all after it from going on. */
   afterMessage(direction: Direction, code: number): RuleAction | undefined
   /** Nothing can be seen in this direction from here on. */
   blinded(direction: Direction, why: 'tls' | 'malformed'): void
@@ -66,7 +66,7 @@ export class Pipe implements FrameVisitor {
     this.#pump()
   }
 
-  /** The source sends no more; the destination learns of it behind the bytes under way. */
+  /** The source sends no more; the destination learns of it after the bytes under way. */
   sourceEnded(how: 'fin' | 'rst'): void {
     if (this.#mode !== 'flowing') return
     this.#parts.line.push(how)

@@ -20,15 +20,15 @@ process.on('message', (message: AnyCommandMessage) => {
 async function answer(message: AnyCommandMessage): Promise<void> {
   try {
     const output = message.command === 'start' ? await start(message.input) : await run(message)
-    tell({ kind: 'done', callId: message.callId, output })
+    report({ kind: 'done', callId: message.callId, output })
   } catch (error) {
     if (!FaultProxyError.isInstance(error)) throw error
-    tell({ kind: 'failed', callId: message.callId, code: error.code, message: error.message })
+    report({ kind: 'failed', callId: message.callId, code: error.code, message: error.message })
   }
 }
 
 async function start(input: Commands['start']['input']): Promise<number> {
-  server = new ProxyServer(input, await PreciseTimer.start(), tell)
+  server = new ProxyServer(input, await PreciseTimer.start(), report)
   return server.open()
 }
 
@@ -37,7 +37,7 @@ function run<K extends Exclude<keyof Commands, 'start'>>(message: CommandMessage
   return server.handlers[message.command](message.input)
 }
 
-function tell(message: ProxyMessage): void {
+function report(message: ProxyMessage): void {
   // Without a callback a send that meets a parent that has just died would be an uncaught error; 'disconnect' follows.
   process.send?.(message, undefined, undefined, () => undefined)
 }

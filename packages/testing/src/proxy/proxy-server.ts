@@ -31,7 +31,7 @@ export class ProxyServer {
   readonly #stalled: Record<Direction, boolean> = { 'to-server': false, 'to-client': false }
   #shape: Shape
 
-  constructor(input: Commands['start']['input'], timer: PreciseTimer, tell: (message: ProxyMessage) => void) {
+  constructor(input: Commands['start']['input'], timer: PreciseTimer, report: (message: ProxyMessage) => void) {
     this.#shape = input.shape
     this.#listener = new Listener(input.port, (client) => this.#accepted(client))
     this.#environment = {
@@ -44,10 +44,10 @@ export class ProxyServer {
       countRefusal: () => this.#traffic.refusal(),
       fired: (ruleId, link) => {
         const at = performance.timeOrigin + performance.now()
-        tell({ kind: 'fired', ruleId, firing: { connectionId: link.id, at } })
+        report({ kind: 'fired', ruleId, firing: { connectionId: link.id, at } })
       },
       blinded: (link) => {
-        for (const ruleId of this.#rules.blindOn(link)) tell({ kind: 'blind', ruleId, connectionId: link.id })
+        for (const ruleId of this.#rules.blindOn(link)) report({ kind: 'blind', ruleId, connectionId: link.id })
       },
       closed: (link) => {
         this.#links.delete(link.id)

@@ -7,7 +7,7 @@ import { type Direction, messageCode, messageNames, type ToClientMessage, type T
  *
  * - `'cut'`: the client gets a TCP reset at once. The server processes all that was forwarded to it: its side is kept
  *   open and read until it has answered, and is then closed with a FIN.
- * - `'fin'`: the same, but the client sees an orderly end of the stream behind what was forwarded to it.
+ * - `'fin'`: the same, but the client sees an orderly end of the stream after what was forwarded to it.
  * - `'stall'`: nothing passes on this connection any more, either way, until `resume()`; other connections go on.
  * - `{ delayMs }`: what comes next in this direction waits for so many milliseconds; the other direction goes on.
  */
@@ -30,7 +30,7 @@ export interface RuleBasics {
 export interface ToServerRule extends RuleBasics {
   readonly direction: 'to-server'
   readonly message: ToServerMessage
-  /** SQL of a Query, a Parse, or of the statement behind an Execute. See TextPattern. */
+  /** SQL of a Query, a Parse, or of the statement that an Execute runs. See TextPattern. */
   readonly text?: TextPattern
 }
 
@@ -44,8 +44,8 @@ export interface ToClientRule extends RuleBasics {
 
 /**
  * A rule on a statement, whichever protocol carries it.
- * `'before'`: in front of the Query, or of the Execute that runs it: the server has nothing that would make it run.
- * `'after'`: behind the Query, or behind the Sync that follows that Execute: the server has all that makes it run.
+ * `'before'`: before the Query, or before the Execute that runs it: the server has nothing that would make it run.
+ * `'after'`: after the Query, or after the Sync that follows that Execute: the server has all that makes it run.
  */
 export interface StatementRule extends RuleBasics {
   /** Its SQL. See TextPattern. */
@@ -53,12 +53,12 @@ export interface StatementRule extends RuleBasics {
 }
 
 /**
- * A string is compared, ignoring case, with the start of the text behind blanks and comments; a RegExp is searched
- * anywhere. Only the first 1024 bytes of a text are looked at.
+ * A string is compared, ignoring case, with the start of the SQL text or command tag, after blanks and comments; a RegExp is
+ * searched anywhere. Only the first 1024 bytes are looked at.
  */
 export type TextPattern = string | RegExp
 
-/** What a fault proxy can be told to do at a message. */
+/** What a fault proxy can do at a message. */
 export type FaultRule = ToServerRule | ToClientRule | StatementRule
 
 const textBearing: Readonly<Record<Direction, readonly string[]>> = {
@@ -70,7 +70,7 @@ const textBearing: Readonly<Record<Direction, readonly string[]>> = {
 const noise = /[ \t\n\r\f\v]+|--[^\n\r]*|\/\*/y
 const commentMark = /\/\*|\*\//g
 
-/** Where the text begins, behind blanks and comments, which nest. */
+/** Where the SQL begins, after blanks and comments, which nest. */
 function startOfText(text: string): number {
   let at = 0
   for (;;) {

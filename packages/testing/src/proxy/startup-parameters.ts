@@ -1,5 +1,5 @@
 /**
- * The parameters of a StartupMessage: pairs of NUL-terminated strings behind the protocol version, and a NUL.
+ * The parameters of a StartupMessage: pairs of NUL-terminated strings after the protocol version, and a NUL.
  * `body` starts at the version.
  */
 export function startupParameters(body: Buffer): ReadonlyMap<string, string> {

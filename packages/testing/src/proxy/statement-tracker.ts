@@ -20,7 +20,7 @@ export class StatementTracker {
 
   /**
    * Takes the start of a message's body and returns the SQL it is about: of Query and Parse the text they carry, of
-   * Execute the text of the statement behind its portal; undefined for others, and where the statement is not known.
+   * Execute the SQL of the statement of its portal; undefined for others, and where the statement is not known.
    */
   see(code: number, body: Buffer): string | undefined {
     switch (code) {

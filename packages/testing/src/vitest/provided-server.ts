@@ -1,4 +1,4 @@
-/** What the global set-up tells the test files. */
+/** What the global set-up gives to the test files. */
 export interface ProvidedServer {
   /** The admin url of the server of this run; of the first, if there are several. */
   readonly url: string

@@ -5,7 +5,7 @@ import type { ProvidedServer } from './provided-server.js'
 
 /**
  * The database that this set-up SQL has been run in, made by whichever test file asks first. It gets its name only
- * when it is complete, so that a set-up that fails leaves no half template behind.
+ * when it is complete, so that a set-up that fails leaves no half template.
  */
 export async function templateFor(server: ProvidedServer, setup: string): Promise<string> {
   const hash = createHash('sha256').update(setup).digest('hex').slice(0, 16)

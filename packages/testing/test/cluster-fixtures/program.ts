@@ -75,7 +75,7 @@ export async function leftovers(of: { pids: readonly number[]; ports: readonly n
 
 export const nothing = { processes: [], ports: [], files: [] }
 
-/** The keeper cleans up behind a process that has ended: soon, and without being asked. */
+/** The keeper cleans up after a process that has ended: soon, and without being asked. */
 export async function expectNothingLeftSoon(of: Parameters<typeof leftovers>[0]): Promise<void> {
   await waitUntil(
     async () => {

@@ -1,4 +1,4 @@
-/** Starts a cluster, reports it in one line, and then does what it was told: a program that uses the package. */
+/** Starts a cluster, reports it in one line, and then does what its argument says: a program that uses the package. */
 import { startCluster } from '@pg-lifeguard/testing'
 
 const [then = 'stop', ...flags] = process.argv.slice(2)

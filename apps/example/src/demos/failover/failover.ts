@@ -46,9 +46,9 @@ export interface FailoverFigures {
   readonly slowestReadMs: number
   readonly writes: number
   readonly slowestWriteMs: number
-  /** What callers were told that was no answer; each message once. */
+  /** The errors that callers got; each message once. */
   readonly failures: readonly string[]
-  /** Writes that a caller was told of, and that are not there. */
+  /** Writes that were confirmed to a caller, and that are not there. */
   readonly lost: number
 }
 
@@ -57,9 +57,9 @@ export const failover: Demo = {
   name: 'failover',
   title: 'the primary is killed, a standby is promoted 2 s later',
   about: [
-    'Callers read and write while the server that they write to dies; nobody tells the',
-    'pool. Reads go on from the standby, writes wait for the promotion. Replication is',
-    'synchronous: what was confirmed cannot be lost.',
+    'Callers read and write while the primary is killed; nothing informs the pool. Reads',
+    'go on at the standby, writes wait for its promotion. Replication is synchronous, so',
+    'that no confirmed write can be lost.',
   ],
   gist: 'no error, nothing lost',
   orms: ['sql', 'kysely', 'drizzle', 'prisma'],
@@ -84,14 +84,14 @@ export const failover: Demo = {
     const running = callers.map((one) => one.start())
     await untilTrue('work before the kill', async () => callers.every((one) => one.hasDone(20, 5)))
 
-    show('the primary is dead')
+    show('the primary is killed')
     for (const one of callers) one.begin()
     await cluster.primary.kill()
     await sleep(withoutPrimaryMs)
     const readsWithoutPrimary = callers.map((one) => one.reads)
     show('the standby is promoted')
     await standby.promote()
-    await untilTrue('writes behind the promotion', async () => callers.every((one) => one.hasDone(0, 5)))
+    await untilTrue('writes after the promotion', async () => callers.every((one) => one.hasDone(0, 5)))
     for (const one of callers) one.stop()
     await Promise.all(running)
 
@@ -121,29 +121,29 @@ export const failover: Demo = {
 }
 
 export function failoverClaims(figures: readonly FailoverFigures[]): Claim[] {
-  const told = (pick: (figures: FailoverFigures) => unknown): string =>
+  const listed = (pick: (figures: FailoverFigures) => unknown): string =>
     figures.map((each) => `${each.through}: ${pick(each)}`).join('; ')
   const all = (holds: (figures: FailoverFigures) => boolean): boolean => figures.length > 0 && figures.every(holds)
   return [
     claim(
       'reads go on while there is no primary',
       all(({ readsWithoutPrimary }) => readsWithoutPrimary > 0),
-      told(({ readsWithoutPrimary }) => `${readsWithoutPrimary} reads`),
+      listed(({ readsWithoutPrimary }) => `${readsWithoutPrimary} reads`),
     ),
     claim(
-      'writes wait for the new primary, and are done',
+      'writes wait for the new primary, and succeed',
       all(({ writes, slowestWriteMs }) => writes > 0 && slowestWriteMs >= withoutPrimaryMs * 0.9),
-      told(({ writes, slowestWriteMs }) => `${writes} writes, the slowest ${slowestWriteMs} ms`),
+      listed(({ writes, slowestWriteMs }) => `${writes} writes, the slowest ${slowestWriteMs} ms`),
     ),
     claim(
       'no caller gets an error',
       all(({ failures }) => failures.length === 0),
-      told(({ failures }) => failures.join(', ')),
+      listed(({ failures }) => failures.join(', ')),
     ),
     claim(
-      'what was confirmed is there, once',
+      'every confirmed write is stored, once',
       all(({ lost }) => lost === 0),
-      told(({ lost }) => `${lost} lost`),
+      listed(({ lost }) => `${lost} lost`),
     ),
   ]
 }

@@ -18,19 +18,19 @@ const pay: Readonly<Record<Orm, (clients: Clients, orderId: number, cents: numbe
   prisma: (clients, ...order) => prisma.pay(clients.prisma, ...order),
 }
 
-/** What callers were told of payments whose COMMIT was cut, and what is true. */
+/** What callers got for payments whose COMMIT was cut, and what the database has. */
 export interface CommitFigures {
   readonly through: string
-  /** Where the connection was cut: behind COMMIT, so that the server did it; or before, so that it never heard of it. */
+  /** Where the connection was cut: after COMMIT, so that the server ran it; or before, so that it never got it. */
   readonly cut: 'after' | 'before'
   readonly payments: number
-  readonly toldDone: number
-  readonly toldFailed: number
+  readonly reportedPaid: number
+  readonly reportedFailed: number
   /** Orders that are paid, in the database. */
   readonly paid: number
   readonly paidTwice: number
-  /** Callers that were told one thing while the other is true. */
-  readonly toldWrong: number
+  /** Callers whose result does not agree with the database. */
+  readonly reportedWrong: number
 }
 
 /** The connection is cut at COMMIT. */
@@ -38,11 +38,11 @@ export const lostCommit: Demo = {
   name: 'lost-commit',
   title: 'the connection is cut at COMMIT, and its answer is lost',
   about: [
-    'Was the customer charged? When the network breaks at COMMIT, a bare pg.Pool throws',
-    'the same error whether it was or not: pay again, and it may be twice. proveCommit',
-    'asks the server, and runs again only what did not happen.',
+    'Was the customer charged? If the connection is lost at COMMIT, a bare pg.Pool throws',
+    'the same error in both cases, and a second attempt may charge twice. proveCommit',
+    'asks the server, and runs again only what was not committed.',
   ],
-  gist: 'paid once, told the truth',
+  gist: 'paid once, reported as paid',
   orms: ['sql', 'kysely', 'drizzle', 'prisma'],
   code: 'demos/lost-commit/',
   async run({ url, orms, size, show }) {
@@ -60,10 +60,10 @@ export const lostCommit: Demo = {
     ): Promise<void> => {
       show(`${through}, cut ${cut} COMMIT`)
       await inspector.query('truncate payment')
-      const told: boolean[] = []
+      const reported: boolean[] = []
       for (let orderId = 0; orderId < payments; orderId++) {
         const rule = await proxy.rule({ statement: 'COMMIT', when: cut, action: 'cut' })
-        told.push(
+        reported.push(
           await payOrder(orderId).then(
             () => true,
             () => false,
@@ -71,7 +71,7 @@ export const lostCommit: Demo = {
         )
         await rule.fired
       }
-      // The client of a cut connection hears of it at once; the server may still be at its COMMIT.
+      // The client of a cut connection notices at once; the server may still be at its COMMIT.
       await untilTrue('the server is through with every COMMIT', async () => {
         const { rows } = await inspector.query(
           "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and state in ('active', 'idle in transaction')",
@@ -82,11 +82,11 @@ export const lostCommit: Demo = {
         'select order_id as id, count(*)::int as n from payment group by 1',
       )
       const paid = new Set(rows.map(({ id }) => id))
-      const toldDone = told.filter((isDone) => isDone).length
+      const reportedPaid = reported.filter((isDone) => isDone).length
       figures.push({
-        ...{ through, cut, payments, toldDone, toldFailed: payments - toldDone, paid: paid.size },
+        ...{ through, cut, payments, reportedPaid, reportedFailed: payments - reportedPaid, paid: paid.size },
         paidTwice: rows.filter(({ n }) => n > 1).length,
-        toldWrong: told.filter((isDone, orderId) => isDone !== paid.has(orderId)).length,
+        reportedWrong: reported.filter((isDone, orderId) => isDone !== paid.has(orderId)).length,
       })
     }
 
@@ -108,11 +108,11 @@ export const lostCommit: Demo = {
     return {
       tables: [
         {
-          head: ['', 'the cut', 'payments', 'told paid', 'told failed', 'is paid', 'twice'],
+          head: ['', 'cut', 'payments', 'succeeded', 'failed', 'stored', 'stored twice'],
           rows: figures.map((each) => [
             each.through,
             `${each.cut} COMMIT`,
-            ...[each.payments, each.toldDone, each.toldFailed, each.paid, each.paidTwice],
+            ...[each.payments, each.reportedPaid, each.reportedFailed, each.paid, each.paidTwice],
           ]),
         },
       ],
@@ -126,8 +126,8 @@ export function commitClaims(figures: readonly CommitFigures[]): Claim[] {
   const bare = figures.filter(({ through, cut }) => through === 'bare pg.Pool' && cut === 'after')
   const listed = (some: readonly CommitFigures[]): string =>
     some
-      .map(({ through, cut, paid, payments, paidTwice, toldWrong }) => {
-        return `${through}, cut ${cut}: ${paid} of ${payments} paid, ${paidTwice} twice, ${toldWrong} told wrong`
+      .map(({ through, cut, paid, payments, paidTwice, reportedWrong }) => {
+        return `${through}, cut ${cut}: ${paid} of ${payments} paid, ${paidTwice} twice, ${reportedWrong} reported wrongly`
       })
       .join('; ')
   return [
@@ -137,13 +137,14 @@ export function commitClaims(figures: readonly CommitFigures[]): Claim[] {
       listed(ours),
     ),
     claim(
-      'proveCommit: every caller is told the truth',
-      ours.every(({ toldWrong }) => toldWrong === 0),
+      'proveCommit: what every caller got agrees with the database',
+      ours.every(({ reportedWrong }) => reportedWrong === 0),
       listed(ours),
     ),
     claim(
-      'a bare pool reports payments as failed that were made',
-      bare.length > 0 && bare.every(({ paid, payments, toldFailed }) => paid === payments && toldFailed === payments),
+      'a bare pg.Pool reports payments as failed that were committed',
+      bare.length > 0 &&
+        bare.every(({ paid, payments, reportedFailed }) => paid === payments && reportedFailed === payments),
       listed(bare),
     ),
   ]

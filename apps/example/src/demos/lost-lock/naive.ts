@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Publish } from './publish.js'
 
 /**
- * WRONG. When the session of the lock ends, the server gives the lock to the next one, and nothing here hears of it. Even
+ * WRONG. When the session of the lock ends, the server gives the lock to the next one, and nothing here notices. Even
  * the listener for errors is there only because the process would end without it.
  */
 export const publishNaively: Publish<pg.Pool> = async (pool, draft) => {

@@ -2,7 +2,7 @@ import type { Pool } from '@pg-lifeguard/core'
 import type { Publish } from './publish.js'
 
 /**
- * RIGHT. `signal` stops the work when the lock is lost. For a holder that does not hear of it, because it is stuck, there
+ * RIGHT. `signal` stops the work when the lock is lost. For a holder that does not notice, because it is stuck, there
  * is the fencing token: whoever got the lock later has a greater one, and the row remembers the greatest.
  */
 export const publish: Publish<Pool> = (pool, draft) =>

@@ -8,18 +8,18 @@ const queryMs = 50
 const capacity = (connections * 1_000) / queryMs
 const patienceMs = 500
 
-/** Ten times as much is asked as the pool can do. */
+/** Ten times more calls than the pool can serve. */
 export const overload: Demo = {
   name: 'overload',
-  title: 'ten times as much is asked as the pool can do',
+  title: 'ten times more calls than the pool can serve',
   about: [
-    `${connections} connections and queries of ${queryMs} ms make ${capacity} answers a second; ${(capacity * 10).toLocaleString('en')} are asked`,
-    `for, and callers leave after ${patienceMs} ms. A plain queue serves those who have waited`,
-    'longest and are about to leave: always busy, of use to nobody.',
+    `${connections} connections and queries of ${queryMs} ms serve ${capacity} calls per second. Here ${(capacity * 10).toLocaleString('en')} per second`,
+    `arrive, and callers give up after ${patienceMs} ms. A plain queue serves those that have`,
+    'waited longest: its answers come too late.',
   ],
   gist: 'answers come in time',
   orms: ['sql'],
-  whyNotAll: 'In raw SQL only: who is served is decided by the pool, below every ORM.',
+  whyNotAll: 'In raw SQL only: the pool decides which call is served, below every ORM.',
   code: 'demos/overload/sql.ts',
   async run({ url, size, show }) {
     const load = { perSecond: capacity * 10, loadMs: size === 'full' ? 4_000 : 2_000, patienceMs }
@@ -47,7 +47,7 @@ export const overload: Demo = {
     return {
       tables: [
         {
-          head: ['', 'calls', 'in time/s', 'of capacity', 'p99', 'turned away', 'after'],
+          head: ['', 'calls', 'in time/s', 'of capacity', 'p99', 'refused', 'after'],
           rows: [row('bare pg.Pool', bareFigures), row('Lifeguard', figures)],
         },
       ],
@@ -65,9 +65,9 @@ export function overloadClaims(ours: LoadFigures, bare: LoadFigures): Claim[] {
       `${ours.usefulPerSecond} and ${bare.usefulPerSecond} of the bare pool`,
     ),
     claim(
-      'whoever cannot be served hears of it before the patience is over',
+      'calls that cannot be served are refused before their callers give up',
       ours.turnedAway > 0 && ours.refusalMs < patienceMs,
-      `${ours.turnedAway} turned away after ${ours.refusalMs} ms`,
+      `${ours.turnedAway} refused after ${ours.refusalMs} ms`,
     ),
   ]
 }

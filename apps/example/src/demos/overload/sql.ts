@@ -1,6 +1,6 @@
 import { createPool, type Pool } from '@pg-lifeguard/core'
 
-/** Nothing to set up: who has waited too long in an overload is turned away at once, and the others are served in time. */
+/** Nothing to set up: a call that has waited too long in an overload is refused at once, and the others are served in time. */
 export function openPool(connectionString: string, max: number): Pool {
   return createPool({ connectionString, max })
 }

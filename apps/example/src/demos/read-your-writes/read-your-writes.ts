@@ -30,7 +30,7 @@ const causal: Readonly<Record<Orm, Request>> = {
 export interface ReadFigures {
   readonly through: string
   readonly way: 'naive' | 'causal'
-  readonly replica: 'stands still' | 'is late'
+  readonly replica: 'is paused' | 'is late'
   readonly requests: number
   /** Requests that did not see what they had just written. */
   readonly stale: number
@@ -42,11 +42,11 @@ export const readYourWrites: Demo = {
   name: 'read-your-writes',
   title: 'a replica that lags, and requests that see what they wrote',
   about: [
-    'A user saves a note, and the next page shows the old one, read from a replica that',
-    `is behind: it stands still, then it is ${replicaDelayMs} ms late. pool.read() shows the old note;`,
-    'in pool.withCausality() it waits a little, or asks the primary.',
+    'A user saves a note, and the next page reads the old one from a replica that lags:',
+    `its replay is paused, then ${replicaDelayMs} ms late. pool.read() returns the old note. Inside`,
+    'pool.withCausality() it waits a little, or asks the primary.',
   ],
-  gist: 'what was written is read',
+  gist: 'requests see their writes',
   orms: ['sql', 'kysely', 'drizzle', 'prisma'],
   code: 'demos/read-your-writes/',
   async run({ cluster, url, replicaUrls, orms, size, show }) {
@@ -103,8 +103,8 @@ export const readYourWrites: Demo = {
     for (const orm of orms) {
       const through = ormNames[orm]
       await replica.pauseReplay()
-      figures.push(await ask(naive[orm], { through, way: 'naive', replica: 'stands still' }))
-      figures.push(await ask(causal[orm], { through, way: 'causal', replica: 'stands still' }))
+      figures.push(await ask(naive[orm], { through, way: 'naive', replica: 'is paused' }))
+      figures.push(await ask(causal[orm], { through, way: 'causal', replica: 'is paused' }))
       await replica.resumeReplay()
       await cluster.waitForReplicas()
       figures.push(await ask(causal[orm], { through, way: 'causal', replica: 'is late' }))
@@ -127,11 +127,11 @@ export const readYourWrites: Demo = {
 }
 
 export function readClaims(figures: readonly ReadFigures[]): Claim[] {
-  const told = (some: readonly ReadFigures[]): string =>
+  const listed = (some: readonly ReadFigures[]): string =>
     some
       .map(
         ({ through, stale, requests, fromReplica }) =>
-          `${through}: ${stale} of ${requests} stale, ${fromReplica} from it`,
+          `${through}: ${stale} of ${requests} stale, ${fromReplica} from the replica`,
       )
       .join('; ')
   const causal = figures.filter(({ way }) => way === 'causal')
@@ -139,19 +139,19 @@ export function readClaims(figures: readonly ReadFigures[]): Claim[] {
   const late = causal.filter(({ replica }) => replica === 'is late')
   return [
     claim(
-      'inside withCausality no request misses what it wrote',
+      'inside withCausality() every request sees what it wrote',
       causal.length > 0 && causal.every(({ stale }) => stale === 0),
-      told(causal),
+      listed(causal),
     ),
     claim(
-      'and a replica that is only a little late still answers',
+      `a replica that is ${replicaDelayMs} ms late still answers`,
       late.length > 0 && late.every(({ fromReplica }) => fromReplica > 0),
-      told(late),
+      listed(late),
     ),
     claim(
-      'read() alone shows the old note on a replica that stands still, every time',
+      'read() alone returns the old note from a paused replica, every time',
       naive.length > 0 && naive.every(({ stale, requests }) => stale === requests),
-      told(naive),
+      listed(naive),
     ),
   ]
 }

@@ -20,13 +20,13 @@ export const streamAndCopy: Demo = {
   name: 'stream-and-copy',
   title: 'many rows streamed and copied, in constant memory',
   about: [
-    'An export that loads all its rows works until the table has grown, and then ends',
-    'the process. Each way runs in a process of its own, on a tenth of the rows, then on',
-    'all: what is left after garbage collection must not grow.',
+    'An export that loads all rows runs out of memory when the table has grown. Each way',
+    'runs in a process of its own, on a tenth of the rows, then on all. The memory in use',
+    'after garbage collection must not grow.',
   ],
   gist: 'memory stays the same',
   orms: ['sql', 'kysely'],
-  whyNotAll: 'Drizzle and Prisma have no streams, and no ORM has COPY: the pool does.',
+  whyNotAll: 'Drizzle and Prisma have no streams, and no ORM has COPY. The pool has both.',
   code: 'demos/stream-and-copy/',
   async run({ cluster, url, orms, size, show }) {
     const count = size === 'full' ? 1_000_000 : 100_000
@@ -51,7 +51,7 @@ export const streamAndCopy: Demo = {
     return {
       tables: [
         {
-          head: ['', 'rows', 'kept, a tenth', 'kept, all', 'peak of it all', 'time'],
+          head: ['', 'rows', 'kept, a tenth', 'kept, all', 'process peak', 'time'],
           rows: figures.map(({ name, few, many }) => [
             name,
             many.rows,
@@ -82,22 +82,22 @@ async function fill(url: string, rows: number): Promise<void> {
 export function memoryClaims(figures: readonly MemoryFigures[], copiedIn: number): Claim[] {
   const constant = figures.filter(({ isConstant }) => isConstant)
   const growth = ({ few, many }: MemoryFigures): number => Math.round(many.keptMb - few.keptMb)
-  const told = constant.map((each) => `${each.name} ${growth(each)} MB`).join(', ')
+  const grown = constant.map((each) => `${each.name} ${growth(each)} MB`).join(', ')
   const counted = figures.map(({ name, many }) => `${name} ${many.rows}`).join(', ')
   const naive = figures.filter(({ isConstant }) => !isConstant)
   return [
     claim(
       `ten times the rows take the same memory, within ${slackMb} MB`,
       constant.length > 0 && constant.every((each) => growth(each) < slackMb),
-      told,
+      grown,
     ),
     claim(
-      'all at once takes more with more rows',
+      'a query that loads all rows takes more memory for more rows',
       naive.length > 0 && naive.every((each) => growth(each) > slackMb),
       naive.map((each) => `${each.name} ${growth(each)} MB`).join(', '),
     ),
     claim(
-      'no row is missed',
+      'no row is missing',
       figures.every(({ many, count }) => many.rows === count && copiedIn === count),
       `${counted}, in the table ${copiedIn}`,
     ),

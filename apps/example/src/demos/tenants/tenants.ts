@@ -52,11 +52,11 @@ export interface TenantFigures {
 /** Row-level security, with the tenant in each transaction. */
 export const tenants: Demo = {
   name: 'tenants',
-  title: "row-level security: no tenant sees what is another's",
+  title: 'row-level security: no tenant sees rows of another',
   about: [
-    `${tenantCount} tenants read their contacts over ${connections} connections. A tenant that is still set for the`,
-    "next user of a connection shows one customer another's data.",
-    'withTransaction({ role, settings }) sets it for one transaction alone.',
+    `${tenantCount} tenants read their contacts over ${connections} connections. If a connection keeps the tenant of`,
+    "its last user, the next user sees another tenant's rows.",
+    'withTransaction({ role, settings }) sets both for one transaction only.',
   ],
   gist: 'no row of another tenant',
   orms: ['sql', 'kysely', 'drizzle', 'prisma'],
@@ -125,13 +125,17 @@ export function tenantClaims(figures: readonly TenantFigures[], role: string, te
       listed(({ foreignRows, incomplete }) => `${foreignRows} seen and ${incomplete} incomplete`),
     ),
     claim(
-      'nobody writes a row for another tenant',
+      'no tenant writes a row for another',
       ours.every(({ foreignWrite }) => foreignWrite === 'refused'),
       listed(({ foreignWrite }) => foreignWrite),
     ),
-    claim('connections come back without role or tenant', role === 'none' && tenant === null, `${role}, ${tenant}`),
     claim(
-      'settings of the session on a bare pool show what belongs to others',
+      'connections return to the pool without role or tenant',
+      role === 'none' && tenant === null,
+      `${role}, ${tenant}`,
+    ),
+    claim(
+      'on a bare pg.Pool, session settings show rows of other tenants',
       (naive?.foreignRows ?? 0) > 0,
       `${naive?.foreignRows} rows`,
     ),

@@ -51,7 +51,7 @@ export const writes = [
     const made = db.$with('made').as(db.insert(item).values({ id: 103, name: 'd' }).returning({ id: item.id }))
     return db.with(made).select().from(made)
   }),
-  primary('a CTE that updates, behind one that reads', (db) => {
+  primary('a CTE that updates, after one that reads', (db) => {
     const few = db.$with('few').as(db.select({ id: item.id }).from(item).where(gt(item.stock, 0)))
     const changed = db
       .$with('changed')

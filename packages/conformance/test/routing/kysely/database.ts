@@ -6,7 +6,7 @@ interface Named {
   name: string
 }
 
-/** What `shop` makes, as Kysely is told of it. */
+/** What `shop` makes, as types for Kysely. */
 interface Shop {
   item: Named & { stock: Generated<number>; version: Generated<number> }
   part: { id: number; item_id: number }

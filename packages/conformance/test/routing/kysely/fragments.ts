@@ -54,7 +54,7 @@ export const fragments = [
     db.selectNoFrom(({ fn, val }) => fn('pg_advisory_xact_lock', [val(1)]).as('l')).execute(),
   ),
   primary(
-    'a setting, and what is asked behind it',
+    'a setting, and what is asked after it',
     (db) =>
       db.connection().execute(async (session) => {
         await sql`select set_config('shop.tenant', ${'7'}, false)`.execute(session)

@@ -77,7 +77,7 @@ export const writes = [
       .selectAll()
       .execute(),
   ),
-  primary('a CTE that updates, behind one that reads', (db) =>
+  primary('a CTE that updates, after one that reads', (db) =>
     db
       .with('few', (qb) => qb.selectFrom('item').select('id').where('stock', '<', 1))
       .with('changed', (qb) => qb.updateTable('item').set({ stock: 1 }).where('id', '=', 103).returning('id'))

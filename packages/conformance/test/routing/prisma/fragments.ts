@@ -11,10 +11,10 @@ export const fragments = [
   replica('$queryRaw with a list', query(sql`select id from item where id in (${Prisma.join([1, 2, 3])})`)),
   replica('$queryRaw with a piece inside', query(sql`select id from item ${sql`where stock > ${0}`} ${Prisma.empty}`)),
   replica('$queryRaw with SQL inside', query(sql`select id from ${Prisma.raw('"item"')} order by id`)),
-  replica('$queryRaw with a value that says update', query(sql`select ${'update item; for update'}::text as told`)),
+  replica('$queryRaw with a value that says update', query(sql`select ${'update item; for update'}::text as word`)),
   replica(
     '$queryRaw with a comment and a string',
-    query(sql`select 'delete from item' as told /* insert into item */`),
+    query(sql`select 'delete from item' as word /* insert into item */`),
   ),
   replica('$queryRaw of keywords', query(sql`select "update", "for" from keyword where "delete" = ${false}`)),
   replica(

@@ -24,7 +24,7 @@ export const reads = [
   ),
   replica('a comparison of columns', (db) => db.item.findMany({ where: { stock: { lt: db.item.fields.version } } })),
   replica('a page', (db) => db.item.findMany({ orderBy: { id: 'desc' }, skip: 1, take: 2 })),
-  replica('a page behind a row', (db) => db.item.findMany({ cursor: { id: 2 }, take: 2, orderBy: { id: 'asc' } })),
+  replica('a page after a row', (db) => db.item.findMany({ cursor: { id: 2 }, take: 2, orderBy: { id: 'asc' } })),
   replica('distinct', (db) => db.item.findMany({ distinct: ['stock'], select: { stock: true } })),
   replica('what belongs to a row, joined', (db) =>
     db.item.findMany({ relationLoadStrategy: 'join', include: { parts: true } }),

@@ -10,7 +10,7 @@ import { KeptCluster } from './kept-cluster.js'
 function send(message: KeeperMessage): void {
   if (!process.connected) return
   process.send?.(message, undefined, undefined, () => {
-    // Nobody is left to tell; 'disconnect' is already on its way and does what has to be done.
+    // Nobody is left to receive it; 'disconnect' is already on its way and does what has to be done.
   })
 }
 
@@ -63,7 +63,7 @@ process.on('message', async (request: KeeperRequest) => {
 process.on('disconnect', () => end())
 process.on('uncaughtException', end)
 process.on('unhandledRejection', end)
-// Whoever signals a whole family of processes means the parent; the channel tells when it is gone.
+// Whoever signals a whole family of processes means the parent; the channel reports when it is gone.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
-// The reader of standard error may be gone, and then nobody can be told.
+// The reader of standard error may be gone, and then nothing can be reported.
 process.stderr.on('error', () => undefined)

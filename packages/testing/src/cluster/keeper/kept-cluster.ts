@@ -54,7 +54,7 @@ export class KeptCluster {
     this.#ending.abort(new ServerOperationError('the cluster is being stopped'))
     const servers = () => [...this.#servers.values()]
     const first = await Promise.allSettled(servers().map((server) => server.destroy()))
-    // What was starting when the end came has been told to stop; only then is the folder nobody's.
+    // What was starting at that moment has been asked to stop; only then does nobody use the folder.
     await Promise.allSettled(this.#underWay)
     const second = await Promise.allSettled(servers().map((server) => server.destroy()))
     if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 })

@@ -137,7 +137,7 @@ export class ServerProcess {
     const running = this.#running
     if (running !== undefined) {
       await this.#signal(running.pid, 'SIGQUIT')
-      // It may have been stopped by a test (SIGSTOP), and would not hear the other one.
+      // It may have been stopped by a test (SIGSTOP), and would not receive the other one.
       if (process.platform !== 'win32') sendSignal(running.pid, 'SIGCONT')
       if (!(await endsWithin(running.exited, 3_000))) await this.#killRunning()
     }

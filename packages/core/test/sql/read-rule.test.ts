@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isReadOnlyText } from '../../src/index.js'
-import { ReadRule } from '../../src/sql/read-only.js'
+import { ReadRule } from '../../src/sql/read-rule.js'
 import { seeded } from '../support/seeded.js'
 
 describe('may go to a replica', () => {
