@@ -267,9 +267,7 @@ export abstract class Operation implements Reported, Progress {
 
   /** Whether the rows that come are its own, and somebody waits for them. */
   protected get isTakingRows(): boolean {
-    return (
-      this.#preludesLeft === 0 && this.unreadable === undefined && this.failure === undefined && !this.isAnswered
-    )
+    return this.#preludesLeft === 0 && this.unreadable === undefined && this.failure === undefined && !this.isAnswered
   }
 
   // What is answered: called by the connection

@@ -147,7 +147,15 @@ export async function* batchesIn<Row>(
   }
   const deadline = bounds.deadlineFor(options)
   const name = `lifeguard_${++portals}`
-  let portal: PortalRequest = { name, whole, rows: batchSize, fields: undefined, reader: undefined, hasMore: false, isOpen: false }
+  let portal: PortalRequest = {
+    name,
+    whole,
+    rows: batchSize,
+    fields: undefined,
+    reader: undefined,
+    hasMore: false,
+    isOpen: false,
+  }
   let isOpen = false
   let isFailed = false
   try {
@@ -170,7 +178,15 @@ export async function* batchesIn<Row>(
   } finally {
     try {
       if (isOpen) {
-        const close: PortalRequest = { name, whole, rows: 0, fields: undefined, reader: undefined, hasMore: false, isOpen: false }
+        const close: PortalRequest = {
+          name,
+          whole,
+          rows: 0,
+          fields: undefined,
+          reader: undefined,
+          hasMore: false,
+          isOpen: false,
+        }
         const command: FetchCommand = { kind: 'fetch', config: { text: `close ${name}` }, portal: close }
         const closing = whole.orFails(executor.execute(command, noDeadline))
         // The first error is the one that is reported. With the transaction the portal ends in any case.
