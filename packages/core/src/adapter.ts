@@ -63,9 +63,9 @@ export interface PoolMethods<Db> {
 /** What every adapter has in the same way, once it knows the pool of a db. */
 export function poolMethods<Db>(poolOf: (db: Db) => Pool): PoolMethods<Db> {
   return {
-    withLock: async (db, key, fn, options) => await poolOf(db).withLock(key, fn, options),
-    tryWithLock: async (db, key, fn, options) => await poolOf(db).tryWithLock(key, fn, options),
-    withSemaphore: async (db, name, permits, fn, options) => await poolOf(db).withSemaphore(name, permits, fn, options),
-    withOptimisticRetry: async (db, fn, options) => await poolOf(db).withOptimisticRetry(fn, options),
+    withLock: async (db, ...args) => await poolOf(db).withLock(...args),
+    tryWithLock: async (db, ...args) => await poolOf(db).tryWithLock(...args),
+    withSemaphore: async (db, ...args) => await poolOf(db).withSemaphore(...args),
+    withOptimisticRetry: async (db, ...args) => await poolOf(db).withOptimisticRetry(...args),
   }
 }

@@ -82,13 +82,13 @@ export function createPool(given: PoolOptions = {}): Pool {
     : connect.endpoints.length > 1
       ? 'the first server that fits'
       : 'the only server'
-  const watch = new ServerObserver(connector.address, { ...watching, role: 'primary', why }, environment)
+  const observer = new ServerObserver(connector.address, { ...watching, role: 'primary', why }, environment)
   const prepare = options.onConnect && preparation(options.onConnect, clock, (session) => pool.lendNew(session))
   const plan = {
     connector,
     limits,
     environment,
-    watch,
+    observer,
     watching,
     resetMode,
     prepare,
@@ -101,7 +101,7 @@ export function createPool(given: PoolOptions = {}): Pool {
   const { server, cluster } = isCluster
     ? createCluster(plan)
     : {
-        server: new Server(connector, limits, environment, watch, { resetMode, prepare, statements, share }),
+        server: new Server(connector, limits, environment, observer, { resetMode, prepare, statements, share }),
         cluster: undefined,
       }
   const { maxConnections, heartbeatMs, selfTest } = options.locks

@@ -1,5 +1,4 @@
 import { type Transaction as CoreTransaction, InvalidArgumentError, type Pool } from '@pg-lifeguard/core'
-import { poolMethods } from '@pg-lifeguard/core/adapter'
 
 /** A database of Drizzle, or one of its transactions, of whatever schema. */
 export interface AnyDatabase {
@@ -62,6 +61,3 @@ export function isOfAnother(pool: Pool, query: unknown): boolean {
   const { client } = (query as { readonly session?: { readonly client?: object } }).session ?? {}
   return client !== undefined && linkBehind(client)?.pool !== pool
 }
-
-/** What is a method of the pool, as functions of a database. */
-export const methods = poolMethods(poolOf)

@@ -1,5 +1,4 @@
 import { InvalidArgumentError, type Pool } from '@pg-lifeguard/core'
-import { poolMethods } from '@pg-lifeguard/core/adapter'
 import type { QueryExecutorProvider } from 'kysely'
 import { LifeguardAdapter } from './lifeguard-adapter.js'
 
@@ -16,6 +15,3 @@ export function poolOf(db: AnyKysely): Pool {
   if (adapter instanceof LifeguardAdapter) return adapter.pool
   throw new InvalidArgumentError('db', 'on another dialect', 'a Kysely made with new LifeguardDialect(pool)')
 }
-
-/** What is a method of the pool, as functions of a Kysely instance. */
-export const methods = poolMethods(poolOf)

@@ -2,8 +2,15 @@
 export * from '@pg-lifeguard/core'
 export { LifeguardAdapter, type LifeguardAdapterOptions, lifeguardAdapter } from './lifeguard-adapter.js'
 export { type LifeguardExtension, type LifeguardMembers, lifeguard } from './lifeguard-extension.js'
+export {
+  type TransactionClient,
+  tryWithLock,
+  withLock,
+  withOptimisticRetry,
+  withSemaphore,
+  withTransaction,
+} from './pool-methods.js'
 export { type ExtendedClient, poolOf } from './pool-of.js'
-export { tryWithLock } from './try-with-lock.js'
 export {
   type RowOf,
   updateVersioned,
@@ -12,7 +19,3 @@ export {
   type VersionedModel,
   type VersionedUpdateOptions,
 } from './update-versioned.js'
-export { withLock } from './with-lock.js'
-export { withOptimisticRetry } from './with-optimistic-retry.js'
-export { withSemaphore } from './with-semaphore.js'
-export { type TransactionClient, withTransaction } from './with-transaction.js'

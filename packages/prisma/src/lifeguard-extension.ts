@@ -9,9 +9,9 @@ import { Prisma } from '@prisma/client/extension'
 import { tellInteractive } from './asking-client.js'
 import { adapterOf, insideOf } from './client-internals.js'
 import { passOwnErrors } from './own-errors.js'
+import { type TransactionClient, withTransaction } from './pool-methods.js'
 import type { ExtendedClient } from './pool-of.js'
 import { separateBatches } from './separate-batches.js'
-import { type TransactionClient, withTransaction } from './with-transaction.js'
 
 /** What the extension adds to a client. */
 export interface LifeguardMembers extends ExtendedClient {

@@ -1,5 +1,4 @@
 import { InvalidArgumentError, type Pool } from '@pg-lifeguard/core'
-import { poolMethods } from '@pg-lifeguard/core/adapter'
 
 /** A client that has the extension; the clients of its transactions have it too. */
 export interface ExtendedClient {
@@ -16,6 +15,3 @@ export function poolOf(prisma: ExtendedClient): Pool {
   if (pool !== undefined) return pool
   throw new InvalidArgumentError('prisma', 'without its extension', 'a client with .$extends(lifeguard(pool))')
 }
-
-/** What is a method of the pool, as functions of a client. */
-export const methods = poolMethods(poolOf)

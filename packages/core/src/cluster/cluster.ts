@@ -33,7 +33,7 @@ function serverStats(
     const { status, lastError, reader } = member
     const role = roleOf(member, topology)
     const replays = role === 'replica' ? status?.lsn : undefined
-    const { queries, waits } = reader.watch.tally.snapshot()
+    const { queries, waits } = reader.observer.tally.snapshot()
     const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
     const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
     return {
@@ -47,7 +47,7 @@ function serverStats(
       reads: member.reads,
       share: all === 0 ? 0 : member.reads / all,
       ejected: member.isEjected,
-      breaker: member === topology.writer ? breaker : reader.watch.breaker?.stats(),
+      breaker: member === topology.writer ? breaker : reader.observer.breaker?.stats(),
       lastError: lastError instanceof Error ? lastError.message : undefined,
       total: reader.pool.total,
       active: reader.pool.active,
@@ -207,7 +207,7 @@ export class Cluster {
   /** Each server in numbers. */
   stats(): ServerStats[] {
     const { members, topology, trail, primary } = this.#parts
-    return serverStats(members, topology, trail, this.#clock.now(), primary.watch.breaker?.stats())
+    return serverStats(members, topology, trail, this.#clock.now(), primary.observer.breaker?.stats())
   }
 
   /** As for the primary's pool. */

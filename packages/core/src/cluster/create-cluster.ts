@@ -38,7 +38,7 @@ export interface ClusterPlan {
   readonly limits: ResolvedPoolLimits
   readonly environment: PoolEnvironment
   /** Of the primary. */
-  readonly watch: ServerObserver
+  readonly observer: ServerObserver
   /** What is watched for on every server. */
   readonly watching: Omit<ServerObserverOptions, 'role' | 'why'>
   readonly resetMode: ResetMode
@@ -54,7 +54,7 @@ export interface ClusterPlan {
 
 /** Puts a cluster together: the server that everything but reads goes to, which follows the primary, and the rest. */
 export function createCluster(plan: ClusterPlan): { readonly server: Server; readonly cluster: Cluster } {
-  const { environment, watch, watching, events, options } = plan
+  const { environment, observer, watching, events, options } = plan
   const { clock } = environment
   // What is changed on the primary is so on the replicas, soon after.
   const statements: StatementOptions = { ...plan.statements, schema: { epoch: 0 } }
@@ -84,16 +84,16 @@ export function createCluster(plan: ClusterPlan): { readonly server: Server; rea
   })
   const servers = watchServers(members, environment, options.causalityWaitMs, {
     found: (member, from, timeline) => {
-      watch.address = member.address
+      observer.address = member.address
       // Whatever was held against the old one does not count for the new one.
-      watch.breaker?.serverAnswers()
+      observer.breaker?.serverAnswers()
       server.pool.hurry()
       if (member === from || from === undefined) return
       inNoContext(() => events.emit('failover', () => ({ from: from.address, to: member.address, timeline })))
     },
     lost: (member, error) => inNoContext(() => events.emit('primary-lost', () => ({ address: member.address, error }))),
   })
-  const server = new Server(plan.connector, plan.limits, environment, watch, {
+  const server = new Server(plan.connector, plan.limits, environment, observer, {
     resetMode: plan.resetMode,
     prepare: plan.prepare,
     statements,

@@ -107,7 +107,7 @@ export class Monitor {
       this.#onSeen(status)
       return status
     } catch (error) {
-      this.#connection?.destroy()
+      this.#connection?.terminate()
       this.#connection = undefined
       this.#onFailed(error)
       throw error
@@ -127,7 +127,7 @@ export class Monitor {
       attempt.abort()
       // One that opens after all is of no use any more; a failure has been reported.
       opening.then(
-        (late) => late.destroy(),
+        (late) => late.terminate(),
         () => undefined,
       )
       throw error

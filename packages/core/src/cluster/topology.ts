@@ -208,7 +208,7 @@ export class Topology {
       if (timeline < this.#timeline) throw new Error(oldTimeline(member, timeline, this.#timeline))
       this.#found(member, status)
     } catch (error) {
-      connection.destroy()
+      connection.terminate()
       throw error
     }
     // One that the pool has closed is not reported.
@@ -263,7 +263,7 @@ export class Topology {
     for (const [connection, leadsTo] of this.#connections) {
       if (leadsTo === member && !isAnew) continue
       this.#connections.delete(connection)
-      connection.destroy()
+      connection.terminate()
     }
     this.#observer.found(member, from, timeline === 0 ? undefined : timeline)
   }

@@ -132,7 +132,7 @@ export class Connection {
     this.#internals = client as unknown as ClientInternals
     this.address = endpointText(this.#internals)
     this.#clock = clock
-    this.#pipeline = new Pipeline<Connection>(this, this.#internals, clock, () => this.destroy())
+    this.#pipeline = new Pipeline<Connection>(this, this.#internals, clock, () => this.terminate())
     this.reports = new RoleReports(this.#internals.connection)
     this.#internals.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
       if (this.#cache === undefined) this.#reported.set(parameterName, parameterValue)
@@ -207,7 +207,7 @@ export class Connection {
   get belongsTo(): object | undefined {
     return this.#pipeline.belongsTo
   }
-  /** Set by whoever opened it: whether a text only reads; without it none is known to. */
+  /** Set by whoever opened it: whether an SQL text only reads; without it none is known to. */
   set onlyReads(onlyReads: (text: string) => boolean) {
     this.#pipeline.onlyReads = onlyReads
   }
@@ -329,14 +329,14 @@ export class Connection {
     this.#closing = true
     if (this.lostWith !== undefined) return Promise.resolve()
     this.#pipeline.flush()
-    return sendTerminate(this.client, this.#internals.connection, this.#clock, () => this.destroy())
+    return sendTerminate(this.client, this.#internals.connection, this.#clock, () => this.terminate())
   }
 
   /**
    * Ends the session at once. A statement that runs rejects with ConnectionLostError, and is stopped on the server. The
    * Terminate is left for the server to read; the socket is closed by force when that takes too long.
    */
-  destroy(): void {
+  terminate(): void {
     if (this.#isTorn) return
     this.#closing = true
     this.#isTorn = true
@@ -351,12 +351,12 @@ export class Connection {
    * Settles when the server has closed its side of a session that was ended, and so has no backend for it any more; or
    * when it has not in a second, which is what happens when the network is cut.
    */
-  gone(): Promise<void> {
+  whenClosed(): Promise<void> {
     return closed(this.#internals.connection.stream, this.#clock)
   }
 
   /** Tears the socket down, and leaves the server to what it is doing. */
-  sever(): void {
+  destroy(): void {
     this.#closing = true
     this.#isTorn = true
     this.#internals.connection.stream.destroy()
@@ -399,7 +399,7 @@ export class Connection {
     for (const [name, value] of this.#reported) cache.reported(name, value)
     this.#reported.clear()
     this.#cache = cache
-    const tearDown = (): void => this.destroy()
+    const tearDown = (): void => this.terminate()
     // Known from here on, also once the socket is gone: a cancel goes there.
     addressOf(this.#internals)
     const now = (): number => this.#clock.now()

@@ -13,7 +13,7 @@ const mostValues = 65_535
 /** Up to this many characters, a loop is faster than two calls into the runtime. */
 const shortText = 24
 
-const nothing: readonly unknown[] = []
+const noValues: readonly unknown[] = []
 
 /** A name with the zero that ends it, ready to be copied into messages. */
 export function zeroEnded(name: string): Buffer {
@@ -74,7 +74,7 @@ export class MessageWriter {
    * @param statement its name as `zeroEnded` makes it
    * @throws what a value's own conversion throws; cut the message off then
    */
-  bind(portal: string, statement: Buffer = unnamed, values: readonly unknown[] = nothing): void {
+  bind(portal: string, statement: Buffer = unnamed, values: readonly unknown[] = noValues): void {
     const count = values.length
     if (count > mostValues) throw new RangeError(`a statement takes ${mostValues} values at most, not ${count}`)
     const start = this.#begin(0x42)

@@ -3,6 +3,7 @@ import type { Timer } from '../deadline/clock.js'
 import type { GivenUpReason } from '../deadline/deadline.js'
 import { thrownError } from '../errors/lifeguard-error.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import { SqlText, sqlText } from '../sql/sql-text.js'
 import type { TextEffects } from '../sql/transaction-control.js'
 import type { MessageWriter } from './message-writer.js'
@@ -35,7 +36,7 @@ export interface Wire {
 export interface Prelude {
   readonly text: string
   readonly values?: readonly string[]
-  /** Of BEGIN: what of the transaction's role and settings decides what SQL text means, in any form that tells them apart. */
+  /** Of BEGIN: what of the transaction's role and settings decides what SQL text means, in any form that distinguishes them. */
   readonly meaning?: string | undefined
   /** Called with the columns of each row that it gives, as text. */
   readonly onRow?: (columns: readonly (string | null)[]) => void
@@ -119,13 +120,13 @@ export abstract class Operation implements Reported, Progress {
   why: string | undefined
   /** Whether others may be under way on the same connection at the same time. */
   isSharing = false
-  resolve: (result: QueryResult) => void = nothing
-  reject: (error: unknown) => void = nothing
+  resolve: (result: QueryResult) => void = noop
+  reject: (error: unknown) => void = noop
 
   // Written by the connection alone: see `Progress`.
 
   readonly mark: number = 0
-  readonly stopWatching: () => void = nothing
+  readonly stopWatching: () => void = noop
   readonly sent: boolean = false
   readonly sentAt: number = 0
   readonly postedAt: number = 0
@@ -404,7 +405,6 @@ export type OnItsWay = Operation & Progress
 export const nothingToNote = new SqlText('')
 /** For what brings none. */
 export const noPreludes: readonly Prelude[] = []
-const nothing = (): void => undefined
 
 /** Ends a COPY FROM STDIN for which there is no data, with the words of `pg`. `sync`: no other Sync will be heard. */
 export function refuseCopy({ writer, protocol }: Wire, sync: boolean): void {

@@ -37,7 +37,7 @@ export class Pipeline<Owner> implements ResponseHandler {
   belongsTo: object | undefined
   /** Which server they are about. */
   server: string | undefined
-  /** Whether a text only reads, so that nothing of it can be committed. */
+  /** Whether an SQL text only reads, so that nothing of it can be committed. */
   onlyReads: (text: string) => boolean = no
   readonly #owner: Owner
   readonly #clock: Clock

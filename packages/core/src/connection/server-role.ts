@@ -4,7 +4,7 @@ import type { EventEmitter } from 'node:events'
 export type ReportedRole = 'primary' | 'standby' | 'unknown'
 
 /**
- * What the server tells of its role, at connect and whenever it changes: no query is needed. A promoted standby says so
+ * What the server reports of its role, at connect and whenever it changes: no query is needed. A promoted standby says so
  * with the answer to the next statement.
  * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-ASYNC
  */

@@ -1,3 +1,4 @@
+import { noop } from '../observe/noop.js'
 import { warnOfListener } from '../observe/user-callback.js'
 import type { CommandCompleteMessage, Submittable, WireConnection } from './pg-internals.js'
 import { SubmittableConnection } from './submittable-connection.js'
@@ -24,7 +25,7 @@ export class SubmittableListener {
   /** Whether rows that still come are of no use to anybody. */
   isDropping = false
   sent = false
-  callback: unknown = nothing
+  callback: unknown = noop
   /** Rows that have come, and when the first of them did. */
   rows = 0
   firstRowAt: number | undefined
@@ -171,8 +172,6 @@ type Handler = (...args: unknown[]) => void
 export function callHandler(inner: Submittable, handler: string, ...args: unknown[]): void {
   ;(inner as unknown as Readonly<Record<string, Handler | undefined>>)[handler]?.call(inner, ...args)
 }
-
-const nothing = (): void => undefined
 
 function never(): never {
   throw new Error('bug: a submittable has been given no clock')

@@ -3,6 +3,7 @@ import { nextTick } from '../deadline/clock.js'
 import { givenUp } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { LifeguardError } from '../errors/lifeguard-error.js'
+import { noop } from '../observe/noop.js'
 import { sqlText } from '../sql/sql-text.js'
 import { Operation, type Wire } from './operation.js'
 import type { Submittable, WireConnection } from './pg-internals.js'
@@ -18,7 +19,7 @@ export class SubmittableAdapter extends Operation {
   readonly #listener: SubmittableListener
   readonly #reported: (error: unknown) => unknown
   #connection: WireConnection | undefined
-  #tearDown: () => void = nothing
+  #tearDown: () => void = noop
   /** Set by the connection: called when it failed before a byte was sent, so that no answer will come. */
   onUnsent: ((error: Error) => void) | undefined
   /** Why nobody will ask for more of it, once that is so. */
@@ -155,4 +156,3 @@ function textOf({ text, cursor }: Submittable): string {
 }
 
 const same = (error: unknown): unknown => error
-const nothing = (): void => undefined

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { type GivenUpOutcome, OperationAbortedError, OperationTimeoutError } from '../errors/operation-errors.js'
 import { markOwn } from '../errors/origin.js'
+import { noop } from '../observe/noop.js'
 import { type Clock, nextMicrotask, systemClock } from './clock.js'
 
 /** What every operation of Lifeguard takes to be bounded from outside. */
@@ -181,8 +182,6 @@ function bothOf(inner: AbortSignal | undefined, outer: AbortSignal | undefined):
 
 /** What is added to a time that is near enough must change it. */
 const leastDelayMs = 0.001
-
-const noop = (): void => undefined
 
 /** The typed error for an operation that was ended from outside. */
 export function givenUp(

@@ -269,7 +269,7 @@ function isPlainError(error: object): boolean {
 }
 
 /**
- * BEGIN READ WRITE on a standby, or a read of an unlogged table, which has no data there: only the routine tells them from
+ * BEGIN READ WRITE on a standby, or a read of an unlogged table, which has no data there: only the routine distinguishes them from
  * other features that are not supported.
  */
 function isReadOnlyRefusal(error: object): boolean {

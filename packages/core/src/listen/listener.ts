@@ -8,6 +8,7 @@ import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionLostError, PoolClosedError } from '../errors/pool-errors.js'
 import { type CallerContext, callerContext, captureContext, inNoContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import { callUser, warnOfListener } from '../observe/user-callback.js'
 import {
   channelsOf,
@@ -182,7 +183,7 @@ export class Listeners {
     const { signal } = options
     const live = Promise.withResolvers<void>()
     // Whoever waits for it may have given up by then.
-    live.promise.catch(nothing)
+    live.promise.catch(noop)
     const onAbort = (): void =>
       void this.#remove(entry, givenUp({ kind: 'aborted', reason: signal?.reason }, 'not-sent'))
     const entry: Entry = {
@@ -254,7 +255,7 @@ export class Listeners {
     this.#lastError = undefined
     while (this.#entries.size > 0 && !signal.aborted) {
       try {
-        await this.#server.aside(
+        await this.#server.runBeside(
           'listen',
           (connection) => this.#hold(connection, signal, () => (failures = 0)),
           wanted,
@@ -344,5 +345,3 @@ export class Listeners {
     if (this.#entries.has(entry)) entry.outside(() => callUser(fn, warnOfListener))
   }
 }
-
-const nothing = (): void => undefined

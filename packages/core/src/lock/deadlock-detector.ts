@@ -3,6 +3,7 @@ import { Statement } from '../connection/statement.js'
 import type { Clock, Timer } from '../deadline/clock.js'
 import { Deadline, noDeadline, sleep } from '../deadline/deadline.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
+import { noop } from '../observe/noop.js'
 import type { Server } from '../server/server.js'
 import { type Ask, staysIdleSql } from '../transaction/lock-sql.js'
 
@@ -179,7 +180,7 @@ export class LockBoard {
     this.#isUp = true
     while (this.#shown.size > 0) {
       try {
-        await this.#server.aside(
+        await this.#server.runBeside(
           'locks',
           async (connection) => {
             // No race of promises: each one would leave something on a promise that lives as long as the session.
@@ -237,14 +238,14 @@ export class DeadlockWatch {
    * a circle, and the one that gives way.
    */
   onServer(keys: readonly string[], holds: ReadonlySet<string>, onDeadlock: () => void): Watched {
-    if (holds.size === 0 && keys.length === 1) return { note: '', stop: nothing }
+    if (holds.size === 0 && keys.length === 1) return { note: '', stop: noop }
     const id = newId()
     // The other keys of the call are waited for by the rest of this process until all of it is granted.
     const waits = keys.map((waitsFor): LockWait => {
       return { id, waitsFor, holds: new Set([...holds, ...keys.filter((one) => one !== waitsFor)]) }
     })
     for (const wait of waits) this.#onServer.add(wait)
-    const stop = this.#watch(id, onDeadlock, nothing)
+    const stop = this.#watch(id, onDeadlock, noop)
     return {
       note: noteOf(id, new Set([...holds, ...keys])),
       stop: () => {
@@ -259,7 +260,7 @@ export class DeadlockWatch {
    * it once it has lasted.
    */
   inside(waitsFor: string, holds: ReadonlySet<string>, onDeadlock: () => void): (() => void) | undefined {
-    if (holds.size === 0) return nothing
+    if (holds.size === 0) return noop
     const wait: LockWait = { id: newId(), waitsFor, holds }
     this.#inside.add(wait)
     if (circleOf(wait, [...this.#inside.all, ...this.#onServer.all]) !== undefined) {
@@ -285,7 +286,7 @@ export class DeadlockWatch {
               if (must && !stopped) onDeadlock()
             },
             // A check that fails is made again: the wait itself goes on, bounded as before.
-            nothing,
+            noop,
           )
           .finally(() => {
             if (!stopped) timer = lookLater()
@@ -318,5 +319,3 @@ export class DeadlockWatch {
 function newId(): string {
   return randomBytes(8).toString('hex')
 }
-
-const nothing = (): void => undefined

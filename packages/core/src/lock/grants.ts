@@ -110,7 +110,7 @@ export async function waitIdle(
     // What was set for the wait does not stay for whoever has the connection next; nobody has to wait for it.
     connection
       .run(new Statement({ text: `unlisten ${quoteIdentifier(channel)}` }), noDeadline)
-      .catch(() => connection.destroy())
+      .catch(() => connection.terminate())
   }
 }
 
@@ -372,7 +372,7 @@ export class LockGrants {
         } catch (error) {
           // Some of several may have been granted, or one at the last moment. This runs after a cancel that is under
           // way, and the release of the connection waits for it; the caller does not.
-          if (connection.isAlive) unlockAll(connection).catch(() => connection.destroy())
+          if (connection.isAlive) unlockAll(connection).catch(() => connection.terminate())
           throw circle.signal.aborted ? circle.signal.reason : error
         }
       }, bounds)

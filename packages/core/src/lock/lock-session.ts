@@ -5,6 +5,7 @@ import { Deadline, noDeadline } from '../deadline/deadline.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { ConnectionLostError } from '../errors/pool-errors.js'
+import { noop } from '../observe/noop.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
 import type { ConnectionSlot, Server } from '../server/server.js'
 import type { ServerKey } from '../sql/lock-key.js'
@@ -177,7 +178,7 @@ export class LockSession implements Beating {
   constructor(server: Server, slot: ConnectionSlot, times: HeartbeatTimes, ask: Ask) {
     this.slot = slot
     this.#server = server
-    server.pool.heldAsAsked(slot)
+    server.pool.ignoreLeak(slot)
     this.#clock = server.environment.clock
     this.#heartbeat = new Heartbeat(this, times, this.#clock, ask)
     this.#stopListening = slot.resource.onLost((cause) => this.#lose(`its session ended: ${cause.message}`, cause))
@@ -277,7 +278,7 @@ export class LockSession implements Beating {
   /** Declares the session lost, and tears it down: the server then gives its locks to others. */
   giveUp(why: string, cause: unknown): void {
     this.#stopListening()
-    this.connection.destroy()
+    this.connection.terminate()
     this.#lose(why, cause)
   }
 
@@ -301,7 +302,7 @@ export class LockSession implements Beating {
       await allowIdle(this.connection, before, Deadline.after(tidyBoundMs, this.#clock))
     } catch {
       // Nobody waits for it; a connection that cannot be tidied up is of no use to anybody.
-      this.connection.destroy()
+      this.connection.terminate()
     }
     this.#server.release(this.slot)
   }
@@ -353,14 +354,14 @@ export class LockSessions {
       if (sessions < this.#mostNow) return await this.#openShared(deadline, holder)
       if (this.#opening.size === 0) return await this.open(deadline, holder)
       // Whoever opens it may give up first: then the next round opens one.
-      const opened = Promise.race(this.#opening).then(nothing, nothing)
+      const opened = Promise.race(this.#opening).then(noop, noop)
       await deadline.within(opened)
     }
   }
 
   /** A session that is not shared. Kept for the caller, who lets it go. */
   async open(deadline: Deadline, holder: WorkContext): Promise<LockSession> {
-    const slot = this.#server.tryAcquire(holder) ?? (await this.#server.acquire(deadline, holder))
+    const slot = await this.#server.acquire(deadline, holder)
     const session = new LockSession(this.#server, slot, this.#times, this.ask)
     session.keep()
     for (const one of this.#all) if (!one.isUsable) this.#all.delete(one)
@@ -384,7 +385,7 @@ export class LockSessions {
     const quiet = [...this.#all].find((session) => session.isUsable && session.load === 0)
     const { rows } =
       quiet === undefined
-        ? await this.#server.aside('locks', (connection) => connection.run(statement, deadline), deadline, true)
+        ? await this.#server.runBeside('locks', (connection) => connection.run(statement, deadline), deadline, true)
         : // Without the limit: a statement that is cancelled may take the session, and the locks with it, down.
           await deadline.within(quiet.use((connection) => connection.run(statement, noDeadline), deadline))
     return rows
@@ -412,5 +413,3 @@ export class LockSessions {
     return best
   }
 }
-
-const nothing = (): void => undefined

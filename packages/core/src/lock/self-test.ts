@@ -23,12 +23,12 @@ export async function testSessionLocks(
 ): Promise<void> {
   const { pool } = server
   const holder: WorkContext = { held: 0, parent: around }
-  const first = server.tryAcquire(holder) ?? (await server.acquire(deadline, holder))
+  const first = await server.acquire(deadline, holder)
   try {
     const second = pool.tryAcquire()
     // It does not wait for the pool, in which somebody may wait for the end of this very test.
     if (second === undefined)
-      await server.aside('locks', (other) => compare(first.resource, other, deadline), deadline, true)
+      await server.runBeside('locks', (other) => compare(first.resource, other, deadline), deadline, true)
     else {
       try {
         await compare(first.resource, second.resource, deadline)
@@ -37,7 +37,7 @@ export async function testSessionLocks(
       }
     }
   } catch (error) {
-    first.resource.destroy()
+    first.resource.terminate()
     throw error
   } finally {
     server.release(first)

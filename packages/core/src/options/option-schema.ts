@@ -283,7 +283,7 @@ const pipeliningFields = {
   maxBytes: count({ least: 1, default: 1_048_576 }),
   /**
    * Milliseconds after which a statement counts as slow, on top of the shortest round trip seen: nothing more is sent
-   * behind it, and its text gets a connection to itself for a while. `0` or more.
+   * after it, and its SQL text gets a connection to itself for a while. `0` or more.
    *
    * @default 20
    */

@@ -25,8 +25,8 @@ export interface NewConnection extends Queryable {
 /** What the option `onConnect` may be; what it gives is awaited. */
 export type OnConnect = (connection: NewConnection) => unknown
 
-/** Lends the client that stands for the connection of a session; `giveBack` ends that. */
-export type LendClient = (session: PgSession) => { readonly client: PgClient; readonly giveBack: () => void }
+/** Lends the client that stands for the connection of a session; `release` ends that. */
+export type LendClient = (session: PgSession) => { readonly client: PgClient; readonly release: () => void }
 
 /** A connection while `onConnect` has it; refuses everything after. */
 class ConnectionInPreparation implements NewConnection, Executor, Bounds {
@@ -83,7 +83,7 @@ class ConnectionInPreparation implements NewConnection, Executor, Bounds {
   }
 
   end(): void {
-    this.#lent?.giveBack()
+    this.#lent?.release()
     this.#connection = undefined
   }
 

@@ -7,6 +7,7 @@ import { nextTick } from '../deadline/clock.js'
 import type { Deadline } from '../deadline/deadline.js'
 import { ConnectionReleasedError } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import { emitToUsers } from '../observe/user-callback.js'
 import type { Ambient } from '../transaction/context.js'
 import { type PgSession, standing } from './pg-session.js'
@@ -20,10 +21,10 @@ import {
   reportedInWordsOfPg,
 } from './query-call.js'
 
-/** How a client is given back: `true` or an error closes its connection. */
+/** How a client is released: `true` or an error closes its connection. */
 export type Release = (error?: Error | boolean) => void
 
-/** What a client tells of being given back. */
+/** What a client reports of its release. */
 export interface Lending {
   /** Before its connection is. */
   releasing(error: Error | boolean | undefined): void
@@ -151,7 +152,7 @@ export class PgClientView extends PgClientBase {
   query(query: unknown, values?: unknown, callback?: unknown): unknown {
     const call = pgQueryCall(query, values, callback)
     if (call.kind === 'submittable') {
-      this.submit(call.submittable, call.timeoutMs).catch(nothing)
+      this.submit(call.submittable, call.timeoutMs).catch(noop)
       return call.submittable
     }
     const promise = this.#run(call)
@@ -160,7 +161,7 @@ export class PgClientView extends PgClientBase {
     return undefined
   }
 
-  /** Runs a Submittable; settles when the server is ready again. It has been told of a failure by then. */
+  /** Runs a Submittable; settles when the server is ready again. A failure has been reported to it by then. */
   submit(submittable: Submittable, ownTimeoutMs: number | undefined): Promise<void> {
     const session = this.#current()
     if (session !== undefined) {
@@ -209,7 +210,7 @@ export class PgClientView extends PgClientBase {
       if (call.native === undefined) return await session.run(call.config, deadline)
       const { submittable, result } = call.native()
       // What the connection says of it is more exact: that its time is over, that it has committed all the same.
-      result.catch(nothing)
+      result.catch(noop)
       await session.submit(submittable, deadline)
       return await result
     } catch (error) {
@@ -248,5 +249,3 @@ export function deadlineOf(timeoutMs: number | undefined, ambient: Ambient): Dea
 function throwOnDoubleRelease(): never {
   throw new Error('Release called on client which has already been released to the pool.')
 }
-
-const nothing = (): void => undefined

@@ -9,6 +9,7 @@ import { beginRefused } from '../errors/operation-errors.js'
 import { ownedBy } from '../errors/origin.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import { inNoContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import { emitToUsers } from '../observe/user-callback.js'
 import { sqlText } from '../sql/sql-text.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
@@ -67,17 +68,19 @@ export class PgPoolFacade extends PgPoolBase {
       ended: { get: () => server.pool.isEnding && server.pool.total === 0, configurable: true },
     })
     // A lost connection is for those who listen; without anybody 'error' would end the process.
-    this.on('error', nothing)
+    this.on('error', noop)
     // Nor does that of a client: programs that look whether somebody has seen to it, as graphile-worker does, find that it was.
-    this.on('connect', nothing)
-    server.onOpened = (connection) => this.#opened(connection)
-    server.watch.whenAcquired = (connection) => {
-      this.#acquired.set(connection, (this.#acquired.get(connection) ?? 0) + 1)
-      if (this.listenerCount('acquire') > 0) emitToUsers(this, 'acquire', this.#clientOf(connection))
-    }
-    server.watch.whenReleased = (connection) => {
-      // Statements that shared it were checkouts of their own to `pg`.
-      for (let times = this.#acquired.get(connection) ?? 0; times > 0; times--) this.#released(connection, undefined)
+    this.on('connect', noop)
+    server.observer.checkouts = {
+      opened: (connection) => this.#opened(connection),
+      acquired: (connection) => {
+        this.#acquired.set(connection, (this.#acquired.get(connection) ?? 0) + 1)
+        if (this.listenerCount('acquire') > 0) emitToUsers(this, 'acquire', this.#clientOf(connection))
+      },
+      released: (connection) => {
+        // Statements that shared it were checkouts of their own to `pg`.
+        for (let times = this.#acquired.get(connection) ?? 0; times > 0; times--) this.#released(connection, undefined)
+      },
     }
   }
 
@@ -102,7 +105,7 @@ export class PgPoolFacade extends PgPoolBase {
     if (callback === undefined) return connecting
     connecting.then(
       (client) => nextTick(callback, undefined, client, client.release),
-      (error: unknown) => nextTick(callback, error, undefined, nothing),
+      (error: unknown) => nextTick(callback, error, undefined, noop),
     )
     return undefined
   }
@@ -140,7 +143,7 @@ export class PgPoolFacade extends PgPoolBase {
   /** Lends the client of a new connection to who prepares it, before anybody else has it. */
   lendNew(session: PgSession): ReturnType<LendClient> {
     const client = this.#clientOf(session.connection)
-    return { client: client as unknown as PgClient, giveBack: client.lendNew(session) }
+    return { client: client as unknown as PgClient, release: client.lendNew(session) }
   }
 
   async #run(call: PgStatementCall): Promise<QueryResult> {
@@ -185,7 +188,7 @@ export class PgPoolFacade extends PgPoolBase {
     try {
       await client.submit(submittable, timeoutMs)
     } catch {
-      // It has been told, and tells its owner.
+      // It has been called, and answers its owner.
     }
     client.release()
   }
@@ -200,8 +203,7 @@ export class PgPoolFacade extends PgPoolBase {
       this.#assertOpen()
       const { cluster, server } = this.#environment
       const causality = cluster === undefined ? undefined : ambient.current?.causality
-      const slot =
-        server.tryAcquire(ambient.current?.holder) ?? (await server.acquire(deadline, ambient.current?.holder))
+      const slot = await server.acquire(deadline, ambient.current?.holder)
       const { resource: connection } = slot
       const client = this.#clientOf(connection)
       client.lend(new OwnSession(server, slot), {
@@ -257,7 +259,7 @@ export class PgPoolFacade extends PgPoolBase {
     if (known !== undefined) return known
     const client = new PgClientView(connection, this.#environment.ambient, this.options)
     this.#clients.set(connection, client)
-    // Of one that is idle the pool tells; who has checked it out is told by the client, or by his statement. An error that somebody else finds
+    // The loss of an idle one is reported by the pool; that of one in use by the client, or by its statement. An error that somebody else finds
     // fit to report on the client ends its connection, as with pg.
     let isOver = false
     client.onError = (cause) => {
@@ -266,7 +268,7 @@ export class PgPoolFacade extends PgPoolBase {
       client.ending()
       // Not for everybody who prints the error.
       if (Object.isExtensible(cause)) Object.defineProperty(cause, 'client', { value: client, configurable: true })
-      if (connection.isAlive) connection.destroy()
+      if (connection.isAlive) connection.terminate()
       emitToUsers(this, 'error', cause, client)
     }
     return client
@@ -279,5 +281,3 @@ export class PgPoolFacade extends PgPoolBase {
     throw new Error('Cannot use a pool after calling end on the pool', { cause })
   }
 }
-
-const nothing = (): void => undefined

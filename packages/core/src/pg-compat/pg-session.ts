@@ -120,7 +120,7 @@ export class OwnSession implements PgSession {
     if (slot === undefined) return
     this.#slot = undefined
     this.#submittables.close(this.connection)
-    if (discard) this.#server.pool.discard(slot)
+    if (discard) this.#server.pool.destroy(slot)
     else this.#server.release(slot)
   }
 
@@ -130,7 +130,7 @@ export class OwnSession implements PgSession {
     try {
       return await this.connection.run(statement, deadline)
     } catch {
-      this.connection.destroy()
+      this.connection.terminate()
       return answered('ROLLBACK')
     }
   }
@@ -151,8 +151,8 @@ export function standing(connection: Connection): PgSession {
 /** As with `pg`: what runs is broken off, as it might never end. */
 function closeAtOnce(connection: Connection): Promise<void> {
   if (connection.isQuiet) return connection.close()
-  connection.destroy()
-  return connection.gone()
+  connection.terminate()
+  return connection.whenClosed()
 }
 
 /** What the server would have answered. */
@@ -169,7 +169,7 @@ export class JoinedSession implements PgSession {
   readonly #open: OpenTransaction
   readonly #submittables = new OpenSubmittables()
   #inner: (ManualTransaction & Executor) | undefined
-  /** Whether it tried to begin: a ROLLBACK behind a BEGIN or COMMIT that failed is clean-up, and has nothing to do. */
+  /** Whether it tried to begin: a ROLLBACK after a BEGIN or COMMIT that failed is clean-up, and has nothing to do. */
   #hasTried = false
 
   private constructor(open: OpenTransaction, connection: Connection) {

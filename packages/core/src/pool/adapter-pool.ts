@@ -18,7 +18,7 @@ import type { Pool } from './pool.js'
 
 /** What adapters of ORMs need of a pool beyond what everybody does. */
 export interface AdapterPool {
-  /** The pool that all of it is of. */
+  /** The pool itself. */
   readonly pool: Pool
 
   /** The form of `query` for adapters: one object, absolute limits, and no work on the stack of errors. */
@@ -31,7 +31,7 @@ export interface AdapterPool {
   readonly context: object | undefined
 
   /**
-   * Whether a text is one statement that only reads, by the rule of this pool: it needs nothing of its session, leaves
+   * Whether SQL text is one statement that only reads, by the rule of this pool: it needs nothing of its session, changes
    * nothing there, and may go to a replica inside `read`.
    */
   isReadOnly(text: string): boolean
@@ -55,22 +55,22 @@ export interface AdapterPool {
   readonly openIsolation: IsolationLevel | undefined
 
   /**
-   * Refuses a text that begins or ends a transaction, for adapters that run it in one that the core ends.
+   * Refuses SQL text that begins or ends a transaction, for adapters that run it in one that the core ends.
    *
    * @throws InvalidArgumentError
    */
   assertNoControl(text: string): void
 
   /**
-   * Refuses a text that begins a transaction and leaves it open, for adapters that have run it by itself.
+   * Refuses SQL text that begins a transaction and does not end it, for adapters that have run it by itself.
    *
    * @throws InvalidArgumentError
    */
   assertEndsWhatItBegins(text: string): void
 
   /**
-   * Ends the session of this process id on the primary, over a connection beside the pool: whoever holds the session may
-   * be the one who waits.
+   * Ends the session of this process id on the primary, over a connection beside the pool: the one who waits may hold the
+   * session itself.
    */
   terminateSession(pid: number): Promise<void>
 
@@ -78,7 +78,7 @@ export interface AdapterPool {
   own<E>(error: E): E
 }
 
-/** Where a pool keeps it. Known to every copy of this package: an adapter may have been installed with one of its own. */
+/** The property of a pool that has it. Known to every copy of this package: an adapter may have been installed with one of its own. */
 export const forAdapters = Symbol.for('@pg-lifeguard/core:adapter-pool')
 
 /** A pool that has it. */
@@ -98,7 +98,7 @@ export function adapterPool(pool: Pool): AdapterPool {
   throw new InvalidArgumentError('pool', given, 'a pool made by createPool()')
 }
 
-/** Makes it. */
+/** Makes the part of a pool that only adapters use. */
 export function createAdapterPool(pool: Pool, environment: SessionEnvironment): AdapterPool {
   const { ambient, cluster, server } = environment
   return {

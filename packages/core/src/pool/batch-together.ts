@@ -10,7 +10,7 @@ import { type Executor, withCallersStack } from '../query/queryable.js'
 import type { StatementCollector } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
-/** How long work that listens may take to end once the time of the whole is over. */
+/** How long the pieces of work may take to end after a failure, once the deadline is over. */
 const settleBoundMs = 100
 
 /** Pieces of work that ask for one statement each. */
@@ -21,7 +21,7 @@ export type BatchTaskResults<Tasks extends BatchTasks> = {
   -readonly [Index in keyof Tasks]: Awaited<ReturnType<Tasks[Index]>>
 }
 
-/** What one piece of work asks for; its statement waits here until those of all others are there. */
+/** The statement of one piece of work, which waits here until those of all others are there. */
 class OneStatement implements StatementCollector {
   readonly #asked = Promise.withResolvers<StatementConfig>()
   readonly #answer = Promise.withResolvers<QueryResult>()
@@ -30,7 +30,7 @@ class OneStatement implements StatementCollector {
 
   constructor(index: number) {
     this.#index = index
-    // Nobody listens when the work fails before it asks.
+    // Nobody waits for it when the work fails before it asks.
     this.#answer.promise.catch(() => undefined)
   }
 
@@ -95,7 +95,7 @@ export async function batchTogether<const Tasks extends BatchTasks>(
     for (const [index, collector] of collectors.entries()) collector.answered(results[index] as QueryResult)
   } catch (error) {
     for (const collector of collectors) collector.refused(error)
-    // Each piece of work hears of it and ends. One that does not listen holds the caller no longer than the limit.
+    // Each piece of work is rejected and ends. One that goes on all the same holds up the caller no longer than the deadline.
     const isOver = deadline.reached() !== undefined
     const bound = isOver ? Deadline.after(settleBoundMs, clock) : deadline
     await bound.within(settled).catch(() => undefined)
@@ -104,7 +104,7 @@ export async function batchTogether<const Tasks extends BatchTasks>(
   return (await deadline.within(Promise.all(works), 'unknown', server.environment)) as BatchTaskResults<Tasks>
 }
 
-/** A piece of work that ends without a statement: with its own error, or with the complaint that there was none. */
+/** A piece of work that ends without a statement: with its own error, or with one that says so. */
 async function idle(work: Promise<unknown> | undefined, index: number): Promise<never> {
   await work
   throw new InvalidArgumentError(`task ${index}`, 'one that asks for no statement', 'one statement each')

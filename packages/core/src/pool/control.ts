@@ -3,7 +3,9 @@ import { assertKnownOptions, operationNames, optionNames } from '../errors/known
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import type { Listeners } from '../listen/listener.js'
 import type { LockEnvironment } from '../lock/with-lock.js'
+import { assertSize, withoutUndefined } from '../options/pool-options.js'
 import { type EvictMode, evictModes } from '../resource-pool/lifecycle.js'
+import type { PoolSize } from '../resource-pool/limits.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /** The body of `pool.evict`: on the pool of the primary, and on those of the replicas. */
@@ -36,11 +38,20 @@ export function resumeServers({ cluster, server }: SessionEnvironment): void {
   cluster?.resume()
 }
 
+const sizeNames = optionNames<PoolSize>({ max: true, min: true })
+
+/** The body of `pool.resize`. */
+export function resizePool({ server: { pool } }: SessionEnvironment, size: PoolSize): void {
+  assertKnownOptions(size, sizeNames)
+  assertSize(size, pool)
+  pool.resize(withoutUndefined(size))
+}
+
 /**
  * How a pool is ended.
  *
  * - `'graceful'`: what was begun or waits is finished, for `timeoutMs` at most; then as `'fast'`.
- * - `'fast'`: whoever waits is rejected, and every connection is torn down: what runs on it is cancelled.
+ * - `'fast'`: callers that wait are rejected, and every connection is destroyed: what runs on it is cancelled.
  *
  * Either way `end` settles: tearing down takes a second at most where the server does not answer.
  */
@@ -85,7 +96,7 @@ export async function endPool(
   if (mode === 'fast') endNow()
   // The replicas' pools go on until the primary's has ended, which can be undone until then.
   const ended = server.pool.end().then(() => cluster?.end())
-  // At once: nobody waits for news of a pool that takes no new work. It never rejects.
+  // At once: a pool that takes no new work needs no notifications. It never rejects.
   const unheard = listeners.end()
   const timer = clock.setTimer(timeoutMs, endNow)
   try {

@@ -6,8 +6,8 @@ import { routingContextOf } from '../transaction/context.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /**
- * Takes a command to where it belongs: into the batch that is being put together around the call, into the transaction
- * that is open around it, or else to a server.
+ * Runs a command where it belongs: in the batch that is being collected around the call, in the transaction that is open
+ * around it, or else on a server.
  */
 export function executeJoined(
   environment: SessionEnvironment,

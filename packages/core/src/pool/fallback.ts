@@ -10,12 +10,12 @@ import type { SessionEnvironment } from '../transaction/environment.js'
 
 /**
  * Where last good values are kept: Keyv, a Map with a few lines around it, or anything of this form. A cache that throws,
- * rejects, or does not answer within half a second is taken to have nothing, and the `cache-error` event says so: it never
- * fails a call.
+ * rejects, or does not answer within half a second counts as empty, and a `cache-error` event reports it: it never fails a
+ * call.
  */
 export interface FallbackCache {
   get(key: string): unknown
-  /** Values are plain objects of this library's making, to be stored as they are or serialised as JSON. */
+  /** Values are plain objects that this library makes, to be stored as they are or serialised as JSON. */
   set(key: string, value: unknown, ttlMs?: number): unknown
 }
 
@@ -23,13 +23,13 @@ export interface FallbackCache {
 export interface FallbackOptions extends OperationOptions {
   readonly cache: FallbackCache
   /**
-   * For how long a value is given without asking the database at all, in milliseconds.
+   * For how long a value is returned without asking the database at all, in milliseconds.
    *
    * @default 0 (the database is always asked first)
    */
   readonly ttlMs?: number | undefined
   /**
-   * How old a value may be to stand in while the database cannot be asked, in milliseconds.
+   * How old a value may be that is returned while the database cannot be asked, in milliseconds.
    *
    * @default 60000
    */
@@ -47,29 +47,29 @@ export interface FallbackResult<T> {
   readonly error: unknown
 }
 
-/** What is stored. It comes back from the cache of somebody else, so that nothing is certain of it. */
+/** What is stored. The cache is foreign code, so that what it returns is checked. */
 interface Stored {
   readonly value: unknown
   readonly storedAt: number
 }
 
-/** One call of `fn`, shared by all that wait for the same. */
+/** One call of `fn`, shared by all that wait for the same value. */
 interface Flight {
-  readonly done: Promise<Landing>
-  /** What the one that leads reads from, and what must be seen there: others with other needs do not join. */
+  readonly done: Promise<FlightOutcome>
+  /** The context of the caller that leads: others join only when they would read the same. */
   readonly context: AmbientContext | undefined
 }
 
-/** `leaderGone`: the one whose call it was gave up; nothing is known of what the database would have said. */
-type Landing =
+/** `abandoned`: the caller that leads gave up, and what the database would have answered is not known. */
+type FlightOutcome =
   | { readonly kind: 'value'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly error: unknown }
-  | { readonly kind: 'leaderGone' }
+  | { readonly kind: 'abandoned' }
 
 const defaultStaleIfErrorMs = 60_000
-/** How long a cache may take. One that is slower than a database is of no use before it. */
+/** How long a cache may take. One that is slower than a database is of no use. */
 const cacheBoundMs = 500
-/** Timers count whole milliseconds, and may be that much ahead of the clock. */
+/** Timers count whole milliseconds, and may fire that much before the clock shows it. */
 const earlyMs = 2
 const names = optionNames<FallbackOptions>({
   signal: true,
@@ -80,15 +80,15 @@ const names = optionNames<FallbackOptions>({
 })
 
 /**
- * Asks the database through `fn`, and gives its last good answer when the database cannot be asked: on errors of
- * infrastructure alone (no connection, no free place, no time), never on an error of the statement or of anything else
- * that `fn` does. Callers that ask for the same key of the same cache at the same time share one call. Each keeps its own
- * limits: one that gives up leaves the others waiting, and when it was the one that asked, another asks anew.
+ * `pool.withFallback`. The last good answer is returned on errors of infrastructure alone (no connection, no free place, no
+ * time), never on an error of the statement or of anything else that `fn` does. Callers that ask for the same key of the
+ * same cache at the same time share one call. Each keeps its own deadline: when one gives up, the others go on waiting, and
+ * when it was the one that leads, another asks again.
  */
 export class Fallback {
   readonly #environment: SessionEnvironment
   readonly #flights = new WeakMap<FallbackCache, Map<string, Flight>>()
-  /** Caches of which it was said, where nobody listens, that they do not work. */
+  /** Caches of which a process warning has reported that they fail. */
   readonly #warned = new WeakSet<FallbackCache>()
 
   constructor(environment: SessionEnvironment) {
@@ -134,7 +134,7 @@ export class Fallback {
       const keep = async (value: T): Promise<void> => {
         const kept: Stored = { value, storedAt: clock.wallNow() }
         const set = (): unknown => cache.set(key, kept, Math.max(ttlMs, staleIfErrorMs))
-        // Whoever has the value has it, also when there is no time left to wait until it is kept.
+        // The caller gets the value, also when there is no time left to wait until it is stored.
         await this.#ask(cache, key, 'set', set, deadline).catch(() => undefined)
       }
       const value = await this.#fresh(key, cache, fn, deadline, keep)
@@ -147,7 +147,7 @@ export class Fallback {
     }
   }
 
-  /** What the database says now, to this caller or to the one who has asked already. */
+  /** The answer of the database now, to this caller or to the one who has asked already. */
   async #fresh<T>(
     key: string,
     cache: FallbackCache,
@@ -162,20 +162,20 @@ export class Fallback {
       if (reached !== undefined) throw ownedBy(givenUp(reached, 'not-sent'), server.environment)
       const flights = this.#flightsOf(cache)
       const flight = flights.get(key)
-      // What is open around a caller is nobody else's: it may see what is not committed, under a role of its own.
+      // In a transaction nothing is shared: it may see what is not committed, under a role of its own.
       if (context?.transaction !== undefined || (flight !== undefined && !isLike(flight.context, context))) {
         const value = await runWithin(this.#environment, deadline, fn)
         await keep(value)
         return value
       }
       if (flight === undefined) return await this.#lead(key, flights, fn, deadline, keep)
-      const landed = await this.#landing(flight, deadline)
-      if (landed.kind === 'value') return landed.value as T
-      if (landed.kind === 'failed') throw landed.error
+      const outcome = await this.#outcomeOf(flight, deadline)
+      if (outcome.kind === 'value') return outcome.value as T
+      if (outcome.kind === 'failed') throw outcome.error
     }
   }
 
-  /** Calls `fn`, and tells those who join meanwhile. */
+  /** Calls `fn`, for itself and those who join meanwhile. */
   async #lead<T>(
     key: string,
     flights: Map<string, Flight>,
@@ -184,26 +184,26 @@ export class Fallback {
     keep: (value: T) => Promise<void>,
   ): Promise<T> {
     const { ambient, server } = this.#environment
-    const landing = Promise.withResolvers<Landing>()
-    flights.set(key, { done: landing.promise, context: ambient.current })
-    const land = (landed: Landing): void => {
+    const outcome = Promise.withResolvers<FlightOutcome>()
+    flights.set(key, { done: outcome.promise, context: ambient.current })
+    const settle = (settled: FlightOutcome): void => {
       flights.delete(key)
-      landing.resolve(landed)
+      outcome.resolve(settled)
     }
     try {
       const value = await runWithin(this.#environment, deadline, fn)
-      land({ kind: 'value', value })
+      settle({ kind: 'value', value })
       await keep(value)
       return value
     } catch (error) {
       const isOver = deadline.signal?.aborted === true || server.environment.clock.now() >= deadline.at - earlyMs
-      land(isOver ? { kind: 'leaderGone' } : { kind: 'failed', error })
+      settle(isOver ? { kind: 'abandoned' } : { kind: 'failed', error })
       throw error
     }
   }
 
-  /** Waits for what somebody else asked, within this caller's own limits. */
-  async #landing({ done }: Flight, deadline: Deadline): Promise<Landing> {
+  /** Waits for what somebody else asked, within this caller's own deadline. */
+  async #outcomeOf({ done }: Flight, deadline: Deadline): Promise<FlightOutcome> {
     const { environment } = this.#environment.server
     return await deadline.within(done, 'not-sent').catch((error: unknown) => {
       throw ownedBy(error, environment)
@@ -218,7 +218,7 @@ export class Fallback {
     return flights
   }
 
-  /** What the cache has, if that is something that was stored. */
+  /** What the cache has, if it was stored by this library. */
   async #stored(cache: FallbackCache, key: string, deadline: Deadline): Promise<Stored | undefined> {
     return await this.#ask(
       cache,
@@ -232,7 +232,7 @@ export class Fallback {
     )
   }
 
-  /** Asks the cache, and takes whatever goes wrong there for no answer. Rejects only when the caller's limit is reached. */
+  /** Asks the cache; whatever goes wrong there counts as no answer. Rejects only when the caller's deadline is reached. */
   async #ask<R>(
     cache: FallbackCache,
     key: string,
@@ -279,7 +279,7 @@ function isThenable<R>(value: R | PromiseLike<R>): value is PromiseLike<R> {
   )
 }
 
-/** @throws when it is something else, which is told of as an error of the cache */
+/** @throws when it is something else, which is reported as an error of the cache */
 function asStored(got: unknown): Stored | undefined {
   if (got === undefined || got === null) return undefined
   const { value, storedAt } = got as Partial<Stored>

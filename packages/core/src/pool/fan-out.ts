@@ -25,19 +25,19 @@ const names = optionNames<ConcurrencyOptions>({ signal: true, timeoutMs: true, c
  */
 export async function forEachConcurrent<Item, T>(
   environment: SessionEnvironment,
-  max: number,
   items: Iterable<Item> | AsyncIterable<Item>,
   fn: (item: Item, index: number, deadline: DeadlineHandle) => Promise<T>,
   options: ConcurrencyOptions = {},
 ): Promise<T[]> {
   assertKnownOptions(options, names)
+  const { ambient, server } = environment
+  const { max } = server.pool
   const { concurrency = max } = options
   if (!(concurrency === Number.POSITIVE_INFINITY || (Number.isInteger(concurrency) && concurrency >= 1))) {
     throw new InvalidArgumentError('concurrency', String(concurrency), 'a whole number, 1 or more')
   }
-  const { server } = environment
   const failed = new AbortController()
-  const deadline = environment.ambient.deadlineFor(options).and(failed.signal)
+  const deadline = ambient.deadlineFor(options).and(failed.signal)
   const source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   const results: T[] = []
   let first: { readonly error: unknown } | undefined
@@ -71,7 +71,7 @@ export async function forEachConcurrent<Item, T>(
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, max) }, worker))
   if (first === undefined) return results
-  // One that is still asked for an item ends when it has given that, which nobody waits for any more.
+  // A source that is still asked for an item ends after that item, which nobody waits for any more.
   if (isReading)
     callUser(
       () => source.return?.(),
@@ -131,7 +131,7 @@ export async function fanOut<Tasks extends FanOutTasks>(
   )
   if (first !== undefined) {
     const { clock } = environment.server.environment
-    // Until the word of the server is there. Work that does not listen is not waited for.
+    // Until the server has answered the cancellations. Work that goes on all the same is not waited for.
     const settled = Promise.allSettled(works)
     await Deadline.after(settleBoundMs, clock)
       .within(settled)

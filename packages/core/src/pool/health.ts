@@ -1,8 +1,8 @@
-import type { ServerStats } from '../cluster/events.js'
 import { Deadline, type OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, operationNames } from '../errors/known-options.js'
 import { healthOf, type ServerHealth } from '../server/health.js'
-import type { Server } from '../server/server.js'
+import type { SessionEnvironment } from '../transaction/environment.js'
+import { serversOf } from './stats.js'
 
 /** How a pool is. */
 export interface PoolHealth {
@@ -15,21 +15,17 @@ export interface PoolHealth {
 
 const defaultTimeoutMs = 2_000
 
-/** Asks every host at once; `roleOf` knows what each is beside the others, which it cannot say itself. */
-export async function poolHealth(
-  hosts: readonly Server[],
-  roleOf: (server: Server) => ServerStats['role'] | undefined,
-  options: OperationOptions = {},
-): Promise<PoolHealth> {
+/** Asks every server at once; the cluster knows what each is beside the others, which it cannot say itself. */
+export async function poolHealth(environment: SessionEnvironment, options: OperationOptions = {}): Promise<PoolHealth> {
   assertKnownOptions(options, operationNames)
   const found = await Promise.all(
-    hosts.map(async (server): Promise<ServerHealth> => {
+    serversOf(environment).map(async (server): Promise<ServerHealth> => {
       const deadline = Deadline.of(
         { timeoutMs: defaultTimeoutMs, ...withoutUndefined(options) },
         server.environment.clock,
       )
       const health = await healthOf(server, deadline)
-      const role = roleOf(server)
+      const role = environment.cluster?.roleOf(server)
       return role === 'replaced' || role === 'foreign' ? { ...health, role } : health
     }),
   )
@@ -40,9 +36,9 @@ function withoutUndefined({ signal, timeoutMs }: OperationOptions): OperationOpt
   return { ...(signal === undefined ? {} : { signal }), ...(timeoutMs === undefined ? {} : { timeoutMs }) }
 }
 
-function statusOf(hosts: readonly ServerHealth[]): PoolHealth['status'] {
-  if (hosts.every(({ status }) => status === 'down')) return 'down'
-  const isWell = hosts.every(
+function statusOf(servers: readonly ServerHealth[]): PoolHealth['status'] {
+  if (servers.every(({ status }) => status === 'down')) return 'down'
+  const isWell = servers.every(
     ({ status, role, breaker }) =>
       status === 'up' &&
       (role === 'primary' || role === 'replica') &&

@@ -1,70 +1,48 @@
-import type { Readable } from 'node:stream'
+import { inspect } from 'node:util'
 import type { Command } from '../connection/command.js'
 import type { PgPool } from '../connection/pg-classes.js'
 import type { QueryResult } from '../connection/result.js'
-import type { StatementConfig } from '../connection/statement.js'
-import type { Deadline, OperationOptions } from '../deadline/deadline.js'
-import { assertKnownOptions, operationNames, optionNames } from '../errors/known-options.js'
+import type { Deadline } from '../deadline/deadline.js'
+import { assertKnownOptions, operationNames } from '../errors/known-options.js'
 import { ownedBy } from '../errors/origin.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import type { Listeners } from '../listen/listener.js'
-import { type Candidacy, type ElectOptions, elect } from '../lock/election.js'
-import { type LockListing, listLocks } from '../lock/listing.js'
-import type { Lock } from '../lock/lock.js'
-import type { AcquireLockOptions, LockOptions, TryLockOptions } from '../lock/options.js'
-import { type SemaphoreOptions, withSemaphore } from '../lock/semaphore.js'
-import {
-  acquireLock,
-  type LockEnvironment,
-  type MigrationLockOptions,
-  type TryLockResult,
-  tryWithLock,
-  withLock,
-  withMigrationLock,
-} from '../lock/with-lock.js'
-import { assertSize, withoutUndefined } from '../options/pool-options.js'
+import { elect } from '../lock/election.js'
+import { listLocks } from '../lock/listing.js'
+import { withSemaphore } from '../lock/semaphore.js'
+import { acquireLock, type LockEnvironment, tryWithLock, withLock, withMigrationLock } from '../lock/with-lock.js'
 import type { LendClient } from '../pg-compat/new-connection.js'
 import { PgPoolFacade } from '../pg-compat/pg-pool.js'
 import type { PgSession } from '../pg-compat/pg-session.js'
-import { type CopyOrigin, type CopyToOptions, copyTo } from '../query/copy.js'
+import { copyTo } from '../query/copy.js'
 import { Operations } from '../query/operations.js'
 import { withCallersStack } from '../query/queryable.js'
-import type { StreamOptions } from '../query/stream.js'
-import type { ListenOptions, NotificationHandler, Subscription } from '../query/subscription.js'
-import type { EvictMode } from '../resource-pool/lifecycle.js'
-import type { PoolSize } from '../resource-pool/limits.js'
-import type { LockKey } from '../sql/lock-key.js'
-import { type DeadlineHandle, type DeadlineOptions, withDeadline } from '../transaction/ambient-deadline.js'
-import type { LockHandle } from '../transaction/held-lock.js'
+import { withDeadline } from '../transaction/ambient-deadline.js'
 import { endedError } from '../transaction/join.js'
-import { beginTransaction, type ManualTransactionOptions } from '../transaction/manual-transaction.js'
-import {
-  type OptimisticAttempt,
-  type OptimisticRetryOptions,
-  type UpdateVersionedOptions,
-  updateVersioned,
-  withOptimisticRetry,
-} from '../transaction/optimistic.js'
-import type { TransactionOptions } from '../transaction/options.js'
-import type { ManualTransaction, Transaction } from '../transaction/transaction.js'
+import { beginTransaction } from '../transaction/manual-transaction.js'
+import { updateVersioned, withOptimisticRetry } from '../transaction/optimistic.js'
+import type { Transaction } from '../transaction/transaction.js'
 import { withTransaction } from '../transaction/with-transaction.js'
 import { type Adaptable, type AdapterPool, createAdapterPool, forAdapters } from './adapter-pool.js'
-import { type BatchTaskResults, type BatchTasks, batchTogether } from './batch-together.js'
-import { type EndOptions, endPool, evictFrom, pauseServers, resumeServers } from './control.js'
-import type { PoolEvents } from './events.js'
+import { batchTogether } from './batch-together.js'
+import { endPool, evictFrom, pauseServers, resizePool, resumeServers } from './control.js'
 import { executeJoined } from './execute.js'
-import { Fallback, type FallbackOptions, type FallbackResult } from './fallback.js'
-import { type ConcurrencyOptions, type FanOutResults, type FanOutTasks, fanOut, forEachConcurrent } from './fan-out.js'
-import { type PoolHealth, poolHealth } from './health.js'
+import { Fallback } from './fallback.js'
+import { fanOut, forEachConcurrent } from './fan-out.js'
+import { poolHealth } from './health.js'
 import type { Pool } from './pool.js'
-import { AcquiredConnection, type PooledConnection } from './pooled-connection.js'
-import { causalToken, type ReadOptions, read, withCausality } from './read.js'
-import { type ActiveConnection, activeConnections, type PoolStats, poolStats } from './stats.js'
+import { AcquiredConnection } from './pooled-connection.js'
+import { causalToken, read, withCausality } from './read.js'
+import { activeConnections, poolStats } from './stats.js'
 import { executorFromHere, streamBatches } from './stream.js'
 
-const sizeNames = optionNames<PoolSize>({ max: true, min: true })
-
-/** The pool: every method hands on to the function that does the work, with what the parts of the pool share. */
+/**
+ * The pool: every method calls the function that does the work, with what the parts of the pool share.
+ *
+ * Methods that `Pool` alone has are fields, so that each signature is written once, in the interface, and each can be taken
+ * out of the pool: `const { withLock } = pool`. Those of `Operations` are on the prototype, which connections and
+ * transactions share with it.
+ */
 export class LifeguardPool extends Operations implements Pool, Adaptable {
   readonly name: string
   readonly #environment: LockEnvironment
@@ -81,56 +59,39 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
     this.#fallback = new Fallback(environment)
   }
 
+  // Statements
+
   /** How `query` and all that is like it run what they are given. @internal */
   execute(command: Command, deadline: Deadline): Promise<QueryResult> {
     return executeJoined(this.#environment, command, deadline)
   }
 
-  batchTogether<const Tasks extends BatchTasks>(
-    tasks: Tasks,
-    options?: OperationOptions,
-  ): Promise<BatchTaskResults<Tasks>> {
-    return batchTogether(this, this.#environment, tasks, options)
-  }
+  override readonly streamBatches: Pool['streamBatches'] = (...args) => streamBatches(this.#environment, ...args)
 
-  override streamBatches<Row = Record<string, unknown>>(
-    statement: StatementConfig,
-    options?: StreamOptions,
-  ): AsyncGenerator<Row[], void, undefined> {
-    return streamBatches<Row>(this.#environment, statement, options)
-  }
+  override readonly copyTo: Pool['copyTo'] = (...args) =>
+    copyTo(executorFromHere(this.#environment), this.#environment.ambient, ...args)
 
-  override copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable {
-    return copyTo(executorFromHere(this.#environment), this.#environment.ambient, origin, options)
-  }
+  readonly batchTogether: Pool['batchTogether'] = (...args) => batchTogether(this, this.#environment, ...args)
 
-  listen(
-    channels: string | readonly string[],
-    handler: NotificationHandler,
-    options?: ListenOptions,
-  ): Promise<Subscription> {
-    return this.#listeners.listen(channels, handler, options)
-  }
+  readonly listen: Pool['listen'] = (...args) => this.#listeners.listen(...args)
 
-  async acquire(options?: OperationOptions): Promise<PooledConnection> {
+  readonly acquire: Pool['acquire'] = async (options) => {
     assertKnownOptions(options, operationNames)
     const { ambient, server } = this.#environment
-    const holder = ambient.current?.holder
     try {
-      const deadline = ambient.deadlineFor(options)
-      const isOver = deadline.reached() !== undefined
-      const slot = (isOver ? undefined : server.tryAcquire(holder)) ?? (await server.acquire(deadline, holder))
+      const slot = await server.acquire(ambient.deadlineFor(options), ambient.current?.holder)
       return new AcquiredConnection(this.#environment, slot)
     } catch (error) {
       throw withCallersStack(error)
     }
   }
 
-  withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T> {
-    return withTransaction(this.#environment, fn, options)
-  }
+  // Transactions
 
-  async beginTransaction(options?: ManualTransactionOptions): Promise<ManualTransaction> {
+  // Not `...args`: the function takes one more, which is not for users.
+  readonly withTransaction: Pool['withTransaction'] = (fn, options) => withTransaction(this.#environment, fn, options)
+
+  readonly beginTransaction: Pool['beginTransaction'] = async (options) => {
     if (this.#environment.server.pool.isEnding) {
       throw ownedBy(new PoolClosedError('cannot begin a transaction'), this.#environment.server.environment)
     }
@@ -143,109 +104,77 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
     return transaction
   }
 
-  outsideTransaction<T>(fn: () => Promise<T>): Promise<T> {
-    const { ambient } = this.#environment
-    return ambient.run({ transaction: undefined }, fn)
-  }
+  readonly outsideTransaction: Pool['outsideTransaction'] = (fn) =>
+    this.#environment.ambient.run({ transaction: undefined }, fn)
 
-  withLock<T>(
-    key: LockKey | readonly LockKey[],
-    fn: (lock: LockHandle) => Promise<T>,
-    options?: LockOptions,
-  ): Promise<T> {
-    return withLock(this.#environment, key, fn, options)
-  }
+  readonly withOptimisticRetry: Pool['withOptimisticRetry'] = (...args) =>
+    withOptimisticRetry(this.#environment, ...args)
 
-  tryWithLock<T>(
-    key: LockKey | readonly LockKey[],
-    fn: (lock: LockHandle) => Promise<T>,
-    options?: TryLockOptions,
-  ): Promise<TryLockResult<T>> {
-    return tryWithLock(this.#environment, key, fn, options)
-  }
+  readonly updateVersioned: Pool['updateVersioned'] = (...args) => updateVersioned(this, this.#environment, ...args)
 
-  acquireLock(key: LockKey | readonly LockKey[], options?: AcquireLockOptions): Promise<Lock> {
-    return acquireLock(this.#environment, key, options)
-  }
+  // Locks
 
-  withSemaphore<T>(
-    name: string,
-    permits: number,
-    fn: (lock: LockHandle) => Promise<T>,
-    options?: SemaphoreOptions,
-  ): Promise<T> {
-    return withSemaphore(this.#environment, name, permits, fn, options)
-  }
+  readonly withLock: Pool['withLock'] = (...args) => withLock(this.#environment, ...args)
 
-  elect(name: string, fn: (term: LockHandle) => Promise<unknown>, options?: ElectOptions): Candidacy {
-    return elect(this.#environment, name, fn, options)
-  }
+  readonly tryWithLock: Pool['tryWithLock'] = (...args) => tryWithLock(this.#environment, ...args)
 
-  withMigrationLock<T>(fn: (lock: LockHandle) => Promise<T>, options?: MigrationLockOptions): Promise<T> {
-    return withMigrationLock(this.#environment, fn, options)
-  }
+  readonly acquireLock: Pool['acquireLock'] = (...args) => acquireLock(this.#environment, ...args)
 
-  async listLocks(options?: OperationOptions): Promise<LockListing[]> {
+  readonly withSemaphore: Pool['withSemaphore'] = (...args) => withSemaphore(this.#environment, ...args)
+
+  readonly elect: Pool['elect'] = (...args) => elect(this.#environment, ...args)
+
+  readonly withMigrationLock: Pool['withMigrationLock'] = (...args) => withMigrationLock(this.#environment, ...args)
+
+  readonly listLocks: Pool['listLocks'] = async (options) => {
     assertKnownOptions(options, operationNames)
     const { server, lockNames, ambient } = this.#environment
     return await listLocks(server, lockNames, ambient.deadlineFor(options))
   }
 
-  withOptimisticRetry<T>(fn: (attempt: OptimisticAttempt) => Promise<T>, options?: OptimisticRetryOptions): Promise<T> {
-    return withOptimisticRetry(this.#environment, fn, options)
-  }
+  // Reads
 
-  updateVersioned<Row = Record<string, unknown>>(
-    table: string,
-    key: Readonly<Record<string, unknown>>,
-    changes: Readonly<Record<string, unknown>>,
-    options?: UpdateVersionedOptions,
-  ): Promise<Row> {
-    return updateVersioned<Row>(this, this.#environment, table, key, changes, options)
-  }
+  readonly read: Pool['read'] = (...args) => read(this.#environment, ...args)
 
-  read<T>(fn: () => Promise<T>, options?: ReadOptions): Promise<T> {
-    return read(this.#environment, fn, options)
-  }
+  readonly withCausality: Pool['withCausality'] = (...args) => withCausality(this.#environment, ...args)
 
-  withCausality<T>(token: string | undefined, fn: () => Promise<T>): Promise<T> {
-    return withCausality(this.#environment, token, fn)
-  }
+  readonly causalToken: Pool['causalToken'] = () => causalToken(this.#environment)
 
-  causalToken(): Promise<string | undefined> {
-    return causalToken(this.#environment)
-  }
+  readonly withFallback: Pool['withFallback'] = (...args) => this.#fallback.get(...args)
 
-  withDeadline<T>(fn: (deadline: DeadlineHandle) => Promise<T>, options: DeadlineOptions): Promise<T> {
-    return withDeadline(this.#environment, fn, options)
-  }
+  // Deadlines
 
-  fanOut<Tasks extends FanOutTasks>(tasks: Tasks, options?: OperationOptions): Promise<FanOutResults<Tasks>> {
-    return fanOut(this.#environment, tasks, options)
-  }
+  readonly withDeadline: Pool['withDeadline'] = (...args) => withDeadline(this.#environment, ...args)
 
-  forEachConcurrent<Item, T>(
-    items: Iterable<Item> | AsyncIterable<Item>,
-    fn: (item: Item, index: number, deadline: DeadlineHandle) => Promise<T>,
-    options?: ConcurrencyOptions,
-  ): Promise<T[]> {
-    return forEachConcurrent(this.#environment, this.#environment.server.pool.max, items, fn, options)
-  }
+  readonly fanOut: Pool['fanOut'] = (...args) => fanOut(this.#environment, ...args)
 
-  withFallback<T>(key: string, fn: () => Promise<T>, options: FallbackOptions): Promise<FallbackResult<T>> {
-    return this.#fallback.get(key, fn, options)
-  }
+  readonly forEachConcurrent: Pool['forEachConcurrent'] = (...args) => forEachConcurrent(this.#environment, ...args)
 
-  asPgPool(): PgPool {
-    return this.#facade() as unknown as PgPool
-  }
+  // Control
 
-  get [forAdapters](): AdapterPool | undefined {
-    // What stands in place of a pool, such as a Proxy, has nothing of this.
-    if (!(#environment in this)) return undefined
-    this.#adapterPool ??= createAdapterPool(this, this.#environment)
-    return this.#adapterPool
-  }
+  readonly on: Pool['on'] = (...args) => this.#environment.events.on(...args)
+
+  readonly stats: Pool['stats'] = () => poolStats(this.name, this.#environment)
+
+  readonly active: Pool['active'] = () => activeConnections(this.#environment)
+
+  readonly health: Pool['health'] = (...args) => poolHealth(this.#environment, ...args)
+
+  readonly evict: Pool['evict'] = (...args) => evictFrom(this.#environment, ...args)
+
+  readonly pause: Pool['pause'] = (...args) => pauseServers(this.#environment, ...args)
+
+  readonly resume: Pool['resume'] = () => resumeServers(this.#environment)
+
+  readonly resize: Pool['resize'] = (...args) => resizePool(this.#environment, ...args)
+
+  readonly end: Pool['end'] = (...args) => endPool(this.#environment, this.#listeners, ...args)
+
+  readonly cancelEnd: Pool['cancelEnd'] = () => this.#environment.server.pool.cancelEnd()
+
+  // Other shapes of it
+
+  readonly asPgPool: Pool['asPgPool'] = () => this.#facade() as unknown as PgPool
 
   /** Lends the client of a new connection to who prepares it. @internal */
   lendNew(session: PgSession): ReturnType<LendClient> {
@@ -257,52 +186,19 @@ export class LifeguardPool extends Operations implements Pool, Adaptable {
     return this.#pgPool
   }
 
-  on<Name extends keyof PoolEvents>(name: Name, listener: (event: PoolEvents[Name]) => void): () => void {
-    return this.#environment.events.on(name, listener)
-  }
-
-  stats(): PoolStats {
-    return poolStats(this.name, this.#environment)
-  }
-
-  active(): ActiveConnection[] {
-    const { cluster, server } = this.#environment
-    return activeConnections([server, ...(cluster?.readers ?? [])])
-  }
-
-  health(options?: OperationOptions): Promise<PoolHealth> {
-    const { cluster, server } = this.#environment
-    return poolHealth([server, ...(cluster?.readers ?? [])], (one) => cluster?.roleOf(one), options)
-  }
-
-  evict(mode: EvictMode, options?: OperationOptions): Promise<void> {
-    return evictFrom(this.#environment, mode, options)
-  }
-
-  pause(options?: OperationOptions): Promise<void> {
-    return pauseServers(this.#environment, options)
-  }
-
-  resume(): void {
-    resumeServers(this.#environment)
-  }
-
-  resize(size: PoolSize): void {
-    assertKnownOptions(size, sizeNames)
-    const { pool } = this.#environment.server
-    assertSize(size, pool)
-    pool.resize(withoutUndefined(size))
-  }
-
-  end(options?: EndOptions): Promise<void> {
-    return endPool(this.#environment, this.#listeners, options)
-  }
-
-  cancelEnd(): boolean {
-    return this.#environment.server.pool.cancelEnd()
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
     return this.end()
+  }
+
+  get [forAdapters](): AdapterPool | undefined {
+    // What stands in place of a pool, such as a Proxy, has nothing of this.
+    if (!(#environment in this)) return undefined
+    this.#adapterPool ??= createAdapterPool(this, this.#environment)
+    return this.#adapterPool
+  }
+
+  /** What `console.log` shows: which pool it is, and not the list of its methods. */
+  [inspect.custom](): string {
+    return `LifeguardPool ${inspect({ name: this.name })}`
   }
 }

@@ -77,8 +77,8 @@ export interface PoolStatements extends Operable {
   ): Promise<BatchResults<Statements>>
 
   /**
-   * Runs pieces of work side by side, each of which asks this pool for one statement, by an ORM say, and sends those as
-   * one batch: one round trip, all or nothing. Gives what each piece of work gives.
+   * Runs pieces of work side by side, each of which asks this pool for one statement, through an ORM for example, and sends
+   * those as one batch: one round trip, all or nothing. Returns what each piece of work returns.
    *
    * @throws BatchError with the index of the one that failed; InvalidArgumentError when one does not ask for exactly one
    * statement
@@ -99,7 +99,7 @@ export interface PoolStatements extends Operable {
   ): Promise<BatchTaskResults<Tasks>>
 
   /**
-   * The rows of a statement one by one, fetched in batches as they are asked for. Leaving the loop early frees the
+   * The rows of a statement one by one, fetched in batches as they are asked for. Breaking out of the loop releases the
    * connection.
    *
    * @example
@@ -115,16 +115,10 @@ export interface PoolStatements extends Operable {
   stream<Row>(statement: Sql<Row>, options?: StreamOptions): AsyncGenerator<Row, void, undefined>
   stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
 
-  /** The same rows in batches of `batchSize`, for code that handles many at a time. */
-  streamBatches<Row = Record<string, unknown>>(
-    statement: StatementConfig,
-    options?: StreamOptions,
-  ): AsyncGenerator<Row[], void, undefined>
-
   /**
    * Copies rows into a table with COPY: all of them, or none.
    *
-   * @throws what the rows throw, or what the server says; then nothing was copied
+   * @throws what the rows throw, or the error of the server; then nothing was copied
    * @example
    * ```ts
    * import { createPool } from '@pg-lifeguard/core'
@@ -157,10 +151,10 @@ export interface PoolStatements extends Operable {
 
   /**
    * Calls `handler` for every notification on a channel, until the subscription is ended. All subscriptions of the pool are
-   * on one session beside it, which comes back and subscribes again when it is lost; `onGap` then tells that something may
-   * have been missed. Never part of a transaction.
+   * on one session beside it. When that is lost, a new one subscribes again, and `onGap` is called, as notifications may have
+   * been missed. Never part of a transaction.
    *
-   * @throws what keeps it from listening in time
+   * @throws the error that keeps it from listening in time
    * @example
    * ```ts
    * import { createPool } from '@pg-lifeguard/core'
@@ -176,9 +170,6 @@ export interface PoolStatements extends Operable {
     handler: NotificationHandler,
     options?: ListenOptions,
   ): Promise<Subscription>
-
-  /** Sends a notification: at once, or when the transaction that is open around the call commits. */
-  notify(channel: string, payload?: string, options?: OperationOptions): Promise<void>
 
   /**
    * A connection of one's own, until it is released. `await using` releases it at the end of the block. It does not
@@ -197,8 +188,8 @@ export interface PoolTransactions {
    * and rolls back when it throws; it runs `fn` again when the server undid the transaction for the sake of others.
    * Inside another transaction it is a savepoint.
    *
-   * Do not end it by SQL in `fn`. After a COMMIT by hand an error no longer means that nothing was committed: the scope
-   * ends there, what is asked of it later is refused with TransactionClosedError, and `fn` does not run again.
+   * Do not end it by SQL in `fn`. After a COMMIT of your own an error no longer means that nothing was committed: the
+   * transaction ends there, what is asked of it later is refused with TransactionClosedError, and `fn` does not run again.
    *
    * @throws what `fn` threw; TransactionRolledBackError when `fn` swallowed the failure of a statement;
    * CommitUnknownError, and only that, when it is not known whether it was committed
@@ -219,7 +210,7 @@ export interface PoolTransactions {
   withTransaction<T>(fn: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
 
   /**
-   * A transaction to be ended by hand, for callers that cannot put their work into one function; a savepoint inside the
+   * A transaction that the caller ends, for callers that cannot put their work into one function; a savepoint inside the
    * transaction that is open around the call. Only queries through its own handle belong to it.
    */
   beginTransaction(options?: ManualTransactionOptions): Promise<ManualTransaction>
@@ -301,8 +292,8 @@ export interface PoolLocks {
   ): Promise<T>
 
   /**
-   * Stands for leader: `fn` runs while this process leads, in one process at a time, and again after every end of a term
-   * until the candidacy is stopped or the pool ends. Watch `signal`: it aborts when the lead is lost.
+   * Takes part in the election of a leader: `fn` runs while this process leads, in one process at a time, and again after
+   * every term until the candidacy is stopped or the pool ends. Watch `signal`: it aborts when the lead is lost.
    *
    * @example
    * ```ts
@@ -320,7 +311,7 @@ export interface PoolLocks {
   /** Runs `fn` in one process at a time: for deploys in which every instance starts with the migrations. */
   withMigrationLock<T>(fn: (lock: LockHandle) => Promise<T>, options?: MigrationLockOptions): Promise<T>
 
-  /** Who holds and who waits for which advisory lock of this database, with the names that this process knows. */
+  /** The holders and waiters of each advisory lock of this database, with the names that this process knows. */
   listLocks(options?: OperationOptions): Promise<LockListing[]>
 }
 
@@ -329,8 +320,8 @@ export interface PoolReads {
   /**
    * Runs `fn`; what it reads on this pool may come from a replica that is no further behind the primary than `maxLagMs`
    * (or `maxLagBytes`), streams included. What writes, locks, or is not known to do neither goes to the primary, and so
-   * do transactions, except those with `readOnly: true`. What is written inside is seen by the reads behind it. Without replicas it is
-   * `fn` alone.
+   * do transactions, except those with `readOnly: true`. What is written inside is seen by the reads after it. Without
+   * replicas `fn` simply runs.
    *
    * @throws what `fn` threw; OperationTimeoutError, OperationAbortedError
    * @example
@@ -348,9 +339,10 @@ export interface PoolReads {
   read<T>(fn: () => Promise<T>, options?: ReadOptions): Promise<T>
 
   /**
-   * Runs `fn` as one line of work, a request say: its reads show what it has written before, on replicas too, and what
-   * `token` stands for, which another request or another service was given by `causalToken()`.
+   * Runs `fn` as one piece of work, such as the handling of a request: its reads show what it has written before, on
+   * replicas too, and what `token` stands for, which another request or another service got from `causalToken()`.
    *
+   * @param token what `causalToken` gave, here or in another process; undefined when there is none
    * @throws InvalidArgumentError when `token` is no token; what `fn` threw
    * @example
    * ```ts
@@ -371,16 +363,16 @@ export interface PoolReads {
   withCausality<T>(token: string | undefined, fn: () => Promise<T>): Promise<T>
 
   /**
-   * What the line of work around the call has written and seen, as a text for a cookie or a header: `withCausality` takes
-   * it, in any process. Undefined when there is nothing to be seen. Outside of `withCausality` and `read` it stands for
-   * everything that has been committed by now, which costs a round trip.
+   * What the `withCausality` or `read` around the call has written and seen, as a string for a cookie or a header:
+   * `withCausality` takes it, in any process. Undefined when there is nothing to be seen. Outside of them it stands for
+   * everything that has been committed by now, by anybody, which costs a round trip to the primary.
    *
-   * @throws what the primary said when it had to be asked and could not be
+   * @throws the error of the primary, when it had to be asked
    */
   causalToken(): Promise<string | undefined>
 
   /**
-   * Asks the database through `fn`; while the database cannot be asked, gives its last good answer out of `cache`, marked
+   * Asks the database through `fn`; while the database cannot be asked, returns its last good answer from `cache`, marked
    * as stale.
    *
    * @example
@@ -400,18 +392,18 @@ export interface PoolReads {
   withFallback<T>(key: string, fn: () => Promise<T>, options: FallbackOptions): Promise<FallbackResult<T>>
 }
 
-/** One bound of time around many operations. */
+/** One deadline for many operations. */
 export interface PoolDeadlines {
   /**
    * Runs `fn` with `timeoutMs` milliseconds for all that it does on this pool; what runs then is cancelled on the server.
-   * `signal` of its argument tells the rest of `fn`.
+   * `signal` of its argument aborts at that time, for the rest of `fn`.
    *
    * @throws OperationTimeoutError
    */
   withDeadline<T>(fn: (deadline: DeadlineHandle) => Promise<T>, options: DeadlineOptions): Promise<T>
 
   /**
-   * Runs pieces of work side by side and gives their values by the same names. The first failure, or the deadline,
+   * Runs pieces of work side by side and returns their values by the same names. The first failure, or the deadline,
    * cancels the others on the server.
    *
    * @example
@@ -431,7 +423,7 @@ export interface PoolDeadlines {
    */
   fanOut<Tasks extends FanOutTasks>(tasks: Tasks, options?: OperationOptions): Promise<FanOutResults<Tasks>>
 
-  /** Runs `fn` for each item, a few at a time and never more than the pool can carry; values in the order of the items. */
+  /** Runs `fn` for each item, a few at a time and never more than the pool has connections; values in the order of the items. */
   forEachConcurrent<Item, T>(
     items: Iterable<Item> | AsyncIterable<Item>,
     fn: (item: Item, index: number, deadline: DeadlineHandle) => Promise<T>,
@@ -439,9 +431,9 @@ export interface PoolDeadlines {
   ): Promise<T[]>
 }
 
-/** Looking at the pool, and the ways to change or end it while it is at work. */
+/** What the pool does, and how it is changed and ended. */
 export interface PoolControl extends AsyncDisposable {
-  /** Listens to what happens in the pool; returns the way to stop. A listener that throws becomes a process warning. */
+  /** Listens to events of the pool; returns a function that stops it. What a listener throws becomes a process warning. */
   on<Name extends keyof PoolEvents>(name: Name, listener: (event: PoolEvents[Name]) => void): () => void
 
   /** The pool in numbers; cheap enough to be read every second. */
@@ -449,7 +441,7 @@ export interface PoolControl extends AsyncDisposable {
 
   /**
    * The connections that are in use now, of all servers, the one that has been so for longest first: what runs on each, for
-   * how long, and, with `leakDetectionMs`, which lines of the program have taken it.
+   * how long, and, with `leakDetectionMs`, which lines of the program have acquired it.
    *
    * @example
    * ```ts
@@ -462,11 +454,11 @@ export interface PoolControl extends AsyncDisposable {
   active(): ActiveConnection[]
 
   /**
-   * Asks every server whether it is there, within `timeoutMs` (2 s by default). It waits for no connection of the pool: a
-   * pool that is full of work is well. Made for readiness checks; a process that lives need not be restarted because its
+   * Asks every server whether it answers, within `timeoutMs` (2 s by default). It waits for no connection of the pool: a
+   * busy pool is healthy. Made for readiness checks, not for liveness checks: a process need not be restarted because its
    * database does not answer.
    *
-   * @throws OperationAbortedError when its signal aborts; a server that is down is told, not thrown
+   * @throws OperationAbortedError when its signal aborts; a server that is down is reported, not thrown
    * @example
    * ```ts
    * import { createServer } from 'node:http'
@@ -483,9 +475,9 @@ export interface PoolControl extends AsyncDisposable {
 
   /**
    * Closes connections, so that new ones take their place: after a change that sessions see only when they begin, such as
-   * ALTER ROLE ... SET, or to spread them anew behind a balancer. `'idle'` closes those that nobody uses now,
-   * `'graceful'` also those in use as they come back, `'all'` those in use at once: what runs on them fails with
-   * ConnectionLostError. Settles when they are gone; a limit ends only the wait, they are closed all the same.
+   * ALTER ROLE ... SET, or to spread them anew behind a load balancer. `'idle'` closes those that nobody uses now,
+   * `'graceful'` also those in use as they are released, `'all'` those in use at once: what runs on them fails with
+   * ConnectionLostError. Settles when they are closed; a deadline ends only the wait, they are closed all the same.
    *
    * @throws OperationTimeoutError, OperationAbortedError
    * @example
@@ -500,9 +492,9 @@ export interface PoolControl extends AsyncDisposable {
   evict(mode: EvictMode, options?: OperationOptions): Promise<void>
 
   /**
-   * Hands out no connection any more: what runs is finished, and new callers wait within their own deadlines until
+   * Lets nobody acquire a connection: what runs is finished, and new callers wait within their own deadlines until
    * `resume`. Work that holds a connection still gets another one, as it could not be finished otherwise. Settles when
-   * nothing is in use; a limit ends only the wait, the pool stays paused.
+   * nothing is in use; a deadline ends only the wait, the pool stays paused.
    *
    * @throws OperationTimeoutError, OperationAbortedError, also when it is resumed before; PoolClosedError
    * @example
@@ -517,12 +509,12 @@ export interface PoolControl extends AsyncDisposable {
    */
   pause(options?: OperationOptions): Promise<void>
 
-  /** Ends a `pause`: whoever waits is served. Does nothing when there is none. */
+  /** Ends a `pause`: callers that wait are served. Does nothing when there is none. */
   resume(): void
 
   /**
-   * Changes how many connections there may and should be. A larger pool serves at once who waits; a smaller one closes
-   * what is too much, as it comes back.
+   * Changes how many connections there may and should be. A larger pool serves callers that wait at once; a smaller one
+   * closes those that are too many, as they are released.
    *
    * @throws InvalidArgumentError unless `max` is 1 or more and `min` from 0 to `max`, and a shared budget has room for it
    */
@@ -531,8 +523,8 @@ export interface PoolControl extends AsyncDisposable {
   /**
    * Takes no new work, lets what was begun or waits finish, and closes every connection; see {@link EndOptions}. A
    * second call waits for the first, and its own bound applies too: `end({ mode: 'fast' })` cuts the first short.
-   * Subscriptions and elections end at once, and their owners are told: by `onEnd` of `listen` and `elect`, by the signal
-   * of a leader, and by PoolClosedError where `listen` still waits.
+   * Subscriptions and elections end at once, and report it: by `onEnd` of `listen` and `elect`, by the signal of a leader,
+   * and by PoolClosedError where `listen` still waits.
    *
    * @throws OperationAbortedError when `cancelEnd` undid it
    * @example
@@ -556,8 +548,7 @@ export interface PoolControl extends AsyncDisposable {
 }
 
 /**
- * A pool of connections to one PostgreSQL database, with everything that keeps work on it right. Made by
- * {@link createPool}.
+ * A pool of connections to one PostgreSQL database. Made by {@link createPool}.
  */
 export interface Pool extends PoolStatements, PoolTransactions, PoolLocks, PoolReads, PoolDeadlines, PoolControl {
   /** The name it was given. */

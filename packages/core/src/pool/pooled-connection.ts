@@ -36,18 +36,18 @@ import { batchesInOwn } from './stream.js'
 export interface PooledConnection extends Operable, AsyncDisposable {
   /** Process id of its backend, as in `pg_stat_activity`. */
   readonly pid: number
-  /** Begins a transaction on this connection, to be ended by hand. Until then every statement on it belongs to it. */
+  /** Begins a transaction on this connection, which the caller ends. Until then every statement on it belongs to it. */
   beginTransaction(options?: ManualTransactionOptions): ManualTransaction
-  /** Gives it back; a second call does nothing. `discard: true` closes it instead of letting anybody reuse it. */
+  /** Releases it; a second call does nothing. `discard: true` closes it instead of letting anybody reuse it. */
   release(options?: { readonly discard?: boolean }): void
 }
 
 const releaseNames = optionNames<{ readonly discard?: boolean }>({ discard: true })
 
-/** A slot of the pool, dressed for a user. */
+/** A connection of the pool while a user has it. */
 export class AcquiredConnection extends Operations implements PooledConnection {
   readonly #environment: SessionEnvironment
-  /** The line of work that it was acquired in. */
+  /** That of the `withCausality` or `read` that it was acquired in. */
   readonly #causality: Causality | undefined
   #slot: ConnectionSlot | undefined
 
@@ -86,7 +86,7 @@ export class AcquiredConnection extends Operations implements PooledConnection {
     options?: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
     const { resource } = this.#held()
-    // What was asked for before may begin one, or end it.
+    // What was asked for before may begin a transaction, or end it.
     await resource.whenQuiet()
     if (resource.status === 'I') {
       const own = beginOn(onHeld(this.#held()), this.#environment, {}, true)
@@ -104,7 +104,7 @@ export class AcquiredConnection extends Operations implements PooledConnection {
     if (slot === undefined) return
     this.#slot = undefined
     this.#causality?.noteUnknown()
-    if (options?.discard === true) this.#environment.server.pool.discard(slot)
+    if (options?.discard === true) this.#environment.server.pool.destroy(slot)
     else this.#environment.server.release(slot)
   }
 

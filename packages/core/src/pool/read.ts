@@ -9,11 +9,8 @@ import { runWithin } from '../transaction/ambient-deadline.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
 /**
- * Runs `fn` as one line of work, a request say: its reads show what it has written, and what `token` stands for, also on
- * replicas. Inside of another one it begins with what that has seen, and what it writes is seen there too.
- *
- * @param token what `causalToken` gave, here or in another process; undefined when there is none
- * @throws InvalidArgumentError when `token` is no token
+ * The body of `pool.withCausality`. Inside of another one it begins with what that one has seen, and what it writes is seen
+ * there too.
  */
 export async function withCausality<T>(
   { ambient }: SessionEnvironment,
@@ -27,9 +24,7 @@ export async function withCausality<T>(
 }
 
 /**
- * The token of the line of work around the call: whoever is given it sees everything that was written or seen here. It is
- * complete: a position that is still being asked for is waited for. Outside of any, it stands for everything that has been
- * committed by now, by anybody; that costs a round trip to the primary.
+ * The body of `pool.causalToken`. The token is complete: a position that is still being asked for is waited for.
  *
  * @returns undefined when nothing was written, and no token was given to begin with
  */
@@ -56,11 +51,7 @@ export interface ReadOptions extends OperationOptions {
 
 const names = optionNames<ReadOptions>({ signal: true, timeoutMs: true, maxLagMs: true, maxLagBytes: true })
 
-/**
- * Runs `fn`; what it reads on the pool may come from a replica. Statements that write, lock, or are not known to do
- * neither go to the primary, as do those of a transaction, unless that is begun with `readOnly: true` in here. What is
- * written inside is seen by the reads behind it.
- */
+/** The body of `pool.read`. */
 export async function read<T>(
   environment: SessionEnvironment,
   fn: () => Promise<T>,

@@ -24,20 +24,20 @@ export interface ActiveConnection {
   readonly runningMs: number
   /** Statements that have been sent or wait on it, that one included: more than one where statements share it. */
   readonly statements: number
-  /** What the server said last of its transaction. */
+  /** What the server has last reported of its transaction. */
   readonly transaction: 'none' | 'open' | 'failed'
-  /** The lines of the program that have taken it; undefined unless `leakDetectionMs` is set. */
+  /** The lines of the program that have acquired it; undefined unless `leakDetectionMs` is set. */
   readonly acquireStack: string | undefined
 }
 
-/** Those that are in use, the one that has been so for longest first. */
-export function activeConnections(hosts: readonly Server[]): ActiveConnection[] {
-  const found = hosts.flatMap((server) =>
+/** The body of `pool.active`. */
+export function activeConnections(environment: SessionEnvironment): ActiveConnection[] {
+  const found = serversOf(environment).flatMap((server) =>
     [...server.pool.busy()].map((slot): ActiveConnection => {
       const { resource: connection, waitedMs, acquireStack } = slot
       return {
         address: connection.address,
-        role: server.watch.role,
+        role: server.observer.role,
         pid: connection.pid,
         heldMs: server.pool.heldMs(slot),
         waitedMs,
@@ -58,7 +58,7 @@ export interface ConnectionStats {
   readonly max: number
   /** Those that it keeps although nobody uses them. */
   readonly min: number
-  /** Those that it has now, with those on their way out. */
+  /** Those that it has now, with those being closed. */
   readonly total: number
   /** Of them, in use. */
   readonly active: number
@@ -76,9 +76,9 @@ export interface ConnectionStats {
   readonly closed: number
   /** How many attempts to connect failed. */
   readonly connectFailed: number
-  /** How often one was handed to a caller. */
+  /** How often one was acquired. */
   readonly acquired: number
-  /** How often one was given back. */
+  /** How often one was released. */
   readonly released: number
   /** How many failed their validation. */
   readonly failedValidation: number
@@ -123,18 +123,23 @@ export interface PoolStats {
    */
   readonly servers: readonly ServerStats[]
   /**
-   * Sessions beside the pool, to all its servers: they do not count for `max`, and there is a bound for each use of them.
+   * Sessions beside the pool, to all its servers: they do not count for `max`, and each use of them has a bound.
    * Cancel requests are not among them: they are connections, but no sessions.
    */
   readonly beside: BesideStats
 }
 
-/** Reads them off the parts of a pool. */
+/** The servers that the pool has connections to: that of its own, and those that are read from. */
+export function serversOf({ server, cluster }: Pick<SessionEnvironment, 'server' | 'cluster'>): readonly Server[] {
+  return [server, ...(cluster?.readers ?? [])]
+}
+
+/** The body of `pool.stats`. */
 export function poolStats(name: string, environment: SessionEnvironment): PoolStats {
   const { cluster, server, retryBudget, counts } = environment
   const { pool } = server
   const { opened, closed, connectFailed, acquired, released, failedValidation, leaks } = pool.counts
-  const { waits, queries } = server.watch.tally.snapshot()
+  const { waits, queries } = server.observer.tally.snapshot()
   return {
     name,
     state: pool.isEnding ? 'ending' : pool.isPaused ? 'paused' : pool.isOverloaded ? 'overloaded' : 'open',
@@ -159,10 +164,10 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
     queries: { ...queries, pipelined: server.pipelining.pipelined },
     retries: counts.retries,
     retryBudget: retryBudget.available,
-    breaker: server.watch.breaker?.stats(),
+    breaker: server.observer.breaker?.stats(),
     servers: cluster?.stats() ?? [],
     beside: besideStats(
-      [server, ...(cluster?.readers ?? [])].map(({ beside }) => beside),
+      serversOf(environment).map(({ beside }) => beside),
       cluster?.watching ?? 0,
     ),
   }

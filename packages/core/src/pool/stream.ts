@@ -18,11 +18,11 @@ import { executeJoined } from './execute.js'
 
 /**
  * Batches of rows: inside the transaction that is open around the call, or else in one of its own, which holds a
- * connection until the stream ends or is left. That one is committed however the consumer leaves, as if the statement
- * had run by itself. Inside of `pool.read()` a statement that only reads is streamed from a replica.
+ * connection until the stream ends. That one is committed however the consumer ends the stream, as if the statement had run
+ * by itself. Inside of `pool.read()` a statement that only reads is streamed from a replica.
  *
- * Whose rows they are is decided by the call, and not by whoever reads the first one: a stream of a transaction is never
- * read with the rights of another, nor without those that the transaction had.
+ * The transaction is that of the call, and not that of the code that reads the first row: a stream of a transaction is
+ * never read with the rights of another one, nor without those of its own.
  */
 export function streamBatches<Row>(
   environment: SessionEnvironment,
@@ -32,7 +32,7 @@ export function streamBatches<Row>(
   const { ambient } = environment
   const around = ambient.current
   const open = around?.transaction
-  // The deadline around the call holds, and that around whoever reads.
+  // The deadline around the call holds, and that around the code that reads.
   const bounds = ambient.fromHere()
   if (open !== undefined) {
     return batchesJoined<Row>(ambient, open, bounds, config, new FetchedStatement(config), options)
@@ -49,18 +49,18 @@ async function* batchesJoined<Row>(
   whole: FetchedStatement,
   options: StreamOptions | undefined,
 ): AsyncGenerator<Row[], void, undefined> {
-  // The first read alone is looked at: later ones may come from a socket that wants more.
+  // Only the first read is checked: later ones may come from a socket that wants more.
   assertWithin(ambient, open)
   yield* batchesIn<Row>(open, bounds, config, whole, options)
 }
 
-/** What is read of a transaction is read inside of it. */
+/** @throws when the code that reads is not inside of the transaction */
 function assertWithin(ambient: Ambient, open: OpenTransaction): void {
   if (open.isOver) throw endedError(open)
   if (ambient.current?.transaction?.isWithin(open) !== true) throw new TransactionClosedError(readElsewhere)
 }
 
-/** Runs what is asked of the pool here and begun later by whoever reads: where it was asked for, or not at all. */
+/** For what is asked of the pool here and begun later, by the code that reads: runs it where it was asked for, or not at all. */
 export function executorFromHere(environment: SessionEnvironment): Executor {
   const { ambient } = environment
   const open = ambient.current?.transaction
@@ -80,7 +80,7 @@ export function executorFromHere(environment: SessionEnvironment): Executor {
 
 const readElsewhere = 'for the code that reads: what is streamed inside of a transaction is read inside of it'
 
-/** In a transaction of its own, also where another one is open around whoever reads. */
+/** In a transaction of its own, also where another one is open around the code that reads. */
 async function* batchesOutside<Row>(
   environment: SessionEnvironment,
   asking: RoutingContext,
@@ -93,13 +93,13 @@ async function* batchesOutside<Row>(
   if (sqlText(config.text).effects.leavesOpen) throw beginRefused()
   assertStreamOptions(options)
   const deadline = atCall.deadlineFor(options)
-  // One limit for all attempts.
+  // One deadline for all attempts.
   const bounds: Bounds = { deadlineFor: () => deadline }
-  // Whoever reads is who waits, with all that it holds.
+  // The code that reads is what waits, with all that it holds.
   const parent = ambient.current?.holder
   const reads = sourceOfReads(cluster, server, asking, { held: 0, parent }, config.text)
   for (;;) {
-    // Asked anew: what a replica has refused is a mere read no more.
+    // Asked again for each attempt: a statement that a replica has refused is no longer taken for a read.
     const isRead = reads !== undefined && cluster?.allows(config.text) === true
     const transaction = isRead
       ? beginOn(reads, environment, { readOnly: true }, true)
@@ -109,7 +109,7 @@ async function* batchesOutside<Row>(
     try {
       first = await batches.next()
     } catch (error) {
-      // Nothing was given yet, so that nobody sees a second attempt.
+      // No row was given yet, so that nobody sees a second attempt.
       if (isRead && deadline.reached() === undefined && reads.again(error)) continue
       throw error
     }

@@ -8,6 +8,7 @@ import type { StatementConfig } from '../connection/statement.js'
 import type { Deadline, OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, type OptionNames, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
+import { noop } from '../observe/noop.js'
 import { callUser, warnOf } from '../observe/user-callback.js'
 import { quoteIdentifier, quoteName } from '../sql/quote.js'
 import { endOfPart, replaceInParts } from '../sql/tokens.js'
@@ -65,7 +66,7 @@ function formatClause(options: CopyFormat): string {
 
 /**
  * A text as a literal, whatever `standard_conforming_strings` and `client_encoding` say: only ASCII goes over the wire. In
- * SJIS, BIG5 or GBK a byte of another character may take the backslash behind it for its own second half.
+ * SJIS, BIG5 or GBK a byte of another character may take the backslash after it for its own second half.
  * https://www.postgresql.org/docs/18/sql-syntax-lexical.html#SQL-SYNTAX-STRINGS-ESCAPE
  */
 function quoteLiteral(value: string): string {
@@ -102,7 +103,7 @@ export interface CopyOptions extends OperationOptions {
  * it runs in the context of whoever asked for the COPY, and what goes wrong in it becomes a warning.
  */
 function progressReport({ onProgress }: CopyOptions): (bytes: number, rows: number) => void {
-  if (onProgress === undefined) return nothing
+  if (onProgress === undefined) return noop
   if (typeof onProgress !== 'function') {
     throw new InvalidArgumentError('onProgress', `of type ${typeof onProgress}`, 'a function')
   }
@@ -115,8 +116,6 @@ function progressReport({ onProgress }: CopyOptions): (bytes: number, rows: numb
 function warnOfCopy(error: unknown): void {
   warnOf(error, 'LifeguardCopyWarning')
 }
-
-const nothing = (): void => undefined
 
 /**
  * A statement with its values written into it as literals, for COPY alone, which takes no parameters. It goes to the

@@ -25,7 +25,6 @@ import {
   query,
   statementOf,
 } from './queryable.js'
-import type { Sql } from './sql.js'
 import { batchesIn, RowStream, type StreamArguments, type Streamable, type StreamOptions } from './stream.js'
 
 /** Anything that copies rows in and out in bulk. */
@@ -79,23 +78,16 @@ export abstract class Operations implements Operable, Executor {
 
   abstract execute(command: Command, deadline: Deadline): Promise<QueryResult>
 
-  query<Row>(statement: Sql<Row>, options?: OperationOptions): Promise<QueryResult<Row>>
-  query<Row = Record<string, unknown>>(...args: QueryArguments): Promise<QueryResult<Row>>
   query<Row>(...args: QueryArguments): Promise<QueryResult<Row>> {
     return query<Row>(this, this.#bounds, args)
   }
 
-  stream<Row>(statement: Sql<Row>, options?: StreamOptions): AsyncGenerator<Row, void, undefined>
-  stream<Row = Record<string, unknown>>(...args: StreamArguments): AsyncGenerator<Row, void, undefined>
   stream<Row>(...args: StreamArguments): AsyncGenerator<Row, void, undefined> {
     const { config, options } = statementOf(args)
     return new RowStream(this.streamBatches<Row>(config, options))
   }
 
-  streamBatches<Row = Record<string, unknown>>(
-    config: StatementConfig,
-    options?: StreamOptions,
-  ): AsyncGenerator<Row[], void, undefined> {
+  streamBatches<Row>(config: StatementConfig, options?: StreamOptions): AsyncGenerator<Row[], void, undefined> {
     return batchesIn<Row>(this, this.#bounds.fromHere(), config, new FetchedStatement(config), options)
   }
 
@@ -106,15 +98,15 @@ export abstract class Operations implements Operable, Executor {
     return batch(this, this.#bounds, statements, options)
   }
 
-  copyFrom(target: CopyTarget, rows: CopyRows, options?: CopyOptions): Promise<CopyResult> {
-    return copyFrom(this, this.#bounds, target, rows, options)
+  copyFrom(...args: Parameters<Copyable['copyFrom']>): Promise<CopyResult> {
+    return copyFrom(this, this.#bounds, ...args)
   }
 
-  copyTo(origin: CopyOrigin, options?: CopyToOptions): Readable {
-    return copyTo(this, this.#bounds, origin, options)
+  copyTo(...args: Parameters<Copyable['copyTo']>): Readable {
+    return copyTo(this, this.#bounds, ...args)
   }
 
-  notify(channel: string, payload?: string, options?: OperationOptions): Promise<void> {
-    return notify(this, channel, payload, options)
+  notify(...args: Parameters<Notifiable['notify']>): Promise<void> {
+    return notify(this, ...args)
   }
 }

@@ -4,6 +4,7 @@ import type { StatementConfig } from '../connection/statement.js'
 import { noDeadline, type OperationOptions } from '../deadline/deadline.js'
 import { assertKnownOptions, optionNames } from '../errors/known-options.js'
 import { InvalidArgumentError } from '../errors/lifeguard-error.js'
+import { noop } from '../observe/noop.js'
 import { type Bounds, type Executor, type StatementArguments, withCallersStack } from './queryable.js'
 import type { Sql } from './sql.js'
 
@@ -74,10 +75,8 @@ export class RowStream<Row> implements AsyncGenerator<Row, void, undefined> {
 
 /** An error rejects the call that asked for that row. */
 async function settled(promise: Promise<unknown>): Promise<void> {
-  await promise.then(nothing, nothing)
+  await promise.then(noop, noop)
 }
-
-const nothing = (): void => undefined
 
 /** How rows are streamed. */
 export interface StreamOptions extends OperationOptions {
@@ -190,7 +189,7 @@ export async function* batchesIn<Row>(
         const command: FetchCommand = { kind: 'fetch', config: { text: `close ${name}` }, portal: close }
         const closing = whole.orFails(executor.execute(command, noDeadline))
         // The first error is the one that is reported. With the transaction the portal ends in any case.
-        await (isFailed ? closing.catch(nothing) : closing)
+        await (isFailed ? closing.catch(noop) : closing)
       }
     } finally {
       if (isAll) whole.over()

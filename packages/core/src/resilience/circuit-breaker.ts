@@ -1,6 +1,7 @@
 import { jitter, type Random } from '../deadline/clock.js'
+import { noop } from '../observe/noop.js'
 
-/** When a circuit breaker opens, and how it comes back: see the option `breaker`. Times in milliseconds. */
+/** When a circuit breaker opens, and how it closes again: see the option `breaker`. Times in milliseconds. */
 export interface ResolvedBreakerOptions {
   readonly failureRate: number
   readonly slowRate: number
@@ -13,7 +14,7 @@ export interface ResolvedBreakerOptions {
   readonly maxOpenMs: number
 }
 
-/** What one call said of the host: see `breakerVerdict`. Neutral ones say nothing and are not kept. */
+/** What one call means for the server: see `breakerVerdict`. Neutral ones mean nothing and are not kept. */
 export type Outcome = 'success' | 'failure' | 'slow'
 
 /** How many calls a window holds, and how they went. */
@@ -124,9 +125,9 @@ export type BreakerState = 'closed' | 'open' | 'half-open'
  *
  * - `failure-rate`, `slow-rate`: too many of the last calls failed, or were slow.
  * - `probe-failed`: what was let through to try failed as well.
- * - `probes-silent`: what was let through to try has not come back in time.
+ * - `probes-silent`: what was let through to try was not answered in time.
  * - `time-to-probe`: the open time is over.
- * - `host-answers`: the host was seen to answer before that.
+ * - `server-answers`: the server answered before that.
  * - `probes-succeeded`: what was let through to try went well.
  */
 export type BreakerReason =
@@ -158,13 +159,13 @@ export interface BreakerTransition {
   readonly figures: BreakerFigures
 }
 
-/** What a call says of the host when it has ended; neutral ones say nothing. */
+/** What a call means for the server when it has ended; neutral ones mean nothing. */
 export type Verdict = Outcome | 'neutral'
 
-/** Leave to make one call, to be settled once with what became of it. */
+/** Permission for one call, to be settled once with its verdict. */
 export interface Permit {
   readonly epoch: number
-  /** Whether it is one of the few that try out the host while the breaker is half-open. */
+  /** Whether it is one of the few that probe the server while the breaker is half-open. */
   readonly isProbe: boolean
 }
 
@@ -189,9 +190,9 @@ interface HalfOpen {
 
 /**
  * The state machine of a circuit breaker, without timers, I/O or a clock: time comes in as arguments, so that every
- * course of events can be replayed. Changes of state that are due come with the next question. Each state has an epoch
- * of its own, and what began in another one is not counted: a call that was sent to a host before it failed says nothing
- * of the host that has come back.
+ * course of events can be replayed. Changes of state that are due happen at the next call of a method. Each state has an
+ * epoch of its own, and what began in another one is not counted: a call that was sent to a server before it failed means
+ * nothing for the server that is back.
  *
  * https://martinfowler.com/bliki/CircuitBreaker.html, https://resilience4j.readme.io/docs/circuitbreaker
  */
@@ -207,7 +208,7 @@ export class CircuitBreaker {
   constructor(
     options: ResolvedBreakerOptions,
     random: Random,
-    changed: (transition: BreakerTransition, now: number) => void = () => undefined,
+    changed: (transition: BreakerTransition, now: number) => void = noop,
   ) {
     this.#options = options
     this.#random = random
@@ -220,7 +221,7 @@ export class CircuitBreaker {
   get state(): BreakerState {
     return this.#state.kind
   }
-  /** Which state in the course of all of them this is; calls carry it. */
+  /** The number of this state, counted over all of them; calls carry it. */
   get epoch(): number {
     return this.#epoch
   }
@@ -262,14 +263,14 @@ export class CircuitBreaker {
     this.#judgeProbes(state, now)
   }
 
-  /** What became of a call that was sent in this epoch, and needed no leave: one of several that an admitted one made. */
+  /** The verdict on a call that was sent in this epoch, and needed no permit: one of several that an admitted one made. */
   observe(epoch: number, verdict: Verdict, now: number): void {
     if (verdict === 'neutral' || epoch !== this.#epoch || this.#state.kind !== 'closed') return
     this.#window.add(verdict, now)
     if (verdict !== 'success') this.#judge(now)
   }
 
-  /** The host has answered to something else: probes are let through before the open time is over. */
+  /** The server has answered something else: probes are let through before the open time is over. */
   serverAnswers(now: number): void {
     if (this.#due(now).kind === 'open') this.#halfOpen('server-answers', now)
   }
@@ -295,7 +296,7 @@ export class CircuitBreaker {
     else if (slow > 0 && slow + failures >= slowRate * calls) this.#open('slow-rate', now)
   }
 
-  /** Opens as soon as the probes cannot come out well any more; closes when the last one has come back. */
+  /** Opens as soon as too many probes have failed; closes when all have been answered and few enough have. */
   #judgeProbes(state: HalfOpen, now: number): void {
     const { halfOpenCalls, failureRate, slowRate } = this.#options
     const { calls, failures, slow } = state
@@ -310,7 +311,7 @@ export class CircuitBreaker {
 
   #open(reason: BreakerReason, now: number): void {
     const { openMs, maxOpenMs } = this.#options
-    // Spread, so that the processes that saw a host fail together do not all come back to it together.
+    // Spread, so that the processes that saw a server fail together do not all try it again together.
     const pause = Math.min(maxOpenMs, openMs * 2 ** Math.min(this.#opensInARow, 30))
     const until = now + Math.min(maxOpenMs, jitter(pause, 0.2, this.#random))
     this.#opensInARow += 1

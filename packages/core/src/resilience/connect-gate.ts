@@ -4,17 +4,17 @@ import { jitter, type Random } from '../deadline/clock.js'
  * Decides how many connections may be opened at the same time, and when.
  *
  * - `open`: the server answers; as many as are needed.
- * - `down`: the last attempt failed; one prober at a time, the next not before `nextAt`. One that hears nothing, as its
- *   packets are dropped, is joined by another after a while: the server is found when it is back, not when the first gives up.
- * - `ramping`: it answers again; `limit` at a time, doubling with each success, so that a server that has just come
- *   back is not trampled.
+ * - `down`: the last attempt failed; one probe at a time, the next not before `nextAt`. When one gets no answer, as its
+ *   packets are dropped, another starts after a while: the server is found when it is back, not when the first times out.
+ * - `ramping`: it answers again; `limit` at a time, doubling with each success, so that a server that has just started
+ *   is not overloaded.
  */
 type GateState =
   | { readonly kind: 'open' }
   | { readonly kind: 'down'; readonly since: number; readonly nextAt: number; readonly slowSteps: number }
   | { readonly kind: 'ramping'; readonly limit: number }
 
-/** What the gate says to a wish for one more connection. */
+/** Whether one more connection may be opened; if not, when to ask again. */
 export type GateAnswer = { readonly go: true } | { readonly go: false; readonly retryInMs: number | undefined }
 
 /** Quick enough that a server which is back is found within a tenth of a second, whatever the jitter. */
@@ -25,7 +25,7 @@ const slowProbeMs = 100
 const slowSpread = 0.2
 /** A server that is back is to be found within a second, however long it was away; with any jitter. */
 const slowestProbeMs = 900
-/** Probers under way at a time, where each hears nothing for longer than the slowest pause. */
+/** Probes under way at a time, where each gets no answer for longer than the slowest pause. */
 const mostProbers = 3
 /** Attempts within one second, probes and the ramp together, for as long as one of them has failed in that second. */
 const mostPerSecond = 14
@@ -33,7 +33,7 @@ const secondMs = 1_000
 const go: GateAnswer = { go: true }
 const later: GateAnswer = { go: false, retryInMs: undefined }
 
-/** One prober while the server is down, a ramp when it is back, no stampede ever. Pure: time comes in as arguments. */
+/** One probe while the server is down, a ramp when it is back, never a stampede. Pure: time comes in as arguments. */
 export class ConnectGate {
   readonly #random: Random
   #state: GateState = { kind: 'open' }
@@ -53,7 +53,7 @@ export class ConnectGate {
     return this.#failures
   }
 
-  /** What the last failed attempt said; undefined when the last attempt succeeded. */
+  /** The error of the last attempt; undefined when it succeeded. */
   get lastError(): unknown {
     return this.#lastError
   }
@@ -76,7 +76,7 @@ export class ConnectGate {
     }
   }
 
-  /** There is reason to believe that the server is back: the next attempt need not wait for its time. */
+  /** The next attempt may start at once: there is reason to believe that the server is back. */
   hurry(now: number): void {
     const state = this.#state
     if (state.kind === 'down' && state.nextAt > now) this.#state = { ...state, nextAt: now }
@@ -112,7 +112,7 @@ export class ConnectGate {
     this.#state = { kind: 'down', since, nextAt, slowSteps }
   }
 
-  /** From start to start: a server that is just coming up takes its time to say no. */
+  /** From start to start: a server that is starting takes time to refuse. */
   #quickProbeAt(now: number): number {
     return Math.max(now, this.#lastStartedAt + jitter(quickProbeMs, quickSpread, this.#random))
   }
@@ -122,7 +122,7 @@ export class ConnectGate {
     return Math.min(slowestProbeMs, jitter(pause, slowSpread, this.#random))
   }
 
-  /** The prober under way hears nothing: the next one need not wait for its end. */
+  /** The probe under way gets no answer: the next one need not wait for its end. */
   #besides(now: number, opening: number): GateAnswer {
     if (opening >= mostProbers) return later
     const nextAt = this.#lastStartedAt + slowestProbeMs
@@ -133,12 +133,12 @@ export class ConnectGate {
     return this.#startedAt[(this.#starts + mostPerSecond - 1) % mostPerSecond] ?? Number.NEGATIVE_INFINITY
   }
 
-  /** The ramp comes on top of the probes before it: a server that has just come back gets no more of both together. */
+  /** The ramp follows the probes at once: a server that is just back gets no more than this of both together. */
   #unlessTooMany(now: number): GateAnswer {
     if (now - this.#failedAt >= secondMs) return go
     const oldest = this.#startedAt[this.#starts % mostPerSecond] ?? Number.NEGATIVE_INFINITY
     const retryInMs = oldest + secondMs - now
-    // Whole milliseconds, as timers count: a rest as small as the precision of `now` would never pass.
+    // Whole milliseconds, as timers count: a remainder below the precision of `now` would never pass.
     return retryInMs <= 0 ? go : { go: false, retryInMs: Math.ceil(retryInMs) }
   }
 }

@@ -26,38 +26,38 @@ export interface BreakerStats extends BreakerFigures {
 }
 
 /**
- * The circuit breaker of one host: what counts as a call, and what as its failure. See docs/breaker.md.
+ * The circuit breaker of one server: what counts as a call, and what as its failure. See docs/breaker.md.
  *
  * A statement counts when it is answered. Of the wait for a connection only its end counts: a caller that got none
- * because the server could not be reached. Attempts to connect do not count by themselves, as one prober makes many of
- * them for callers who are content to wait, and a restart that all of them survive is no reason to send anybody away.
+ * because the server could not be reached. Attempts to connect do not count by themselves: there are many of them while
+ * callers wait, and a restart that is over before any caller gives up is no reason to reject anybody.
  */
 export class ServerBreaker<Key extends object> {
-  readonly #where: () => string
+  readonly #address: () => string
   readonly #clock: Clock
   readonly #slowAfterMs: number
   readonly #breaker: CircuitBreaker
   readonly #probes = new Map<Key, Permit>()
   #lastFailure: unknown
-  /** A session was lost, and the host has shown no sign of life since: others lost with it are the same failure. */
+  /** A session was lost, and the server has not answered since: others lost with it are the same failure. */
   #hasLostSessions = false
-  /** A statement's time was up and the host did not even answer to that; and no sign of life since. */
+  /** A statement's time was up, the server did not even answer its cancellation, and has not answered since. */
   #isSilent = false
   #lastReason: BreakerTransition['reason'] | undefined
   #changedAt: number
   #opened = 0
 
   /**
-   * @param where which host it is at the moment, for messages
+   * @param address which server it is at the moment, for messages
    * @param changed called after each change of state
    */
   constructor(
-    where: () => string,
+    address: () => string,
     options: ResolvedBreakerOptions,
     environment: { readonly clock: Clock; readonly random: Random },
     changed: (transition: BreakerTransition, lastFailure: unknown) => void,
   ) {
-    this.#where = where
+    this.#address = address
     this.#clock = environment.clock
     this.#changedAt = environment.clock.now()
     this.#slowAfterMs = options.slowAfterMs
@@ -90,15 +90,15 @@ export class ServerBreaker<Key extends object> {
     }
   }
 
-  /** Whether it is open because the host was out of reach: then it is worth looking whether it is back. */
+  /** Whether it is open because the server was out of reach: then it is probed. */
   get isOpenForReach(): boolean {
-    // A host that is slow was never out of reach, whatever had failed before.
+    // A server that is slow was never out of reach, whatever had failed before.
     if (this.#breaker.state !== 'open' || this.#lastReason === 'slow-rate') return false
     const kind = classify(this.#lastFailure, 'connect')
     return kind === 'connection' || kind === 'unavailable' || isTimeout(this.#lastFailure)
   }
 
-  /** A host that was out of reach answers again. */
+  /** A server that was out of reach answers again. */
   serverAnswers(): void {
     if (this.isOpenForReach) this.#breaker.serverAnswers(this.#clock.now())
   }
@@ -110,24 +110,24 @@ export class ServerBreaker<Key extends object> {
     return permit
   }
 
-  /** The error for a caller that is not let through; made anew for each, as each has a stack of its own. */
+  /** The error for a caller that is rejected; made anew for each, as each has a stack of its own. */
   refusal(): BreakerOpenError {
     const now = this.#clock.now()
     const cause = this.#lastFailure
     const figures = this.#breaker.figures(now)
     const options = cause === undefined ? undefined : { cause }
-    return new BreakerOpenError(this.#where(), this.#breaker.retryAfterMs(now), figures, options)
+    return new BreakerOpenError(this.#address(), this.#breaker.retryAfterMs(now), figures, options)
   }
 
-  /** An admitted caller got this connection. What is run on it says how the probe went. */
-  taken(permit: Permit, connection: Key): void {
+  /** An admitted caller got this connection. What runs on it decides the probe. */
+  acquired(permit: Permit, connection: Key): void {
     if (permit.isProbe) this.#probes.set(connection, permit)
   }
 
   /** An admitted caller got no connection. */
   refused(permit: Permit, error: unknown): void {
     let verdict = breakerVerdict(error, 'connect')
-    // A busy pool says nothing of its host, unless it is busy because the host has fallen silent.
+    // A busy pool means nothing for its server, unless it is busy because the server does not answer.
     if (this.#isSilent && LifeguardError.isInstance(error) && error.code === 'LIFEGUARD_ACQUIRE_TIMEOUT') {
       verdict = 'failure'
     }
@@ -135,8 +135,8 @@ export class ServerBreaker<Key extends object> {
     this.#breaker.settle(permit, verdict, this.#clock.now())
   }
 
-  /** A connection went back: if nothing that was run on it said how the probe went, another one may try. */
-  gaveBack(connection: Key): void {
+  /** A connection was released: if nothing that ran on it has decided the probe, another one may try. */
+  released(connection: Key): void {
     if (this.#probes.size === 0) return
     const permit = this.#probes.get(connection)
     if (permit === undefined) return
@@ -166,13 +166,13 @@ export class ServerBreaker<Key extends object> {
     this.#breaker.observe(epoch, verdict, this.#clock.now())
   }
 
-  /** The host has said something, whatever it was. */
+  /** The server has answered, whatever it was. */
   signOfLife(): void {
     this.#hasLostSessions = false
     this.#isSilent = false
   }
 
-  /** Could not connect: the reason to be given to those who are sent away, and no call by itself. */
+  /** Could not connect: that is the cause for those who are rejected, and no call by itself. */
   connectFailed(error: unknown): void {
     this.#lastFailure = error
   }

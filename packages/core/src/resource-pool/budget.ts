@@ -23,24 +23,24 @@ export interface BudgetSharer {
   readonly idleSince: () => number | undefined
   /** Closes its longest idle connection. */
   readonly yieldIdle: () => void
-  /** There may be a place now: it may `take` again. */
+  /** Called when there may be room now: it may call `tryAcquire` again. */
   readonly again: () => void
 }
 
 /** A pool among those that share a budget. */
 export interface BudgetMember {
-  /** A place for one more connection; else it will be told when to ask again, in the order of asking. */
-  take(): boolean
-  /** A connection is gone, or could not be opened. */
-  giveBack(): void
-  /** It needs no more than it has. */
-  wantsNoMore(): void
-  /** Whether a connection that came back is needed more by another pool. `hasWaiting`: whether it is needed here. */
+  /** Reserves room for one more connection. Where there is none, `again` is called later, first come, first served. */
+  tryAcquire(): boolean
+  /** A connection was closed, or could not be opened: its room is free. */
+  release(): void
+  /** It waits for no further connection. */
+  stopWaiting(): void
+  /** Whether a released connection is needed more by another pool. `hasWaiting`: whether it is needed here. */
   mustYield(hasWaiting: boolean): boolean
-  /** Its `min` changes to this. @throws InvalidArgumentError when the budget has no room for it */
-  keep(min: number): void
+  /** Its `min` may become this. @throws InvalidArgumentError when the budget has no room for it */
+  assertRoom(min: number): void
   /** Its `min` has become smaller: an idle connection of it may be needed elsewhere. */
-  mayYield(): void
+  minLowered(): void
   /** It has ended. */
   leave(): void
 }
@@ -48,9 +48,9 @@ export interface BudgetMember {
 interface Share {
   readonly sharer: BudgetSharer
   taken: number
-  /** Of the taken ones, those that were asked to make room and are on their way out. */
+  /** Of the taken ones, those that are being closed to make room. */
   leaving: number
-  /** Set while it wants a place and has none. */
+  /** Set while it waits for a place. */
   want: { passedOver: number } | undefined
 }
 
@@ -62,17 +62,18 @@ const turns = 10
 
 /**
  * Connections that several pools share. No pool opens one without a place, and a place is free only when its connection
- * is gone, so that the servers never see more.
+ * is closed, so that the servers never see more.
  *
- * Who wants a place that is not free stands in line. One is made free for it: the connection that has idled longest in
- * another pool, above the `min` of that; else the next that comes back to a pool with at least two more than the one that
- * wants, also when it has callers of its own. Pools that all want more thus end with equal shares, and none starves.
+ * A pool that wants a place when none is free waits in a queue. One is made free for it: the connection that has idled
+ * longest in another pool, above the `min` of that; else the next that is released to a pool with at least two more than
+ * the one that waits, also when it has callers of its own. So pools that all want more end with equal shares, and none
+ * starves.
  *
- * When two bounds are spent, that of its database and that of its user, one connection less under each may be needed. Both
- * end together when both are idle. When that never is so, a pool without any connection is due after a while: what comes
- * back under either ends, and its place is kept.
+ * When two bounds are reached, that of its database and that of its user, one connection less under each may be needed.
+ * Both are closed together when both are idle. When that never happens, a pool without any connection is due after a
+ * while: what is released under either bound is closed, and its place is reserved.
  *
- * Pure: what it knows it is told.
+ * Pure: everything it knows comes in through its methods.
  */
 export class Budget {
   readonly options: BudgetOptions
@@ -84,11 +85,11 @@ export class Budget {
     this.options = options
   }
 
-  /** Places that are taken, by connections that are open, being opened or on their way out. */
+  /** Places that are taken, by connections that are open, being opened or being closed. */
   get taken(): number {
     return sum(this.#shares, ({ taken }) => taken)
   }
-  /** Pools that stand in line for a place. */
+  /** Pools that wait for a place. */
   get wanting(): number {
     return this.#wanting.size
   }
@@ -98,12 +99,12 @@ export class Budget {
     const share: Share = { sharer, taken: 0, leaving: 0, want: undefined }
     this.#shares.add(share)
     return {
-      take: () => this.#take(share),
-      giveBack: () => this.#giveBack(share),
-      wantsNoMore: () => this.#forget(share),
+      tryAcquire: () => this.#tryAcquire(share),
+      release: () => this.#release(share),
+      stopWaiting: () => this.#forget(share),
       mustYield: (hasWaiting) => this.#mustYield(share, hasWaiting),
-      keep: (min) => this.assertRoom(min, sharer),
-      mayYield: () => {
+      assertRoom: (min) => this.assertRoom(min, sharer),
+      minLowered: () => {
         for (const one of this.#wanting) this.#makeRoom(one)
       },
       leave: () => {
@@ -135,7 +136,7 @@ export class Budget {
     }
   }
 
-  #take(share: Share): boolean {
+  #tryAcquire(share: Share): boolean {
     if (this.#spentNow(share, this.#before(share)).length === 0) {
       this.#forget(share)
       share.taken += 1
@@ -147,9 +148,9 @@ export class Budget {
     return false
   }
 
-  #giveBack(share: Share): void {
+  #release(share: Share): void {
     share.taken -= 1
-    if (share.leaving > 0) share.leaving -= 1 // this was it, or as good as it
+    if (share.leaving > 0) share.leaving -= 1 // this was the one, or counts as the one
     for (const wanting of [...this.#wanting]) {
       if (wanting.want === undefined) continue
       if (this.#spentNow(wanting, this.#before(wanting)).length > 0) this.#makeRoom(wanting)
@@ -163,7 +164,7 @@ export class Budget {
     this.#wanting.delete(share)
   }
 
-  /** Those who stand in line ahead of it and get a place soon, or are due: one each is kept for them. */
+  /** Those who wait ahead of it and get a place soon, or are due: one each is reserved for them. */
   #before(share: Share): Share[] {
     const before: Share[] = []
     for (const one of this.#wanting) {
@@ -177,12 +178,12 @@ export class Budget {
     return this.#spentSoon(share, before).length === 0 || this.#isDue(share, before)
   }
 
-  /** The bounds that leave no place for it, when those who are promised one get theirs. */
+  /** The bounds under which it has no place, when those who are promised one get theirs. */
   #spentNow(share: Share, promised: readonly Share[]): readonly Under[] {
     return this.#spent(share, promised, ({ taken }) => taken)
   }
 
-  /** The same, when those connections are gone that make room. */
+  /** The same, when the connections are closed that make room. */
   #spentSoon(share: Share, promised: readonly Share[]): readonly Under[] {
     return this.#spent(share, promised, ({ taken, leaving }) => taken - leaving)
   }
@@ -201,7 +202,7 @@ export class Budget {
     })
   }
 
-  /** Has those idle connections closed that stand in its way, the longest idle first, when that makes a place. */
+  /** Closes the idle connections that take its place, the longest idle first, when that makes room for it. */
   #makeRoom(share: Share): void {
     if (share.want === undefined) return
     const promised = this.#before(share)
@@ -263,10 +264,10 @@ export class Budget {
     return isEnough ? one.want.passedOver < turns : !this.#isDue(one, before)
   }
 
-  /** Whether it has waited without any connection for so long that what it needs is kept for it piece by piece. */
+  /** Whether it has waited without any connection for so long that what it needs is reserved for it one by one. */
   #isDue(share: Share, promised: readonly Share[]): boolean {
     if (share.taken > 0 || share.want === undefined || share.want.passedOver < turns) return false
-    // Where nobody has one to spare it would be kept for nothing.
+    // Where nobody has one to spare it would be reserved in vain.
     return this.#spentSoon(share, promised).every((isUnder) => {
       return [...this.#shares].some((one) => one !== share && isUnder(one) && mayYield(one))
     })
@@ -302,7 +303,7 @@ const names = optionNames<BudgetOptions>({ max: true, perDatabase: true, perUser
 
 /**
  * A number of connections for several pools to share. They never have more together. A pool that needs one when all are
- * taken gets it from another: the longest idle one, else the next that comes back to a pool with more.
+ * taken gets it from another: the longest idle one, else the next that is released to a pool with more.
  *
  * @throws InvalidArgumentError
  * @example

@@ -6,9 +6,9 @@ import type { PoolSize, ResolvedPoolLimits } from './limits.js'
 import type { Opener } from './opener.js'
 import type { PoolCounts, Slot } from './resource.js'
 import type { Slots } from './slots.js'
-import type { WaiterQueue, WaitingLine } from './wait-queue.js'
+import type { WaiterList, WaitQueue } from './wait-queue.js'
 
-/** How often idle connections are looked through for those that are too old, at least. */
+/** How often idle connections are checked for those that are too old, at least. */
 const mostMs = 1_000
 
 /**
@@ -49,11 +49,11 @@ class Maintenance<R> {
     const pauseMs = Math.min(mostMs, Math.max(1, this.#idleTimeoutMs))
     const { oldest } = this.#slots.idle
     const leftMs = oldest === undefined ? 0 : oldest.idleSince + this.#idleTimeoutMs - this.#clock.now()
-    // What is kept for `min` is past its time, and waits for nothing.
+    // What is kept for `min` is past its time, and needs no timer.
     return leftMs > 0 ? Math.min(pauseMs, Math.max(1, Math.ceil(leftMs))) : pauseMs
   }
 
-  /** There is nothing to look after any more. */
+  /** The pool has ended. */
   stop(): void {
     if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer)
     this.#timer = undefined
@@ -67,7 +67,7 @@ class Maintenance<R> {
       this.#clock.now() - this.#idleTimeoutMs,
       (fresh) => active + checking + fresh - min,
     )
-    for (const slot of old) this.#slots.retire(slot)
+    for (const slot of old) this.#slots.close(slot)
     this.#done()
   }
 }
@@ -76,28 +76,28 @@ class Maintenance<R> {
 export interface PoolParts<R> {
   readonly clock: Clock
   readonly counts: PoolCounts
-  readonly waiters: WaiterQueue<R>
+  readonly waiters: WaiterList<R>
   readonly opener: Opener<R>
   readonly slots: Slots<R>
-  readonly line: WaitingLine<R>
+  readonly queue: WaitQueue<R>
   readonly life: Lifecycle<R>
 }
 
 /**
- * Decides who gets what. Every way to change what is idle, open or awaited ends in `dispatch`, which alone matches
- * callers, idle resources and free places.
+ * Decides who gets what. Every change of what is idle, open or waited for ends in `dispatch`, which alone matches callers,
+ * idle resources and free places.
  */
 export class Dispatcher<R> {
   #min: number
   readonly #clock: Clock
   readonly #counts: PoolCounts
-  readonly #waiters: WaiterQueue<R>
+  readonly #waiters: WaiterList<R>
   readonly #opener: Opener<R>
   readonly #slots: Slots<R>
-  readonly #line: WaitingLine<R>
+  readonly #queue: WaitQueue<R>
   readonly #life: Lifecycle<R>
   readonly #maintenance: Maintenance<R>
-  /** Its place in the budget that it shares with others, if it shares one. */
+  /** Its share of a budget with other pools; undefined without one. */
   readonly #member: BudgetMember | undefined
 
   constructor(
@@ -112,7 +112,7 @@ export class Dispatcher<R> {
     this.#waiters = parts.waiters
     this.#opener = parts.opener
     this.#slots = parts.slots
-    this.#line = parts.line
+    this.#queue = parts.queue
     this.#life = parts.life
     this.#maintenance = new Maintenance(parts.slots, parts.clock, idleTimeoutMs, () => this.#min, changed)
     this.#member = share?.budget.join({
@@ -120,7 +120,7 @@ export class Dispatcher<R> {
       user: share.user,
       min: () => (this.#life.isOpen ? this.#min : 0),
       idleSince: () => this.#slots.idle.oldest?.idleSince,
-      yieldIdle: () => void this.#slots.retireOldest(),
+      yieldIdle: () => void this.#slots.closeOldest(),
       again: changed,
     })
   }
@@ -145,7 +145,7 @@ export class Dispatcher<R> {
     return this.#slots.total - this.#slots.closing + this.#opener.opening - this.#opener.max
   }
 
-  /** Whether one more caller would be given an idle connection or a new one, and not have to stand in the queue. */
+  /** Whether one more caller would be given an idle connection or a new one, without waiting in the queue. */
   get canServe(): boolean {
     if (this.#life.isPaused) return false
     if (this.#slots.idle.length > 0) return true
@@ -160,7 +160,7 @@ export class Dispatcher<R> {
 
   /**
    * Gives a slot that is in use to those at the head of the queue who share, `most` at most; stops at the first that
-   * does not, so that nobody is overtaken. Returns how many it gave it to.
+   * does not, so that nobody is overtaken. Returns how many have got it.
    */
   joinSharing(slot: Slot<R>, most: number): number {
     if (this.#waiters.first?.isSharing !== true) return 0
@@ -176,20 +176,20 @@ export class Dispatcher<R> {
       joined += 1
       const now = this.#clock.now()
       this.#slots.join(slot, now - waiter.since)
-      this.#line.served(waiter, now)
+      this.#queue.served(waiter, now)
       waiter.resolve(slot)
     }
     if (joined > 0) this.dispatch()
     return joined
   }
 
-  /** Changes how many there may and should be; those above the new maximum are closed as they come back. */
+  /** Changes how many there may and should be; those above the new maximum are closed as they are released. */
   resize({ max = this.#opener.max, min = this.#min }: PoolSize): void {
-    this.#member?.keep(min)
+    this.#member?.assertRoom(min)
     this.#min = min
     this.#opener.max = max
-    this.#member?.mayYield()
-    while (this.surplus > 0 && this.#slots.retireOldest());
+    this.#member?.minLowered()
+    while (this.surplus > 0 && this.#slots.closeOldest());
     this.dispatch()
   }
 
@@ -197,45 +197,45 @@ export class Dispatcher<R> {
   dispatch(): void {
     if (this.#waiters.length > 0) this.#match()
     this.#open()
-    this.#line.watch()
+    this.#queue.schedule()
     if (this.#life.isOpen) this.#maintenance.schedule()
-    this.#life.look()
+    this.#life.settle()
   }
 
   #match(): void {
     const slots = this.#slots
-    this.#line.shed()
+    this.#queue.shed()
     while (this.#entitled > slots.checking) {
       const slot = slots.idle.pop()
       if (slot === undefined) break
-      if (!slots.isFresh(slot)) slots.retire(slot)
+      if (!slots.isFresh(slot)) slots.close(slot)
       else if (slots.needsCheck(slot)) slots.check(slot)
       else inNoContext(() => this.#serve(slot))
     }
   }
 
-  /** Called in no context: what the caller does with it at once is not to run in that of whoever gave it back. */
+  /** Called in no context: what the caller does with it at once must not run in the context of whoever released it. */
   #serve(slot: Slot<R>): void {
     const waiter = this.#life.isPaused ? this.#waiters.shiftHolding() : this.#waiters.shift()
     if (waiter === undefined) throw new Error('bug: a connection was to be served to an empty queue')
     waiter.stop()
     this.#slots.handOut(slot, waiter.stack, waiter.since)
-    this.#line.served(waiter, slot.busySince)
-    // Last: whoever takes it may use it, and give it back, in this very call.
+    this.#queue.served(waiter, slot.busySince)
+    // Last: the caller may use it, and release it, in this very call.
     waiter.resolve(slot)
   }
 
   /**
-   * A connection that has just been opened, checked or given back goes to the first in the queue, without a (further)
-   * check, or onto the idle stack. One that must not be used any more is closed.
+   * Offers a connection that has just been opened, validated or released to the first in the queue; when nobody waits it
+   * becomes idle. One that must not be used again is closed.
    */
-  land(slot: Slot<R>): void {
+  offer(slot: Slot<R>): void {
     const slots = this.#slots
     slot.state = 'idle'
     slot.idleSince = this.#clock.now()
-    if (this.#waiters.length > 0) this.#line.shed()
+    if (this.#waiters.length > 0) this.#queue.shed()
     const isAwaited = this.#entitled > 0
-    if (!slots.isFresh(slot) || this.surplus > 0 || this.#member?.mustYield(isAwaited) === true) slots.retire(slot)
+    if (!slots.isFresh(slot) || this.surplus > 0 || this.#member?.mustYield(isAwaited) === true) slots.close(slot)
     else if (isAwaited) inNoContext(() => this.#serve(slot))
     else slots.idle.push(slot)
     this.dispatch()
@@ -248,12 +248,12 @@ export class Dispatcher<R> {
       const isMinWanted = this.#life.isServing && !this.#opener.isHopeless
       const forMin = isMinWanted ? this.#min - places : 0
       if (places >= this.#opener.max || (this.queued <= 0 && forMin <= 0)) {
-        this.#member?.wantsNoMore()
+        this.#member?.stopWaiting()
         return
       }
-      // While it may not open, others may: it stands in no line.
-      if (!this.#opener.mayOpen) this.#member?.wantsNoMore()
-      else if (this.#member?.take() === false) return
+      // While it may not open, other pools may: it must not wait ahead of them.
+      if (!this.#opener.mayOpen) this.#member?.stopWaiting()
+      else if (this.#member?.tryAcquire() === false) return
       if (!this.#opener.tryOpen(this.#waiters.length === 0, this.#slots.generation)) return
     }
   }
@@ -261,20 +261,20 @@ export class Dispatcher<R> {
   /** One could not be opened. */
   openFailed(error: unknown): void {
     this.#counts.connectFailed += 1
-    this.#member?.giveBack()
-    this.#line.restart()
-    if (this.#opener.isHopeless) this.#line.rejectAll(() => error as Error)
-    else if (this.#opener.isRefusal) this.#line.rejectFirst(error as Error)
+    this.#member?.release()
+    this.#queue.restart()
+    if (this.#opener.isHopeless) this.#queue.rejectAll(() => error as Error)
+    else if (this.#opener.isRefusal) this.#queue.rejectFirst(error as Error)
     this.dispatch()
   }
 
-  /** One is gone, and its place is free. */
-  gone(): void {
-    this.#member?.giveBack()
+  /** One was closed, and its place is free. */
+  slotClosed(): void {
+    this.#member?.release()
     this.dispatch()
   }
 
-  /** There is nothing left of the pool, and there will be nothing. */
+  /** The pool has ended, and every connection is closed. */
   stop(): void {
     this.#opener.stop()
     this.#member?.leave()

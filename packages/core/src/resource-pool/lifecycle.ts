@@ -2,9 +2,9 @@ import { OperationAbortedError } from '../errors/operation-errors.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import type { Opener } from './opener.js'
 import type { Slots } from './slots.js'
-import { heldAround, type WaiterQueue, type WaitingLine, type WorkContext } from './wait-queue.js'
+import { heldAround, type WaiterList, type WaitQueue, type WorkContext } from './wait-queue.js'
 
-/** Promises for things that come about in the pool: each is resolved when its condition is seen to hold. */
+/** Promises of what happens to the pool: each is resolved when its condition holds at a check. */
 class Conditions {
   readonly #awaited = new Set<Awaited>()
 
@@ -17,7 +17,7 @@ class Conditions {
   }
 
   /** To be called after any change. Costs nothing while nobody waits. */
-  look(): void {
+  check(): void {
     if (this.#awaited.size === 0) return
     for (const one of this.#awaited) {
       if (!one.holds()) continue
@@ -26,7 +26,7 @@ class Conditions {
     }
   }
 
-  /** None of them will come about any more. */
+  /** Rejects all of them: none will hold any more. */
   fail(error: Error): void {
     for (const { reject } of this.#awaited) reject(error)
     this.#awaited.clear()
@@ -43,7 +43,7 @@ interface Awaited {
  * Which connections an eviction closes.
  *
  * - `'idle'`: those that nobody uses now; whoever asks next gets a new one.
- * - `'graceful'`: every one that was opened before the call, those in use as they come back.
+ * - `'graceful'`: every one that was opened before the call, those in use as they are released.
  * - `'all'`: every one that was opened before the call, at once: what runs on them fails.
  */
 export type EvictMode = 'idle' | 'graceful' | 'all'
@@ -55,16 +55,16 @@ export const evictModes: readonly EvictMode[] = ['idle', 'graceful', 'all']
 export interface LifecycleEvents {
   /** Something has changed: callers, idle connections and free places are to be matched. */
   readonly changed: () => void
-  /** The pool has ended, and nothing of it is left. */
+  /** The pool has ended, and every connection is closed. */
   readonly over: () => void
 }
 
-/** What a pool goes through beside its daily work: it is emptied, paused, ended; and when each of these is done. */
+/** Eviction, pause and end of a pool, and when each of them is done. */
 export class Lifecycle<R> {
   readonly #slots: Slots<R>
   readonly #opener: Opener<R>
-  readonly #waiters: WaiterQueue<R>
-  readonly #line: WaitingLine<R>
+  readonly #waiters: WaiterList<R>
+  readonly #queue: WaitQueue<R>
   readonly #events: LifecycleEvents
   readonly #evictions = new Conditions()
   readonly #pauses = new Conditions()
@@ -75,14 +75,14 @@ export class Lifecycle<R> {
   constructor(
     slots: Slots<R>,
     opener: Opener<R>,
-    waiters: WaiterQueue<R>,
-    line: WaitingLine<R>,
+    waiters: WaiterList<R>,
+    queue: WaitQueue<R>,
     events: LifecycleEvents,
   ) {
     this.#slots = slots
     this.#opener = opener
     this.#waiters = waiters
-    this.#line = line
+    this.#queue = queue
     this.#events = events
   }
 
@@ -99,21 +99,21 @@ export class Lifecycle<R> {
   }
 
   /**
-   * Whether it still takes this caller. Work that has begun is finished also while the pool ends: what it holds would come
-   * back no sooner otherwise.
+   * Whether it still takes this caller. Work that has begun may be finished while the pool ends: what it holds would be
+   * released no sooner otherwise.
    */
   admits(holder: WorkContext | undefined): boolean {
     return this.#phase === 'open' || (this.#phase === 'ending' && heldAround(holder) > 0)
   }
 
   evict(mode: EvictMode): Promise<void> {
-    const closing = this.#slots.retireIdle(true)
+    const closing = this.#slots.closeIdle(true)
     if (mode === 'idle') {
       this.#events.changed()
       return this.#evictions.until(() => !closing.some((slot) => this.#slots.has(slot)))
     }
     const generation = this.#slots.beginGeneration()
-    if (mode === 'all') this.#slots.confiscateAll()
+    if (mode === 'all') this.#slots.destroyInUse()
     this.#events.changed()
     return this.#evictions.until(() => !this.#slots.hasOlder(generation) && !this.#opener.isOpeningBefore(generation))
   }
@@ -128,7 +128,7 @@ export class Lifecycle<R> {
   resume(): void {
     if (!this.#isPaused) return
     this.#isPaused = false
-    this.#line.restart()
+    this.#queue.restart()
     this.#pauses.fail(new OperationAbortedError('cancelled', { cause: new Error('the pool was resumed') }))
     this.#events.changed()
   }
@@ -151,24 +151,24 @@ export class Lifecycle<R> {
 
   endNow(): void {
     this.#phase = 'tearing'
-    this.#line.rejectAll(() => new PoolClosedError('gave up waiting for a connection'))
+    this.#queue.rejectAll(() => new PoolClosedError('gave up waiting for a connection'))
     this.resume()
-    this.#slots.confiscateAll()
-    this.#opener.abandon()
+    this.#slots.destroyInUse()
+    this.#opener.abortAll()
     this.#events.changed()
   }
 
-  /** To be called after any change: does what is left of an end, and settles what has come about. */
-  look(): void {
+  /** To be called after any change: goes on with an end, and settles what is done. */
+  settle(): void {
     if (this.#phase !== 'open' && this.#waiters.length === 0) {
-      this.#slots.retireIdle()
+      this.#slots.closeIdle()
       if (this.#isQuiet()) {
         this.#events.over()
-        this.#ends.look()
+        this.#ends.check()
       }
     }
-    this.#evictions.look()
-    this.#pauses.look()
+    this.#evictions.check()
+    this.#pauses.check()
   }
 
   #isQuiet(): boolean {

@@ -6,7 +6,7 @@ import type { ResourceFactory } from './resource.js'
 export interface OpenerEvents<R> {
   /** One was opened; `generation` is that of the pool when the attempt began. */
   opened(resource: R, generation: number): void
-  /** One could not be opened; the opener has taken note of it. */
+  /** One could not be opened; the opener knows of it. */
   failed(error: unknown): void
   /** The pause after a failure is over: what is still wanted may be asked for again. */
   again(): void
@@ -18,8 +18,8 @@ interface Attempt {
 }
 
 /**
- * Opens resources: as many at a time as the gate allows, one prober while the server is down. An attempt is not
- * cancelled when who asked for it gives up; only the end of the pool does that.
+ * Opens resources: as many at a time as the gate allows, one probe while the server is down. An attempt is not aborted
+ * when the caller that wanted it gives up, only when the pool is torn down.
  */
 export class Opener<R> {
   readonly #factory: ResourceFactory<R>
@@ -51,7 +51,7 @@ export class Opener<R> {
   get failuresInARow(): number {
     return this.#gate.failuresInARow
   }
-  /** What the last attempt said; undefined when it succeeded. */
+  /** The error of the last attempt; undefined when it succeeded. */
   get lastError(): unknown {
     return this.#gate.lastError
   }
@@ -105,7 +105,7 @@ export class Opener<R> {
     return true
   }
 
-  /** Lets the next attempt begin at once, whatever the last ones said. */
+  /** Lets the next attempt begin at once, without the pause after a failure. */
   hurry(): void {
     this.#gate.hurry(this.#clock.now())
     this.stop()
@@ -117,12 +117,12 @@ export class Opener<R> {
     return false
   }
 
-  /** Gives up the attempts that are under way: each fails, unless it has just succeeded. */
-  abandon(): void {
+  /** Aborts the attempts that are under way: each fails, unless it has just succeeded. */
+  abortAll(): void {
     for (const { abort } of this.#attempts) abort.abort(new Error('the pool is being torn down'))
   }
 
-  /** Sets no more timers for what is not wanted any more. */
+  /** Clears the timer of the next attempt. */
   stop(): void {
     if (this.#probeTimer !== undefined) this.#clock.clearTimer(this.#probeTimer)
     this.#probeTimer = undefined

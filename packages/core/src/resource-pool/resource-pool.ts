@@ -15,23 +15,23 @@ import {
   type Slot,
 } from './resource.js'
 import { Slots } from './slots.js'
-import { Refusals, WaiterQueue, WaitingLine, type WorkContext } from './wait-queue.js'
+import { Refusals, WaiterList, WaitQueue, type WorkContext } from './wait-queue.js'
 
 /**
  * A pool of anything that is opened, used by one at a time, and closed. It knows no SQL.
  *
  * Idle resources are reused last in, first out, so that those not needed grow old and are closed; callers are served
- * first come, first served. This is its face; who gets what is decided by the {@link Dispatcher}.
+ * first come, first served. This is its public side; who gets what is decided by the {@link Dispatcher}.
  */
 export class ResourcePool<R> {
   readonly counts: PoolCounts = newPoolCounts()
   readonly #clock: Clock
   readonly #maxWaiting: number
-  readonly #waiters = new WaiterQueue<R>()
+  readonly #waiters = new WaiterList<R>()
   readonly #opener: Opener<R>
   readonly #slots: Slots<R>
   readonly #refusals: Refusals<R>
-  readonly #line: WaitingLine<R>
+  readonly #queue: WaitQueue<R>
   readonly #life: Lifecycle<R>
   readonly #dispatcher: Dispatcher<R>
 
@@ -48,23 +48,23 @@ export class ResourcePool<R> {
     this.#clock = clock
     this.#maxWaiting = limits.maxWaiting
     this.#opener = new Opener<R>(factory, clock, random, limits.max, {
-      opened: (resource, generation) => this.#dispatcher.land(this.#slots.add(resource, generation)),
+      opened: (resource, generation) => this.#dispatcher.offer(this.#slots.add(resource, generation)),
       failed: (error) => this.#dispatcher.openFailed(error),
       again: changed,
     })
     this.#slots = new Slots(factory, limits, environment, this.counts, observer, {
       isEnding: () => this.isEnding,
       hasSurplus: () => this.#dispatcher.surplus > 0,
-      checked: (slot) => this.#dispatcher.land(slot),
+      checked: (slot) => this.#dispatcher.offer(slot),
       failedCheck: changed,
-      gone: () => this.#dispatcher.gone(),
+      closed: () => this.#dispatcher.slotClosed(),
     })
-    this.#refusals = new Refusals(factory, environment, this.#slots, waiters, this.#opener, this.counts)
-    this.#line = new WaitingLine(waiters, this.#refusals, clock, limits, {
+    this.#refusals = new Refusals(factory, environment, this.#slots, waiters, this.#opener)
+    this.#queue = new WaitQueue(waiters, this.#refusals, clock, limits, {
       isHeldUp: (): boolean => this.#life.isPaused || this.#opener.isDown,
       changed,
     })
-    this.#life = new Lifecycle(this.#slots, this.#opener, waiters, this.#line, {
+    this.#life = new Lifecycle(this.#slots, this.#opener, waiters, this.#queue, {
       changed,
       over: () => this.#dispatcher.stop(),
     })
@@ -72,7 +72,7 @@ export class ResourcePool<R> {
     const parts = {
       opener: this.#opener,
       slots: this.#slots,
-      line: this.#line,
+      queue: this.#queue,
       life: this.#life,
       waiters,
       counts,
@@ -91,7 +91,7 @@ export class ResourcePool<R> {
   get idle(): number {
     return this.#slots.idle.length
   }
-  /** Those on their way out, which keep their places until they are gone. */
+  /** Those being closed, which keep their places until they are closed. */
   get closing(): number {
     return this.#slots.closing
   }
@@ -107,9 +107,9 @@ export class ResourcePool<R> {
   get isPaused(): boolean {
     return this.#life.isPaused
   }
-  /** Whether callers that have waited for too long are turned away now. */
+  /** Whether callers that have waited for too long are shed now. */
   get isOverloaded(): boolean {
-    return this.#line.isOverloaded
+    return this.#queue.isOverloaded
   }
   get max(): number {
     return this.#opener.max
@@ -119,7 +119,7 @@ export class ResourcePool<R> {
   }
   /** How long the first in the queue has waited, in milliseconds. */
   get longestWaitMs(): number {
-    return this.#line.longestWaitMs
+    return this.#queue.longestWaitMs
   }
   /** Whether every resource is in use, none may be opened, and nobody waits: who shares may then do so at once. */
   get isSaturated(): boolean {
@@ -144,7 +144,7 @@ export class ResourcePool<R> {
    * A slot, now or when one comes free.
    *
    * @throws AcquireTimeoutError, ServerUnavailableError, QueueFullError, OverloadedError, SelfDeadlockError,
-   * PoolClosedError, OperationAbortedError, or what the server said when it will never let this user in.
+   * PoolClosedError, OperationAbortedError, or the error of a login that can never succeed.
    */
   acquire(deadline: Deadline, holder?: WorkContext): Promise<Slot<R>> {
     return new Promise((resolve, reject) => this.request(resolve, reject, deadline, holder))
@@ -178,7 +178,7 @@ export class ResourcePool<R> {
       reject(rejection)
       return
     }
-    this.#line.enter(resolve, reject, deadline, holder, isSharing, this.#slots.captureStack())
+    this.#queue.add(resolve, reject, deadline, holder, isSharing, this.#slots.captureStack())
     this.#dispatcher.dispatch()
   }
 
@@ -193,9 +193,9 @@ export class ResourcePool<R> {
     return this.#slots.busy()
   }
 
-  /** A slot is held for as long as its user has asked for, as for a lock: that is no leak. */
-  heldAsAsked(slot: Slot<R>): void {
-    this.#slots.heldAsAsked(slot)
+  /** This slot is held for as long as its user wants, as for a lock: that is no leak. */
+  ignoreLeak(slot: Slot<R>): void {
+    this.#slots.ignoreLeak(slot)
   }
 
   /** How long a slot has been in use, in milliseconds. */
@@ -210,38 +210,38 @@ export class ResourcePool<R> {
 
   /**
    * Gives a slot that is in use to those at the head of the queue who share, `most` at most; stops at the first that
-   * does not, so that nobody is overtaken. Returns how many it gave it to.
+   * does not, so that nobody is overtaken. Returns how many have got it.
    */
   joinSharing(slot: Slot<R>, most: number): number {
     return this.#dispatcher.joinSharing(slot, most)
   }
 
-  /** Gives a slot back for the next one to use. */
+  /** Releases a slot for the next one to use. */
   release(slot: Slot<R>): void {
-    if (this.#slots.takeBack(slot)) this.#dispatcher.land(slot)
+    if (this.#slots.release(slot)) this.#dispatcher.offer(slot)
   }
 
-  /** Gives a slot back that must not be used again: it is torn down, and its place is free when it is gone. */
-  discard(slot: Slot<R>): void {
-    if (!this.#slots.takeBack(slot)) return
-    this.#slots.drop(slot)
+  /** Releases a slot that must not be used again: it is torn down, and its place is free when it is closed. */
+  destroy(slot: Slot<R>): void {
+    if (!this.#slots.release(slot)) return
+    this.#slots.destroy(slot)
     this.#dispatcher.dispatch()
   }
 
-  /** A resource ended by itself. An idle one is dropped now; one in use when it comes back. */
+  /** A resource ended by itself. An idle one is destroyed now; one in use when it is released. */
   lost(resource: R): void {
-    const slot = this.#slots.idle.take(resource)
+    const slot = this.#slots.idle.remove(resource)
     if (slot === undefined) return
-    this.#slots.drop(slot)
+    this.#slots.destroy(slot)
     this.#dispatcher.dispatch()
   }
 
-  /** Something has ended one from outside: each that is idle now is asked for a sign of life before its next use. */
-  doubtIdle(): void {
-    this.#slots.doubtIdle()
+  /** Validates each that is idle now before its next use: something has ended another one from outside. */
+  validateIdle(): void {
+    this.#slots.validateIdle()
   }
 
-  /** Closes connections and settles when they are gone; new ones are opened as they are needed. See {@link EvictMode}. */
+  /** Closes connections and settles when they are closed; new ones are opened as they are needed. See {@link EvictMode}. */
   evict(mode: EvictMode): Promise<void> {
     return this.#life.evict(mode)
   }
@@ -262,7 +262,7 @@ export class ResourcePool<R> {
   }
 
   /**
-   * Changes how many connections there may and should be. Those above the new maximum are closed as they come back.
+   * Changes how many connections there may and should be. Those above the new maximum are closed as they are released.
    *
    * @throws InvalidArgumentError when a shared budget has no room for `min`
    */
@@ -293,15 +293,15 @@ export class ResourcePool<R> {
 
   /**
    * Rejects whoever waits and tears down every connection, those in use and those being opened included: whoever holds
-   * one and never gives it back does not hold up the end.
+   * one and never releases it does not hold up the end.
    */
   endNow(): void {
     this.#life.endNow()
   }
 
-  /** Sends away everybody who waits and may be sent away, each with an error of its own. */
-  turnAwayWaiting(refusal: () => Error): void {
-    this.#line.turnAway(refusal)
+  /** Rejects everybody who waits and is not urgent, each with an error of its own. */
+  rejectWaiting(refusal: () => Error): void {
+    this.#queue.rejectUnlessUrgent(refusal)
     this.#dispatcher.dispatch()
   }
 }

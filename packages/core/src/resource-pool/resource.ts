@@ -1,34 +1,34 @@
 import type { Clock, Random } from '../deadline/clock.js'
 import type { HolderFigures } from '../errors/pool-errors.js'
 
-/** What the pool needs to know about the things it pools. It knows nothing else about them: no SQL, no sockets. */
+/** What the pool needs to know about its resources. It knows nothing else about them: no SQL, no sockets. */
 export interface ResourceFactory<R> {
   /** Where the resources come from, for messages: `127.0.0.1:5432`. */
   readonly where: string
   /** Opens a new one. Bounds itself in time; a caller who gave up does not cancel it, the end of the pool does. */
   open(signal: AbortSignal): Promise<R>
-  /** Closes one, politely when there is time for it. Settles when it is gone, in bounded time; never rejects. */
+  /** Closes one in order. Settles when it is closed, in bounded time; never rejects. */
   close(resource: R): Promise<void>
   /**
-   * Tears one down at once. Settles when its other side has let go of it, or has had its time to do so; never rejects.
+   * Tears one down at once. Settles when its other side has ended it too, or has had its time to do so; never rejects.
    */
   destroy(resource: R): Promise<void>
-  /** What it is used for now, for messages. Without it nothing is said of that. */
+  /** What it is used for now, for messages. */
   describe?(resource: R): Omit<HolderFigures, 'heldMs'>
-  /** Whether it can still be used, as far as is known without asking it. */
+  /** Whether it can still be used, as far as is known without a message to it. */
   isAlive(resource: R): boolean
-  /** Whether it is (still) what the pool wants: one that is not is not handed out again. Without it: always. */
+  /** Whether it is (still) what the pool wants: any other is not used again. @default always */
   suits?(resource: R): boolean
-  /** Asks it for a sign of life; false when there was none in time. Never rejects. */
+  /** Validates it; false when it did not answer in time. Never rejects. */
   check(resource: R): Promise<boolean>
-  /** Whether waiting cannot cure this failure to open: wrong password, no such database. */
+  /** Whether this failure to open is permanent: wrong password, no such database. */
   isHopeless(error: unknown): boolean
   /**
-   * Whether this failure to open is about the one resource alone: the first caller in the line is told, and the next one
-   * may be opened. Without it: never.
+   * Whether this failure to open is about the one resource alone: the first caller in the queue gets the error, and the
+   * next one may be opened. @default never
    */
   isRefusal?(error: unknown): boolean
-  /** Tells about a connection that is held for too long, or came back after all. */
+  /** Called for a connection that is held for too long, or was released after all. */
   onLeak?(leak: LeakReport): void
 }
 
@@ -38,22 +38,22 @@ export interface LeakReport {
   readonly heldMs: number
   /** Where it was acquired. */
   readonly acquireStack: string | undefined
-  /** True when it has come back after all. */
+  /** True when it was released after all. */
   readonly returned: boolean
 }
 
 /**
- * One place in the pool and the resource in it. The slot itself is what `acquire` hands out: no wrapper is made per
+ * One place in the pool and the resource in it. The slot itself is what `acquire` gives: no wrapper is made for each
  * acquisition.
  *
  * - `idle`: on the idle stack.
  * - `checking`: being validated for a waiter.
- * - `busy`: with a caller.
- * - `closing`: on its way out; its place is free once the resource is gone.
+ * - `busy`: in use by a caller.
+ * - `closing`: being closed; its place is free once the resource is closed.
  */
 export type SlotState = 'idle' | 'checking' | 'busy' | 'closing'
 
-/** A resource of the pool with what the pool has to remember about it. Fields are the pool's; `resource` is the caller's. */
+/** A resource with what the pool remembers about it. The other fields are the pool's; `resource` is the caller's. */
 export class Slot<R> {
   readonly resource: R
   state: SlotState = 'idle'
@@ -62,7 +62,7 @@ export class Slot<R> {
   readonly openedAt: number
   /** When its lifetime is over, jitter included; `Infinity` for never. */
   readonly expiresAt: number
-  /** How often it was handed out. */
+  /** How often it was acquired. */
   uses = 0
   idleSince: number
   busySince = 0
@@ -85,35 +85,35 @@ export class Slot<R> {
  *
  * - `idle`: not used for `idleTimeoutMs`.
  * - `lifetime`: older than `maxLifetimeMs`.
- * - `uses`: handed out `maxUses` times.
+ * - `uses`: acquired `maxUses` times.
  * - `evicted`: opened before connections were evicted, in use then or not.
  * - `shrunk`: the pool was made smaller.
  * - `unfit`: its server is not what is wanted any more: it refuses writes, or has another role.
- * - `lost`: it broke, or gave no sign of life.
- * - `discarded`: given back as not to be used again, or could not be made clean.
+ * - `lost`: it broke, or did not answer its validation.
+ * - `discarded`: released as not to be used again, or could not be reset.
  * - `end`: the pool has ended.
  */
 export type CloseReason = 'idle' | 'lifetime' | 'uses' | 'evicted' | 'shrunk' | 'unfit' | 'lost' | 'discarded' | 'end'
 
-/** Told by the pool what happens to its resources. Called in the middle of a change: it must neither throw nor call back. */
+/** Sees what happens to the resources of a pool. Called in the middle of a change: it must neither throw nor call back. */
 export interface PoolObserver<R> {
-  /** One was handed out, to a caller who waited so long; `0` for one who did not have to wait. */
+  /** One was acquired, by a caller who waited so long; `0` for one who did not have to wait. */
   acquired?(slot: Slot<R>, waitedMs: number): void
-  /** One that is in use was given to one more caller of its kind, who waited so long. */
+  /** One that is in use is shared with one more caller, who waited so long. */
   joined?(slot: Slot<R>, waitedMs: number): void
-  /** One came back, or was taken away. */
+  /** One was released, or destroyed while it was in use. */
   released?(slot: Slot<R>): void
-  /** One is on its way out. */
+  /** One is being closed. */
   closing?(slot: Slot<R>, reason: CloseReason): void
 }
 
-/** What tells why a resource must not be used again. */
+/** From what follows why a resource is closed. */
 export interface CloseCircumstances {
   readonly isAlive: boolean
   /** Whether it is what the pool wants. */
   readonly suits: boolean
-  /** Whether it is torn down, in place of being closed in peace. */
-  readonly isDropped: boolean
+  /** Whether it is torn down, in place of being closed in order. */
+  readonly isDestroyed: boolean
   readonly isEnding: boolean
   /** Whether there are more than there may be, now that the pool was made smaller. */
   readonly isSurplus: boolean
@@ -123,15 +123,15 @@ export interface CloseCircumstances {
   readonly now: number
 }
 
-/** Why this slot goes. */
+/** Why this slot is closed. */
 export function closeReason(
   slot: Slot<unknown>,
-  { isAlive, suits, isDropped, isEnding, isSurplus, isEvicted, maxUses, now }: CloseCircumstances,
+  { isAlive, suits, isDestroyed, isEnding, isSurplus, isEvicted, maxUses, now }: CloseCircumstances,
 ): CloseReason {
   if (!isAlive) return 'lost'
   if (isEnding) return 'end'
   if (isEvicted) return 'evicted'
-  if (isDropped) return 'discarded'
+  if (isDestroyed) return 'discarded'
   if (!suits) return 'unfit'
   if (isSurplus) return 'shrunk'
   if (maxUses > 0 && slot.uses >= maxUses) return 'uses'
@@ -146,18 +146,10 @@ export interface PoolCounts {
   closed: number
   /** Attempts to connect that failed. */
   connectFailed: number
-  /** Connections handed to a caller. */
+  /** Connections that a caller has acquired. */
   acquired: number
-  /** Connections given back. */
+  /** Connections that were released. */
   released: number
-  /** Callers that got none in time. */
-  timedOut: number
-  /** Callers that gave up by their signal. */
-  aborted: number
-  /** Callers turned away because the queue was full. */
-  turnedAway: number
-  /** Callers turned away from the queue because the pool was overloaded. */
-  shed: number
   /** Connections that failed their validation. */
   failedValidation: number
   /** Connections held for longer than `leakDetectionMs`. */
@@ -172,16 +164,12 @@ export function newPoolCounts(): PoolCounts {
     connectFailed: 0,
     acquired: 0,
     released: 0,
-    timedOut: 0,
-    aborted: 0,
-    turnedAway: 0,
-    shed: 0,
     failedValidation: 0,
     leaks: 0,
   }
 }
 
-/** Time and chance, injected; one of its own for each pool, as whose errors are noted. */
+/** Time and chance, injected. Each pool has one of its own, by which its errors are known as its own. */
 export interface PoolEnvironment {
   readonly clock: Clock
   readonly random: Random

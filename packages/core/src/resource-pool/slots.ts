@@ -17,7 +17,7 @@ class IdleStack<R> {
   get length(): number {
     return this.#slots.length
   }
-  /** The one that would be popped. */
+  /** The one that was used last. */
   get top(): Slot<R> | undefined {
     return this.#slots.at(-1)
   }
@@ -35,28 +35,28 @@ class IdleStack<R> {
     return this.#slots.pop()
   }
 
-  /** Takes out the one that has idled for longest. */
-  takeOldest(): Slot<R> | undefined {
+  /** Removes the one that has idled for longest. */
+  removeOldest(): Slot<R> | undefined {
     return this.#slots.shift()
   }
 
-  /** Takes out the slot with this resource, wherever it is. */
-  take(resource: R): Slot<R> | undefined {
+  /** Removes the slot with this resource, wherever it is. */
+  remove(resource: R): Slot<R> | undefined {
     const at = this.#slots.findIndex((slot) => slot.resource === resource)
     return at === -1 ? undefined : this.#slots.splice(at, 1)[0]
   }
 
-  /** Takes all out. */
-  takeAll(): Slot<R>[] {
+  /** Removes all. */
+  removeAll(): Slot<R>[] {
     return this.#slots.splice(0)
   }
 
   /**
-   * Takes out those that are not fresh any more, and of the others the ones that have idled since `idleSince` or
-   * longer, `spare` at most: oldest first.
+   * Removes those that are not fresh any more, and of the others the ones that have idled since `idleSince` or longer,
+   * `spare` at most: oldest first.
    */
   sweep(isFresh: (slot: Slot<R>) => boolean, idleSince: number, spareOf: (fresh: number) => number): Slot<R>[] {
-    const all = this.takeAll()
+    const all = this.removeAll()
     const out = all.filter((slot) => !isFresh(slot))
     const fresh = all.filter((slot) => !out.includes(slot))
     let spare = spareOf(fresh.length)
@@ -70,14 +70,14 @@ class IdleStack<R> {
   }
 }
 
-/** Frames of this package and of Node that are looked through for those of the program. */
+/** Frames of this package and of Node that may come before those of the program. */
 const mostFrames = 100
 /** Frames that are shown. */
 const shownFrames = 10
 
 /**
  * The folders with the code of this package, from a stack of a module of it: frames name the built form or, with source
- * maps, the source. None where a bundler has put the module into a file of the program, as nothing tells its frames from
+ * maps, the source. None where a bundler has put the module into a file of the program, as nothing distinguishes its frames from
  * those of the program there. A stack, as `import.meta` is not there where such a bundler, or jest, makes CommonJS of it.
  */
 export function ownFolders(stack: unknown): readonly string[] {
@@ -118,7 +118,7 @@ const passedOver: readonly string[] = [
   '<anonymous>)',
 ]
 
-/** Remembers where each connection was acquired, and tells when one is held for too long. Costs nothing while off. */
+/** Remembers where each connection was acquired, and reports those that are held for too long. Costs nothing while off. */
 class LeakDetector<R> {
   readonly #afterMs: number
   readonly #clock: Clock
@@ -146,7 +146,7 @@ class LeakDetector<R> {
       () => {
         this.#timers.delete(slot)
         this.#reported.add(slot)
-        this.#tell(slot, false)
+        this.#reportLater(slot, false)
       },
       true,
     )
@@ -155,10 +155,10 @@ class LeakDetector<R> {
 
   released(slot: Slot<R>): void {
     this.#stopTimer(slot)
-    if (this.#reported.delete(slot)) this.#tell(slot, true)
+    if (this.#reported.delete(slot)) this.#reportLater(slot, true)
   }
 
-  /** The pool has taken the connection away: it will not come back, and nobody holds it any more. */
+  /** This one is not to be reported: the pool has destroyed it, or it is held on purpose. */
   forget(slot: Slot<R>): void {
     this.#stopTimer(slot)
     this.#reported.delete(slot)
@@ -171,8 +171,8 @@ class LeakDetector<R> {
     this.#timers.delete(slot)
   }
 
-  /** In a microtask: what a listener throws must not come between a connection and its place in the pool. */
-  #tell(slot: Slot<R>, returned: boolean): void {
+  /** In a microtask: what a listener throws must not interrupt the pool. */
+  #reportLater(slot: Slot<R>, returned: boolean): void {
     const leak = { heldMs: this.#clock.now() - slot.busySince, acquireStack: slot.acquireStack, returned }
     nextMicrotask(() => this.#report(leak))
   }
@@ -184,20 +184,20 @@ export interface SlotsEvents<R> {
   readonly isEnding: () => boolean
   /** Whether there are more than there may be, now that the pool was made smaller. */
   readonly hasSurplus: () => boolean
-  /** One was asked for a sign of life, and gave it: it is to be used by somebody. */
+  /** One was validated, and is to be used by somebody. */
   readonly checked: (slot: Slot<R>) => void
-  /** One was asked for a sign of life in vain, and goes. */
+  /** One has failed its validation, and is destroyed. */
   readonly failedCheck: () => void
-  /** One is gone, and its place is free. */
-  readonly gone: () => void
+  /** One is closed, and its place is free. */
+  readonly closed: () => void
 }
 
 /** Lifetimes are spread by a tenth, so that connections opened together do not all end together. */
 const lifetimeSpread = 0.1
 
 /**
- * Every resource that the pool has, and the ways of each through its states: idle, being checked, busy, on its way out.
- * Who gets which one is not decided here.
+ * Every resource that the pool has, and its way through the states: idle, checking, busy, closing. Who gets which one is not
+ * decided here.
  */
 export class Slots<R> {
   /** Those that nobody uses. */
@@ -215,7 +215,7 @@ export class Slots<R> {
   #checking = 0
   #closing = 0
   #generation = 0
-  #doubtedAt = Number.NEGATIVE_INFINITY
+  #validateSince = Number.NEGATIVE_INFINITY
 
   constructor(
     factory: ResourceFactory<R>,
@@ -238,7 +238,7 @@ export class Slots<R> {
     })
   }
 
-  /** All, those on their way out included. */
+  /** All, those being closed included. */
   get total(): number {
     return this.#all.size
   }
@@ -246,15 +246,15 @@ export class Slots<R> {
   get active(): number {
     return this.#active
   }
-  /** Those that are asked for a sign of life now. */
+  /** Those being validated. */
   get checking(): number {
     return this.#checking
   }
-  /** Those on their way out. */
+  /** Those being closed. */
   get closing(): number {
     return this.#closing
   }
-  /** That of the resources that are opened now; older ones are not used again. */
+  /** The generation of the resources that are opened now; older ones are not used again. */
   get generation(): number {
     return this.#generation
   }
@@ -269,7 +269,7 @@ export class Slots<R> {
     return longest
   }
 
-  /** Whether this one is there still. */
+  /** Whether this one is not closed yet. */
   has(slot: Slot<R>): boolean {
     return this.#all.has(slot)
   }
@@ -280,7 +280,7 @@ export class Slots<R> {
     return false
   }
 
-  /** Lets none that there is now, or that is being opened, be used again; returns the generation of the next ones. */
+  /** None that is open now, or being opened, is used again; returns the generation of the next ones. */
   beginGeneration(): number {
     this.#generation += 1
     return this.#generation
@@ -312,32 +312,31 @@ export class Slots<R> {
     )
   }
 
-  /** Something has ended one of them from outside: those that are idle now may have ended with it. */
-  doubtIdle(): void {
-    this.#doubtedAt = this.#clock.now()
+  /** Those that are idle now are validated before their next use: they may have ended with one that was lost. */
+  validateIdle(): void {
+    this.#validateSince = this.#clock.now()
   }
 
   /**
-   * Whether it is asked for a sign of life before it is handed out: it has idled for long, or another one was lost while
-   * it did.
+   * Whether it is validated before it is used: it has idled for long, or another one was lost while it did.
    */
   needsCheck(slot: Slot<R>): boolean {
     const { validateAfterIdleMs } = this.#limits
-    if (slot.idleSince <= this.#doubtedAt) return true
+    if (slot.idleSince <= this.#validateSince) return true
     return validateAfterIdleMs !== Number.POSITIVE_INFINITY && this.#clock.now() - slot.idleSince > validateAfterIdleMs
   }
 
-  /** Asks it for a sign of life. */
+  /** Validates it. */
   check(slot: Slot<R>): void {
     slot.state = 'checking'
     this.#checking += 1
     void this.#factory.check(slot.resource).then((alive) => {
-      if (slot.state !== 'checking') return // taken away meanwhile
+      if (slot.state !== 'checking') return // destroyed meanwhile
       this.#checking -= 1
       if (alive) this.#events.checked(slot)
       else {
         this.#counts.failedValidation += 1
-        this.drop(slot)
+        this.destroy(slot)
         this.#events.failedCheck()
       }
     })
@@ -348,12 +347,12 @@ export class Slots<R> {
     return this.#leaks.capture()
   }
 
-  /** It is held for as long as its user has asked for: that is no leak. */
-  heldAsAsked(slot: Slot<R>): void {
+  /** It is held for as long as its user wants: that is no leak. */
+  ignoreLeak(slot: Slot<R>): void {
     this.#leaks.forget(slot)
   }
 
-  /** Into the hands of a caller, who has waited since then, or not at all. */
+  /** A caller has it now, who has waited since then, or not at all. */
   handOut(slot: Slot<R>, stack: string | undefined, since?: number): Slot<R> {
     slot.state = 'busy'
     slot.uses += 1
@@ -366,14 +365,14 @@ export class Slots<R> {
     return slot
   }
 
-  /** One more caller for one that is in use. */
+  /** One more caller shares one that is in use. */
   join(slot: Slot<R>, waitedMs: number): void {
     slot.uses += 1
     this.#observer.joined?.(slot, waitedMs)
   }
 
-  /** Out of the hands of its caller; false when it was not in any. */
-  takeBack(slot: Slot<R>): boolean {
+  /** Its caller is done with it; false when it was not in use. What becomes of it next is for the pool to say. */
+  release(slot: Slot<R>): boolean {
     if (slot.state !== 'busy') return false
     this.#active -= 1
     this.#counts.released += 1
@@ -383,59 +382,59 @@ export class Slots<R> {
     return true
   }
 
-  /** Takes every one away from whoever holds it, and from checks. */
-  confiscateAll(): void {
+  /** Destroys all that are in use or being validated. */
+  destroyInUse(): void {
     for (const slot of this.#all) {
       if (slot.state === 'busy') {
         this.#active -= 1
         this.#counts.released += 1
         this.#leaks.forget(slot)
         this.#observer.released?.(slot)
-        this.drop(slot)
+        this.destroy(slot)
       } else if (slot.state === 'checking') {
         this.#checking -= 1
-        this.drop(slot)
+        this.destroy(slot)
       }
     }
   }
 
-  /** Closes politely; the place is free when the resource is gone, so that the server never sees more than `max`. */
-  retire(slot: Slot<R>, isEvicted = false): void {
+  /** Closes in order; the place is free when the resource is closed, so that the server never sees more than `max`. */
+  close(slot: Slot<R>, isEvicted = false): void {
     slot.state = 'closing'
-    this.#tellClosing(slot, false, isEvicted)
+    this.#reportClosing(slot, false, isEvicted)
     this.#closing += 1
-    void this.#factory.close(slot.resource).then(() => this.#gone(slot))
+    void this.#factory.close(slot.resource).then(() => this.#closed(slot))
   }
 
   /** Closes the one that has idled for longest; false when none idles. */
-  retireOldest(): boolean {
-    const oldest = this.idle.takeOldest()
+  closeOldest(): boolean {
+    const oldest = this.idle.removeOldest()
     if (oldest === undefined) return false
-    this.retire(oldest)
+    this.close(oldest)
     return true
   }
 
   /** Closes all that idle, `isEvicted`: not for being old, but because somebody wants new ones. */
-  retireIdle(isEvicted = false): readonly Slot<R>[] {
-    const idle = this.idle.takeAll()
-    for (const slot of idle) this.retire(slot, isEvicted)
+  closeIdle(isEvicted = false): readonly Slot<R>[] {
+    const idle = this.idle.removeAll()
+    for (const slot of idle) this.close(slot, isEvicted)
     return idle
   }
 
-  /** Tears down; here too the place is free when the server has let go of it, or has had its time for that. */
-  drop(slot: Slot<R>): void {
+  /** Tears down; the place is free when the server has ended it too, or has had its time to do so. */
+  destroy(slot: Slot<R>): void {
     slot.state = 'closing'
-    this.#tellClosing(slot, true)
+    this.#reportClosing(slot, true)
     this.#closing += 1
-    void this.#factory.destroy(slot.resource).then(() => this.#gone(slot))
+    void this.#factory.destroy(slot.resource).then(() => this.#closed(slot))
   }
 
-  #tellClosing(slot: Slot<R>, isDropped: boolean, isEvicted = false): void {
+  #reportClosing(slot: Slot<R>, isDestroyed: boolean, isEvicted = false): void {
     if (this.#observer.closing === undefined) return
     const circumstances = {
       isAlive: this.#factory.isAlive(slot.resource),
       suits: this.#factory.suits?.(slot.resource) !== false,
-      isDropped,
+      isDestroyed,
       isEvicted: isEvicted || slot.generation !== this.#generation,
       isEnding: this.#events.isEnding(),
       isSurplus: this.#events.hasSurplus(),
@@ -445,9 +444,9 @@ export class Slots<R> {
     this.#observer.closing(slot, closeReason(slot, circumstances))
   }
 
-  #gone(slot: Slot<R>): void {
+  #closed(slot: Slot<R>): void {
     this.#closing -= 1
     if (this.#all.delete(slot)) this.#counts.closed += 1
-    this.#events.gone()
+    this.#events.closed()
   }
 }

@@ -9,10 +9,11 @@ import {
   SelfDeadlockError,
   ServerUnavailableError,
 } from '../errors/pool-errors.js'
+import { noop } from '../observe/noop.js'
 import { Codel } from '../resilience/codel.js'
 import type { ResolvedPoolLimits } from './limits.js'
 import type { Opener } from './opener.js'
-import type { PoolCounts, PoolEnvironment, ResourceFactory, Slot } from './resource.js'
+import type { PoolEnvironment, ResourceFactory, Slot } from './resource.js'
 import type { Slots } from './slots.js'
 
 /** A piece of work that holds connections and may ask for another: a transaction, or a lock. */
@@ -21,13 +22,13 @@ export interface WorkContext {
   held: number
   /** A connection that it holds together with others: counted once, however many they are. */
   shared?: object | undefined
-  /** The work around it, which cannot give anything back before this is done. */
+  /** The work around it, which cannot release anything before this is done. */
   readonly parent?: WorkContext | undefined
   /** Must go on waiting for as long as it can, whatever is known of the server: the proof of a commit. */
   readonly isUrgent?: boolean
 }
 
-/** Goes on waiting where others are sent away: for what must be found out, such as the outcome of a COMMIT. */
+/** Goes on waiting where others are rejected: for what must be found out, such as the outcome of a COMMIT. */
 export const urgent: WorkContext = Object.freeze({ held: 0, isUrgent: true })
 
 /** How many connections this work and the work around it hold. */
@@ -41,7 +42,7 @@ export function heldAround(holder: WorkContext | undefined): number {
   return held + shared.size
 }
 
-/** One caller in the queue. Settled exactly once; `stop` takes its timer and its abort listener away. */
+/** One caller in the queue. Settled exactly once; `stop` removes its timer and its abort listener. */
 export interface Waiter<R> {
   readonly resolve: (slot: Slot<R>) => void
   readonly reject: (error: Error) => void
@@ -54,10 +55,10 @@ export interface Waiter<R> {
 }
 
 /**
- * First come, first served. A `Set` keeps the order of arrival and lets a waiter that gives up leave from the middle
- * at no cost.
+ * First come, first served. A `Set` keeps the order of arrival, and a waiter that gives up is removed from the middle at
+ * no cost.
  */
-export class WaiterQueue<R> {
+export class WaiterList<R> {
   readonly #waiters = new Set<Waiter<R>>()
 
   get length(): number {
@@ -73,12 +74,12 @@ export class WaiterQueue<R> {
     this.#waiters.add(waiter)
   }
 
-  /** Takes a waiter out; false when it was not in any more. */
+  /** Removes a waiter; false when it was not there any more. */
   remove(waiter: Waiter<R>): boolean {
     return this.#waiters.delete(waiter)
   }
 
-  /** Takes the longest waiting one out. */
+  /** Removes the longest waiting one. */
   shift(): Waiter<R> | undefined {
     const first = this.first
     if (first !== undefined) this.#waiters.delete(first)
@@ -92,7 +93,7 @@ export class WaiterQueue<R> {
     return count
   }
 
-  /** Takes the longest waiting one of these out. */
+  /** Removes the longest waiting one of these. */
   shiftHolding(): Waiter<R> | undefined {
     for (const waiter of this.#waiters) {
       if (heldAround(waiter.holder) > 0) {
@@ -128,23 +129,21 @@ export class WaiterQueue<R> {
 /** How many holders an error names: the rest is in `pool.active()`. */
 const mostHolders = 3
 
-/** Why a caller gets no connection, as the error that it gets; each is counted. */
+/** Why a caller gets no connection, as the error that it gets. */
 export class Refusals<R> {
   readonly #factory: ResourceFactory<R>
   readonly #poolName: string | undefined
   readonly #clock: Clock
   readonly #slots: Slots<R>
-  readonly #waiters: WaiterQueue<R>
+  readonly #waiters: WaiterList<R>
   readonly #opener: Opener<R>
-  readonly #counts: PoolCounts
 
   constructor(
     factory: ResourceFactory<R>,
     { clock, poolName }: PoolEnvironment,
     slots: Slots<R>,
-    waiters: WaiterQueue<R>,
+    waiters: WaiterList<R>,
     opener: Opener<R>,
-    counts: PoolCounts,
   ) {
     this.#factory = factory
     this.#poolName = poolName
@@ -152,7 +151,6 @@ export class Refusals<R> {
     this.#slots = slots
     this.#waiters = waiters
     this.#opener = opener
-    this.#counts = counts
   }
 
   /** The state of the pool in numbers. */
@@ -169,9 +167,8 @@ export class Refusals<R> {
     }
   }
 
-  /** So many wait already that there is no place for one more. */
+  /** As many wait already as may. */
   full(maxWaiting: number): Error {
-    this.#counts.turnedAway += 1
     return new QueueFullError(maxWaiting, this.figures())
   }
 
@@ -184,11 +181,7 @@ export class Refusals<R> {
 
   /** It gave up, the server is down, or the pool is busy. These are three things. */
   givenUp(reason: GivenUpReason, { since, holder }: Waiter<R>): Error {
-    if (reason.kind === 'aborted') {
-      this.#counts.aborted += 1
-      return givenUp(reason, 'not-sent')
-    }
-    this.#counts.timedOut += 1
+    if (reason.kind === 'aborted') return givenUp(reason, 'not-sent')
     const waited = this.#clock.now() - since
     const { lastError, failuresInARow, isWaitingForServer } = this.#opener
     const { active, idle, checking } = this.#slots
@@ -219,38 +212,37 @@ export class Refusals<R> {
 
   /** It has waited for too long while the pool is overloaded. */
   shed(waitedMs: number, figures: PoolFigures): Error {
-    this.#counts.shed += 1
     return new OverloadedError(waitedMs, figures)
   }
 }
 
-/** What the line needs of the pool that it is in front of. */
-export interface WaitingLineEvents {
-  /** Whether it stands for a reason that is not load: a pause, or a server that is away. */
+/** What the queue needs of its pool. */
+export interface WaitQueueEvents {
+  /** Whether it is held up by something other than load: a pause, or a server that is down. */
   readonly isHeldUp: () => boolean
-  /** Somebody has left it. */
+  /** A caller was removed from it. */
   readonly changed: () => void
 }
 
 /**
- * Callers that wait, and how one leaves the line without a connection: its time is up, or it has waited for too long
+ * The queue of callers that wait, and how one ends without a connection: its time is up, or it has waited for too long
  * while the pool is overloaded.
  */
-export class WaitingLine<R> {
-  readonly #waiters: WaiterQueue<R>
+export class WaitQueue<R> {
+  readonly #waiters: WaiterList<R>
   readonly #refusals: Refusals<R>
   readonly #clock: Clock
   readonly #acquireTimeoutMs: number
-  readonly #events: WaitingLineEvents
+  readonly #events: WaitQueueEvents
   readonly #overload: Codel | undefined
   #timer: Timer | undefined
 
   constructor(
-    waiters: WaiterQueue<R>,
+    waiters: WaiterList<R>,
     refusals: Refusals<R>,
     clock: Clock,
     { acquireTimeoutMs, overload }: Pick<ResolvedPoolLimits, 'acquireTimeoutMs' | 'overload'>,
-    events: WaitingLineEvents,
+    events: WaitQueueEvents,
   ) {
     this.#waiters = waiters
     this.#refusals = refusals
@@ -260,18 +252,18 @@ export class WaitingLine<R> {
     this.#overload = overload === false ? undefined : new Codel(overload)
   }
 
-  /** How long the first in the line has waited, in milliseconds. */
+  /** How long the first in the queue has waited, in milliseconds. */
   get longestWaitMs(): number {
     const { first } = this.#waiters
     return first === undefined ? 0 : this.#clock.now() - first.since
   }
-  /** Whether callers that have waited for too long are turned away now. */
+  /** Whether callers that have waited for too long are shed now. */
   get isOverloaded(): boolean {
     return this.#waiters.length > 0 && this.#overload?.isSlow === true
   }
 
-  /** Lets a caller stand in the line. */
-  enter(
+  /** Adds a caller. */
+  add(
     resolve: (slot: Slot<R>) => void,
     reject: (error: Error) => void,
     deadline: Deadline,
@@ -280,7 +272,7 @@ export class WaitingLine<R> {
     stack: string | undefined,
   ): void {
     const since = this.#clock.now()
-    const waiter: Waiter<R> = { resolve, reject, since, holder, stack, isSharing, stop: nothing }
+    const waiter: Waiter<R> = { resolve, reject, since, holder, stack, isSharing, stop: noop }
     // Bounds of its own are watched for it alone; the pool's, which most callers have only, by one timer for all.
     if (deadline.signal !== undefined || deadline.at <= since + this.#acquireTimeoutMs) {
       waiter.stop = deadline.watch((reason) => {
@@ -289,26 +281,26 @@ export class WaitingLine<R> {
       })
     }
     if (this.#waiters.length === 0) this.#overload?.formed(since)
-    this.#overload?.came(Math.min(deadline.at - since, this.#acquireTimeoutMs))
+    this.#overload?.arrived(Math.min(deadline.at - since, this.#acquireTimeoutMs))
     this.#waiters.add(waiter)
   }
 
-  /** One was taken out of the line to be given a connection now. */
+  /** One was removed from the queue to be given a connection now. */
   served(waiter: Waiter<R>, now: number): void {
     this.#overload?.served(now, now - waiter.since, this.#waiters.length, this.longestWaitMs)
   }
 
-  /** The line stood for a reason that is not load: what was seen of it says nothing. */
+  /** The queue was held up by something other than load: what was seen of it says nothing. */
   restart(): void {
     this.#overload?.restart(this.#clock.now(), this.#waiters.length)
   }
 
   /**
-   * Keeps a timer on the first in the line, whose time is up before that of all behind it, and on overload. It is not
-   * set anew when that one is served, only when it goes off: under load, setting a timer for every caller costs as much
-   * as a tenth of a short statement. No timer is left when nobody waits.
+   * Keeps one timer, for overload and for the first in the queue, whose time is up before that of all after it. The timer
+   * is not set anew when that one is served, only when it fires: under load, a timer for every caller costs as much as a
+   * tenth of a short statement. No timer is left when nobody waits.
    */
-  watch(): void {
+  schedule(): void {
     if (this.#timer !== undefined) {
       if (this.#waiters.length > 0) return
       this.#clock.clearTimer(this.#timer)
@@ -316,8 +308,8 @@ export class WaitingLine<R> {
     }
     const { first } = this.#waiters
     if (first === undefined) return
-    const lookInMs = this.#overload?.periodMs ?? Number.POSITIVE_INFINITY
-    const inMs = Math.min(first.since + this.#acquireTimeoutMs - this.#clock.now(), lookInMs)
+    const updateInMs = this.#overload?.periodMs ?? Number.POSITIVE_INFINITY
+    const inMs = Math.min(first.since + this.#acquireTimeoutMs - this.#clock.now(), updateInMs)
     if (inMs === Number.POSITIVE_INFINITY) return
     this.#timer = this.#clock.setTimer(inMs, () => {
       this.#timer = undefined
@@ -328,14 +320,14 @@ export class WaitingLine<R> {
         waiter.stop()
         this.#giveUp(waiter, { kind: 'timeout', timeoutMs: this.#acquireTimeoutMs })
       }
-      this.#lookAtLoad(now)
+      this.#updateOverload(now)
       this.#events.changed()
     })
   }
 
   /**
-   * While the pool is overloaded, turns away from the head of the line those who have waited for too long. Not those
-   * whose work holds a connection: that would be lost with them, and the connection is needed back.
+   * While the pool is overloaded, sheds those at the head of the queue who have waited for too long. Not those whose work
+   * holds a connection: that work would be lost, and the connection is needed.
    */
   shed(): void {
     const overload = this.#overload
@@ -349,13 +341,13 @@ export class WaitingLine<R> {
       figures ??= this.#refusals.figures()
       this.#waiters.remove(waiter)
       waiter.stop()
-      overload.turnedAway(now)
+      overload.shed(now)
       waiter.reject(this.#refusals.shed(waited, figures))
     }
   }
 
-  /** Sends away everybody who may be sent away, each with an error of its own. */
-  turnAway(refusal: () => Error): void {
+  /** Rejects everybody who is not urgent, each with an error of its own. */
+  rejectUnlessUrgent(refusal: () => Error): void {
     for (const waiter of [...this.#waiters]) {
       if (waiter.holder?.isUrgent === true) continue
       this.#waiters.remove(waiter)
@@ -365,14 +357,14 @@ export class WaitingLine<R> {
     }
   }
 
-  /** Sends the first away. */
+  /** Rejects the first. */
   rejectFirst(error: Error): void {
     const waiter = this.#waiters.shift()
     waiter?.stop()
     waiter?.reject(error)
   }
 
-  /** Sends everybody away, each with an error of its own. */
+  /** Rejects everybody, each with an error of its own. */
   rejectAll(because: () => Error): void {
     for (;;) {
       const waiter = this.#waiters.shift()
@@ -387,13 +379,11 @@ export class WaitingLine<R> {
     waiter.reject(this.#refusals.givenUp(reason, waiter))
   }
 
-  /** A server that is away, and a pause, are no overload: callers then wait for as long as they want to. */
-  #lookAtLoad(now: number): void {
+  /** A server that is down, and a pause, are no overload: callers then wait for as long as they want to. */
+  #updateOverload(now: number): void {
     const { length } = this.#waiters
     if (this.#overload === undefined || length === 0) return
     if (this.#events.isHeldUp()) this.#overload.restart(now, length)
-    else this.#overload.look(now, length, this.longestWaitMs)
+    else this.#overload.update(now, length, this.longestWaitMs)
   }
 }
-
-const nothing = (): void => undefined

@@ -13,22 +13,22 @@ export type BesideUse = 'listen' | 'locks' | 'health' | 'terminate'
 
 /** The sessions beside a pool at one moment: those that do not count for `max`. */
 export interface BesideStats extends Readonly<Record<BesideUse, number>> {
-  /** The connections that look at the servers of a pool with replicas or several hosts: one for each at most. */
+  /** The connections that probe the servers of a pool with replicas or several hosts: one for each at most. */
   readonly watch: number
   /** All of them. */
   readonly total: number
 }
 
-/** So many at a time, for each server. One of those of locks may last; the others last as long as a question. */
+/** The most at a time, for each server. One of those of locks may last; the others last as long as one query. */
 export const mostBeside: Readonly<Record<BesideUse, number>> = { listen: 1, locks: 3, health: 2, terminate: 2 }
 
-/** Counts the sessions beside the pool to one server, and lets no more come than there may be. */
+/** Counts the sessions beside the pool to one server, and limits their number. */
 export class Beside {
   readonly #now: Record<BesideUse, number> = { listen: 0, locks: 0, health: 0, terminate: 0 }
   /** Those who wait for a place. */
   readonly #waiting = new Map<BesideUse, Set<() => void>>()
 
-  /** Those that there are now, with those that are being opened or closed. */
+  /** Those that there are now, with those being opened or closed. */
   get now(): Readonly<Record<BesideUse, number>> {
     return this.#now
   }
@@ -38,31 +38,31 @@ export class Beside {
    *
    * @throws OperationTimeoutError or OperationAbortedError when there is none within the limit
    */
-  async enter(use: BesideUse, deadline: Deadline, owner: PoolEnvironment): Promise<void> {
+  async acquire(use: BesideUse, deadline: Deadline, owner: PoolEnvironment): Promise<void> {
     if (this.#now[use] < mostBeside[use]) {
       this.#now[use] += 1
       return
     }
-    const line = this.#waiting.get(use) ?? new Set()
-    this.#waiting.set(use, line)
+    const queue = this.#waiting.get(use) ?? new Set()
+    this.#waiting.set(use, queue)
     const { promise, resolve } = Promise.withResolvers<void>()
-    line.add(resolve)
+    queue.add(resolve)
     try {
       await deadline.within(promise, 'not-sent', owner)
     } catch (error) {
       // It may have been given the place in the same turn.
-      if (!line.delete(resolve)) this.leave(use)
+      if (!queue.delete(resolve)) this.release(use)
       throw error
     }
   }
 
-  /** Gives the place to the next one. */
-  leave(use: BesideUse): void {
-    const line = this.#waiting.get(use)
-    const next = line?.values().next().value
+  /** Its place is free for the next one. */
+  release(use: BesideUse): void {
+    const queue = this.#waiting.get(use)
+    const next = queue?.values().next().value
     if (next === undefined) this.#now[use] -= 1
     else {
-      line?.delete(next)
+      queue?.delete(next)
       next()
     }
   }

@@ -1,10 +1,10 @@
 import type { Connection } from '../connection/connection.js'
 import type { HolderFigures } from '../errors/pool-errors.js'
 
-/** What the server says of a transaction, in words. */
+/** The names of the states of a transaction, by what the server reports. */
 export const transactionStates = { I: 'none', T: 'open', E: 'failed' } as const
 
-/** More of a text says no more of what it is. */
+/** How much of an SQL text a message shows, in characters. */
 const longestShown = 120
 
 /** What a connection is used for now, for messages. */
@@ -17,7 +17,7 @@ export function useOf(connection: Connection): Omit<HolderFigures, 'heldMs'> {
   }
 }
 
-/** On one line. A text may be very long: only what may be shown of it is looked at. */
+/** On one line. SQL text may be very long: only the part that may be shown is read. */
 function shortened(text: string): string {
   const line = text
     .slice(0, 4 * longestShown)

@@ -2,7 +2,7 @@ import type { ErrorSummary } from '../errors/classify.js'
 import type { BreakerTransition } from '../resilience/circuit-breaker.js'
 import type { CloseReason } from '../resource-pool/resource.js'
 
-/** What a host is to the pool. */
+/** What a server is for the pool. */
 export type ServerRole = 'primary' | 'replica'
 
 /** Which server an event is about. */
@@ -12,7 +12,7 @@ export interface ServerEvent {
   readonly role: ServerRole
 }
 
-/** A connection was handed to a caller. */
+/** A caller has acquired a connection. */
 export interface AcquireEvent extends ServerEvent {
   readonly pid: number
   /** How long the caller waited for it, in milliseconds; `0` when it did not have to. */
@@ -21,7 +21,7 @@ export interface AcquireEvent extends ServerEvent {
   readonly waiting: number
 }
 
-/** A connection came back. */
+/** A connection was released. */
 export interface ReleaseEvent extends ServerEvent {
   readonly pid: number
   /** How long the caller had it, in milliseconds. */
@@ -40,13 +40,13 @@ export interface ConnectFailedEvent extends ServerEvent {
   readonly error: unknown
 }
 
-/** A connection is closed. */
+/** A connection is being closed. */
 export interface CloseEvent extends ServerEvent {
   readonly pid: number
   readonly reason: CloseReason
   /** How old it is, in milliseconds. */
   readonly ageMs: number
-  /** How often it was handed out. */
+  /** How often it was acquired. */
   readonly uses: number
 }
 
@@ -54,7 +54,7 @@ export interface CloseEvent extends ServerEvent {
 export interface QueryEvent extends ServerEvent {
   readonly pid: number
   /**
-   * The text as it was sent: with `$1` where values go. Of a batch its different texts, joined by `; `, up to 4096
+   * The SQL text as it was sent: with `$1` where values go. Of a batch its different SQL texts, joined by `; `, up to 4096
    * characters.
    */
   readonly text: string
@@ -72,7 +72,7 @@ export interface QueryEvent extends ServerEvent {
   /** The command as the server names it: `SELECT`. */
   readonly command: string | undefined
   readonly rowCount: number | null | undefined
-  /** Why this host served it. */
+  /** Why this server was chosen for it. */
   readonly why: string
   /** What went wrong, without what it may repeat of the data. */
   readonly error: ErrorSummary | undefined
@@ -125,7 +125,7 @@ export interface BreakerEvent extends ServerEvent, BreakerTransition {
   readonly error: unknown
 }
 
-/** What a host tells. */
+/** The events of one server. */
 export interface ServerEvents {
   acquire: AcquireEvent
   release: ReleaseEvent

@@ -39,33 +39,33 @@ export interface ServerHealth {
 const recentMs = 1_000
 
 /**
- * Whether a server is there and what it is: asked on a connection that is free. Where none is, what the pool's statements
- * have heard within the last second is answer enough; else it is asked on a connection beside the pool, as a full pool is
- * no reason to call its server dead. The breaker is not asked.
+ * Whether a server answers, and what it is: asked on a connection that is free. Where none is, an answer to a statement of
+ * the pool within the last second is enough; else it is asked on a connection beside the pool, as a full pool is no reason
+ * to call its server dead. The breaker is not asked.
  *
  * @throws OperationAbortedError when the caller gave up; a server that does not answer is a finding, not an error
  */
 export async function healthOf(server: Server, deadline: Deadline): Promise<ServerHealth> {
   const { clock } = server.environment
   const since = clock.now()
-  const found = (where: string, role: ServerRole, status: ServerHealth['status']): ServerHealth => ({
-    address: where,
+  const found = (address: string, role: ServerRole, status: ServerHealth['status']): ServerHealth => ({
+    address,
     role,
     status,
     latencyMs: clock.now() - since,
-    breaker: server.watch.breaker?.stats(),
+    breaker: server.observer.breaker?.stats(),
     figures: server.pool.figures(),
   })
   try {
-    const { where, role } = await ask(server, deadline)
-    return found(where, role, 'up')
+    const { address, role } = await ask(server, deadline)
+    return found(address, role, 'up')
   } catch (error) {
     if (error instanceof OperationAbortedError) throw error
     const talking = lastAnswer(server)
     const answers = isForWantOfAPlace(error) || (talking !== undefined && talking.answeredAt >= since)
-    const { where, role } =
-      talking === undefined ? { where: server.address, role: server.watch.role } : seenOn(server, talking)
-    return { ...found(where, role, answers ? 'degraded' : 'down'), error }
+    const { address, role } =
+      talking === undefined ? { address: server.address, role: server.observer.role } : seenOn(server, talking)
+    return { ...found(address, role, answers ? 'degraded' : 'down'), error }
   }
 }
 
@@ -73,7 +73,7 @@ const text = 'select pg_catalog.pg_is_in_recovery() as standby'
 
 /** Which server answered, and what it is. */
 interface Answer {
-  readonly where: string
+  readonly address: string
   readonly role: ServerRole
 }
 
@@ -83,7 +83,7 @@ async function ask(server: Server, deadline: Deadline): Promise<Answer> {
     try {
       return await askOn(slot.resource, deadline)
     } catch (error) {
-      // The end of one session says nothing of the server.
+      // The end of one session does not mean that the server is down.
       if (slot.resource.isAlive || classify(error) !== 'connection') throw error
     } finally {
       server.release(slot)
@@ -93,7 +93,7 @@ async function ask(server: Server, deadline: Deadline): Promise<Answer> {
     if (talking !== undefined && talking.answeredAt > server.environment.clock.now() - recentMs)
       return seenOn(server, talking)
   }
-  return await server.aside('health', (connection) => askOn(connection, deadline), deadline)
+  return await server.runBeside('health', (connection) => askOn(connection, deadline), deadline)
 }
 
 /** The connection in use that has heard from the server last. */
@@ -105,14 +105,14 @@ function lastAnswer(server: Server): Connection | undefined {
   return last
 }
 
-/** What a server has said of itself by the way. */
-function seenOn(server: Server, { address: where, reports }: Connection): Answer {
+/** What the server of a connection has reported of itself before. */
+function seenOn(server: Server, { address, reports }: Connection): Answer {
   const { role } = reports
-  return { where, role: role === 'unknown' ? server.watch.role : role === 'standby' ? 'replica' : 'primary' }
+  return { address, role: role === 'unknown' ? server.observer.role : role === 'standby' ? 'replica' : 'primary' }
 }
 
 async function askOn(connection: Connection, deadline: Deadline): Promise<Answer> {
   const { rows } = await connection.run(signOfLife({ text }), deadline)
   const [row] = rows as { readonly standby: boolean }[]
-  return { where: connection.address, role: row?.standby === true ? 'replica' : 'primary' }
+  return { address: connection.address, role: row?.standby === true ? 'replica' : 'primary' }
 }

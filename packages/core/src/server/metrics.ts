@@ -12,7 +12,7 @@ export interface RefusalCounts {
   readonly breakerOpen: number
   /** The queue was full. */
   readonly queueFull: number
-  /** Dropped from the queue because of overload. */
+  /** Shed from the queue because of overload. */
   readonly shed: number
   /** Everybody who held a connection waited for another one. */
   readonly selfDeadlock: number
@@ -43,7 +43,7 @@ export interface QueryCounts {
   readonly durationMs: HistogramSnapshot
 }
 
-/** What has happened on one host, in numbers. */
+/** What has happened on one server, in numbers. */
 export interface ServerMetrics {
   readonly waits: WaitCounts
   readonly queries: QueryCounts
@@ -61,7 +61,7 @@ const refusalOf: Readonly<Partial<Record<LifeguardErrorCode, keyof RefusalCounts
   LIFEGUARD_TIMEOUT: 'givenUp',
 }
 
-/** Why a caller got no connection, in the words of the counts. */
+/** Why a caller got no connection, as the counter that counts it. */
 export function refusalKind(error: unknown): keyof RefusalCounts {
   return (LifeguardError.isInstance(error) ? refusalOf[error.code] : undefined) ?? 'other'
 }

@@ -7,6 +7,7 @@ import { type ErrorSummary, isWriteRefused, summaryOf } from '../errors/classify
 import { ConnectionLostError } from '../errors/pool-errors.js'
 import { type CallerContext, inNoContext, queryTraces } from '../observe/context.js'
 import type { EmitOnly, Publisher } from '../observe/emitter.js'
+import { noop } from '../observe/noop.js'
 import { callUser, warnOfListener } from '../observe/user-callback.js'
 import type { BreakerTransition, ResolvedBreakerOptions } from '../resilience/circuit-breaker.js'
 import { ServerBreaker } from '../resilience/server-breaker.js'
@@ -20,7 +21,7 @@ export interface QueryTrace {
   readonly address: string
   readonly role: string
   readonly pid: number
-  /** The text as it is sent; values are never reported. Of a batch its different texts, joined by `; `. */
+  /** The SQL text as it is sent; values are never reported. Of a batch its different SQL texts, joined by `; `. */
   readonly text: string
   readonly name: string | undefined
   /** How many statements a batch has; undefined for what is no batch. */
@@ -88,12 +89,12 @@ class QueryTraces {
   }
 }
 
-/** What is to be watched for, and who is told. */
+/** What an observer reports, and to whom. */
 export interface ServerObserverOptions {
   /** The pool's name. */
   readonly pool: string
   readonly role: ServerRole
-  /** Why a statement that says nothing else of it is served by this host. */
+  /** Why this server serves a statement, where the statement has no reason of its own. */
   readonly why: string
   readonly events: EmitOnly<ServerEvents>
   /** A statement that takes longer is slow; `Infinity` for none. */
@@ -104,8 +105,21 @@ export interface ServerObserverOptions {
 }
 
 /**
- * Sees all that happens on one host: keeps the numbers, feeds the circuit breaker, and tells whoever listens. No event is
- * made, and no time is read for one, while nobody does.
+ * Sees each connection as its users get and release it. `pool.asPgPool()` has one, to emit what a `pg.Pool` emits. Called
+ * in the middle of a change: it must not throw.
+ */
+export interface CheckoutObserver {
+  /** It is new, and nobody has had it yet. */
+  opened(connection: Connection): void
+  /** A caller has got it, or one more caller who shares it. */
+  acquired(connection: Connection): void
+  /** All who had it have released it. */
+  released(connection: Connection): void
+}
+
+/**
+ * Sees all that happens on one server: keeps the numbers, feeds the circuit breaker, and reports to listeners. No event is
+ * made, and no time is read for one, while nobody listens.
  */
 export class ServerObserver implements PoolObserver<Connection>, StatementObserver<Connection> {
   readonly tally = new ServerTally()
@@ -113,17 +127,13 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   /** Which server it is at the moment, for what is about no connection; changes when another one takes its place. */
   address: string
   readonly role: ServerRole
-  /** Called when the breaker has opened; set by the host. */
-  whenOpened: () => void = () => undefined
-  /** Called when a write was refused as the server is read-only; whether the connection is replaced. Set by the host. */
-  whenWriteRefused: ((connection: Connection) => boolean) | undefined
-  /**
-   * Called when a connection is handed out, also to one more who shares it, and when all have given it back; set by who
-   * shows the pool as a `pg.Pool`.
-   */
-  whenAcquired: ((connection: Connection) => void) | undefined
-  whenReleased: ((connection: Connection) => void) | undefined
-  /** How many callers wait; set by the host. */
+  /** Who is called for each connection that is opened, acquired and released; nobody until it is set. */
+  checkouts: CheckoutObserver | undefined
+  /** Called when the breaker has opened; set by the server. */
+  onBreakerOpen: () => void = noop
+  /** Called when a write was refused as the server is read-only; whether the connection is replaced. Set by the server. */
+  onWriteRefused: ((connection: Connection) => boolean) | undefined
+  /** How many callers wait; set by the server. */
   waiting: () => number = () => 0
   readonly #options: ServerObserverOptions
   readonly #environment: PoolEnvironment
@@ -134,10 +144,10 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   readonly #query: Publisher<QueryEvent>
   readonly #slowQuery: Publisher<QueryEvent>
 
-  constructor(where: string, options: ServerObserverOptions, environment: PoolEnvironment) {
+  constructor(address: string, options: ServerObserverOptions, environment: PoolEnvironment) {
     const { events, breaker, role } = options
     this.role = role
-    this.address = where
+    this.address = address
     this.#options = options
     this.#environment = environment
     this.#events = events
@@ -156,61 +166,61 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
           )
   }
 
-  // What the pool tells
+  // Called by the pool
 
   acquired(slot: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
-    this.whenAcquired?.(slot.resource)
+    this.checkouts?.acquired(slot.resource)
     if (this.#acquire.hasSubscribers) {
-      const event = { ...this.#at(slot.resource), waitMs, waiting: this.waiting() }
+      const event = { ...this.#ofConnection(slot.resource), waitMs, waiting: this.waiting() }
       inNoContext(() => this.#acquire.publish(event))
     }
   }
 
   joined({ resource }: Slot<Connection>, waitMs: number): void {
     this.tally.acquired(waitMs)
-    this.whenAcquired?.(resource)
+    this.checkouts?.acquired(resource)
   }
 
   released(slot: Slot<Connection>): void {
-    this.breaker?.gaveBack(slot.resource)
-    this.whenReleased?.(slot.resource)
+    this.breaker?.released(slot.resource)
+    this.checkouts?.released(slot.resource)
     if (this.#release.hasSubscribers) {
       const heldMs = this.#environment.clock.now() - slot.busySince
-      const event = { ...this.#at(slot.resource), heldMs }
+      const event = { ...this.#ofConnection(slot.resource), heldMs }
       inNoContext(() => this.#release.publish(event))
     }
   }
 
   closing(slot: Slot<Connection>, reason: CloseReason): void {
-    this.#say('close', () => {
+    this.#emit('close', () => {
       const ageMs = this.#environment.clock.now() - slot.openedAt
-      return { ...this.#at(slot.resource), reason, ageMs, uses: slot.uses }
+      return { ...this.#ofConnection(slot.resource), reason, ageMs, uses: slot.uses }
     })
   }
 
   leaked(leak: LeakReport): void {
     inNoContext(() => callUser(() => this.#options.onLeak(leak), warnOfListener))
     const { heldMs, acquireStack } = leak
-    this.#say(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#address(), heldMs, acquireStack }))
+    this.#emit(leak.returned ? 'leak-returned' : 'leak', () => ({ ...this.#ofServer(), heldMs, acquireStack }))
   }
 
-  // What the host tells
+  // Called by the server
 
   connected(connection: Connection, durationMs: number): void {
     this.breaker?.signOfLife()
     this.breaker?.serverAnswers()
-    this.#say('connect', () => ({ ...this.#at(connection), durationMs }))
+    this.#emit('connect', () => ({ ...this.#ofConnection(connection), durationMs }))
   }
 
   connectFailed(error: unknown, durationMs: number): void {
     this.breaker?.connectFailed(error)
-    this.#say('connect-failed', () => ({ ...this.#address(), durationMs, error }))
+    this.#emit('connect-failed', () => ({ ...this.#ofServer(), durationMs, error }))
   }
 
   /** A connection ended that nobody had ended. */
   lost(connection: Connection, error: unknown): void {
-    this.#say('error', () => ({ ...this.#at(connection), error }))
+    this.#emit('error', () => ({ ...this.#ofConnection(connection), error }))
   }
 
   /** A caller got no connection, after so long. */
@@ -218,20 +228,20 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     const kind = refusalKind(error)
     this.tally.refused(kind)
     if (kind === 'shed') {
-      this.#say('shed', () => ({ ...this.#address(), waitMs, waiting: this.waiting() }))
+      this.#emit('shed', () => ({ ...this.#ofServer(), waitMs, waiting: this.waiting() }))
       return
     }
     if (kind === 'poolBusy' || kind === 'serverUnavailable') {
       const reason = kind === 'poolBusy' ? 'pool-busy' : 'server-unavailable'
-      this.#say('timeout', () => ({ ...this.#address(), reason, waitMs, waiting: this.waiting() }))
+      this.#emit('timeout', () => ({ ...this.#ofServer(), reason, waitMs, waiting: this.waiting() }))
       return
     }
     const reason = turnedAway[kind]
     if (reason === undefined) return
-    this.#say('turned-away', () => ({ ...this.#address(), reason, waiting: this.waiting() }))
+    this.#emit('turned-away', () => ({ ...this.#ofServer(), reason, waiting: this.waiting() }))
   }
 
-  // What the connections tell
+  // Called by the connections
 
   asked(statement: ObservedOperation, connection: Connection): number {
     if (statement.caller !== undefined) this.#trace(statement, connection)
@@ -245,7 +255,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     error: unknown,
     durationMs: number | undefined,
   ): void {
-    // How long a guest takes is up to whoever reads it.
+    // How long a submittable takes depends on who reads its rows.
     if (durationMs !== undefined && !statement.isSubmittable)
       this.breaker?.answered(connection, mark, error, durationMs)
     if (error !== undefined) this.#lookForReadOnly(connection, error)
@@ -254,9 +264,9 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
 
   /** A write that was refused: by the server, or only by a transaction that its caller has made read-only. */
   #lookForReadOnly(connection: Connection, error: unknown): void {
-    const { whenWriteRefused } = this
-    if (whenWriteRefused === undefined || !isWriteRefused(error) || connection.reports.isReadWrite === true) return
-    if (whenWriteRefused(connection)) this.#say('read-only', () => ({ ...this.#at(connection), error }))
+    const { onWriteRefused } = this
+    if (onWriteRefused === undefined || !isWriteRefused(error) || connection.reports.isReadWrite === true) return
+    if (onWriteRefused(connection)) this.#emit('read-only', () => ({ ...this.#ofConnection(connection), error }))
   }
 
   answeredLate(): void {
@@ -271,14 +281,20 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     },
     answered: (statement, connection, _mark, error, durationMs) =>
       this.#answered(statement, connection, error, durationMs),
-    answeredLate: () => undefined,
+    answeredLate: noop,
   }
 
   #trace(operation: ObservedOperation, connection: Connection): void {
     const statement = operation.whole ?? operation
     const { reportedText: text, name, batchSize, caller } = statement
     if (caller === undefined || (statement === operation && !operation.isReported)) return
-    this.#traces.start(statement, caller, { pool: this.#options.pool, ...this.#at(connection), text, name, batchSize })
+    this.#traces.start(statement, caller, {
+      pool: this.#options.pool,
+      ...this.#ofConnection(connection),
+      text,
+      name,
+      batchSize,
+    })
   }
 
   #answered(
@@ -291,7 +307,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
       this.#report(operation, connection, error, durationMs)
       return
     }
-    // A sign of life that was asked for is nobody's statement.
+    // A validation is nobody's statement.
     const { whole } = operation
     if (whole === undefined) return
     whole.report ??= (why, ranMs) => this.#report(whole, connection, why, ranMs)
@@ -306,7 +322,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     this.tally.answered(error, durationMs, isSlow)
     if (!this.#query.hasSubscribers && !(isSlow && this.#slowQuery.hasSubscribers)) return
     const event = this.#queryEvent(statement, connection, error, durationMs)
-    // Nobody's: it is answered in the context of whoever gave it up, or of the socket.
+    // In no context: this one is that of whoever gave it up, or of the socket.
     inNoContext(() => {
       this.#query.publish(event)
       if (isSlow) this.#slowQuery.publish(event)
@@ -316,7 +332,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   #queryEvent(statement: Reported, connection: Connection, error: unknown, durationMs: number | undefined): QueryEvent {
     const { command, rowCount } = error === undefined ? statement.reportedOutcome : failed
     return {
-      ...this.#at(connection),
+      ...this.#ofConnection(connection),
       text: statement.reportedText,
       name: statement.name,
       batchSize: statement.batchSize,
@@ -330,30 +346,30 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   }
 
   /**
-   * Tells of what belongs to no caller: it happens while some caller opens a connection, gives one back or only asks
-   * beside, and none of their contexts is that of the listener.
+   * Emits what belongs to no caller: it happens while some caller opens a connection, releases one or asks for one, and
+   * none of their contexts is that of the listener.
    */
-  #say<Name extends keyof ServerEvents>(name: Name, make: () => ServerEvents[Name]): void {
+  #emit<Name extends keyof ServerEvents>(name: Name, make: () => ServerEvents[Name]): void {
     inNoContext(() => this.#events.emit(name, make))
   }
 
   #breakerChanged(transition: BreakerTransition, error: unknown): void {
-    if (transition.to === 'open') this.whenOpened()
+    if (transition.to === 'open') this.onBreakerOpen()
     const retryAfterMs = this.breaker?.stats().retryAfterMs ?? 0
-    this.#say('breaker', () => ({ ...this.#address(), ...transition, retryAfterMs, error }))
+    this.#emit('breaker', () => ({ ...this.#ofServer(), ...transition, retryAfterMs, error }))
   }
 
-  #address(): { readonly address: string; readonly role: ServerRole } {
+  #ofServer(): { readonly address: string; readonly role: ServerRole } {
     return { address: this.address, role: this.role }
   }
 
-  /** What is about a connection names the server that this one leads to, whichever is the primary by now. */
-  #at({ address: where, pid }: Connection): {
+  /** An event about a connection names the server of that connection, whichever is the primary by now. */
+  #ofConnection({ address, pid }: Connection): {
     readonly address: string
     readonly role: ServerRole
     readonly pid: number
   } {
-    return { address: where, role: this.role, pid }
+    return { address, role: this.role, pid }
   }
 }
 

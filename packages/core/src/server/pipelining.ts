@@ -12,6 +12,7 @@ import { ConnectionLostError } from '../errors/pool-errors.js'
 import type { Slot } from '../resource-pool/resource.js'
 import type { ResourcePool } from '../resource-pool/resource-pool.js'
 import type { WorkContext } from '../resource-pool/wait-queue.js'
+import type { ServerObserver } from './observer.js'
 import type { ResolvedPipeliningOptions, StatementOptions } from './server-options.js'
 
 /** Who finds a connection for a statement. */
@@ -38,8 +39,8 @@ class PooledStatement extends Statement {
 
   override answer(error: unknown): void {
     if (error !== undefined && this.givenUp === undefined && this.#runsAgain(error)) {
-      // The connection had died: that is the pool's affair, not the caller's. Not from in here, as the pool may be in the
-      // middle of taking leave of that connection.
+      // The connection was lost before: the pool sees to that, and not the caller. In a microtask, as the pool may be in the
+      // middle of closing that connection.
       nextMicrotask(() => {
         this.reset()
         this.#placement.begin(this)
@@ -47,11 +48,11 @@ class PooledStatement extends Statement {
     } else super.answer(error)
   }
 
-  /** Nothing of it has run; or it only reads, and was sent for the first time. */
+  /** Whether it is sent again: nothing of it has run, or it only reads and was sent once. */
   #runsAgain(error: unknown): boolean {
     const isLost = error instanceof ConnectionLostError
     if (isLost && !error.sent) return true
-    // The server says that it ends the session, or nothing any more.
+    // Or the server has reported that it ends the session.
     if (!isLost && !(endsSession(error) && classify(error) === 'connection')) return false
     if (this.#wasRepeated || !this.#placement.mayRepeat(this.text)) return false
     this.#wasRepeated = true
@@ -60,21 +61,21 @@ class PooledStatement extends Statement {
 }
 
 /**
- * A pipelined connection that is never empty would be kept for ever: it takes no statement after this time, so that it drains,
- * and the connection goes through the pool, with all that the pool looks after.
+ * A pipelined connection that is never empty would never be released: it takes no statement after this time, so that it
+ * drains and is released, and the pool can check its age and uses.
  */
 const longestMs = 1_000
-/** From this slowness on, a text gets a connection to itself. */
+/** From this slowness on, a statement gets a connection to itself. */
 const tooSlow = 0.2
-/** How much of its slowness a text keeps at each fast run. */
+/** How much of its slowness an SQL text keeps at each fast run. */
 const memory = 15 / 16
 /** What takes so many times `slowAfterMs` is wholly slow at once. */
 const whollySlow = 5
-/** Of the newest statement, in what is typical. */
+/** The weight of the newest statement in what is typical. */
 const weight = 1 / 16
-/** One statement in so many that would wait too long behind another is sent all the same, to see whether it does. */
+/** One statement in so many that would wait too long after another is sent all the same, to see whether it does. */
 const probeOneIn = 128
-/** How fast the shortest round trip is forgotten, should the way have become longer. */
+/** How fast the shortest round trip is forgotten, should the network have become slower. */
 const drift = 1.0005
 
 /** Where connections come from. */
@@ -83,8 +84,8 @@ export interface PipeliningServer {
   /** Whether statements may be sent on connections that others use: not to a server that fails. */
   readonly mayShare: boolean
   tryAcquire(holder: WorkContext | undefined): Slot<Connection> | undefined
-  /** One more has this connection, without having waited for it in the queue of the pool. */
-  shared(connection: Connection): void
+  /** Sees who shares a connection without having waited for it in the queue of the pool, which does not see it. */
+  readonly observer: Pick<ServerObserver, 'checkouts'>
   request(
     served: (slot: Slot<Connection>) => void,
     refused: (error: Error) => void,
@@ -110,10 +111,10 @@ export class Pipelining {
   readonly #options: ResolvedPipeliningOptions | undefined
   readonly #open: PipelinedConnection[] = []
   #shortestMs = Number.POSITIVE_INFINITY
-  /** How long a statement on a pipelined connection keeps the server busy, as a rule: what one more has to wait for. Unknown at first. */
+  /** How long a statement on a pipelined connection keeps the server busy, on average: what one more has to wait for. Unknown at first. */
   #typicalMs = Number.POSITIVE_INFINITY
-  #notSentBehind = 0
-  /** Statements that were sent behind others, since the pool was made. */
+  #heldBack = 0
+  /** Statements that were sent after others on the same connection, since the pool was made. */
   pipelined = 0
 
   readonly #isRepeatable: (text: string) => boolean
@@ -163,15 +164,15 @@ export class Pipelining {
   begin(statement: PooledStatement): void {
     const slot = this.#server.tryAcquire(statement.holder)
     statement.isSharing = this.#options !== undefined && mayShare(statement)
-    if (slot !== undefined) this.#enter(slot, statement)
+    if (slot !== undefined) this.#start(slot, statement)
     else {
       const pipelined =
         statement.isSharing && this.#pool.isSaturated && this.#server.mayShare ? this.#leastBusy() : undefined
       if (pipelined !== undefined) {
-        this.#server.shared(pipelined.connection)
+        this.#server.observer.checkouts?.acquired(pipelined.connection)
         this.#join(pipelined, statement)
       } else {
-        const served = (given: Slot<Connection>): void => this.#enter(given, statement)
+        const served = (given: Slot<Connection>): void => this.#start(given, statement)
         this.#server.request(served, statement.reject, statement.deadline, statement.holder, statement.isSharing)
       }
     }
@@ -182,8 +183,8 @@ export class Pipelining {
     return !this.#pool.isEnding && this.#isRepeatable(text)
   }
 
-  /** What the pool is to know of a connection that it opens. */
-  keep(connection: Connection): void {
+  /** Makes a new connection of the pool one that statements can share. */
+  attach(connection: Connection): void {
     connection.endListener = new PipelinedConnection(this, connection)
   }
 
@@ -200,7 +201,7 @@ export class Pipelining {
     this.#release(slot)
   }
 
-  #enter(slot: Slot<Connection>, statement: PooledStatement): void {
+  #start(slot: Slot<Connection>, statement: PooledStatement): void {
     const pipelined = slot.resource.endListener as PipelinedConnection
     if (pipelined.slot !== undefined) {
       this.#join(pipelined, statement)
@@ -221,10 +222,10 @@ export class Pipelining {
     pipelined.connection.start(statement, statement.deadline)
   }
 
-  /** Takes on who waits at the head of the queue, as far as there is room. */
+  /** Sends the statements at the head of the queue, as far as there is room. */
   #fill(pipelined: PipelinedConnection): void {
     if (this.#pool.waiting === 0 || pipelined.slot === undefined || pipelined.isFilling) return
-    // What is sent may end at once, and be heard here again.
+    // What is sent may end at once, which calls this again.
     pipelined.isFilling = true
     while (pipelined.slot !== undefined && this.#hasRoom(pipelined)) {
       if (this.#pool.joinSharing(pipelined.slot, 1) === 0) break
@@ -263,36 +264,36 @@ export class Pipelining {
       connection.load < options.maxDepth &&
       connection.bytesInFlight < options.maxBytes &&
       connection.takesSharing &&
-      // A statement that takes longer than it should: who waits behind it would wait for long.
+      // A statement that takes longer than it should: those after it would wait for long.
       connection.headRanMs <= this.#shortestMs + options.slowAfterMs &&
       this.#pool.heldMs(slot) <= longestMs &&
       this.#pool.mayJoin(slot) &&
-      // With statements that take long, who waits is better off in the queue, which serves and sheds in its order.
-      // The one that runs now is half through, as a rule.
+      // With statements that take long, callers wait better in the queue, which serves and sheds in order. On average the
+      // one that runs now is half done.
       ((connection.load - 0.5) * this.#typicalMs < options.slowAfterMs || this.#probes(connection, options))
     )
   }
 
   /**
-   * A server far away and one that is slow look the same, until two statements have been sent one behind the other: the
-   * second has the way for nothing.
+   * A server far away and one that is slow look the same, until two statements have been sent one after the other: the
+   * second takes no round trip of its own.
    */
   #probes(connection: Connection, { slowAfterMs }: ResolvedPipeliningOptions): boolean {
     if (connection.load > 1 || slowAfterMs === 0) return false
-    this.#notSentBehind += 1
-    return this.#notSentBehind % probeOneIn === 1
+    this.#heldBack += 1
+    return this.#heldBack % probeOneIn === 1
   }
 
-  /** A text that was slow shall have nobody behind it for a while. The way to the server is not its fault. */
+  /** After a slow statement none is sent for a while. The round trip does not count as slowness. */
   #learn(statement: PooledStatement, ranMs: number): void {
     const { known } = statement
     if (statement.wasAlone) this.#shortestMs = Math.min(ranMs, this.#shortestMs * drift)
     if (known === undefined || this.#options === undefined) return
     const { slowAfterMs } = this.#options
-    // The server was at work for all of that time but for the way that the statement had still to go when its turn came,
-    // and a way is at most as long as the shortest round trip.
+    // The server was at work for all of that time, except while the statement was on its way to it, which is at most as
+    // long as the shortest round trip.
     const atLeast = ranMs - Math.max(0, this.#shortestMs - statement.aheadMs)
-    // One that took very long, or a pause of this process, says no more than that it was slow.
+    // One that took very long, or a pause of this process, means no more than that it was slow.
     const busyMs = Math.min(Math.max(atLeast, Math.min(this.#typicalMs, ranMs)), 2 * slowAfterMs)
     if (this.#typicalMs === Number.POSITIVE_INFINITY) this.#typicalMs = busyMs
     else this.#typicalMs += (busyMs - this.#typicalMs) * weight
@@ -326,7 +327,7 @@ class PipelinedConnection implements OperationEndListener {
   }
 }
 
-/** Fast so far, as far as is known, and nothing but rows: a text that has never run is not known to be fast. */
+/** Known to be fast, and nothing but rows: SQL text that has never run is not known to be fast. */
 function mayShare({ known }: PooledStatement): boolean {
   return known?.slowness !== undefined && known.sql.isAboutRows && known.slowness < tooSlow
 }

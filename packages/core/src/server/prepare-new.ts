@@ -4,13 +4,13 @@ import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { OperationTimeoutError } from '../errors/operation-errors.js'
 import { markMisconfigured } from '../errors/origin.js'
 
-/** Prepares a new connection for its users, within this limit; what it throws refuses the connection. */
+/** Prepares a new connection for its users, within this deadline; when it throws, the connection is not used. */
 export type PrepareConnection = (connection: Connection, deadline: Deadline) => Promise<void>
 
-/** What the preparation of a connection has thrown whose server is well. */
+/** What the preparation of a connection has thrown, where the server was well. */
 const refusals = new WeakSet<object>()
 
-/** Whether this is why one connection was refused, so that the next one may be fine. */
+/** Whether this error is about one connection alone, so that the next one may be fine. */
 export function isRefusal(error: unknown): boolean {
   return typeof error === 'object' && error !== null && refusals.has(error)
 }
@@ -34,13 +34,13 @@ export async function prepareNew(
     // One that was lost is like one that could not be opened.
     if (connection.isAlive && deadline.signal?.aborted !== true) {
       refusals.add(error)
-      // It says nothing of the server.
+      // It is not about the server.
       markMisconfigured(error)
     }
     if (connection.isAlive && connection.isQuiet) await connection.close()
     else {
-      connection.destroy()
-      await connection.gone()
+      connection.terminate()
+      await connection.whenClosed()
     }
     throw error
   }

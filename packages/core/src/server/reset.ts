@@ -5,7 +5,7 @@ import type { Clock } from '../deadline/clock.js'
 import { noDeadline } from '../deadline/deadline.js'
 
 /**
- * What is done to a connection that comes back, after its user got an answer.
+ * What is done to a connection that is released, after its user got an answer.
  *
  * - `'off'`: nothing is sent. One that is busy, or in a transaction, is closed.
  * - `'rollback'`: one that is busy is stopped, a transaction that is open or failed is rolled back.
@@ -17,12 +17,12 @@ export type ResetMode = 'off' | 'rollback' | 'full'
 /** Everything that it may be. */
 export const resetModes: readonly ResetMode[] = ['off', 'rollback', 'full']
 
-/** How long tidying up a connection may take. */
-const tidyBoundMs = 5_000
+/** How long the reset of a connection may take. */
+const resetBoundMs = 5_000
 
 /**
- * DISCARD ALL without DISCARD PLANS, in one message. RESET ALL leaves the role alone, and gives the
- * settings with which the session was started, not the server's.
+ * DISCARD ALL without DISCARD PLANS, in one message. RESET ALL does not reset the role, and its values are those with which
+ * the session was started, not the server's.
  * https://www.postgresql.org/docs/18/sql-discard.html
  */
 const resetText = [
@@ -37,7 +37,7 @@ const resetText = [
   'discard temp',
 ].join('; ')
 
-/** Makes connections that come back fit for the next user. */
+/** Resets connections that are released, for the next user. */
 export class SessionReset {
   readonly #mode: ResetMode | undefined
   readonly #clock: Clock
@@ -47,15 +47,15 @@ export class SessionReset {
     this.#clock = clock
   }
 
-  /** Whether a connection is fit as it is, so that it is free again at once. */
-  isFit(connection: Connection): boolean {
+  /** Whether a connection can be used again as it is, so that it is free at once. */
+  isReusable(connection: Connection): boolean {
     return this.#mode !== 'full' && isClean(connection) && connection.styles.isUtf8
   }
 
-  /** Makes one fit; false when that cannot be done, or may not, and it has to be closed. Never rejects. */
-  async makeFit(connection: Connection): Promise<boolean> {
+  /** Resets one; false when that cannot be done, or may not, and it has to be closed. Never rejects. */
+  async reset(connection: Connection): Promise<boolean> {
     if (this.#mode === 'off') return false
-    const bound = this.#clock.setTimer(tidyBoundMs, () => connection.destroy())
+    const bound = this.#clock.setTimer(resetBoundMs, () => connection.terminate())
     try {
       await connection.whenQuiet()
       if (connection.isAlive && connection.status !== 'I') {
@@ -63,14 +63,14 @@ export class SessionReset {
       }
       if (connection.isAlive && this.#mode === 'full') {
         await connection.run(new Statement({ text: resetText }), noDeadline)
-        // Back are the settings of database and role.
+        // The settings of database and role are in force again.
         await makeReadable(connection, noDeadline)
       }
-      // In another encoding the next one would be given garbled text in silence.
+      // In another encoding the next user would get garbled text without an error.
       if (connection.isAlive) await makeUtf8(connection, noDeadline)
     } catch {
-      // A connection that cannot be tidied up is of no use to anybody; its caller has long had an answer.
-      connection.destroy()
+      // A connection that cannot be reset is of no use; its caller has had an answer before.
+      connection.terminate()
     }
     this.#clock.clearTimer(bound)
     return isClean(connection)

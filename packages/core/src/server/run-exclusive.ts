@@ -11,12 +11,12 @@ const boundMs = 5_000
 
 /**
  * Ends a session on the server, over a connection beside the pool: in a pool that is full, or in the transaction of that
- * very session, the question would wait for what it is to end.
+ * very session, the statement would wait for what it is to end.
  * https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL
  */
 export async function terminateSession(server: Server, pid: number): Promise<void> {
   const deadline = Deadline.after(boundMs, server.environment.clock)
-  await server.aside(
+  await server.runBeside(
     'terminate',
     async (connection) => {
       await connection.run(
@@ -29,7 +29,7 @@ export async function terminateSession(server: Server, pid: number): Promise<voi
   )
 }
 
-/** Runs an exchange on a connection that nobody else uses meanwhile: whatever is free, as `Server.query` does. */
+/** Runs an exchange on a connection that nobody else uses meanwhile: whichever is free, as `Server.query` does. */
 export async function runExclusive(
   server: Server,
   command: ExchangeCommand,
@@ -37,11 +37,11 @@ export async function runExclusive(
   holder: WorkContext | undefined,
 ): Promise<QueryResult> {
   for (;;) {
-    const slot = server.tryAcquire(holder) ?? (await server.acquire(deadline, holder))
+    const slot = await server.acquire(deadline, holder)
     try {
       return await slot.resource.run(operationFor(command), deadline)
     } catch (error) {
-      // The connection had died while it idled, and nothing was sent: that is the pool's affair, not the caller's.
+      // The connection was lost while it idled, and nothing was sent: another one is used, unseen by the caller.
       if (!(error instanceof ConnectionLostError) || error.sent) throw error
     } finally {
       server.release(slot)

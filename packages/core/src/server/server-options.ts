@@ -18,30 +18,30 @@ export interface ResolvedPipeliningOptions {
 export interface StatementOptions {
   /** Statements that each connection keeps prepared; 0 for none. */
   readonly cacheSize: number
-  /** Shared by the pools to all servers of one database. @default one of the host's own */
+  /** Shared by the pools to all servers of one database. @default one of the server's own */
   readonly schema?: SchemaEpoch | undefined
   /** How connections are shared; undefined for never. */
   readonly pipelining: ResolvedPipeliningOptions | undefined
   /**
-   * Whether a text only reads, so that it is sent once more when its connection is lost before the answer; undefined where
-   * nothing is.
+   * Whether an SQL text only reads, so that it is sent once more when its connection is lost before the answer; undefined
+   * where nothing is.
    */
   readonly isRepeatable?: ((text: string) => boolean) | undefined
-  /** Whether a text only reads. @default none is known to */
+  /** Whether an SQL text only reads. @default none is known to */
   readonly onlyReads?: ((text: string) => boolean) | undefined
 }
 
-/** What a host is for, and how it keeps its connections. */
+/** What a server is for, and how it keeps its connections. */
 export interface ServerOptions {
-  /** What is done to a connection that comes back; when left out, no more than makes it fit for the next user. */
+  /** What is done to a connection that is released. @default no more than the next user needs */
   readonly resetMode?: ResetMode | undefined
-  /** What is prepared, and which connections are shared; nothing and none when left out. */
+  /** What is prepared, and which connections are shared. @default nothing and none */
   readonly statements?: StatementOptions | undefined
-  /** Opens a connection; without it the host's own configuration says where. */
+  /** Opens a connection. @default by the server's own configuration */
   readonly open?: ((signal?: AbortSignal) => Promise<Connection>) | undefined
   /** What is done with each new connection of the pool, before anybody has it. */
   readonly prepare?: PrepareConnection | undefined
-  /** Whether a failed attempt to open is told to whoever waits at once: there is another host to go to. */
+  /** Whether callers that wait get the error of a failed attempt to open at once: there is another server to go to. */
   readonly failsFast?: boolean | undefined
   /** How long a caller waits for a server that is not there, when that is longer than for a busy pool; in milliseconds. */
   readonly unavailableTimeoutMs?: number | undefined

@@ -8,6 +8,7 @@ import { Deadline, givenUp, sleep } from '../deadline/deadline.js'
 import { classify } from '../errors/classify.js'
 import { markOwn, ownedBy } from '../errors/origin.js'
 import { inNoContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import type { Permit } from '../resilience/circuit-breaker.js'
 import type { ServerBreaker } from '../resilience/server-breaker.js'
 import type { ResolvedPoolLimits } from '../resource-pool/limits.js'
@@ -22,42 +23,42 @@ import { isRefusal, type PrepareConnection, prepareNew } from './prepare-new.js'
 import { SessionReset } from './reset.js'
 import type { ServerOptions } from './server-options.js'
 
-/** The host, as far as it matters here. */
-export interface Returning {
+/** A server, as far as it matters to the probe. */
+interface ProbedServer {
   readonly clock: Clock
   readonly pool: ResourcePool<Connection>
   readonly breaker: ServerBreaker<Connection>
   release(slot: Slot<Connection>): void
 }
 
-/** Between two looks. */
+/** Between two probes. */
 const everyMs = 100
-/** How long one look may take. Short, as the end of the pool waits for it. */
+/** How long one probe may take. Short, as the end of the pool waits for it. */
 const boundMs = 500
 
 /**
- * Looks whether a host that was out of reach is back while its breaker is open and no caller gets through to find out.
- * It stands in the pool's queue as a caller would, so that there are neither more connections than `max` nor more attempts
- * than the connect gate allows. Returns the way to begin.
+ * Probes whether a server that was out of reach is back while its breaker is open and no caller gets through to find out.
+ * The probe waits in the pool's queue as a caller would, so that there are neither more connections than `max` nor more
+ * attempts than the connect gate allows. Returns the function that begins.
  */
-function watchForReturn(host: Returning): () => void {
-  const { clock, pool, breaker } = host
+function probeForReturn(server: ProbedServer): () => void {
+  const { clock, pool, breaker } = server
   let isDue = false
   const later = (): void => {
     if (isDue) return
     isDue = true
-    clock.setTimer(everyMs, () => void look(), true)
+    clock.setTimer(everyMs, () => void probe(), true)
   }
-  async function look(): Promise<void> {
+  async function probe(): Promise<void> {
     isDue = false
     if (!breaker.isOpenForReach || pool.isEnding) return
-    if (await answers(host)) breaker.serverAnswers()
+    if (await answers(server)) breaker.serverAnswers()
     else later()
   }
   return later
 }
 
-async function answers({ clock, pool, release }: Returning): Promise<boolean> {
+async function answers({ clock, pool, release }: ProbedServer): Promise<boolean> {
   const deadline = Deadline.after(boundMs, clock)
   try {
     const slot = await pool.acquire(deadline, urgent)
@@ -68,13 +69,13 @@ async function answers({ clock, pool, release }: Returning): Promise<boolean> {
       release(slot)
     }
   } catch {
-    // Not back yet, whatever it says; the next look is under way.
+    // Not back yet, whatever the error; another probe follows.
     return false
   }
 }
 
 /**
- * So many at once, and then only as fast as they come back: a token bucket. Pure: time comes in as an argument.
+ * So many at once, and then only as fast as they are refilled: a token bucket. Pure: time comes in as an argument.
  * https://en.wikipedia.org/wiki/Token_bucket
  */
 export class RateLimit {
@@ -90,7 +91,7 @@ export class RateLimit {
   }
 
   /** Takes one, if there is one. */
-  tryTake(now: number): boolean {
+  tryAcquire(now: number): boolean {
     this.#left = Math.min(this.#most, this.#left + (now - this.#at) * this.#perMs)
     this.#at = now
     if (this.#left < 1) return false
@@ -99,53 +100,51 @@ export class RateLimit {
   }
 }
 
-/** How long the sign of life of an idle connection may take. */
+/** How long the validation of an idle connection may take. */
 const checkBoundMs = 1_000
 /** In which time every connection may be replaced, where the server goes on refusing writes. */
 const turnoverMs = 5_000
-/** How often it is looked at least whether the address of a server that refuses writes leads elsewhere by now. */
+/** How often a new connection shows at least whether the address of a server that refuses writes leads elsewhere by now. */
 const lookMs = 500
 /** The pause before a caller who goes on waiting for a server asks again. */
 const turnMs = 20
 
-/** What the pool hands out: a connection in its place. */
+/** A connection of the pool, with what the pool remembers of it. */
 export type ConnectionSlot = Slot<Connection>
 
 /** One PostgreSQL server: the pool of connections to it, and the reset of those that are released. */
 export class Server {
   readonly pool: ResourcePool<Connection>
   readonly environment: PoolEnvironment
-  /** Keeps its numbers and its circuit breaker. */
-  readonly watch: ServerObserver
+  /** Sees what happens; keeps the numbers and the circuit breaker. */
+  readonly observer: ServerObserver
   readonly #openOne: (signal?: AbortSignal) => Promise<Connection>
   readonly #unavailableTimeoutMs: number
   readonly pipelining: Pipelining
-  /** What there is beside the pool. */
+  /** The sessions beside the pool. */
   readonly beside = new Beside()
   readonly #connector: Connector
   readonly #limits: ResolvedPoolLimits
-  /** Called with every new connection, before anybody else has it. */
-  onOpened: ((connection: Connection) => void) | undefined
   readonly #reset: SessionReset
   readonly #prepare: PrepareConnection | undefined
-  /** What is known of the texts that run here. */
+  /** What is known of the SQL texts that run here. */
   readonly #texts: StatementTexts
   readonly #onlyReads: ((text: string) => boolean) | undefined
-  /** Whether the session that was opened last said of itself that it takes writes. */
+  /** Whether the session that was opened last has reported that it takes writes. */
   #leadsToWriter = false
 
   constructor(
     connector: Connector,
     limits: ResolvedPoolLimits,
     environment: PoolEnvironment,
-    watch: ServerObserver,
+    observer: ServerObserver,
     purpose: ServerOptions = {},
   ) {
     this.environment = environment
     const { open = (signal) => connector.open(signal), failsFast = false } = purpose
     this.#openOne = open
     this.#unavailableTimeoutMs = purpose.unavailableTimeoutMs ?? 0
-    this.watch = watch
+    this.observer = observer
     this.#connector = connector
     this.#limits = limits
     this.#reset = new SessionReset(purpose.resetMode, environment.clock)
@@ -155,12 +154,12 @@ export class Server {
     this.pool = new ResourcePool<Connection>(
       {
         where: connector.address,
-        // Nobody's: it serves many, and whoever asked for it may be gone by then.
+        // In no context: it serves many callers.
         open: (signal) => inNoContext(() => this.#open(signal)),
         close: (connection) => connection.close(),
         destroy: (connection) => {
-          connection.destroy()
-          return connection.gone()
+          connection.terminate()
+          return connection.whenClosed()
         },
         describe: useOf,
         isAlive: (connection) => connection.isAlive,
@@ -168,64 +167,60 @@ export class Server {
         check: (connection) => this.#check(connection),
         isHopeless: (error) => !isRefusal(error) && (failsFast || classify(error, 'connect') === 'configuration'),
         isRefusal,
-        onLeak: (leak) => watch.leaked(leak),
+        onLeak: (leak) => observer.leaked(leak),
       },
       limits,
       environment,
-      watch,
+      observer,
       purpose.share,
     )
     this.pipelining = new Pipelining(this, (slot) => this.release(slot), this.#texts, purpose.statements)
-    watch.waiting = () => this.pool.waiting
+    observer.waiting = () => this.pool.waiting
     if (connector.mayWrite) {
       const refusals = new RateLimit(limits.max, Math.max(limits.max / turnoverMs, 1 / lookMs))
-      watch.whenWriteRefused = (connection) => {
+      observer.onWriteRefused = (connection) => {
         if (connection.refusesWrites) return false
         // Where every session refuses them, dialing anew for each write that fails would be a storm. When the newest one
         // takes them, the address leads elsewhere by now, and those that are left lead to where it did before.
-        if (!this.#leadsToWriter && !refusals.tryTake(environment.clock.now())) return false
+        if (!this.#leadsToWriter && !refusals.tryAcquire(environment.clock.now())) return false
         connection.refusesWrites = true
         return true
       }
     }
-    const { breaker } = watch
+    const { breaker } = observer
     if (breaker === undefined) return
-    const look = watchForReturn({
+    const probe = probeForReturn({
       clock: environment.clock,
       pool: this.pool,
       breaker,
       release: (slot) => this.release(slot),
     })
-    watch.whenOpened = () => {
-      this.pool.turnAwayWaiting(() => breaker.refusal())
-      look()
+    observer.onBreakerOpen = () => {
+      this.pool.rejectWaiting(() => breaker.refusal())
+      probe()
     }
   }
 
   /** Which server it is at the moment: `127.0.0.1:5432`. */
   get address(): string {
-    return this.watch.address
+    return this.observer.address
   }
 
-  /** Whether statements may be sent on connections that others use: not to a host that fails. */
+  /** Whether statements may be sent on connections that others use: not to a server that fails. */
   get mayShare(): boolean {
-    return this.watch.breaker?.isClosed !== false
+    return this.observer.breaker?.isClosed !== false
   }
 
-  /** A connection at once, when one is ready to be used and the breaker is closed; undefined when `take` is needed. */
+  /** A connection at once, when one is ready to be used and the breaker is closed; undefined when it is to be waited for. */
   tryAcquire(holder: WorkContext | undefined): ConnectionSlot | undefined {
-    const { breaker } = this.watch
+    const { breaker } = this.observer
     return breaker === undefined || breaker.isClosed || holder?.isUrgent === true ? this.pool.tryAcquire() : undefined
   }
 
-  /** One more has this connection, of the pool of which it asked nothing. */
-  shared(connection: Connection): void {
-    this.watch.whenAcquired?.(connection)
-  }
-
-  /** A connection, now or when one comes free; see `request`. */
-  acquire(deadline: Deadline, holder: WorkContext | undefined): Promise<ConnectionSlot> {
-    return new Promise((resolve, reject) => this.request(resolve, reject, deadline, holder))
+  /** A connection: itself, when `tryAcquire` gives one; else a promise of one, see `request`. */
+  acquire(deadline: Deadline, holder: WorkContext | undefined): ConnectionSlot | Promise<ConnectionSlot> {
+    const slot = deadline.reached() === undefined ? this.tryAcquire(holder) : undefined
+    return slot ?? new Promise((resolve, reject) => this.request(resolve, reject, deadline, holder))
   }
 
   /**
@@ -248,7 +243,7 @@ export class Server {
       this.#requestOnce(
         served,
         (error) => {
-          // Where another host may take this one's place, that is waited for, as long as its options allow.
+          // Where another server may take this one's place, that is waited for, as long as its options allow.
           const left = since + this.#unavailableTimeoutMs - clock.now()
           if (left <= 0 || this.pool.isEnding || classify(error) !== 'unavailable') refused(error)
           else {
@@ -273,33 +268,33 @@ export class Server {
     holder: WorkContext | undefined,
     isSharing: boolean,
   ): void {
-    const { breaker } = this.watch
+    const { breaker } = this.observer
     const { clock } = this.environment
     const since = clock.now()
-    const tell = (error: Error): void => {
+    const reject = (error: Error): void => {
       markOwn(error, this.environment, this.address)
-      this.watch.refused(error, clock.now() - since)
+      this.observer.refused(error, clock.now() - since)
       refused(error)
     }
     if (breaker === undefined || holder?.isUrgent === true) {
-      this.pool.request(served, tell, deadline, holder, isSharing)
+      this.pool.request(served, reject, deadline, holder, isSharing)
       return
     }
     let permit: Permit
     try {
       permit = breaker.admit()
     } catch (error) {
-      tell(error as Error)
+      reject(error as Error)
       return
     }
     this.pool.request(
       (slot) => {
-        breaker.taken(permit, slot.resource)
+        breaker.acquired(permit, slot.resource)
         served(slot)
       },
       (error) => {
         breaker.refused(permit, error)
-        tell(error)
+        reject(error)
       },
       deadline,
       holder,
@@ -311,7 +306,7 @@ export class Server {
   /**
    * One statement on whatever connection is free, or shared with others, in a transaction of its own.
    *
-   * @param why why this host was chosen, where there was a choice; for events
+   * @param why why this server was chosen, where there was a choice; for events
    */
   query(
     config: StatementConfig,
@@ -322,7 +317,7 @@ export class Server {
     return this.pipelining.query(config, deadline, holder, why)
   }
 
-  /** The configuration in the words of `pg.Pool`. */
+  /** The configuration as the options of `pg.Pool`. */
   pgOptions(): Readonly<Record<string, unknown>> {
     const { max, min, maxUses, idleTimeoutMs, maxLifetimeMs, acquireTimeoutMs } = this.#limits
     return {
@@ -337,25 +332,25 @@ export class Server {
   }
 
   /**
-   * Runs `fn` on a connection of its own, beside the pool, as a cancel request is: for a question that cannot wait for a
-   * pool in which everybody waits for its answer. So many at a time as `mostBeside` has.
+   * Runs `fn` on a connection of its own, beside the pool, as a cancel request is: for a query that cannot wait for a pool
+   * in which everybody waits for its result. At most as many at a time as `mostBeside` has.
    *
    * @param isReported whether what is run there is reported as the statements of the pool are
    */
-  async aside<T>(
+  async runBeside<T>(
     use: BesideUse,
     fn: (connection: Connection) => Promise<T>,
     deadline: Deadline,
     isReported = false,
   ): Promise<T> {
-    await this.beside.enter(use, deadline, this.environment)
+    await this.beside.acquire(use, deadline, this.environment)
     const attempt = new AbortController()
     const opening = inNoContext(() => this.#openOne(attempt.signal)).then(
       (connection) => {
         connection.belongsTo = this.environment
-        if (isReported) connection.observer = this.watch.beside
-        // Who comes in beside the pool shows that the pool may: it need not wait for its next look.
-        this.watch.breaker?.serverAnswers()
+        if (isReported) connection.observer = this.observer.beside
+        // A connection beside the pool shows that the pool can connect too: it need not wait for its next attempt.
+        this.observer.breaker?.serverAnswers()
         this.pool.hurry()
         return connection
       },
@@ -365,33 +360,28 @@ export class Server {
     )
     try {
       const connection = await deadline.within(opening).catch((error: unknown) => {
-        // Nobody else could use it: to go on connecting would only hold up the end of the process.
+        // Nobody else could use it, and an attempt under way would hold up the end of the process.
         attempt.abort()
         throw error
       })
       return await fn(connection)
     } finally {
-      // Also one that opens after all; a failure to open has been told to the caller, or comes too late for it.
-      void opening
-        .then(
-          (connection) => connection.close(),
-          () => undefined,
-        )
-        .then(() => this.beside.leave(use))
+      // Also one that opens after all. The caller has had the error of a failure to open, or its own deadline.
+      void opening.then((connection) => connection.close(), noop).then(() => this.beside.release(use))
     }
   }
 
   /**
-   * Takes a connection back. In the usual case, nothing running and no transaction open, it is free again at once;
-   * otherwise it is made so first, behind the caller's back, and torn down when that fails. What an earlier user left
-   * open never reaches the next one.
+   * Releases a connection. In the usual case, nothing running and no transaction open, it is free again at once; otherwise
+   * it is reset first, after the caller has gone on, and destroyed when that fails. What an earlier user left open never
+   * reaches the next one.
    */
   release(slot: ConnectionSlot): void {
     const connection = slot.resource
-    if (!connection.isAlive) this.pool.discard(slot)
-    else if (this.#reset.isFit(connection)) this.pool.release(slot)
-    // The pool's own work, whosever connection it was.
-    else void inNoContext(() => this.#tidy(slot))
+    if (!connection.isAlive) this.pool.destroy(slot)
+    else if (this.#reset.isReusable(connection)) this.pool.release(slot)
+    // The pool's own work, whoever had the connection.
+    else void inNoContext(() => this.#resetAndRelease(slot))
   }
 
   async #open(signal: AbortSignal): Promise<Connection> {
@@ -406,29 +396,29 @@ export class Server {
       if (this.#prepare !== undefined) {
         await prepareNew(connection, this.#prepare, this.#connector.deadline(signal))
       }
-      this.pipelining.keep(connection)
-      connection.observer = this.watch
+      this.pipelining.attach(connection)
+      connection.observer = this.observer
       connection.onLost((cause) => {
         if (!connection.isTornDown) {
-          this.watch.lost(connection, cause)
-          this.pool.doubtIdle()
+          this.observer.lost(connection, cause)
+          this.pool.validateIdle()
         }
         this.pool.lost(connection)
       })
-      this.onOpened?.(connection)
-      this.watch.connected(connection, clock.now() - since)
+      this.observer.checkouts?.opened(connection)
+      this.observer.connected(connection, clock.now() - since)
       return connection
     } catch (error) {
       markOwn(error, this.environment, this.address)
-      // One that the end of the pool has cut short says nothing of the server.
-      if (!signal.aborted) this.watch.connectFailed(error, clock.now() - since)
+      // One that the end of the pool has aborted is not about the server.
+      if (!signal.aborted) this.observer.connectFailed(error, clock.now() - since)
       throw error
     }
   }
 
-  async #tidy(slot: ConnectionSlot): Promise<void> {
-    if (await this.#reset.makeFit(slot.resource)) this.pool.release(slot)
-    else this.pool.discard(slot)
+  async #resetAndRelease(slot: ConnectionSlot): Promise<void> {
+    if (await this.#reset.reset(slot.resource)) this.pool.release(slot)
+    else this.pool.destroy(slot)
   }
 
   async #check(connection: Connection): Promise<boolean> {
@@ -437,7 +427,7 @@ export class Server {
       await connection.run(signOfLife({ text: '' }), deadline)
       return connection.isQuiet && connection.isAlive
     } catch {
-      // Whatever was wrong, the answer is: not usable. The pool tears it down and tries the next one.
+      // Whatever was wrong, it cannot be used. The pool destroys it and tries the next one.
       return false
     }
   }

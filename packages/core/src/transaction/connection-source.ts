@@ -27,7 +27,7 @@ export function fromPool(server: Server, holder: WorkContext, cluster?: Cluster)
     owner: server.environment,
     isRenewable: true,
     async acquire(deadline) {
-      const slot = server.tryAcquire(holder) ?? (await server.acquire(deadline, holder))
+      const slot = await server.acquire(deadline, holder)
       writer = cluster?.writer
       cluster?.keepInSight()
       holder.held += 1

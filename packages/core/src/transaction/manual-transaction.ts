@@ -1,6 +1,4 @@
-import type { Command } from '../connection/command.js'
-import type { QueryResult } from '../connection/result.js'
-import type { Deadline, OperationOptions } from '../deadline/deadline.js'
+import type { OperationOptions } from '../deadline/deadline.js'
 import { Operations } from '../query/operations.js'
 import type { AmbientBounds, Executor } from '../query/queryable.js'
 import { commitFollower, commitProven } from './commit.js'
@@ -18,31 +16,20 @@ import {
 import { ServerTransaction } from './server-transaction.js'
 import type { ManualTransaction } from './transaction.js'
 
-/** How a transaction, or a savepoint, is run and ended. */
-export interface ManualControl extends Executor {
-  commit(): Promise<void>
-  rollback(): Promise<void>
-}
-
-/** A transaction as the one sees it who ends it. */
+/** A transaction, or a savepoint, as the one sees it who ends it. */
 export class OpenManualTransaction extends Operations implements ManualTransaction {
-  readonly #under: ManualControl
+  override readonly execute: Executor['execute']
+  readonly commit: ManualTransaction['commit']
+  readonly rollback: ManualTransaction['rollback']
 
-  constructor(bounds: AmbientBounds, under: ManualControl) {
+  constructor(
+    bounds: AmbientBounds,
+    { execute, commit, rollback }: Pick<OpenManualTransaction, 'execute' | 'commit' | 'rollback'>,
+  ) {
     super(bounds)
-    this.#under = under
-  }
-
-  execute(command: Command, deadline: Deadline): Promise<QueryResult> {
-    return this.#under.execute(command, deadline)
-  }
-
-  commit(): Promise<void> {
-    return this.#under.commit()
-  }
-
-  rollback(): Promise<void> {
-    return this.#under.rollback()
+    this.execute = execute
+    this.commit = commit
+    this.rollback = rollback
   }
 
   [Symbol.asyncDispose](): Promise<void> {

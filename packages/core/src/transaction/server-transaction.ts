@@ -13,6 +13,7 @@ import { ConnectionLostError, NotOnReplicaError } from '../errors/pool-errors.js
 import { sqlStateOf } from '../errors/sqlstate.js'
 import { CommitUnknownError, TransactionClosedError, TransactionRolledBackError } from '../errors/transaction-errors.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 import type { ConnectionSlot } from '../server/server.js'
 import { sqlText } from '../sql/sql-text.js'
 import { firstEnd } from '../sql/transaction-control.js'
@@ -108,7 +109,7 @@ export class ServerTransaction {
   #firstFailure: unknown
   /** Whether BEGIN was sent. */
   #begun = false
-  #stopListening: () => void = nothing
+  #stopListening: () => void = noop
   #gaveBack = false
   #endedManually: ManualEnd | undefined
   /** What the statement that runs now has done to transactions, in the words of the server. */
@@ -126,7 +127,7 @@ export class ServerTransaction {
     clock: Clock,
     preludes: readonly Prelude[],
     deadline: Deadline,
-    whenGivenUp: (error: Error) => void = nothing,
+    whenGivenUp: (error: Error) => void = noop,
     follower?: CommitFollower,
   ) {
     this.#source = source
@@ -266,7 +267,7 @@ export class ServerTransaction {
 
   /** Leaves nothing of any transaction on the connection, which is ended where it does not answer. */
   async #clean(connection: Connection): Promise<void> {
-    const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.destroy())
+    const bound = this.#clock.setTimer(rollbackBoundMs, () => connection.terminate())
     try {
       await connection.whenQuiet()
       if (connection.isAlive && connection.status !== 'I') {
@@ -277,7 +278,7 @@ export class ServerTransaction {
       }
     } catch {
       // Nothing was committed, whatever ROLLBACK said; a connection that cannot roll back must not be used again.
-      connection.destroy()
+      connection.terminate()
     }
     this.#clock.clearTimer(bound)
   }
@@ -364,7 +365,7 @@ export class ServerTransaction {
       if (state.kind !== 'open') return
       // The callback goes on, and who waits for it may still run out of time.
       const stop = this.#stopWatching
-      if (this.#whenGivenUp !== nothing) this.#stopWatching = nothing
+      if (this.#whenGivenUp !== noop) this.#stopWatching = noop
       this.#finish(`${how.said} by a statement of the callback`, end === 'unknown' ? failure : cause)
       this.#stopWatching = stop
     }
@@ -398,7 +399,7 @@ export class ServerTransaction {
     let late: GivenUpReason | undefined
     const stop = this.#deadline.withSignal(undefined).watch((reason) => {
       late = reason
-      connection.sever()
+      connection.destroy()
     })
     try {
       return await commitOn(connection, this.#follower, this.reportsItsEnd)
@@ -441,12 +442,10 @@ export class ServerTransaction {
     if (this.#gaveBack) return
     this.#gaveBack = true
     this.#stopListening()
-    this.#stopListening = nothing
+    this.#stopListening = noop
     this.#source.release(slot)
   }
 }
-
-const nothing = (): void => undefined
 
 /** @param end the word of the server; undefined when its status alone has said that the transaction is over */
 function howEnded(end: string | undefined): { readonly fate: ManualEnd; readonly said: string } {

@@ -3,6 +3,7 @@ import type { Prelude } from '../connection/operation.js'
 import type { QueryResult } from '../connection/result.js'
 import { type Deadline, givenUp } from '../deadline/deadline.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
+import { noop } from '../observe/noop.js'
 
 /** A command that waits for its turn. */
 interface WaitingCommand {
@@ -68,7 +69,7 @@ export class StatementLine {
         resolve,
         reject,
         caller,
-        stopWatching: nothing,
+        stopWatching: noop,
       }
       this.#line.push(asked)
       this.#next()
@@ -138,5 +139,3 @@ export class StatementLine {
     return true
   }
 }
-
-const nothing = (): void => undefined

@@ -68,7 +68,7 @@ describe('a server without WAIT FOR LSN', () => {
   test('a connection that is lost is told as that', async () => {
     const connection = await connect()
     const { scout } = overheard(connection)
-    connection.destroy()
+    connection.terminate()
     expect((await rejection(scout.waitForReplay(1n, 10, noDeadline))).code).toBe('LIFEGUARD_CONNECTION_LOST')
     expect(scout.waits).toBeUndefined()
   })

@@ -74,9 +74,9 @@ test('preludes are written first and answered first, and a subclass hears of its
   for (const run of [1, 2]) {
     answerAll(operation, 'BEGIN', 'dropped')
     answerAll(operation, 'SELECT 1', 'a', 'b')
-    expect([operation.answering, operation.isComplete]).toEqual(['', false])
+    expect([operation.answering.text, operation.isComplete]).toEqual(['', false])
     operation.handleEmptyQuery()
-    expect(operation.answering).toBe('own')
+    expect(operation.answering.text).toBe('own')
     expect([operation.noted, heard.splice(0)]).toEqual([[], ['BEGIN', ['a', 'b']]])
     answerAll(operation, 'SELECT 1', 'own')
     expect([operation.noted.splice(0), operation.isComplete, operation.reruns]).toEqual([own, true, run - 1])

@@ -95,7 +95,7 @@ const valueThat = (run: () => void): unknown => ({ toPostgres: () => outer(run) 
 
 test('a value that ends its own connection is answered as not sent, and so is what waits', async () => {
   const connection = await session()
-  const asked = connection.run(new Statement({ text, values: [valueThat(() => connection.destroy())] }), noDeadline)
+  const asked = connection.run(new Statement({ text, values: [valueThat(() => connection.terminate())] }), noDeadline)
   const behind = connection.run(new Statement({ text, values: ['b'] }), noDeadline)
   for (const one of [asked, behind]) {
     expect(await rejection(one)).toMatchObject({ code: 'LIFEGUARD_CONNECTION_LOST', sent: false })
@@ -120,7 +120,7 @@ test('a value that closes its own connection leaves no half of a message on the 
   const connection = await session()
   const asked = connection.run(new Statement({ text, values: [valueThat(() => void connection.close())] }), noDeadline)
   expect(await rejection(asked)).toMatchObject({ code: 'LIFEGUARD_CONNECTION_LOST' })
-  await connection.gone()
+  await connection.whenClosed()
 })
 
 test('a cursor whose value asks for another cursor: each gets its own rows', async () => {

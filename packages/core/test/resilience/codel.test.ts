@@ -44,7 +44,7 @@ function simulate(options: {
     held = 0
     for (let one = 0; one < coming; one++) {
       if (queue.length === 0) codel.formed(now)
-      codel.came(options.deadlineMs)
+      codel.arrived(options.deadlineMs)
       queue.push(now)
     }
     while (queue[0] !== undefined && now - queue[0] >= options.deadlineMs) {
@@ -53,14 +53,14 @@ function simulate(options: {
       codel.gaveUp()
       answered(now)
     }
-    codel.look(now, queue.length, now - (queue[0] ?? now))
+    codel.update(now, queue.length, now - (queue[0] ?? now))
     for (const [place, until] of busyUntil.entries()) {
       if (until > now) continue
       if (until === now) answered(now)
       while (codel.isSlow && queue[0] !== undefined && now - queue[0] > codel.boundMs) {
         calls.push({ askedAt: queue[0], how: 'shed', waitedMs: now - queue[0] })
         queue.shift()
-        codel.turnedAway(now)
+        codel.shed(now)
       }
       const next = queue.shift()
       if (next === undefined) continue
@@ -230,7 +230,7 @@ class Reference {
     if (!(this.isSlow && now - lastServed <= 2 * this.#options.targetMs)) this.restart(now, undefined)
   }
 
-  came(patienceMs: number): void {
+  arrived(patienceMs: number): void {
     this.#patienceMs = this.#patienceMs * (15 / 16) + Math.min(patienceMs, this.#options.intervalMs) / 16
   }
 
@@ -239,11 +239,11 @@ class Reference {
     this.#log.push({ at, interval: this.#intervals, period: this.#periods, waitedMs, isHelped })
   }
 
-  turnedAway(at: number): void {
+  shed(at: number): void {
     this.#turnedAway.push(at)
   }
 
-  look(now: number, waiting: number, oldestMs: number): void {
+  update(now: number, waiting: number, oldestMs: number): void {
     const { targetMs, intervalMs } = this.#options
     if (now - this.#period < targetMs) return
     const waits = (of: readonly Left[], isFresh: boolean, unknown: number): number => {
@@ -329,25 +329,25 @@ test('agrees with a model that keeps all that happened', () => {
             reference.restart(now, waiting)
             break
           case 'came':
-            codel.came(waiting)
-            reference.came(waiting)
+            codel.arrived(waiting)
+            reference.arrived(waiting)
             break
           case 'gaveUp':
             codel.gaveUp()
             reference.left(now, undefined)
             break
           case 'turnedAway':
-            codel.turnedAway(now)
-            reference.turnedAway(now)
+            codel.shed(now)
+            reference.shed(now)
             break
           case 'served':
             codel.served(now, one.waitedMs, waiting, oldestMs)
             reference.left(now, one.waitedMs)
-            reference.look(now, waiting, oldestMs)
+            reference.update(now, waiting, oldestMs)
             break
           case 'look':
-            codel.look(now, waiting, oldestMs)
-            reference.look(now, waiting, oldestMs)
+            codel.update(now, waiting, oldestMs)
+            reference.update(now, waiting, oldestMs)
             break
           case 'wait':
             break

@@ -229,8 +229,8 @@ test('pools whose min are more than the budget are refused', () => {
   expect(() => budget.assertRoom(2, { database: 'shop', user: 'other' })).toThrow('perDatabase of the budget (3)')
   expect(() => budget.assertRoom(3, { database: 'other', user: 'app' })).toThrow('perUser of the budget (4)')
   expect(() => budget.assertRoom(4, { database: 'other', user: 'other' })).toThrow('max of the budget (5)')
-  expect(() => one.keep(3)).not.toThrow()
-  expect(() => one.keep(4)).toThrow('perDatabase')
+  expect(() => one.assertRoom(3)).not.toThrow()
+  expect(() => one.assertRoom(4)).toThrow('perDatabase')
 })
 
 test('whatever pools do, they keep within the budget, and everybody is served in the end', {
@@ -244,7 +244,7 @@ test('whatever pools do, they keep within the budget, and everybody is served in
       'ask',
       'release',
       'release',
-      'discard',
+      'destroy',
       'kill',
       'close',
       'open',
@@ -279,7 +279,7 @@ test('whatever pools do, they keep within the budget, and everybody is served in
         const callers: { readonly of: PoolBench; readonly caller: Caller }[] = []
         const busy = (of?: PoolBench): typeof callers =>
           callers.filter((one) => one.caller.outcome === 'served' && (of === undefined || one.of === of))
-        const giveBack = (one: (typeof callers)[number], how: 'release' | 'discard'): void => {
+        const release = (one: (typeof callers)[number], how: 'release' | 'destroy'): void => {
           callers.splice(callers.indexOf(one), 1)
           one.of.pool[how](held(one.caller))
         }
@@ -288,8 +288,8 @@ test('whatever pools do, they keep within the budget, and everybody is served in
           if (of === undefined) throw new Error('bug')
           const one = busy(of)[pick % Math.max(1, busy(of).length)]
           if (what === 'ask') callers.push({ of, caller: of.ask() })
-          else if (what === 'release' || what === 'discard') {
-            if (one !== undefined) giveBack(one, what)
+          else if (what === 'release' || what === 'destroy') {
+            if (one !== undefined) release(one, what)
           } else if (what === 'kill') {
             const alive = of.factory.all.filter((resource) => !resource.gone)
             const resource = alive[pick % Math.max(1, alive.length)]
@@ -315,7 +315,7 @@ test('whatever pools do, they keep within the budget, and everybody is served in
           await bench.clock.advance(5_000)
           bench.check()
           const served = busy()
-          for (const one of served) giveBack(one, 'release')
+          for (const one of served) release(one, 'release')
           idle = served.length > 0 ? 0 : idle + 1
         }
         await bench.clock.advance(5_000)

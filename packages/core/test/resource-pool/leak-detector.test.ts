@@ -50,7 +50,7 @@ describe('the leak detector', () => {
     for (let round = 0; round < 3; round++) {
       const slot = await bench.take()
       await bench.clock.advance(50)
-      if (round === 2) bench.pool.discard(slot)
+      if (round === 2) bench.pool.destroy(slot)
       else bench.pool.release(slot)
       await bench.clock.advance(0)
     }

@@ -14,7 +14,7 @@ type Step =
   | { readonly do: 'try' | 'pause' | 'resume' | 'end' | 'cancelEnd' }
   | { readonly do: 'flush'; readonly flush: EvictMode }
   | { readonly do: 'resize'; readonly max: number; readonly min: number }
-  | { readonly do: 'abort' | 'release' | 'discard' | 'close'; readonly pick: number }
+  | { readonly do: 'abort' | 'release' | 'destroy' | 'close'; readonly pick: number }
   | { readonly do: 'kill'; readonly pick: number; readonly told: boolean }
   | { readonly do: 'open'; readonly pick: number; readonly result: 'well' | 'refused' | 'hopeless' }
   | { readonly do: 'check'; readonly pick: number; readonly alive: boolean }
@@ -54,7 +54,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('abort' as const), pick }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('release' as const), pick }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('discard' as const), pick }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('destroy' as const), pick }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('close' as const), pick }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('kill' as const), pick, told: fc.boolean() }) },
   {
@@ -168,7 +168,7 @@ class Model {
         this.#some(this.waiting, step.pick)?.controller.abort('enough')
         break
       case 'release':
-      case 'discard': {
+      case 'destroy': {
         const one = this.#some(this.#holding, step.pick)
         if (one !== undefined) this.#giveBack(one, step.do)
         break
@@ -242,7 +242,7 @@ class Model {
 
   #giveBack(
     one: { readonly slot: FakeSlot; readonly holder: WorkContext | undefined },
-    how: 'release' | 'discard',
+    how: 'release' | 'destroy',
   ): void {
     this.#holding.splice(this.#holding.indexOf(one), 1)
     if (one.holder !== undefined) one.holder.held -= 1

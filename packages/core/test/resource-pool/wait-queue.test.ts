@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Waiter, WaiterQueue, type WorkContext } from '../../src/resource-pool/wait-queue.js'
+import { type Waiter, WaiterList, type WorkContext } from '../../src/resource-pool/wait-queue.js'
 
 function waiter(holder?: WorkContext): Waiter<string> {
   const nothing = (): void => undefined
@@ -7,7 +7,7 @@ function waiter(holder?: WorkContext): Waiter<string> {
 }
 
 test('the queue keeps the order of arrival, also when somebody leaves from the middle', () => {
-  const queue = new WaiterQueue<string>()
+  const queue = new WaiterList<string>()
   const waiters = [waiter(), waiter(), waiter()] as const
   for (const one of waiters) queue.add(one)
   expect(queue.remove(waiters[1])).toBe(true)
@@ -19,7 +19,7 @@ test('the queue keeps the order of arrival, also when somebody leaves from the m
 })
 
 test('connections held by those who wait are counted once for each holder, the one who joins included', () => {
-  const queue = new WaiterQueue<string>()
+  const queue = new WaiterList<string>()
   const holders: [WorkContext, WorkContext] = [{ held: 2 }, { held: 3 }]
   for (const holder of [holders[0], holders[0], undefined, { held: 0 }]) queue.add(waiter(holder))
   expect(queue.heldByWaiting(holders[0])).toBe(2)

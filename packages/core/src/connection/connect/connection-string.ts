@@ -55,7 +55,7 @@ function parseUrl(rest: string): ParsedConnectionString {
   addHosts(hosts, parameters)
   addHidden('dbname', path, parameters)
   addQuery(query, parameters)
-  // Without an @, a colon with nothing behind it is where a password with a ? was cut.
+  // Without an @, a colon with nothing after it is where a password with a ? was cut.
   const mayBeCut = at === -1 ? authority.endsWith(':') : startsAsPassword(password, hosts)
   return { parameters, mayShow: query?.includes('@') !== true && !mayBeCut && !saysPassword(query) }
 }
@@ -99,7 +99,7 @@ function addQuery(query: string | undefined, parameters: GivenParameter[]): void
   }
 }
 
-/** Whether a password is among the parameters: what is behind an & in it, unencoded, looks like one more. */
+/** Whether a password is among the parameters: what is after an & in it, unencoded, looks like one more. */
 function saysPassword(query: string | undefined): boolean {
   return query?.split('&').some((pair) => isPassword(decode(splitAt(pair, pair.indexOf('='))[0]))) === true
 }
@@ -108,7 +108,7 @@ function isPassword(name: string): boolean {
   return /password|passwd|pwd/i.test(name)
 }
 
-/** Whether an @ may be of the password itself: nothing is before it, or no host is behind it. */
+/** Whether an @ may be of the password itself: nothing is before it, or no host is after it. */
 function startsAsPassword(password: string | undefined, behind: string): boolean {
   return password === '' || (password !== undefined && (behind === '' || behind.startsWith(':')))
 }

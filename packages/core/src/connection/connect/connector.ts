@@ -144,7 +144,7 @@ export class Connector {
   fitting(connection: Connection): Connection {
     const why = misfit(connection.reports, this.targetSessionAttrs)
     if (why === undefined) return connection
-    connection.destroy()
+    connection.terminate()
     throw new Error(`${connection.address} ${why}, and ${this.targetSessionAttrs} is wanted`)
   }
 
@@ -164,7 +164,7 @@ export class Connector {
       await makeReadable(connection, this.deadline(signal))
       return connection
     } catch (error) {
-      connection.destroy()
+      connection.terminate()
       throw error
     }
   }

@@ -20,7 +20,7 @@ export function defaultPasswordFile(): string {
 
 /**
  * The password of the first line that fits; undefined without one, and without a file. As for libpq a file that others
- * may read is not used: that is told by a warning.
+ * may read is not used: a warning says so.
  * https://www.postgresql.org/docs/18/libpq-pgpass.html
  */
 export async function passwordFromFile(path: string, owner: PasswordOwner): Promise<string | undefined> {

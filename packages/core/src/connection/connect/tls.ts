@@ -32,7 +32,7 @@ export function watchTlsAnswer(protocol: EventEmitter & { readonly stream: Duple
       mayBegin = first === 0x53 && bytes.length === 1
     })
   }
-  // `pg` makes the TLS socket in the same turn, and tells when it has.
+  // `pg` makes the TLS socket in the same turn, and emits an event when it has.
   protocol.once('sslconnect', () => (hasBegun = true))
   return {
     get isServerError() {

@@ -6,7 +6,7 @@ import {
   type Pool,
   type TransactionOptions,
 } from '@pg-lifeguard/core'
-import { adapterPool, assertTransactionOptions, fieldsOf } from '@pg-lifeguard/core/adapter'
+import { adapterPool, assertTransactionOptions, fieldsOf, poolMethods } from '@pg-lifeguard/core/adapter'
 import { isolationOf } from './client-internals.js'
 import { type ExtendedClient, poolOf } from './pool-of.js'
 
@@ -97,3 +97,80 @@ function defaultIsolation(client: object, pool: Pool): IsolationLevel | undefine
 interface Interactive<Client> {
   $transaction<T>(fn: (inside: TransactionClient<Client>) => Promise<T>, options: typeof unbounded): Promise<T>
 }
+
+/** The other methods of the pool, as functions of a client. */
+const methods = poolMethods(poolOf)
+
+/**
+ * Runs `fn` while holding the advisory lock of this name, over all processes that use the database.
+ *
+ * @throws as `pool.withLock`
+ * @example
+ * ```ts
+ * import { createPool, lifeguard, lifeguardAdapter, withLock } from '@pg-lifeguard/prisma'
+ * import { PrismaClient } from './generated/prisma/client.js'
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+ * await withLock(prisma, 'invoice:42', async ({ signal }) => {
+ *   signal.throwIfAborted()
+ *   await prisma.invoice.update({ where: { id: 42 }, data: { sent: true } })
+ * }, { waitMs: 2_000 })
+ * ```
+ */
+export const withLock = methods.withLock
+
+/**
+ * Like `withLock`, but does not wait: `acquired` is false when somebody else holds the lock.
+ *
+ * @throws as `pool.tryWithLock`
+ * @example
+ * ```ts
+ * import { createPool, lifeguard, lifeguardAdapter, tryWithLock } from '@pg-lifeguard/prisma'
+ * import { PrismaClient } from './generated/prisma/client.js'
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+ * const result = await tryWithLock(prisma, 'reminders', () =>
+ *   prisma.invoice.updateMany({ where: { sent: false }, data: { sent: true } }),
+ * )
+ * if (!result.acquired) console.log('somebody is at it already')
+ * ```
+ */
+export const tryWithLock = methods.tryWithLock
+
+/**
+ * Runs `fn` while holding one of `permits` places of this name, over all processes that use the database.
+ *
+ * @throws as `pool.withSemaphore`
+ * @example
+ * ```ts
+ * import { createPool, lifeguard, lifeguardAdapter, withSemaphore } from '@pg-lifeguard/prisma'
+ * import { PrismaClient } from './generated/prisma/client.js'
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+ * const rows = await withSemaphore(prisma, 'export', 3, () => prisma.invoice.findMany())
+ * console.log(rows.length)
+ * ```
+ */
+export const withSemaphore = methods.withSemaphore
+
+/**
+ * Runs `fn` again for as long as it throws VersionConflictError, a few times at most.
+ *
+ * @throws as `pool.withOptimisticRetry`
+ * @example
+ * ```ts
+ * import { createPool, lifeguard, lifeguardAdapter, updateVersioned, withOptimisticRetry } from '@pg-lifeguard/prisma'
+ * import { PrismaClient } from './generated/prisma/client.js'
+ *
+ * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
+ * const prisma = new PrismaClient({ adapter: lifeguardAdapter(pool) }).$extends(lifeguard(pool))
+ * await withOptimisticRetry(prisma, async () => {
+ *   const { id, version, stock } = await prisma.item.findUniqueOrThrow({ where: { id: 7 } })
+ *   await updateVersioned(prisma.item, { id, version }, { stock: stock - 1 })
+ * })
+ * ```
+ */
+export const withOptimisticRetry = methods.withOptimisticRetry

@@ -1,0 +1,2 @@
+/** A callback that does nothing. */
+export const noop = (): void => undefined
