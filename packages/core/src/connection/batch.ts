@@ -1,11 +1,12 @@
 import { type SqlText, sqlText } from '../sql/sql-text.js'
 import type { TextEffects } from '../sql/transaction-control.js'
+import { BrokenRow } from './column-readers.js'
 import { Exchange, type Messages } from './exchange.js'
 import type { Prelude, Wire } from './operation.js'
 import { type CommandCompleteMessage, type Field, prepared, ResultBase, type ResultInternals } from './pg-internals.js'
 import { joinedTexts, type ReportedOutcome } from './reported.js'
 import type { QueryResult } from './result.js'
-import { BrokenRow, miscounted, readerFor, type ShapeReader } from './row-reader.js'
+import { miscounted, readerFor, type ShapeReader } from './row-reader.js'
 import type { StatementConfig } from './statement.js'
 
 /** As much is handed to the socket before what is there has gone out. */

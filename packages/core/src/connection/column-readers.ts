@@ -1,8 +1,12 @@
 import pg from 'pg'
 import textParsers from 'pg-types/lib/textParsers.js'
+import { ProtocolViolationError } from '../errors/operation-errors.js'
 
 /** Reads one value that is not null, out of the bytes in which the server has sent it. */
 export type ColumnReader = (bytes: Buffer, at: number, end: number) => unknown
+
+/** What is wrong with a row itself, as against whatever a parser of values may throw. */
+export class BrokenRow extends ProtocolViolationError {}
 
 /** Makes a value of the text of it. */
 export type ValueParser = (text: string) => unknown
@@ -218,7 +222,9 @@ const fast = new Map<ValueParser, ColumnReader>()
 function isJson(parser: ValueParser): boolean {
   if (parser.name !== 'bound parse') return false
   const numbers = parser('[12345678901234567890,1e400]') as unknown
-  return Array.isArray(numbers) && numbers[0] === 12345678901234567890 && numbers[1] === Number.POSITIVE_INFINITY
+  return (
+    Array.isArray(numbers) && numbers[0] === Number('12345678901234567890') && numbers[1] === Number.POSITIVE_INFINITY
+  )
 }
 
 const readJson: ColumnReader = (bytes, at, end) => JSON.parse(readString(bytes, at, end))
@@ -230,7 +236,10 @@ const readBoolean =
     return end - at === 1 && byte === f ? false : parser(readString(bytes, at, end))
   }
 
+const parsersOfPg = new Map<number, ValueParser>()
+
 textParsers.init((oid, parser) => {
+  parsersOfPg.set(oid, parser)
   switch (oid) {
     case 16:
       fast.set(parser, readBoolean(parser))
@@ -260,12 +269,44 @@ for (const oid of [114, 3802]) {
   if (isJson(parser)) fast.set(parser, readJson)
 }
 
+/** The point in time of microseconds since 2000. Numbers are exact for about 285 years before and after. */
+function readInstant(bytes: Buffer, at: number, end: number): unknown {
+  if (end - at !== 8) throw new BrokenRow('a timestamp that has not eight bytes')
+  const high = bytes.readInt32BE(at)
+  const low = bytes.readUInt32BE(at + 4)
+  if (high >= -mostExactHigh && high < mostExactHigh)
+    return new Date(Math.floor((high * 4_294_967_296 + low) / 1_000) + msTo2000)
+  if (high === 0x7fff_ffff && low === 0xffff_ffff) return Number.POSITIVE_INFINITY
+  if (high === -0x8000_0000 && low === 0) return Number.NEGATIVE_INFINITY
+  const micros = bytes.readBigInt64BE(at)
+  const ms = micros / 1_000n
+  return new Date(Number(micros < 0n && micros % 1_000n !== 0n ? ms - 1n : ms) + msTo2000)
+}
+
+const mostExactHigh = 2_097_152
+const msTo2000 = Date.UTC(2000, 0, 1)
+
+function copyBytes(bytes: Buffer, at: number, end: number): unknown {
+  return Buffer.from(bytes.subarray(at, end))
+}
+
+/**
+ * What reads a type in the binary format as `parser` reads it as text; undefined where text is as fast, where its value
+ * depends on a setting of the session, and for every parser of a user's own.
+ */
+export function binaryReader(oid: number, parser: ValueParser): ColumnReader | undefined {
+  if (oid === 17 && parser === parsersOfPg.get(17)) return copyBytes
+  return oid === 1184 && parser === parsersOfPg.get(1184) ? readInstant : undefined
+}
+
 /** The reader that gives what `parser` makes of the text of a value. One of a user's own gets that text. */
 export function columnReader(parser: ValueParser): ColumnReader {
   return fast.get(parser) ?? ((bytes, at, end) => parser(readString(bytes, at, end)))
 }
 
-/** Whether it does the same for every column of every result: what is made of it can be shared. */
-export function isShared(parser: ValueParser): boolean {
-  return fast.has(parser)
+/** Whether it is one of those that are made once: what is compiled with it can be shared. */
+export function isShared(reader: ColumnReader): boolean {
+  return shared.has(reader)
 }
+
+const shared: ReadonlySet<ColumnReader> = new Set([...fast.values(), copyBytes, readInstant])

@@ -1,5 +1,11 @@
-import { ProtocolViolationError } from '../errors/operation-errors.js'
-import { type ColumnReader, columnReader, isShared, type ValueParser } from './column-readers.js'
+import {
+  BrokenRow,
+  binaryReader,
+  type ColumnReader,
+  columnReader,
+  isShared,
+  type ValueParser,
+} from './column-readers.js'
 import type { Field, ResultInternals } from './pg-internals.js'
 
 /**
@@ -15,9 +21,6 @@ interface RowPlan {
   readonly names: readonly string[] | undefined
   readonly readers: readonly ColumnReader[]
 }
-
-/** What is wrong with the row itself, told apart from whatever a parser of values may throw. */
-export class BrokenRow extends ProtocolViolationError {}
 
 /** A row has other columns than were announced. */
 export function miscounted(): BrokenRow {
@@ -125,24 +128,23 @@ function factoryFor(names: readonly string[] | undefined, count: number): Factor
 /** Readers by the names and parsers that they are for; bounded: what is not used for long is made anew. */
 const mostShapes = 500
 const compiled = new Map<string, RowReader>()
-const parserIds = new WeakMap<ValueParser, number>()
-let parsersSeen = 0
+const readerIds = new WeakMap<ColumnReader, number>()
+let readersSeen = 0
 
-function idOf(parser: ValueParser): number {
-  let id = parserIds.get(parser)
+function idOf(reader: ColumnReader): number {
+  let id = readerIds.get(reader)
   if (id === undefined) {
-    id = ++parsersSeen
-    parserIds.set(parser, id)
+    id = ++readersSeen
+    readerIds.set(reader, id)
   }
   return id
 }
 
-function compile(plan: RowPlan, parsers: readonly ValueParser[]): RowReader {
-  const { names, readers } = plan
+function compile({ names, readers }: RowPlan): RowReader {
   const make = (): RowReader => factoryFor(names, readers.length)(miscounted, malformed, ...readers)
   // What a user's own parser is made for may be a single statement.
-  if (!parsers.every(isShared)) return make()
-  const key = `${parsers.map(idOf).join()} ${names === undefined ? '' : JSON.stringify(names)}`
+  if (!readers.every(isShared)) return make()
+  const key = `${readers.map(idOf).join()} ${names === undefined ? '' : JSON.stringify(names)}`
   const known = compiled.get(key)
   if (known !== undefined) return known
   const reader = make()
@@ -161,11 +163,22 @@ export class ShapeReader {
   readonly #plan: RowPlan
   #left: number
   #read: RowReader
+  /** In which form its columns have to be asked for, as the end of a Bind; undefined for text. */
+  readonly formats: Buffer | undefined
 
-  constructor({ fields, _parsers: parsers = [], rowAsArray, _prebuiltEmptyResultObject: emptyRow }: ResultInternals) {
+  /** @param mayChoose whether the form of each column has still to be asked for */
+  constructor(result: ResultInternals, mayChoose: boolean) {
+    const { fields, _parsers: parsers = [], rowAsArray, _prebuiltEmptyResultObject: emptyRow } = result
     this.#parsers = parsers
     this.#isArray = rowAsArray
-    this.#plan = { names: rowAsArray ? undefined : fields.map(({ name }) => name), readers: parsers.map(columnReader) }
+    const binary = fields.map(({ dataTypeID }, n) =>
+      mayChoose ? binaryReader(dataTypeID, parsers[n] as ValueParser) : undefined,
+    )
+    this.#plan = {
+      names: rowAsArray ? undefined : fields.map(({ name }) => name),
+      readers: parsers.map((parser, n) => binary[n] ?? columnReader(parser)),
+    }
+    if (binary.some((reader) => reader !== undefined)) this.formats = formatsOf(binary)
     this.#read = interpreted(this.#plan, emptyRow ?? {})
     this.#left = canCompile && parsers.length <= mostColumns ? rowsBefore : Number.POSITIVE_INFINITY
   }
@@ -174,7 +187,7 @@ export class ShapeReader {
   read(bytes: Buffer, at: number, stop: number): unknown {
     if (this.#left > 0) {
       this.#left -= 1
-      if (this.#left === 0) this.#read = compile(this.#plan, this.#parsers)
+      if (this.#left === 0) this.#read = compile(this.#plan)
     }
     return this.#read(bytes, at, stop)
   }
@@ -188,6 +201,14 @@ export class ShapeReader {
   }
 }
 
+/** The codes of formats as a Bind has them. https://www.postgresql.org/docs/18/protocol-message-formats.html */
+function formatsOf(binary: readonly unknown[]): Buffer {
+  const codes = Buffer.alloc(2 + binary.length * 2)
+  codes.writeInt16BE(binary.length)
+  for (let n = 0; n < binary.length; n++) if (binary[n] !== undefined) codes[3 + n * 2] = 1
+  return codes
+}
+
 /** Keeps what has read the rows of a list of columns last, for the next run. */
 export interface ReaderKeeper {
   reader: ShapeReader | undefined
@@ -195,14 +216,18 @@ export interface ReaderKeeper {
 
 /**
  * What reads the rows of a result, whose columns are known: that of the run before, if the parsers of types are still the
- * same. Undefined for rows that `pg` reads: those of a cursor that was declared BINARY.
+ * same. `mayChoose`: it is asked before the rows are, and says in which form they are wanted. Undefined for rows that `pg` reads: those of a cursor that was declared BINARY.
  */
-export function readerFor(result: ResultInternals, keeper: ReaderKeeper | undefined): ShapeReader | undefined {
+export function readerFor(
+  result: ResultInternals,
+  keeper: ReaderKeeper | undefined,
+  mayChoose = false,
+): ShapeReader | undefined {
   const { fields, _parsers: parsers = [], rowAsArray } = result
   const kept = keeper?.reader
   if (kept?.isFor(parsers, rowAsArray) === true) return kept
   for (let n = 0; n < fields.length; n++) if ((fields[n] as Field).format === 'binary') return undefined
-  const reader = new ShapeReader(result)
+  const reader = new ShapeReader(result, mayChoose)
   if (keeper !== undefined) keeper.reader = reader
   return reader
 }

@@ -2,6 +2,7 @@ import { ProtocolViolationError } from '../errors/operation-errors.js'
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/origin.js'
 import type { SqlText } from '../sql/sql-text.js'
 import type { TextEffects } from '../sql/transaction-control.js'
+import { BrokenRow } from './column-readers.js'
 import { nothingToNote, Operation, type Prelude, refuseCopy, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
@@ -11,8 +12,8 @@ import {
   type TypeParsers,
 } from './pg-internals.js'
 import type { FetchedStatement, PortalRequest } from './portal.js'
-import { applyShape, noColumns, type QueryResult, shapeOf } from './result.js'
-import { BrokenRow, miscounted, readerFor, type ShapeReader } from './row-reader.js'
+import { applyShape, noColumns, type QueryResult, type RowShape, shapeOf } from './result.js'
+import { miscounted, readerFor, type ShapeReader } from './row-reader.js'
 import type { PreparedStatement, StatementText } from './statement-cache.js'
 
 /** What a CommandComplete says. */
@@ -170,10 +171,12 @@ export class Statement extends Operation {
       writer.describePortal('')
     } else {
       const isNew = !prepared.isSent
+      const { shape } = prepared
       try {
+        if (shape !== undefined) this.#readAs(shape, this.#types ?? types)
         if (isNew && prepared.isRenewal) writer.closeStatement(prepared.name)
         if (isNew) writer.parse(prepared.name, prepared.text)
-        writer.bind('', prepared.nameBytes, values)
+        writer.bind('', prepared.nameBytes, values, this.#reader?.formats)
       } catch (error) {
         // Nothing of it is sent, its Parse included.
         if (isNew) cache.forget(prepared, false)
@@ -181,11 +184,16 @@ export class Statement extends Operation {
       }
       if (isNew) prepared.isSent = true
       this.#bringsParse = isNew
-      const { shape } = prepared
       if (shape === undefined) writer.describePortal('')
-      else applyShape(this.#result as ResultInternals, shape, this.#types ?? types)
     }
     writer.execute('', 0)
+  }
+
+  /** Its columns are known: what will read them says in which form each is asked for. */
+  #readAs(shape: RowShape, types: TypeParsers): void {
+    const result = this.#result as ResultInternals
+    applyShape(result, shape, types)
+    if (shape.fields.length > 0) this.#reader = readerFor(result, shape, true)
   }
 
   /** At the second rerun, whatever is wrong with prepared statements here, it goes without. */
@@ -272,7 +280,7 @@ export class Statement extends Operation {
   override readRow(bytes: Buffer, at: number, stop: number): boolean {
     if (!this.isTakingRows) return false
     const result = this.#result as ResultInternals
-    if (this.#reader === undefined) this.#reader = readerFor(result, this.#portal ?? this.#prepared?.shape) ?? null
+    if (this.#reader === undefined) this.#reader = readerFor(result, this.#portal) ?? null
     if (this.#reader === null) return false
     try {
       result.rows.push(this.#reader.read(bytes, at, stop))
