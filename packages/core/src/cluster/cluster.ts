@@ -33,7 +33,7 @@ function serverStats(
     const { status, lastError, reader } = member
     const role = roleOf(member, topology)
     const replays = role === 'replica' ? status?.lsn : undefined
-    const { queries, waits } = reader.observer.tally.snapshot()
+    const { queries, waits } = reader.observer.counters.snapshot()
     const lagMs = replays === undefined ? undefined : trail.lagMs(replays, now)
     const lagBytes = replays === undefined ? undefined : trail.lagBytes(replays)
     return {

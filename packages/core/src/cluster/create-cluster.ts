@@ -87,7 +87,7 @@ export function createCluster(plan: ClusterPlan): { readonly server: Server; rea
       observer.address = member.address
       // Whatever was held against the old one does not count for the new one.
       observer.breaker?.serverAnswers()
-      server.pool.hurry()
+      server.pool.retryNow()
       if (member === from || from === undefined) return
       inNoContext(() => events.emit('failover', () => ({ from: from.address, to: member.address, timeline })))
     },

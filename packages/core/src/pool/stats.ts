@@ -139,7 +139,7 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
   const { cluster, server, retryBudget, counts } = environment
   const { pool } = server
   const { opened, closed, connectFailed, acquired, released, failedValidation, leaks } = pool.counts
-  const { waits, queries } = server.observer.tally.snapshot()
+  const { waits, queries } = server.observer.counters.snapshot()
   return {
     name,
     state: pool.isEnding ? 'ending' : pool.isPaused ? 'paused' : pool.isOverloaded ? 'overloaded' : 'open',

@@ -77,7 +77,7 @@ export class ConnectGate {
   }
 
   /** The next attempt may start at once: there is reason to believe that the server is back. */
-  hurry(now: number): void {
+  retryNow(now: number): void {
     const state = this.#state
     if (state.kind === 'down' && state.nextAt > now) this.#state = { ...state, nextAt: now }
   }

@@ -80,7 +80,7 @@ export interface PoolParts<R> {
   readonly opener: Opener<R>
   readonly slots: Slots<R>
   readonly queue: WaitQueue<R>
-  readonly life: Lifecycle<R>
+  readonly lifecycle: Lifecycle<R>
 }
 
 /**
@@ -95,7 +95,7 @@ export class Dispatcher<R> {
   readonly #opener: Opener<R>
   readonly #slots: Slots<R>
   readonly #queue: WaitQueue<R>
-  readonly #life: Lifecycle<R>
+  readonly #lifecycle: Lifecycle<R>
   readonly #maintenance: Maintenance<R>
   /** Its share of a budget with other pools; undefined without one. */
   readonly #member: BudgetMember | undefined
@@ -113,12 +113,12 @@ export class Dispatcher<R> {
     this.#opener = parts.opener
     this.#slots = parts.slots
     this.#queue = parts.queue
-    this.#life = parts.life
+    this.#lifecycle = parts.lifecycle
     this.#maintenance = new Maintenance(parts.slots, parts.clock, idleTimeoutMs, () => this.#min, changed)
     this.#member = share?.budget.join({
       database: share.database,
       user: share.user,
-      min: () => (this.#life.isOpen ? this.#min : 0),
+      min: () => (this.#lifecycle.isOpen ? this.#min : 0),
       idleSince: () => this.#slots.idle.oldest?.idleSince,
       yieldIdle: () => void this.#slots.closeOldest(),
       again: changed,
@@ -132,7 +132,7 @@ export class Dispatcher<R> {
 
   /** Callers that may be served: all, but in a pause only those whose work holds a connection already. */
   get #entitled(): number {
-    return this.#life.isPaused ? this.#waiters.countHolding() : this.#waiters.length
+    return this.#lifecycle.isPaused ? this.#waiters.countHolding() : this.#waiters.length
   }
 
   /** Callers for whom no connection is being opened or checked. */
@@ -147,7 +147,7 @@ export class Dispatcher<R> {
 
   /** Whether one more caller would be given an idle connection or a new one, without waiting in the queue. */
   get canServe(): boolean {
-    if (this.#life.isPaused) return false
+    if (this.#lifecycle.isPaused) return false
     if (this.#slots.idle.length > 0) return true
     const hasPlace = this.#slots.total + this.#opener.opening < this.#opener.max
     return hasPlace && this.#opener.mayOpen
@@ -155,7 +155,7 @@ export class Dispatcher<R> {
 
   /** Whether a slot that is in use may serve one more that shares it. */
   mayJoin(slot: Slot<R>): boolean {
-    return slot.state === 'busy' && !this.#life.isPaused && this.surplus === 0 && this.#slots.isFresh(slot)
+    return slot.state === 'busy' && !this.#lifecycle.isPaused && this.surplus === 0 && this.#slots.isFresh(slot)
   }
 
   /**
@@ -198,8 +198,8 @@ export class Dispatcher<R> {
     if (this.#waiters.length > 0) this.#match()
     this.#open()
     this.#queue.schedule()
-    if (this.#life.isOpen) this.#maintenance.schedule()
-    this.#life.settle()
+    if (this.#lifecycle.isOpen) this.#maintenance.schedule()
+    this.#lifecycle.settle()
   }
 
   #match(): void {
@@ -216,7 +216,7 @@ export class Dispatcher<R> {
 
   /** Called in no context: what the caller does with it at once must not run in the context of whoever released it. */
   #serve(slot: Slot<R>): void {
-    const waiter = this.#life.isPaused ? this.#waiters.shiftHolding() : this.#waiters.shift()
+    const waiter = this.#lifecycle.isPaused ? this.#waiters.shiftHolding() : this.#waiters.shift()
     if (waiter === undefined) throw new Error('bug: a connection was to be served to an empty queue')
     waiter.stop()
     this.#slots.handOut(slot, waiter.stack, waiter.since)
@@ -245,7 +245,7 @@ export class Dispatcher<R> {
   #open(): void {
     for (;;) {
       const places = this.#slots.total + this.#opener.opening
-      const isMinWanted = this.#life.isServing && !this.#opener.isHopeless
+      const isMinWanted = this.#lifecycle.isServing && !this.#opener.failedPermanently
       const forMin = isMinWanted ? this.#min - places : 0
       if (places >= this.#opener.max || (this.queued <= 0 && forMin <= 0)) {
         this.#member?.stopWaiting()
@@ -263,8 +263,8 @@ export class Dispatcher<R> {
     this.#counts.connectFailed += 1
     this.#member?.release()
     this.#queue.restart()
-    if (this.#opener.isHopeless) this.#queue.rejectAll(() => error as Error)
-    else if (this.#opener.isRefusal) this.#queue.rejectFirst(error as Error)
+    if (this.#opener.failedPermanently) this.#queue.rejectAll(() => error as Error)
+    else if (this.#opener.failedForOne) this.#queue.rejectFirst(error as Error)
     this.dispatch()
   }
 

@@ -2,7 +2,7 @@ import { OperationAbortedError } from '../errors/operation-errors.js'
 import { PoolClosedError } from '../errors/pool-errors.js'
 import type { Opener } from './opener.js'
 import type { Slots } from './slots.js'
-import { heldAround, type WaiterList, type WaitQueue, type WorkContext } from './wait-queue.js'
+import { connectionsHeldBy, type WaiterList, type WaitQueue, type WorkContext } from './wait-queue.js'
 
 /** Promises of what happens to the pool: each is resolved when its condition holds at a check. */
 class Conditions {
@@ -103,7 +103,7 @@ export class Lifecycle<R> {
    * released no sooner otherwise.
    */
   admits(holder: WorkContext | undefined): boolean {
-    return this.#phase === 'open' || (this.#phase === 'ending' && heldAround(holder) > 0)
+    return this.#phase === 'open' || (this.#phase === 'ending' && connectionsHeldBy(holder) > 0)
   }
 
   evict(mode: EvictMode): Promise<void> {

@@ -32,8 +32,8 @@ export class Opener<R> {
   #probeTimer: Timer | undefined
   #probesInBackground = false
   #probeAt = 0
-  #isHopeless = false
-  #isRefusal = false
+  #failedPermanently = false
+  #failedForOne = false
 
   constructor(factory: ResourceFactory<R>, clock: Clock, random: Random, max: number, events: OpenerEvents<R>) {
     this.#factory = factory
@@ -63,13 +63,13 @@ export class Opener<R> {
   get isDown(): boolean {
     return this.#gate.isDown
   }
-  /** The last attempt failed for good: then only a caller is worth another one, not `min`. */
-  get isHopeless(): boolean {
-    return this.#isHopeless
+  /** Whether the last attempt failed for a permanent reason: then only a caller causes another one, not `min`. */
+  get failedPermanently(): boolean {
+    return this.#failedPermanently
   }
-  /** Whether the last failure was about the one that was opened alone. */
-  get isRefusal(): boolean {
-    return this.#isRefusal
+  /** Whether the last attempt failed for a reason that is about that one resource alone. */
+  get failedForOne(): boolean {
+    return this.#failedForOne
   }
   /** Whether one more attempt could start now. */
   get mayOpen(): boolean {
@@ -90,15 +90,15 @@ export class Opener<R> {
     this.#factory.open(attempt.abort.signal).then(
       (resource) => {
         this.#attempts.delete(attempt)
-        this.#isHopeless = false
+        this.#failedPermanently = false
         this.#gate.succeeded(this.max)
         this.#events.opened(resource, generation)
       },
       (error: unknown) => {
         this.#attempts.delete(attempt)
         this.#gate.failed(this.#clock.now(), error)
-        this.#isHopeless = this.#factory.isHopeless(error)
-        this.#isRefusal = this.#factory.isRefusal?.(error) === true
+        this.#failedPermanently = this.#factory.isPermanent(error)
+        this.#failedForOne = this.#factory.isRefusal?.(error) === true
         this.#events.failed(error)
       },
     )
@@ -106,8 +106,8 @@ export class Opener<R> {
   }
 
   /** Lets the next attempt begin at once, without the pause after a failure. */
-  hurry(): void {
-    this.#gate.hurry(this.#clock.now())
+  retryNow(): void {
+    this.#gate.retryNow(this.#clock.now())
     this.stop()
   }
 

@@ -32,7 +32,7 @@ export class ResourcePool<R> {
   readonly #slots: Slots<R>
   readonly #refusals: Refusals<R>
   readonly #queue: WaitQueue<R>
-  readonly #life: Lifecycle<R>
+  readonly #lifecycle: Lifecycle<R>
   readonly #dispatcher: Dispatcher<R>
 
   constructor(
@@ -61,10 +61,10 @@ export class ResourcePool<R> {
     })
     this.#refusals = new Refusals(factory, environment, this.#slots, waiters, this.#opener)
     this.#queue = new WaitQueue(waiters, this.#refusals, clock, limits, {
-      isHeldUp: (): boolean => this.#life.isPaused || this.#opener.isDown,
+      isHeldUp: (): boolean => this.#lifecycle.isPaused || this.#opener.isDown,
       changed,
     })
-    this.#life = new Lifecycle(this.#slots, this.#opener, waiters, this.#queue, {
+    this.#lifecycle = new Lifecycle(this.#slots, this.#opener, waiters, this.#queue, {
       changed,
       over: () => this.#dispatcher.stop(),
     })
@@ -73,7 +73,7 @@ export class ResourcePool<R> {
       opener: this.#opener,
       slots: this.#slots,
       queue: this.#queue,
-      life: this.#life,
+      lifecycle: this.#lifecycle,
       waiters,
       counts,
       clock,
@@ -102,10 +102,10 @@ export class ResourcePool<R> {
     return this.#waiters.length
   }
   get isEnding(): boolean {
-    return !this.#life.isOpen
+    return !this.#lifecycle.isOpen
   }
   get isPaused(): boolean {
-    return this.#life.isPaused
+    return this.#lifecycle.isPaused
   }
   /** Whether callers that have waited for too long are shed now. */
   get isOverloaded(): boolean {
@@ -123,7 +123,7 @@ export class ResourcePool<R> {
   }
   /** Whether every resource is in use, none may be opened, and nobody waits: who shares may then do so at once. */
   get isSaturated(): boolean {
-    return this.#life.isServing && this.#waiters.length === 0 && !this.#dispatcher.canServe
+    return this.#lifecycle.isServing && this.#waiters.length === 0 && !this.#dispatcher.canServe
   }
   /** The state of the pool in numbers, for errors and statistics. */
   figures(): PoolFigures {
@@ -132,7 +132,7 @@ export class ResourcePool<R> {
 
   /** A slot at once, when one is idle, fresh and nobody waits; undefined when `acquire` is needed. */
   tryAcquire(): Slot<R> | undefined {
-    if (!this.#life.isServing || this.#waiters.length > 0) return undefined
+    if (!this.#lifecycle.isServing || this.#waiters.length > 0) return undefined
     const slots = this.#slots
     const slot = slots.idle.top
     if (slot === undefined || !slots.isFresh(slot) || slots.needsCheck(slot)) return undefined
@@ -183,7 +183,7 @@ export class ResourcePool<R> {
   }
 
   #refusalAtOnce(deadline: Deadline, holder: WorkContext | undefined): Error | undefined {
-    if (!this.#life.admits(holder)) return new PoolClosedError('cannot acquire a connection')
+    if (!this.#lifecycle.admits(holder)) return new PoolClosedError('cannot acquire a connection')
     const reached = deadline.reached()
     return reached === undefined ? undefined : givenUp(reached, 'not-sent')
   }
@@ -243,7 +243,7 @@ export class ResourcePool<R> {
 
   /** Closes connections and settles when they are closed; new ones are opened as they are needed. See {@link EvictMode}. */
   evict(mode: EvictMode): Promise<void> {
-    return this.#life.evict(mode)
+    return this.#lifecycle.evict(mode)
   }
 
   /**
@@ -253,12 +253,12 @@ export class ResourcePool<R> {
    * @throws OperationAbortedError when the pool is resumed or torn down before
    */
   pause(): Promise<void> {
-    return this.#life.pause()
+    return this.#lifecycle.pause()
   }
 
   /** Ends a pause; whoever waits is served. */
   resume(): void {
-    this.#life.resume()
+    this.#lifecycle.resume()
   }
 
   /**
@@ -271,8 +271,8 @@ export class ResourcePool<R> {
   }
 
   /** Tries to open at once what is wanted: there is reason to believe that it can be opened again. */
-  hurry(): void {
-    this.#opener.hurry()
+  retryNow(): void {
+    this.#opener.retryNow()
     this.#dispatcher.dispatch()
   }
 
@@ -283,12 +283,12 @@ export class ResourcePool<R> {
    * @throws OperationAbortedError when it was cancelled
    */
   end(): Promise<void> {
-    return this.#life.end()
+    return this.#lifecycle.end()
   }
 
   /** Goes on as if `end` had not been called; false when it is too late for that. */
   cancelEnd(): boolean {
-    return this.#life.cancelEnd()
+    return this.#lifecycle.cancelEnd()
   }
 
   /**
@@ -296,7 +296,7 @@ export class ResourcePool<R> {
    * one and never releases it does not hold up the end.
    */
   endNow(): void {
-    this.#life.endNow()
+    this.#lifecycle.endNow()
   }
 
   /** Rejects everybody who waits and is not urgent, each with an error of its own. */

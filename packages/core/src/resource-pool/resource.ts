@@ -4,7 +4,7 @@ import type { HolderFigures } from '../errors/pool-errors.js'
 /** What the pool needs to know about its resources. It knows nothing else about them: no SQL, no sockets. */
 export interface ResourceFactory<R> {
   /** Where the resources come from, for messages: `127.0.0.1:5432`. */
-  readonly where: string
+  readonly address: string
   /** Opens a new one. Bounds itself in time; a caller who gave up does not cancel it, the end of the pool does. */
   open(signal: AbortSignal): Promise<R>
   /** Closes one in order. Settles when it is closed, in bounded time; never rejects. */
@@ -22,7 +22,7 @@ export interface ResourceFactory<R> {
   /** Validates it; false when it did not answer in time. Never rejects. */
   check(resource: R): Promise<boolean>
   /** Whether this failure to open is permanent: wrong password, no such database. */
-  isHopeless(error: unknown): boolean
+  isPermanent(error: unknown): boolean
   /**
    * Whether this failure to open is about the one resource alone: the first caller in the queue gets the error, and the
    * next one may be opened. @default never

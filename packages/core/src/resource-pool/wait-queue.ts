@@ -32,7 +32,7 @@ export interface WorkContext {
 export const urgent: WorkContext = Object.freeze({ held: 0, isUrgent: true })
 
 /** How many connections this work and the work around it hold. */
-export function heldAround(holder: WorkContext | undefined): number {
+export function connectionsHeldBy(holder: WorkContext | undefined): number {
   let held = 0
   const shared = new Set<object>()
   for (let one = holder; one !== undefined; one = one.parent) {
@@ -89,14 +89,14 @@ export class WaiterList<R> {
   /** How many of them do work that holds a connection already. */
   countHolding(): number {
     let count = 0
-    for (const { holder } of this.#waiters) if (heldAround(holder) > 0) count += 1
+    for (const { holder } of this.#waiters) if (connectionsHeldBy(holder) > 0) count += 1
     return count
   }
 
   /** Removes the longest waiting one of these. */
   shiftHolding(): Waiter<R> | undefined {
     for (const waiter of this.#waiters) {
-      if (heldAround(waiter.holder) > 0) {
+      if (connectionsHeldBy(waiter.holder) > 0) {
         this.#waiters.delete(waiter)
         return waiter
       }
@@ -174,7 +174,7 @@ export class Refusals<R> {
 
   /** Everything is held by work that waits for more of it, with this one; undefined when that is not so. */
   selfDeadlock(holder: WorkContext | undefined): Error | undefined {
-    const held = heldAround(holder)
+    const held = connectionsHeldBy(holder)
     if (holder === undefined || held === 0 || this.#waiters.heldByWaiting(holder) < this.#opener.max) return undefined
     return new SelfDeadlockError(held, this.figures())
   }
@@ -187,11 +187,11 @@ export class Refusals<R> {
     const { active, idle, checking } = this.#slots
     // Not one connection is open, and the server has refused one or has not answered yet: the pool is not what is busy.
     if (isWaitingForServer && active + idle.length + checking === 0) {
-      return new ServerUnavailableError(this.#factory.where, waited, failuresInARow, this.figures(), {
+      return new ServerUnavailableError(this.#factory.address, waited, failuresInARow, this.figures(), {
         cause: lastError ?? new Error('timeout, no answer yet'),
       })
     }
-    const heldByCaller = heldAround(holder)
+    const heldByCaller = connectionsHeldBy(holder)
     return new AcquireTimeoutError(waited, this.figures(), {
       heldByCaller,
       poolName: this.#poolName,
@@ -337,7 +337,7 @@ export class WaitQueue<R> {
     for (const waiter of this.#waiters) {
       const waited = now - waiter.since
       if (waited <= overload.boundMs) break
-      if (heldAround(waiter.holder) > 0) continue
+      if (connectionsHeldBy(waiter.holder) > 0) continue
       figures ??= this.#refusals.figures()
       this.#waiters.remove(waiter)
       waiter.stop()

@@ -85,7 +85,7 @@ const none: Readonly<Record<ErrorClass, number>> = {
 }
 
 /** Keeps the numbers of one server. */
-export class ServerTally {
+export class ServerCounters {
   readonly #acquireMs = new Histogram()
   readonly #queryMs = new Histogram()
   readonly #refusals = {

@@ -13,7 +13,7 @@ import type { BreakerTransition, ResolvedBreakerOptions } from '../resilience/ci
 import { ServerBreaker } from '../resilience/server-breaker.js'
 import type { CloseReason, LeakReport, PoolEnvironment, PoolObserver, Slot } from '../resource-pool/resource.js'
 import type { QueryEvent, ServerEvents, ServerRole } from './events.js'
-import { refusalKind, ServerTally } from './metrics.js'
+import { refusalKind, ServerCounters } from './metrics.js'
 
 /** The object that all messages about one statement share. Whoever traces may put a span on it. */
 export interface QueryTrace {
@@ -122,7 +122,7 @@ export interface CheckoutObserver {
  * made, and no time is read for one, while nobody listens.
  */
 export class ServerObserver implements PoolObserver<Connection>, StatementObserver<Connection> {
-  readonly tally = new ServerTally()
+  readonly counters = new ServerCounters()
   readonly breaker: ServerBreaker<Connection> | undefined
   /** Which server it is at the moment, for what is about no connection; changes when another one takes its place. */
   address: string
@@ -169,7 +169,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   // Called by the pool
 
   acquired(slot: Slot<Connection>, waitMs: number): void {
-    this.tally.acquired(waitMs)
+    this.counters.acquired(waitMs)
     this.checkouts?.acquired(slot.resource)
     if (this.#acquire.hasSubscribers) {
       const event = { ...this.#ofConnection(slot.resource), waitMs, waiting: this.waiting() }
@@ -178,7 +178,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   }
 
   joined({ resource }: Slot<Connection>, waitMs: number): void {
-    this.tally.acquired(waitMs)
+    this.counters.acquired(waitMs)
     this.checkouts?.acquired(resource)
   }
 
@@ -226,7 +226,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
   /** A caller got no connection, after so long. */
   refused(error: unknown, waitMs: number): void {
     const kind = refusalKind(error)
-    this.tally.refused(kind)
+    this.counters.refused(kind)
     if (kind === 'shed') {
       this.#emit('shed', () => ({ ...this.#ofServer(), waitMs, waiting: this.waiting() }))
       return
@@ -319,7 +319,7 @@ export class ServerObserver implements PoolObserver<Connection>, StatementObserv
     // One does not count that had no connection left to be sent on: it goes to another one.
     if (durationMs === undefined && error instanceof ConnectionLostError) return
     const isSlow = durationMs !== undefined && durationMs > this.#options.slowQueryMs
-    this.tally.answered(error, durationMs, isSlow)
+    this.counters.answered(error, durationMs, isSlow)
     if (!this.#query.hasSubscribers && !(isSlow && this.#slowQuery.hasSubscribers)) return
     const event = this.#queryEvent(statement, connection, error, durationMs)
     // In no context: this one is that of whoever gave it up, or of the socket.

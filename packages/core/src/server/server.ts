@@ -153,7 +153,7 @@ export class Server {
     this.#texts = new StatementTexts(purpose.statements?.cacheSize ?? 0, purpose.statements?.schema)
     this.pool = new ResourcePool<Connection>(
       {
-        where: connector.address,
+        address: connector.address,
         // In no context: it serves many callers.
         open: (signal) => inNoContext(() => this.#open(signal)),
         close: (connection) => connection.close(),
@@ -165,7 +165,7 @@ export class Server {
         isAlive: (connection) => connection.isAlive,
         suits: (connection) => !connection.refusesWrites && connector.suits(connection),
         check: (connection) => this.#check(connection),
-        isHopeless: (error) => !isRefusal(error) && (failsFast || classify(error, 'connect') === 'configuration'),
+        isPermanent: (error) => !isRefusal(error) && (failsFast || classify(error, 'connect') === 'configuration'),
         isRefusal,
         onLeak: (leak) => observer.leaked(leak),
       },
@@ -351,7 +351,7 @@ export class Server {
         if (isReported) connection.observer = this.observer.beside
         // A connection beside the pool shows that the pool can connect too: it need not wait for its next attempt.
         this.observer.breaker?.serverAnswers()
-        this.pool.hurry()
+        this.pool.retryNow()
         return connection
       },
       (error: unknown) => {

@@ -93,7 +93,7 @@ test('load_balance_hosts=random uses them all', async () => {
 })
 
 test('what no host can give is told for each of them', async () => {
-  const pool = testPool(url([primary, closed], '?target_session_attrs=standby'), { acquireTimeoutMs: 300 })
+  const pool = testPool(url([primary, closed], '?target_session_attrs=standby'), { acquireTimeoutMs: 2_000 })
   const error = await rejection(pool.query('select 1'))
   expect(error).toBeInstanceOf(ServerUnavailableError)
   expect(error.message).toContain(`127.0.0.1:${primary} is a primary, and standby is wanted`)

@@ -207,6 +207,8 @@ describe('what does not open it', () => {
     controller.abort()
     expect((await aborted).code).toBe('LIFEGUARD_ABORTED')
     expect(changes).toEqual([])
+    // The way to the server must stay open until the server has stopped it.
+    await eventually('the statement was cancelled', () => pool.stats().pool.active === 0)
   })
 
   test('nothing at all when it is off', async () => {

@@ -44,13 +44,13 @@ function newWatch(clock = new CountingClock(), pool = 'shop') {
 
 async function newPool(clock: FakeClock | typeof systemClock, observer: PoolObserver<Connection>) {
   const factory = {
-    where: 'here',
+    address: 'here',
     open: () => Promise.resolve(nobody),
     close: () => Promise.resolve(),
     destroy: () => Promise.resolve(),
     isAlive: () => true,
     check: () => Promise.resolve(true),
-    isHopeless: () => false,
+    isPermanent: () => false,
   }
   const pool = new ResourcePool<Connection>(
     factory,

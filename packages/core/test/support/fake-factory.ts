@@ -26,7 +26,7 @@ export class HopelessError extends Error {}
  * is dead; in `manual` mode it waits in a list until the test answers it.
  */
 export class FakeFactory implements ResourceFactory<FakeResource> {
-  readonly where = 'fake:5432'
+  readonly address = 'fake:5432'
   open_: Mode = 'auto'
   close_: Mode = 'auto'
   check_: Mode = 'auto'
@@ -86,7 +86,7 @@ export class FakeFactory implements ResourceFactory<FakeResource> {
     return this.check_ === 'auto' ? Promise.resolve(resource.alive) : pending(this.checks, resource, (alive) => alive)
   }
 
-  isHopeless(error: unknown): boolean {
+  isPermanent(error: unknown): boolean {
     return error instanceof HopelessError
   }
 

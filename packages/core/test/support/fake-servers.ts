@@ -11,7 +11,7 @@ import { FakeClock, settle } from './fake-clock.js'
 import { serverError } from './server-error.js'
 
 /** What of a connection those use who watch servers. */
-type Watched = Pick<Connection, 'run' | 'isAlive' | 'destroy' | 'close' | 'reports'>
+type Watched = Pick<Connection, 'run' | 'isAlive' | 'terminate' | 'close' | 'reports'>
 
 /** A server that says of itself what a test wants it to. */
 export class FakeServer {
@@ -64,7 +64,7 @@ export class FakeServer {
       get isAlive() {
         return isAlive
       },
-      destroy: end,
+      terminate: end,
       close: async () => end(),
       run: async ({ text }: Statement, limit: Deadline) => {
         const rows = this.isUp && isAlive ? [await this.#answer(text, limit)] : []
