@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/support/longest-first.js'
 import { testProjects, workersOf } from './test/support/projects.js'
 import { temporaryFolderInMemory } from './test/support/temporary-folder.js'
 
@@ -16,6 +17,7 @@ export default defineConfig({
     provide: { lifeguardServers: workers },
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    sequence: { sequencer: LongestFirst },
     projects: testProjects().map(({ name, include, exclude, isolate, alone }) => ({
       extends: true as const,
       test: {

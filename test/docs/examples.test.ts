@@ -128,9 +128,21 @@ async function programOf(example: Example, url: string): Promise<string> {
   return file
 }
 
-async function runs(example: Example, url: string): Promise<{ readonly stdout: string; readonly stderr: string }> {
-  const program = await programOf(example, url)
-  return await run(process.execPath, [program], { cwd: folder, env: { ...process.env, DATABASE_URL: url } })
+interface Said {
+  readonly stdout: string
+  readonly stderr: string
+}
+/** Each example runs once, for all that is expected of it. */
+const ran = new Map<Example, Promise<Said>>()
+
+async function runs(example: Example, url: string): Promise<Said> {
+  const start = async (): Promise<Said> => {
+    const program = await programOf(example, url)
+    return await run(process.execPath, [program], { cwd: folder, env: { ...process.env, DATABASE_URL: url } })
+  }
+  const running = ran.get(example) ?? start()
+  ran.set(example, running)
+  return await running
 }
 
 /** The example of this page in which this stands. */

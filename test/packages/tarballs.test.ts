@@ -6,7 +6,7 @@ import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Manifest, packages, read, root } from '../support/workspace.js'
-import { contentsOf, output, packAll, pnpm } from './tarballs.js'
+import { contentsOf, output, packAll, pnpm, storeOfPackages } from './tarballs.js'
 
 const published = packages()
   .filter(({ manifest }) => manifest.private !== true)
@@ -53,8 +53,10 @@ async function installed(): Promise<string> {
     '@types/node': known.devDependencies?.['@types/node'],
   }
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
-  // Packages that need each other find the tarballs too, not the registry. No install script has to run.
-  await writeFile(join(folder, 'pnpm-workspace.yaml'), JSON.stringify({ overrides: own, strictDepBuilds: false }))
+  // Packages that need each other find the tarballs too, not the registry. No install script has to run. On a file system
+  // of its own the folder would get a store of its own, and all packages once more.
+  const settings = { overrides: own, strictDepBuilds: false, storeDir: storeOfPackages() }
+  await writeFile(join(folder, 'pnpm-workspace.yaml'), JSON.stringify(settings))
   await cp(fileURLToPath(new URL('consumer', import.meta.url)), folder, { recursive: true })
   await pnpm(['install', '--prefer-offline', '--ignore-scripts'], folder)
   // Any program stands in for the schema engine, which is not run: without one it would be downloaded.

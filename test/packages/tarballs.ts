@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { root } from '../support/workspace.js'
+import { read, root } from '../support/workspace.js'
 
 const run = promisify(execFile)
 
@@ -28,6 +28,12 @@ export async function output(
 /** Runs pnpm, in the version that the README names. */
 export async function pnpm(args: readonly string[], cwd: string): Promise<string> {
   return await output('npx', ['-y', 'pnpm@12', ...args], cwd)
+}
+
+/** Where pnpm keeps the packages of this repository; it adds its version to the folder by itself. */
+export function storeOfPackages(): string {
+  const { storeDir } = JSON.parse(read('node_modules/.modules.yaml')) as { readonly storeDir: string }
+  return dirname(storeDir)
 }
 
 /** Packs every public package into `folder`. */
