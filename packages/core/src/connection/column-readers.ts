@@ -207,11 +207,40 @@ function readDate(parser: ValueParser): ColumnReader {
 const backslash = 92
 const letterX = 120
 
+/** In the older form of bytes, a backslash is that of another one or of three octal digits. The parser of `pg` never ends otherwise. */
+function checkEscapes(text: string): void {
+  for (let n = text.indexOf('\\'); n !== -1; n = text.indexOf('\\', n)) {
+    if (text[n + 1] === '\\') n += 2
+    else if (/^[0-7]{3}$/.test(text.slice(n + 1, n + 4))) n += 4
+    else throw new BrokenRow('bytes in a form that is none')
+  }
+}
+
 /** `\x` and two digits for each byte; the older form is left to the parser of `pg`. */
 function readBytes(parser: ValueParser): ColumnReader {
   return (bytes, at, end) => {
-    if (bytes[at] !== backslash || bytes[at + 1] !== letterX || end - at < 2) return parser(readString(bytes, at, end))
+    if (bytes[at] !== backslash || bytes[at + 1] !== letterX || end - at < 2) {
+      const text = readString(bytes, at, end)
+      checkEscapes(text)
+      return parser(text)
+    }
     return Buffer.from((bytes as unknown as Slices).latin1Slice(at + 2, end), 'hex')
+  }
+}
+
+/** What the types of `pg` do not show. */
+const { arrayParser } = pg.types as unknown as {
+  readonly arrayParser: { create(text: string, element: (text: string) => unknown): { parse(): unknown } }
+}
+
+function readArrayOfBytes(parser: ValueParser): ColumnReader {
+  return (bytes, at, end) => {
+    const text = readString(bytes, at, end)
+    const check = (element: string): void => {
+      if (!element.startsWith('\\x')) checkEscapes(element)
+    }
+    arrayParser.create(text, check).parse()
+    return parser(text)
   }
 }
 
@@ -246,6 +275,9 @@ textParsers.init((oid, parser) => {
       break
     case 17:
       fast.set(parser, readBytes(parser))
+      break
+    case 1001:
+      fast.set(parser, readArrayOfBytes(parser))
       break
     case 20:
       // It gives the text that it gets.

@@ -65,7 +65,8 @@ class MessageReader {
         continue
       }
       const message = this.#message(this.#buffer[start] as number, length)
-      this.#at = this.#stop
+      // As a message that swallows those after it could give one caller what is for the next.
+      this.#ended()
       this.#onMessage(message)
     }
     if (this.#at === this.#end) {
@@ -118,6 +119,7 @@ class MessageReader {
       case 0x63:
         return { name: 'copyDone', length }
       case 0x57:
+        this.#skip()
         return { name: 'replicationStart', length }
       case 0x49:
         return { name: 'emptyQuery', length }
@@ -144,8 +146,12 @@ class MessageReader {
           channel: this.#cstring(),
           payload: this.#cstring(),
         } as ServerMessage
-      case 0x4b:
-        return { name: 'backendKeyData', length, processID: this.#int32(), secretKey: this.#int32() } as ServerMessage
+      case 0x4b: {
+        const key = { name: 'backendKeyData', length, processID: this.#int32(), secretKey: this.#int32() }
+        // Of later versions of the protocol, which are not asked for, keys are longer.
+        this.#skip()
+        return key as ServerMessage
+      }
       case 0x52:
         return this.#authentication(length)
       case 0x74:
@@ -166,7 +172,6 @@ class MessageReader {
       const bytes = this.#int32()
       fields[n] = bytes === -1 ? null : this.#text(bytes)
     }
-    this.#ended()
     return { name: 'dataRow', length, fieldCount: count, fields } as ServerMessage
   }
 
@@ -184,7 +189,6 @@ class MessageReader {
         format: this.#int16() === 0 ? 'text' : 'binary',
       }
     }
-    this.#ended()
     return { name: 'rowDescription', length, fieldCount: count, fields } as ServerMessage
   }
 
@@ -263,6 +267,11 @@ class MessageReader {
     if (bytes < 0 || bytes > this.#stop - at) throw new ProtocolViolationError('a message that is shorter than it says')
     this.#at = at + bytes
     return at
+  }
+
+  /** What is left of the message is of no interest here. */
+  #skip(): void {
+    this.#at = this.#stop
   }
 
   #ended(): void {

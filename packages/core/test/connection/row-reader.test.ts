@@ -197,6 +197,19 @@ describe('the bytes that it gets', () => {
   })
 })
 
+test.each([
+  [17, '\\'],
+  [17, 'a\\'],
+  [17, 'a\\\\\\b'],
+  [17, '\\12'],
+  [17, '\\129'],
+  [1001, '{"\\\\x00","\\\\q"}'],
+])('bytes in a form that is none, over which the parser of pg never ends, are a broken row: %i %j', (oid, text) => {
+  const reader = new ShapeReader(resultOf([{ name: 'a', oid, text }]), false)
+  const body = rowBody([Buffer.from(text)])
+  expect(() => reader.read(body, 0, body.length)).toThrow('bytes in a form that is none')
+})
+
 describe('the binary format', () => {
   const parserOf = (oid: number): ValueParser => pg.types.getTypeParser(oid as never, 'text') as ValueParser
 
