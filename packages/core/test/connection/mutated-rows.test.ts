@@ -20,8 +20,8 @@ import { readerFor, type ShapeReader } from '../../src/connection/row-reader.js'
 import { Statement } from '../../src/connection/statement.js'
 import { systemClock } from '../../src/deadline/clock.js'
 import { noDeadline } from '../../src/deadline/deadline.js'
-import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
 import { ProtocolViolationError } from '../../src/errors/operation-errors.js'
+import { LoginError } from '../../src/errors/pool-errors.js'
 import { cstring, int32, login, message, ready, rowDescription } from '../support/backend-messages.js'
 import { collectGarbage } from '../support/garbage.js'
 import { anyMutation, anyMutations, anyPieces, inPieces, mutated } from '../support/mutated-frames.js'
@@ -241,7 +241,7 @@ describe('messages that something has happened to', () => {
         if (largest > 2 * bytes.length) expect.unreachable(`${largest} bytes were allocated for ${bytes.length}`)
         const { error } = whole
         // The second is for a login of a kind that `pg` does not have.
-        if (!(error === undefined || error instanceof ProtocolViolationError || error instanceof InvalidArgumentError))
+        if (!(error === undefined || error instanceof ProtocolViolationError || error instanceof LoginError))
           throw error
         // A byte at a time takes longest.
         for (const pieces of which % 8 === 0 ? [[1], lengths] : [lengths]) {
