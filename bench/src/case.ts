@@ -1,5 +1,6 @@
 import type { LineUp } from './line-up.js'
 import type { Ability, Session } from './peer.js'
+import type { RowsTable } from './rows-tables.js'
 
 /** What a reading may use. */
 export interface Bench {
@@ -29,6 +30,8 @@ export interface Case {
   readonly connectionsOf?: Readonly<Record<string, number>>
   /** Milliseconds that the network adds to a round trip; 0 goes straight to the server. */
   readonly roundTripMs: number
+  /** What it reads, if not what every case finds: made before it is measured. */
+  readonly table?: RowsTable
   /** Left out of `--quick`. */
   readonly slow?: boolean
   /** One reading is the whole of it, however long: nothing shorter warms up or leads in. */

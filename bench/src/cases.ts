@@ -5,6 +5,7 @@ import { increments } from './cases/increments.js'
 import { insertions } from './cases/insert.js'
 import { locks } from './cases/lock.js'
 import { ormCases } from './cases/orm.js'
+import { rows } from './cases/rows.js'
 import { selects } from './cases/select.js'
 import { streams } from './cases/stream.js'
 import { transactions } from './cases/transaction.js'
@@ -15,6 +16,7 @@ export const cases: readonly Case[] = [
   ...selects,
   ...transactions,
   ...insertions,
+  ...rows,
   ...streams,
   ...firstQueries,
   ...locks,

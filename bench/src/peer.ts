@@ -1,3 +1,5 @@
+import type { RowsTable } from './rows-tables.js'
+
 /**
  * One way to talk to PostgreSQL, opened for one case. What a peer has no word for it leaves out, and the cases that
  * need it are run without that peer.
@@ -28,6 +30,10 @@ export interface Session {
   copyIn?(rows: Iterable<SinkRow>): Promise<unknown>
   /** Reads so many rows one by one, without holding all of them; resolves with the sum of their first column. */
   stream?(rows: number): Promise<number>
+  /** Reads all rows of a table with one query, over and over, and holds them until the last has come. */
+  rows?(order: RowsOrder): Promise<RowsLoad>
+  /** The same once; resolves with the most memory that the process which reads them ever had, in MB. */
+  rowsPeak?(table: RowsTable): Promise<number>
   /** The first query of a pool that has just been made, and its end. */
   coldSelect?(id: number): Promise<unknown>
   /** Closes every connection. */
@@ -37,6 +43,20 @@ export interface Session {
 /** A row to be inserted. */
 export type SinkRow = readonly [id: number, body: string]
 
+/** How rows are to be read: by so many callers at the same time, for so long. */
+export interface RowsOrder {
+  readonly table: RowsTable
+  readonly callers: number
+  readonly ms: number
+}
+
+/** What was read, and the processor time that it cost the process which read it. */
+export interface RowsLoad {
+  readonly rows: number
+  readonly elapsedMs: number
+  readonly cpuUs: number
+}
+
 /** A word of {@link Session} that cases measure. */
 export type Ability = Exclude<keyof Session, 'end'>
 
@@ -44,6 +64,11 @@ export type Ability = Exclude<keyof Session, 'end'>
 export interface Peer {
   /** As it stands at the head of its column. */
   readonly name: string
+  /**
+   * Of a program outside of Node, which is measured only when it is asked for: says what it needs that is not installed;
+   * undefined for nothing.
+   */
+  missing?(): string | undefined
   open(url: string, connections: number): Promise<Session> | Session
 }
 

@@ -40,6 +40,7 @@ function show(value: number | undefined, unit: Row['unit']): string {
   if (value === undefined) return '-'
   if (unit === 'round trips') return value.toFixed(2)
   if (unit === 'ms') return value.toFixed(1)
+  if (unit === 'us' && value < 10) return value.toFixed(2)
   return Math.round(value).toLocaleString('en')
 }
 

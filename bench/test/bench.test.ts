@@ -57,18 +57,19 @@ describe('the bench', () => {
     chmodSync(folder, 0o755)
     const mark = `bench-test-${randomUUID()}`
     try {
-      const names = ['acquire-each', 'transaction-1-2ms', 'orm-select-64-on-8-loopback']
+      const names = ['acquire-each', 'transaction-1-2ms', 'rows-100-rate', 'orm-select-64-on-8-loopback']
       const args = ['--quick', '--rounds', '2', '--json', ...names.flatMap((name) => ['--case', name])]
       const { code, stdout, stderr } = await bench(args, { TMPDIR: folder, LIFEGUARD_BENCH_MARK: mark })
       const steps = 'warm-up, round 1 of 2, round 2 of 2'
       expect({ code, stderr }).toEqual({
         code: 0,
         stderr: [
-          `[1/5] acquire-each: ${steps}`,
-          `[2/5] transaction-1-2ms: ${steps}`,
-          `[3/5] orm-select-64-on-8-loopback-kysely: ${steps}`,
-          `[4/5] orm-select-64-on-8-loopback-drizzle: ${steps}`,
-          `[5/5] orm-select-64-on-8-loopback-prisma: ${steps}`,
+          `[1/6] acquire-each: ${steps}`,
+          `[2/6] transaction-1-2ms: ${steps}`,
+          `[3/6] rows-100-rate: ${steps}`,
+          `[4/6] orm-select-64-on-8-loopback-kysely: ${steps}`,
+          `[5/6] orm-select-64-on-8-loopback-drizzle: ${steps}`,
+          `[6/6] orm-select-64-on-8-loopback-prisma: ${steps}`,
           '',
         ].join('\n'),
       })
@@ -102,6 +103,20 @@ describe('the bench', () => {
             'pg pipelined': number,
           },
           ratios: expect.objectContaining({ 'pg.Pool': number, 'pg pipelined': number }),
+        },
+        {
+          ...common,
+          ...ofPools,
+          case: 'rows-100-rate',
+          unit: 'rows/s',
+          results: {
+            lifeguard: number,
+            'pg.Pool': number,
+            'pg.Pool named': number,
+            'postgres.js': number,
+            slonik: number,
+          },
+          ratios: { 'pg.Pool': number, 'pg.Pool named': number, 'postgres.js': number, slonik: number },
         },
         ...['kysely', 'drizzle', 'prisma'].map((orm) => ({
           ...common,

@@ -48,6 +48,28 @@ describe('the goals', () => {
     )
   })
 
+  test('name each pool that is ahead in a case without a goal against it', () => {
+    const ratios = { 'pg.Pool': 0.94, 'pg.Pool named': 0.96, 'postgres.js': 0.8, 'pg pipelined': 0.5 }
+    expect(goalLines([row('lock-2ms', { lifeguard: 2 }, ratios)])).toBe(
+      [
+        '',
+        'missed   lock-2ms: 0.94 x pg.Pool, no peer is to be ahead',
+        'missed   lock-2ms: 0.80 x postgres.js, no peer is to be ahead',
+        '',
+      ].join('\n'),
+    )
+    const limits = { 'pg.Pool': 2.8, 'postgres.js': 2.9, 'psql copy': 0.1, 'pgx v4': 1.2 }
+    expect(goalLines([row('rows-ints', { lifeguard: 0.4 }, limits)])).toBe(
+      [
+        '',
+        'reached  rows-ints: 2.80 x pg.Pool, the goal is 2.80',
+        'reached  rows-ints: 2.90 x postgres.js, the goal is 2.80',
+        'reached  rows-ints: 1.20 x pgx v4, the goal is 1.00',
+        '',
+      ].join('\n'),
+    )
+  })
+
   test('are silent when none of their cases was measured', () => {
     expect(goalLines([row('lock-2ms', { lifeguard: 2 }, { 'pg.Pool': 1 })])).toBe('')
   })

@@ -57,6 +57,16 @@ test('the pools stand in one table, all ORMs in another with columns of their ow
   `)
 })
 
+test('what takes a microsecond or two is shown to a hundredth', () => {
+  const row: Row = {
+    ...(rows[0] as Row),
+    case: 'rows-ints',
+    unit: 'us',
+    results: { lifeguard: 0.354, 'pg.Pool': 12.4 },
+  }
+  expect(table([row], machine, 5)).toContain('rows-ints  us         0.35       12')
+})
+
 test('in JSON every row says whom its ratio is between', () => {
   expect(JSON.parse(json(rows, machine))).toEqual([
     expect.objectContaining({ case: 'lock-2ms', subject: 'lifeguard', yardstick: 'pg.Pool', rounds: 5, machine }),

@@ -1,5 +1,6 @@
 import { createPool } from '@pg-lifeguard/core'
 import type { Peer } from '../peer.js'
+import { type NumberedRow, readingHere } from '../read-rows.js'
 import {
   insertRow,
   lockKey,
@@ -40,6 +41,7 @@ export const openLifeguard: Peer['open'] = (url, connections) => {
       for await (const { n } of pool.stream<{ n: number }>(manyRows, [count])) sum += n
       return sum
     },
+    ...readingHere(async (table) => (await pool.query<NumberedRow>(`select * from ${table}`)).rows),
     async coldSelect(id) {
       await using cold = open()
       const { rows } = await cold.query<{ note: string }>(selectItem, [id])

@@ -5,6 +5,7 @@ import { from as copyFrom } from 'pg-copy-streams'
 import QueryStream from 'pg-query-stream'
 import { copyLines } from '../copy-lines.js'
 import type { Peer, Session } from '../peer.js'
+import { type NumberedRow, readingHere } from '../read-rows.js'
 import {
   copyRows,
   insertRow,
@@ -96,6 +97,7 @@ function sessionOn(url: string, max: number, named: boolean): Session {
         client.release()
       }
     },
+    ...readingHere(async (table) => (await run<NumberedRow>(pool, `select * from ${table}`, [])).rows),
     async coldSelect(id) {
       const cold = open()
       const { rows } = await run<{ note: string }>(cold, selectItem, [id])

@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import postgres from 'postgres'
 import { copyLines } from '../copy-lines.js'
 import type { Peer } from '../peer.js'
+import { type NumberedRow, readingHere } from '../read-rows.js'
 import { isConflict, lockKey, noteOf, sleepTurn } from '../sql.js'
 
 /** Prepares every statement, and pipelines on its connections when all are busy. */
@@ -43,6 +44,7 @@ export const openPostgresJs: Peer['open'] = (url, connections) => {
       for await (const rows of text.cursor(100)) for (const row of rows) sum += row['n'] as number
       return sum
     },
+    ...readingHere((table) => sql<NumberedRow[]>`select * from ${sql(table)}`),
     async coldSelect(id) {
       const cold = open()
       const rows = await cold<{ note: string }[]>`select id, note from item where id = ${id}`

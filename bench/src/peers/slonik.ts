@@ -1,5 +1,6 @@
 import { createPool, sql } from 'slonik'
 import type { Peer } from '../peer.js'
+import { type NumberedRow, readingHere } from '../read-rows.js'
 import { lockKey, noteOf, turnMs } from '../sql.js'
 
 /** With its defaults, but for the size; it resets each connection after every use and prepares nothing. */
@@ -24,6 +25,9 @@ export const openSlonik: Peer['open'] = async (url, connections) => {
       })
       return sum
     },
+    ...readingHere(
+      (table) => pool.any(sql.unsafe`select * from ${sql.identifier([table])}`) as Promise<readonly NumberedRow[]>,
+    ),
     async coldSelect(id) {
       const cold = await open()
       const note = await cold.oneFirst(sql.unsafe`select note from item where id = ${id}`)

@@ -1,11 +1,13 @@
 import { type SqlText, sqlText } from '../sql/sql-text.js'
 import type { TextEffects } from '../sql/transaction-control.js'
+import { BrokenRow } from './column-readers.js'
 import { Exchange, type Messages } from './exchange.js'
 import type { Prelude, Wire } from './operation.js'
 import { type CommandCompleteMessage, type Field, prepared, ResultBase, type ResultInternals } from './pg-internals.js'
 import { joinedTexts, type ReportedOutcome } from './reported.js'
 import type { QueryResult } from './result.js'
-import { miscounted, type StatementConfig } from './statement.js'
+import { miscounted, readerFor, type ShapeReader } from './row-reader.js'
+import type { StatementConfig } from './statement.js'
 
 /** As much is handed to the socket before what is there has gone out. */
 const mostUnsentBytes = 65_536
@@ -18,6 +20,8 @@ interface Item {
   /** Whether the text is that of the statement before: parsed once, bound again. */
   readonly isAgain: boolean
   readonly result: ResultInternals
+  /** What reads its rows: found with the first of them; null when `pg` does. */
+  reader: ShapeReader | null | undefined
 }
 
 /**
@@ -144,6 +148,27 @@ export class BatchExchange extends Exchange<QueryResult[]> {
     }
   }
 
+  override readRow(bytes: Buffer, at: number, stop: number): boolean {
+    if (!this.isTakingRows) return false
+    const item = this.#current()
+    if (item.reader === undefined) item.reader = this.#readerFor(item)
+    // Its columns may have turned out not to be readable.
+    if (item.reader === null || this.unreadable !== undefined) return false
+    try {
+      item.result.rows.push(item.reader.read(bytes, at, stop))
+    } catch (error) {
+      if (error instanceof BrokenRow) throw error
+      this.cannotRead(error, this.#answered)
+    }
+    return true
+  }
+
+  /** That of the statement before, which may have the same columns and parsers. */
+  #readerFor(item: Item): ShapeReader | null {
+    const before = item.isAgain ? this.#items[this.#answered - 1]?.reader : undefined
+    return readerFor(item.result, { reader: before ?? undefined }) ?? null
+  }
+
   protected override onRow(columns: readonly (string | null)[]): void {
     const { result } = this.#current()
     if (this.unreadable !== undefined) return
@@ -187,5 +212,6 @@ function itemOf({ text, values, rowMode, types }: StatementConfig, before: Item 
     values: values ?? [],
     isAgain,
     result: new ResultBase(rowMode, types),
+    reader: undefined,
   }
 }

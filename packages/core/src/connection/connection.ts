@@ -382,6 +382,7 @@ export class Connection {
           login.after(message)
         }
       },
+      (bytes, at, stop) => pipeline.head?.readRow(bytes, at, stop) === true,
       (error) => {
         protocol.stream.destroy()
         // `pg` rejects the connect with it, or reports the loss of the session.

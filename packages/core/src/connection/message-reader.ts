@@ -9,6 +9,8 @@ const mostBytes = 0x4000_0000
 /** Nothing that belongs to a login is as long. */
 const mostBytesOfLogin = 1_048_576
 const headerBytes = 5
+/** The type of a row. */
+const dataRow = 0x44
 const none = Buffer.alloc(0)
 
 /** A message of the server in the form that `pg` gives it, whose queries, cursors and streams read them too. */
@@ -18,6 +20,9 @@ export interface ServerMessage {
   /** In bytes, without the first. */
   readonly length: number
 }
+
+/** Takes a row of the server: its bytes are those from `at` up to `stop`. Returns whether it has taken it. */
+export type RowHandler = (bytes: Buffer, at: number, stop: number) => boolean
 
 /**
  * Reads the messages of the server: whole ones are handed on, one after the other. It takes nothing on trust: each length,
@@ -35,9 +40,12 @@ class MessageReader {
   #stop = 0
   /** Whether the session is still being opened: nothing that is long has to be read then. */
   isOpening = true
+  /** Takes the body of a row where it lies, unless it returns false: then it is read as any other message is. */
+  readonly #onRow: RowHandler
 
-  constructor(onMessage: (message: ServerMessage) => void) {
+  constructor(onMessage: (message: ServerMessage) => void, onRow: RowHandler) {
     this.#onMessage = onMessage
+    this.#onRow = onRow
   }
 
   /** @throws ProtocolViolationError and what `onMessage` throws; nothing more can be read then */
@@ -52,8 +60,13 @@ class MessageReader {
       if (start + 1 + length > this.#end) break
       this.#stop = start + 1 + length
       this.#at = start + headerBytes
+      if (this.#buffer[start] === dataRow && this.#onRow(this.#buffer, this.#at, this.#stop)) {
+        this.#at = this.#stop
+        continue
+      }
       const message = this.#message(this.#buffer[start] as number, length)
-      this.#at = this.#stop
+      // As a message that swallows those after it could give one caller what is for the next.
+      this.#ended()
       this.#onMessage(message)
     }
     if (this.#at === this.#end) {
@@ -87,7 +100,7 @@ class MessageReader {
 
   #message(code: number, length: number): ServerMessage {
     switch (code) {
-      case 0x44:
+      case dataRow:
         return this.#dataRow(length)
       case 0x43:
         return { name: 'commandComplete', length, text: this.#cstring() } as ServerMessage
@@ -106,6 +119,7 @@ class MessageReader {
       case 0x63:
         return { name: 'copyDone', length }
       case 0x57:
+        this.#skip()
         return { name: 'replicationStart', length }
       case 0x49:
         return { name: 'emptyQuery', length }
@@ -132,8 +146,12 @@ class MessageReader {
           channel: this.#cstring(),
           payload: this.#cstring(),
         } as ServerMessage
-      case 0x4b:
-        return { name: 'backendKeyData', length, processID: this.#int32(), secretKey: this.#int32() } as ServerMessage
+      case 0x4b: {
+        const key = { name: 'backendKeyData', length, processID: this.#int32(), secretKey: this.#int32() }
+        // Of later versions of the protocol, which are not asked for, keys are longer.
+        this.#skip()
+        return key as ServerMessage
+      }
       case 0x52:
         return this.#authentication(length)
       case 0x74:
@@ -154,7 +172,6 @@ class MessageReader {
       const bytes = this.#int32()
       fields[n] = bytes === -1 ? null : this.#text(bytes)
     }
-    this.#ended()
     return { name: 'dataRow', length, fieldCount: count, fields } as ServerMessage
   }
 
@@ -172,7 +189,6 @@ class MessageReader {
         format: this.#int16() === 0 ? 'text' : 'binary',
       }
     }
-    this.#ended()
     return { name: 'rowDescription', length, fieldCount: count, fields } as ServerMessage
   }
 
@@ -253,6 +269,11 @@ class MessageReader {
     return at
   }
 
+  /** What is left of the message is of no interest here. */
+  #skip(): void {
+    this.#at = this.#stop
+  }
+
   #ended(): void {
     if (this.#at !== this.#stop) throw new ProtocolViolationError('a message that is longer than it says')
   }
@@ -317,16 +338,18 @@ function otherLogin(kind: number): Error {
  * while a message is read or handled ends the session, and would end the process if it came out of the socket.
  *
  * @param handle gets each message, and hands it to `pg` with `emitTo`
+ * @param onRow gets each row before it is made a message
  * @param failed called once; nothing is read any more
  */
 export function readMessages(
   protocol: WireConnection,
   handle: (message: ServerMessage, reader: MessageReader) => void,
+  onRow: RowHandler,
   failed: (error: Error) => void,
 ): void {
   protocol.attachListeners = (stream: Duplex) => {
     let isOver = false
-    const reader: MessageReader = new MessageReader((message) => handle(message, reader))
+    const reader: MessageReader = new MessageReader((message) => handle(message, reader), onRow)
     stream.on('data', (chunk: Buffer) => {
       if (isOver) return
       try {

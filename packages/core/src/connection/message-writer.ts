@@ -13,6 +13,8 @@ const mostValues = 65_535
 /** Up to this many characters, a loop is faster than two calls into the runtime. */
 const shortText = 24
 
+/** What ends a Bind: no code for a column is text for all. */
+const allAsText = Buffer.alloc(2)
 const noValues: readonly unknown[] = []
 
 /** A name with the zero that ends it, ready to be copied into messages. */
@@ -74,14 +76,20 @@ export class MessageWriter {
    * @param statement its name as `zeroEnded` makes it
    * @throws what a value's own conversion throws; cut the message off then
    */
-  bind(portal: string, statement: Buffer = unnamed, values: readonly unknown[] = noValues): void {
+  /** @param formats the end of the message: in which form each column is wanted; without it all of them as text */
+  bind(
+    portal: string,
+    statement: Buffer = unnamed,
+    values: readonly unknown[] = noValues,
+    formats: Buffer = allAsText,
+  ): void {
     const count = values.length
     if (count > mostValues) throw new RangeError(`a statement takes ${mostValues} values at most, not ${count}`)
     const start = this.#begin(0x42)
     this.#cstring(portal)
     this.#bytes(statement)
     this.#int16(count)
-    const formats = this.#length
+    const codes = this.#length
     this.#room(count * 2 + 2)
     for (let n = 0; n < count * 2; n++) this.#buffer[this.#length++] = 0
     this.#int16(count)
@@ -92,13 +100,12 @@ export class MessageWriter {
       else if (typeof ready === 'string') this.#text(ready)
       else {
         const bytes = ready as Buffer
-        this.#buffer[formats + n * 2 + 1] = 1
+        this.#buffer[codes + n * 2 + 1] = 1
         this.#int32(bytes.length)
         this.#bytes(bytes)
       }
     }
-    // All results as text.
-    this.#int16(0)
+    this.#bytes(formats)
     this.#end(start)
   }
 

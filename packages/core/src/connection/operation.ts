@@ -266,6 +266,11 @@ export abstract class Operation implements Reported, Progress {
     return this.#preludesLeft === 0
   }
 
+  /** Whether the rows that come are its own, and somebody waits for them. */
+  protected get isTakingRows(): boolean {
+    return this.#preludesLeft === 0 && this.unreadable === undefined && this.failure === undefined && !this.isAnswered
+  }
+
   // What is answered: called by the connection
 
   /** The statement that is being answered; `nothingToNote` for one that only reads or writes rows, or is of the pool's own. */
@@ -289,10 +294,19 @@ export abstract class Operation implements Reported, Progress {
     if (this.#preludesLeft === 0) this.onNoData()
   }
 
+  /**
+   * Reads a row out of the bytes in which it came.
+   *
+   * @returns false when it is wanted as strings, in `handleDataRow`
+   */
+  readRow(_bytes: Buffer, _at: number, _stop: number): boolean {
+    return false
+  }
+
   handleDataRow(columns: readonly (string | null)[]): void {
     if (this.#preludesLeft > 0) this.#preludes.at(-this.#preludesLeft)?.onRow?.(columns)
     // Nobody waits for them any more, or for good reason.
-    else if (this.unreadable === undefined && this.failure === undefined && !this.isAnswered) this.onRow(columns)
+    else if (this.isTakingRows) this.onRow(columns)
   }
 
   handleCommandComplete(message: CommandCompleteMessage): void {

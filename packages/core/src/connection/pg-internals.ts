@@ -93,6 +93,8 @@ export interface ResultInternals {
   oid: number | null
   _parsers: ((value: string) => unknown)[] | undefined
   _prebuiltEmptyResultObject: Readonly<Record<string, null>> | null
+  /** Whether its rows are arrays. */
+  readonly rowAsArray: boolean
   readonly rows: unknown[]
   fields: readonly Field[]
   addFields(fields: readonly Field[]): void

@@ -2,6 +2,7 @@ import { type CallerContext, callerContext } from '../observe/context.js'
 import type { Field } from './pg-internals.js'
 import type { Reported, ReportedOutcome } from './reported.js'
 import type { QueryResult } from './result.js'
+import type { ReaderKeeper } from './row-reader.js'
 
 /** Says what became of a statement, after so many milliseconds; undefined when nothing of it was sent. */
 export type Report = (error: unknown, durationMs: number | undefined) => void
@@ -82,7 +83,7 @@ const closing = 'CLOSE'
  * Asks for some rows of a statement at a time. The portal lives as long as its transaction, so that other statements
  * may run between two batches. https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
  */
-export interface PortalRequest {
+export interface PortalRequest extends ReaderKeeper {
   readonly name: string
   /** What all requests for its rows are reported as, this one being a part of it. */
   readonly whole: FetchedStatement

@@ -1,4 +1,5 @@
 import type { Field, ResultInternals, TypeParsers } from './pg-internals.js'
+import type { ReaderKeeper } from './row-reader.js'
 
 /** What a statement gave. The same object that `pg` gives. */
 export interface QueryResult<Row = Record<string, unknown>> {
@@ -13,19 +14,19 @@ export interface QueryResult<Row = Record<string, unknown>> {
 }
 
 /** The columns of a result, and an empty row of it: the same for every run of a prepared statement. */
-export interface RowShape {
+export interface RowShape extends ReaderKeeper {
   readonly fields: readonly Field[]
   readonly emptyRow: Readonly<Record<string, null>>
 }
 
 /** That of a statement that gives no rows. */
-export const noColumns: RowShape = { fields: [], emptyRow: {} }
+export const noColumns: RowShape = { fields: [], emptyRow: {}, reader: undefined }
 
 export function shapeOf(fields: readonly Field[]): RowShape {
   const emptyRow: Record<string, null> = Object.create(null)
   for (const { name } of fields) emptyRow[name] = null
   // Spread once, so that the copies for rows are of one hidden class.
-  return { fields, emptyRow: { ...emptyRow } }
+  return { fields, emptyRow: { ...emptyRow }, reader: undefined }
 }
 
 /** What `addFields` of a result of `pg` does, without making the empty row anew each time. */

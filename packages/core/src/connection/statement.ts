@@ -2,6 +2,7 @@ import { ProtocolViolationError } from '../errors/operation-errors.js'
 import { isNameTaken, isStalePlan, mayBeStaleTypes } from '../errors/origin.js'
 import type { SqlText } from '../sql/sql-text.js'
 import type { TextEffects } from '../sql/transaction-control.js'
+import { BrokenRow } from './column-readers.js'
 import { nothingToNote, Operation, type Prelude, refuseCopy, type Wire } from './operation.js'
 import {
   type CommandCompleteMessage,
@@ -11,7 +12,8 @@ import {
   type TypeParsers,
 } from './pg-internals.js'
 import type { FetchedStatement, PortalRequest } from './portal.js'
-import { applyShape, noColumns, type QueryResult, shapeOf } from './result.js'
+import { applyShape, noColumns, type QueryResult, type RowShape, shapeOf } from './result.js'
+import { miscounted, readerFor, type ShapeReader } from './row-reader.js'
 import type { PreparedStatement, StatementText } from './statement-cache.js'
 
 /** What a CommandComplete says. */
@@ -87,6 +89,8 @@ export class Statement extends Operation {
   /** Counted when there is a second one: a server that goes on and on would fill the memory with them. */
   #mostResults: number | undefined
   #parsers: TypeParsers | undefined
+  /** What reads the rows of the result that comes in: found with the first of them; null when `pg` does. */
+  #reader: ShapeReader | null | undefined
 
   /** @param portal where its rows are fetched piece by piece: which of them are fetched now */
   constructor(config: StatementConfig, preludes?: readonly Prelude[], portal?: PortalRequest) {
@@ -167,10 +171,12 @@ export class Statement extends Operation {
       writer.describePortal('')
     } else {
       const isNew = !prepared.isSent
+      const { shape } = prepared
       try {
+        if (shape !== undefined) this.#readAs(shape, this.#types ?? types)
         if (isNew && prepared.isRenewal) writer.closeStatement(prepared.name)
         if (isNew) writer.parse(prepared.name, prepared.text)
-        writer.bind('', prepared.nameBytes, values)
+        writer.bind('', prepared.nameBytes, values, this.#reader?.formats)
       } catch (error) {
         // Nothing of it is sent, its Parse included.
         if (isNew) cache.forget(prepared, false)
@@ -178,11 +184,16 @@ export class Statement extends Operation {
       }
       if (isNew) prepared.isSent = true
       this.#bringsParse = isNew
-      const { shape } = prepared
       if (shape === undefined) writer.describePortal('')
-      else applyShape(this.#result as ResultInternals, shape, this.#types ?? types)
     }
     writer.execute('', 0)
+  }
+
+  /** Its columns are known: what will read them says in which form each is asked for. */
+  #readAs(shape: RowShape, types: TypeParsers): void {
+    const result = this.#result as ResultInternals
+    applyShape(result, shape, types)
+    if (shape.fields.length > 0) this.#reader = readerFor(result, shape, true)
   }
 
   /** At the second rerun, whatever is wrong with prepared statements here, it goes without. */
@@ -229,6 +240,7 @@ export class Statement extends Operation {
     this.#isBound = false
     this.#mayBeStale = false
     this.#results = undefined
+    this.#reader = undefined
   }
 
   protected override onParseComplete({ cache }: Wire): void {
@@ -243,6 +255,7 @@ export class Statement extends Operation {
 
   protected override onRowDescription(fields: readonly Field[]): void {
     this.#startResult()
+    this.#reader = undefined
     const prepared = this.#prepared
     try {
       if (prepared === undefined) this.#result?.addFields(fields)
@@ -262,6 +275,20 @@ export class Statement extends Operation {
 
   protected override onSuspended(): void {
     if (this.#portal !== undefined) this.#portal.hasMore = true
+  }
+
+  override readRow(bytes: Buffer, at: number, stop: number): boolean {
+    if (!this.isTakingRows) return false
+    const result = this.#result as ResultInternals
+    if (this.#reader === undefined) this.#reader = readerFor(result, this.#portal) ?? null
+    if (this.#reader === null) return false
+    try {
+      result.rows.push(this.#reader.read(bytes, at, stop))
+    } catch (error) {
+      if (error instanceof BrokenRow) throw error
+      this.cannotRead(error)
+    }
+    return true
   }
 
   protected override onRow(columns: readonly (string | null)[]): void {
@@ -317,11 +344,6 @@ export class Statement extends Operation {
     this.#result = new ResultBase(this.#rowMode, this.#parsers as TypeParsers)
     this.#results.push(this.#result)
   }
-}
-
-/** A row has other columns than were announced. */
-export function miscounted(): ProtocolViolationError {
-  return new ProtocolViolationError('a row of other columns than it had announced')
 }
 
 /** A question that only an answer is wanted of: nobody's statement, which is neither reported nor counted. */

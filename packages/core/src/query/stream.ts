@@ -146,7 +146,15 @@ export async function* batchesIn<Row>(
   }
   const deadline = bounds.deadlineFor(options)
   const name = `lifeguard_${++portals}`
-  let portal: PortalRequest = { name, whole, rows: batchSize, fields: undefined, hasMore: false, isOpen: false }
+  let portal: PortalRequest = {
+    name,
+    whole,
+    rows: batchSize,
+    fields: undefined,
+    reader: undefined,
+    hasMore: false,
+    isOpen: false,
+  }
   let isOpen = false
   let isFailed = false
   try {
@@ -156,7 +164,8 @@ export async function* batchesIn<Row>(
       isOpen = true
       if (rows.length > 0) yield rows as Row[]
       if (!portal.hasMore) return
-      portal = { name, whole, rows: batchSize, fields, hasMore: false, isOpen: false }
+      const { reader } = portal
+      portal = { name, whole, rows: batchSize, fields, reader, hasMore: false, isOpen: false }
     }
   } catch (error) {
     // Where the server said that a batch failed, the transaction has failed with it, and the portal is gone. Where a parser
@@ -168,7 +177,15 @@ export async function* batchesIn<Row>(
   } finally {
     try {
       if (isOpen) {
-        const close: PortalRequest = { name, whole, rows: 0, fields: undefined, hasMore: false, isOpen: false }
+        const close: PortalRequest = {
+          name,
+          whole,
+          rows: 0,
+          fields: undefined,
+          reader: undefined,
+          hasMore: false,
+          isOpen: false,
+        }
         const command: FetchCommand = { kind: 'fetch', config: { text: `close ${name}` }, portal: close }
         const closing = whole.orFails(executor.execute(command, noDeadline))
         // The first error is the one that is reported. With the transaction the portal ends in any case.

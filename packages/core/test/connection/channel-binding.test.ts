@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { message } from '../support/backend-messages.js'
 import { Authority } from '../support/certificates.js'
-import { type LoginScript, message, plain, plus, RogueServer, says } from '../support/rogue-login.js'
+import { type LoginScript, plain, plus, RogueServer, says } from '../support/rogue-login.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
 /** Signs itself: `sslmode=require` verifies nothing, so that the binding alone tells whom one speaks to. */

@@ -66,7 +66,15 @@ test('each command makes its own operation, with the preludes of its transaction
   expect([asked.text, asked.reportedText, asked.isReported]).toEqual(['select 1', 'select 1', true])
   const locking = operationFor({ kind: 'with-preludes', config, preludes: [{ text: 'select 2' }], label: 'a lock' })
   expect([locking.text, locking.reportedText]).toEqual(['select 1', 'a lock'])
-  const portal = { name: 'p', whole: {} as never, rows: 1, fields: undefined, hasMore: false, isOpen: false }
+  const portal = {
+    name: 'p',
+    whole: {} as never,
+    rows: 1,
+    fields: undefined,
+    reader: undefined,
+    hasMore: false,
+    isOpen: false,
+  }
   const fetch = operationFor({ kind: 'fetch', config, portal }, preludes)
   // All pieces are reported as one.
   expect([fetch.isReported, fetch.whole]).toEqual([false, portal.whole])

@@ -2,6 +2,7 @@ import net from 'node:net'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Pool } from '../../src/index.js'
+import { cstring, int16, int32, login, message, ready, rowDescription } from '../support/backend-messages.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
 const servers: net.Server[] = []
@@ -11,24 +12,7 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => new Promise((resolve) => server.close(resolve))))
 })
 
-const int16 = (n: number): Buffer => {
-  const bytes = Buffer.alloc(2)
-  bytes.writeInt16BE(n)
-  return bytes
-}
-const int32 = (n: number): Buffer => {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(n >>> 0)
-  return bytes
-}
-const text = (value: string): Buffer => Buffer.from(`${value}\0`)
-const message = (type: string, ...parts: readonly Buffer[]): Buffer => {
-  const body = Buffer.concat(parts)
-  return Buffer.concat([Buffer.from(type), int32(body.length + 4), body])
-}
-const ready = (status = 'I'): Buffer => message('Z', Buffer.from(status))
 const ok = message('R', int32(0))
-const login = Buffer.concat([ok, message('K', int32(1), int32(2)), ready()])
 
 /** A server that says this at the start of a session, and then this after whatever comes; a byte at a time, if so asked. */
 async function serve(atLogin: Buffer, answer: Buffer, isSlow = false): Promise<string> {
@@ -53,7 +37,7 @@ const hostile = (url: string, options = ''): Pool =>
   testPool(`${url}${options}`, { max: 1, acquireTimeoutMs: 2_000, breaker: false, retryReads: false })
 
 describe('a login out of its order is refused where the channel must be bound, and no password is sent', () => {
-  const offer = message('R', int32(10), text('SCRAM-SHA-256-PLUS'), text('SCRAM-SHA-256'), Buffer.from([0]))
+  const offer = message('R', int32(10), cstring('SCRAM-SHA-256-PLUS'), cstring('SCRAM-SHA-256'), Buffer.from([0]))
   const logins: Readonly<Record<string, Buffer>> = {
     'the end right after the offer': Buffer.concat([offer, ok, ready()]),
     'no password at all': login,
@@ -66,7 +50,7 @@ describe('a login out of its order is refused where the channel must be bound, a
     ]),
     'a password in the clear': message('R', int32(3)),
     'a password by md5': message('R', int32(5), Buffer.from('salt')),
-    'SCRAM without the channel': message('R', int32(10), text('SCRAM-SHA-256'), Buffer.from([0])),
+    'SCRAM without the channel': message('R', int32(10), cstring('SCRAM-SHA-256'), Buffer.from([0])),
     'SCRAM with the channel, without TLS': offer,
   }
   test.each(Object.entries(logins))('%s', async (_, bytes) => {
@@ -78,9 +62,9 @@ describe('a login out of its order is refused where the channel must be bound, a
   })
 })
 
-const column = message('T', int16(1), text('a'), int32(0), int16(0), int32(25), int16(-1), int32(-1), int16(0))
+const column = rowDescription([{ name: 'a', oid: 25 }])
 const row = message('D', int16(1), int32(1), Buffer.from('x'))
-const done = message('C', text('SELECT 1'))
+const done = message('C', cstring('SELECT 1'))
 
 describe('a message that cannot be costs its connection alone', () => {
   const answers: Readonly<Record<string, Buffer>> = {
@@ -182,10 +166,10 @@ test('whatever a server says, at login or after it, each caller gets an answer a
 test('a session that ends right after it has answered a cancel: the caller hears of his time, not of the cancel', async () => {
   const cancelled = message(
     'E',
-    text('SERROR'),
-    text('VERROR'),
-    text('C57014'),
-    text('Mcanceling statement'),
+    cstring('SERROR'),
+    cstring('VERROR'),
+    cstring('C57014'),
+    cstring('Mcanceling statement'),
     Buffer.from([0]),
   )
   const cancelRequest = 80_877_102

@@ -1,19 +1,9 @@
 import { createHash, createHmac, pbkdf2Sync, X509Certificate } from 'node:crypto'
 import net from 'node:net'
 import tls from 'node:tls'
+import { cstring, int32, message } from './backend-messages.js'
 import type { Issued } from './certificates.js'
 
-const int32 = (n: number): Buffer => {
-  const bytes = Buffer.alloc(4)
-  bytes.writeInt32BE(n)
-  return bytes
-}
-const text = (value: string): Buffer => Buffer.from(`${value}\0`)
-/** A message of the server. */
-export function message(type: string, ...parts: readonly Buffer[]): Buffer {
-  const body = Buffer.concat(parts)
-  return Buffer.concat([Buffer.from(type), int32(body.length + 4), body])
-}
 const auth = (kind: number, ...parts: readonly Buffer[]): Buffer => message('R', int32(kind), ...parts)
 
 /** What a server says at login. */
@@ -23,15 +13,22 @@ export const says = {
   md5: auth(5, Buffer.from('salt')),
   gss: auth(7),
   sspi: auth(9),
-  offer: (...mechanisms: readonly string[]): Buffer => auth(10, ...mechanisms.map(text), Buffer.from([0])),
+  offer: (...mechanisms: readonly string[]): Buffer => auth(10, ...mechanisms.map(cstring), Buffer.from([0])),
   proceed: (data: string): Buffer => auth(11, Buffer.from(data)),
   final: (data: string): Buffer => auth(12, Buffer.from(data)),
   key: message('K', int32(1), int32(2)),
   ready: message('Z', Buffer.from('I')),
   error: (severity: string, code: string): Buffer =>
-    message('E', text(`S${severity}`), text(`V${severity}`), text(`C${code}`), text('Mno'), Buffer.from([0])),
-  notice: message('N', text('SNOTICE'), text('VNOTICE'), text('C00000'), text('Mwell'), Buffer.from([0])),
-  parameter: message('S', text('server_version'), text('18.0')),
+    message(
+      'E',
+      cstring(`S${severity}`),
+      cstring(`V${severity}`),
+      cstring(`C${code}`),
+      cstring('Mno'),
+      Buffer.from([0]),
+    ),
+  notice: message('N', cstring('SNOTICE'), cstring('VNOTICE'), cstring('C00000'), cstring('Mwell'), Buffer.from([0])),
+  parameter: message('S', cstring('server_version'), cstring('18.0')),
 }
 export const plus = 'SCRAM-SHA-256-PLUS'
 export const plain = 'SCRAM-SHA-256'
