@@ -47,6 +47,7 @@ export {
   ConnectionLostError,
   ConnectionReleasedError,
   type HolderFigures,
+  LoginError,
   NoPrimaryError,
   NotOnReplicaError,
   OverloadedError,

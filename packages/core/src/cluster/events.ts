@@ -70,7 +70,7 @@ export interface ClusterEvents {
 /** Their source: an emitter, of these events and maybe others. */
 export type ClusterEmitter = Pick<Emitter<ClusterEvents>, 'emit'>
 
-/** One server of a pool with replicas, in numbers. */
+/** One server of a pool, in numbers: what concerns reads is of a pool with replicas. */
 export interface ServerStats {
   /** `127.0.0.1:5432` */
   readonly address: string

@@ -1,5 +1,5 @@
-import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ProtocolViolationError } from '../errors/operation-errors.js'
+import { LoginError } from '../errors/pool-errors.js'
 import type { ServerMessage } from './message-reader.js'
 import type { ClientInternals } from './pg-internals.js'
 
@@ -100,6 +100,6 @@ export class LoginOrder {
 
   #refuse(given: string): never {
     const allowed = 'a server with TLS that logs in by scram-sha-256, or another channelBinding'
-    throw new InvalidArgumentError('channelBinding', `'require', and the server ${given}`, allowed)
+    throw new LoginError(`channelBinding is 'require', and the server ${given}`, allowed)
   }
 }

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
-import { InvalidArgumentError } from '../errors/lifeguard-error.js'
 import { ProtocolViolationError } from '../errors/operation-errors.js'
+import { LoginError } from '../errors/pool-errors.js'
 import type { WireConnection } from './pg-internals.js'
 
 /** The server allocates no more for one message. https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/utils/memutils.h */
@@ -321,7 +321,7 @@ function otherLogin(kind: number): Error {
     return new ProtocolViolationError(`a request for a kind of login that is not known here (${kind})`)
   }
   const allowed = 'a line of pg_hba.conf with scram-sha-256, md5, password, cert, peer, ldap or trust for this login'
-  return new InvalidArgumentError('the login', `one by ${name}, which the server asks for`, allowed)
+  return new LoginError(`the server asks for a login by ${name}`, allowed)
 }
 
 /**

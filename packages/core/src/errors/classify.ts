@@ -93,6 +93,7 @@ const ownClasses: Readonly<Partial<Record<LifeguardErrorCode, ErrorClass>>> = {
   LIFEGUARD_VERSION_CONFLICT: 'version-conflict',
   LIFEGUARD_COMMIT_UNKNOWN: 'outcome-unknown',
   LIFEGUARD_SERVER_UNAVAILABLE: 'unavailable',
+  LIFEGUARD_LOGIN_FAILED: 'configuration',
   LIFEGUARD_NO_PRIMARY: 'unavailable',
   LIFEGUARD_NOT_ON_REPLICA: 'topology',
   LIFEGUARD_BREAKER_OPEN: 'unavailable',

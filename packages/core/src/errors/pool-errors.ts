@@ -236,6 +236,22 @@ export class ServerUnavailableError extends LifeguardError {
   }
 }
 
+/**
+ * This side cannot log in, or will not: no password was given and the server asks for one, the server asks for a kind of
+ * login that there is not here, or it does not bind the channel as `channelBinding: 'require'` demands. What the server
+ * itself refuses stays its own error, such as 28P01.
+ */
+export class LoginError extends LifeguardError {
+  static override readonly name: string = 'LoginError'
+  readonly code = 'LIFEGUARD_LOGIN_FAILED'
+  readonly retryable = false
+
+  /** @param remedy what would make the login possible */
+  constructor(what: string, remedy: string) {
+    super(`cannot log in: ${what}; needed: ${remedy}`)
+  }
+}
+
 /** The pool was ended, or is ending, and takes no more work. */
 export class PoolClosedError extends LifeguardError {
   static override readonly name: string = 'PoolClosedError'

@@ -1,9 +1,8 @@
 import type { ServerStats } from '../cluster/events.js'
-import type { BreakerStats } from '../resilience/server-breaker.js'
 import { type BesideStats, besideStats } from '../server/beside.js'
 import { transactionStates } from '../server/connection-use.js'
 import type { ServerRole } from '../server/events.js'
-import type { QueryCounts, WaitCounts } from '../server/metrics.js'
+import { type QueryCounts, ServerCounters, type WaitCounts } from '../server/metrics.js'
 import type { Server } from '../server/server.js'
 import type { SessionEnvironment } from '../transaction/environment.js'
 
@@ -115,11 +114,9 @@ export interface PoolStats {
   readonly retries: number
   /** Retries that the budget would still allow at once. */
   readonly retryBudget: number
-  /** The circuit breaker of the server, the primary where there are several; undefined when it is off. */
-  readonly breaker: BreakerStats | undefined
   /**
-   * Each server of a pool with replicas, or with several hosts of which the writer is wanted, the primary among them;
-   * empty otherwise.
+   * Each server of a pool with replicas, or with several hosts of which the writer is wanted, the primary among them; the
+   * one that it connects to otherwise.
    */
   readonly servers: readonly ServerStats[]
   /**
@@ -132,6 +129,29 @@ export interface PoolStats {
 /** The servers that the pool has connections to: that of its own, and those that are read from. */
 export function serversOf({ server, cluster }: Pick<SessionEnvironment, 'server' | 'cluster'>): readonly Server[] {
   return [server, ...(cluster?.readers ?? [])]
+}
+
+/** That of a pool that reads from no other: what runs on it is in the pool's own figures. */
+function onlyServer({ address, observer }: Server): ServerStats {
+  const { waits, queries } = new ServerCounters().snapshot()
+  return {
+    address,
+    role: observer.role,
+    timeline: undefined,
+    lagMs: undefined,
+    lagBytes: undefined,
+    latencyMs: 0,
+    inFlight: 0,
+    reads: 0,
+    share: 0,
+    ejected: false,
+    breaker: observer.breaker?.stats(),
+    lastError: undefined,
+    total: 0,
+    active: 0,
+    waits: { durationMs: waits.durationMs },
+    queries,
+  }
 }
 
 /** The body of `pool.stats`. */
@@ -164,8 +184,7 @@ export function poolStats(name: string, environment: SessionEnvironment): PoolSt
     queries: { ...queries, pipelined: server.pipelining.pipelined },
     retries: counts.retries,
     retryBudget: retryBudget.available,
-    breaker: server.observer.breaker?.stats(),
-    servers: cluster?.stats() ?? [],
+    servers: cluster?.stats() ?? [onlyServer(server)],
     beside: besideStats(
       serversOf(environment).map(({ beside }) => beside),
       cluster?.watching ?? 0,

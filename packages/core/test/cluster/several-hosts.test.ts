@@ -158,7 +158,7 @@ describe('the others of several hosts', () => {
       maxLagMs: 20_000,
     })
     await pool.read(() => pool.query('select 1'))
-    const states = () => pool.stats().servers.map((host) => host.breaker?.state)
+    const states = () => pool.stats().servers.map(({ breaker }) => breaker?.state)
     expect(states()).toEqual(['closed', 'closed', 'closed'])
     await eventually('the breakers of both replicas open', async () => {
       await pool.read(() => pool.query('select slow()'))

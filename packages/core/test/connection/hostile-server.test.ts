@@ -72,7 +72,7 @@ describe('a login out of its order is refused where the channel must be bound, a
   test.each(Object.entries(logins))('%s', async (_, bytes) => {
     const pool = hostile(await serve(bytes, Buffer.alloc(0)), '&channel_binding=require')
     expect(await rejection(pool.query('select 1'))).toMatchObject({
-      code: expect.stringMatching(/^LIFEGUARD_(INVALID_OPTION|PROTOCOL_VIOLATION)$/),
+      code: expect.stringMatching(/^LIFEGUARD_(LOGIN_FAILED|PROTOCOL_VIOLATION)$/),
     })
     expect(pool.stats()).toMatchObject({ pool: { total: 0, active: 0 } })
   })

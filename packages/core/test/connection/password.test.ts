@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { useDatabase } from '@pg-lifeguard/testing/vitest'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { passwordFromFile } from '../../src/connection/connect/password-file.js'
-import { InvalidArgumentError } from '../../src/errors/lifeguard-error.js'
+import { LoginError } from '../../src/errors/pool-errors.js'
 import { rejection, testPool } from '../support/test-pool.js'
 
 const database = useDatabase()
@@ -71,10 +71,12 @@ test('a password function that never answers is bounded by the time to connect, 
 test('a server that asks for a password that nobody gave is a matter of configuration, told at once', async () => {
   const pool = testPool(`${bare}?passfile=${encodeURIComponent(join(folder, 'none'))}`, { acquireTimeoutMs: 600_000 })
   const error = await rejection(pool.query('select 1'))
-  expect(error).toBeInstanceOf(InvalidArgumentError)
-  expect(error.message).toMatch(/^password is not given, and the server asks for one; allowed: /)
+  expect(error).toBeInstanceOf(LoginError)
+  expect(error.message).toMatch(/^cannot log in: the server asks for a password, and none was given; needed: /)
   const wrong = testPool(bare, { password: (() => 42) as never, acquireTimeoutMs: 600_000 })
-  expect((await rejection(wrong.query('select 1'))).message).toMatch(/^password is a function that gave no text/)
+  expect((await rejection(wrong.query('select 1'))).message).toMatch(
+    /^cannot log in: the password function gave no string/,
+  )
 })
 
 test('the password file is used when nothing else gives a password', async () => {

@@ -176,10 +176,10 @@ describe('channel binding', () => {
   test('holds over TLS, and is refused where the login cannot be bound', async () => {
     const url = `${byName}?sslmode=require&channel_binding=require`
     expect(await isEncrypted(url)).toBe(true)
-    expect(await refusal(`${byName}?sslmode=disable&channel_binding=require`)).toBe('LIFEGUARD_INVALID_OPTION')
+    expect(await refusal(`${byName}?sslmode=disable&channel_binding=require`)).toBe('LIFEGUARD_LOGIN_FAILED')
     const cert = `sslcert=${file('user.crt')}&sslkey=${file('user.key')}`
     expect(await refusal(`${database(byName, 'bycert')}?sslmode=require&channel_binding=require&${cert}`)).toBe(
-      'LIFEGUARD_INVALID_OPTION',
+      'LIFEGUARD_LOGIN_FAILED',
     )
   })
 })

@@ -11,6 +11,7 @@ import { OperationAbortedError, OperationTimeoutError } from '../../src/errors/o
 import {
   AcquireTimeoutError,
   ConnectionLostError,
+  LoginError,
   OverloadedError,
   PoolClosedError,
   QueueFullError,
@@ -164,6 +165,7 @@ describe('our own errors', () => {
     [new VersionConflictError('item 7', { cause: serverError('23505') }), 'version-conflict'],
     [new CommitUnknownError({ cause: socketError('ECONNRESET') }), 'outcome-unknown'],
     [new CommitUnknownError({ cause: serverError('57P01', { severity: 'FATAL' }) }), 'outcome-unknown'],
+    [new LoginError('it asks for a password', 'one'), 'configuration'],
     [new ServerUnavailableError('db:5432', 5_000, 40, figures, { cause: refused }), 'unavailable'],
     [new ServerUnavailableError('db:5432', 5_000, 40, figures, { cause: serverError('57P03') }), 'unavailable'],
     [new AcquireTimeoutError(5_000, figures), 'user'],

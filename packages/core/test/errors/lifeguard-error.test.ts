@@ -9,6 +9,7 @@ import {
   AcquireTimeoutError,
   ConnectionLostError,
   ConnectionReleasedError,
+  LoginError,
   OverloadedError,
   PoolClosedError,
   type PoolFigures,
@@ -111,6 +112,13 @@ const cases: readonly Case[] = [
     retryable: true,
     name: 'ServerUnavailableError',
     says: ['10.0.0.1:5432', 'ECONNREFUSED', '41 failed attempt(s)', 'waited 5000 ms'],
+  },
+  {
+    error: new LoginError('the server asks for a password, and none was given', 'the option password'),
+    code: 'LIFEGUARD_LOGIN_FAILED',
+    retryable: false,
+    name: 'LoginError',
+    says: ['none was given', 'needed: the option password'],
   },
   {
     error: new PoolClosedError('cannot acquire a connection'),

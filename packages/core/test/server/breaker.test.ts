@@ -34,7 +34,7 @@ const ping = (pool: Pool, timeoutMs = 100): Promise<unknown> => pool.query('sele
 async function askUntilOpen(pool: Pool, timeoutMs = 100): Promise<void> {
   await eventually('the breaker is open', async () => {
     await Promise.allSettled(Array.from({ length: 5 }, () => ping(pool, timeoutMs)))
-    return pool.stats().breaker?.state === 'open'
+    return pool.stats().servers[0]?.breaker?.state === 'open'
   })
 }
 
@@ -68,7 +68,7 @@ describe('a dead host', () => {
     expect(await rejection(pool.withTransaction((tx) => tx.query('select 1')))).toBeInstanceOf(BreakerOpenError)
     expect(changes).toMatchObject([{ from: 'closed', to: 'open', reason: 'failure-rate', role: 'primary' }])
     expect(changes[0]?.figures.calls).toBeGreaterThanOrEqual(20)
-    expect(pool.stats()).toMatchObject({ breaker: { state: 'open', opened: 1 } })
+    expect(pool.stats()).toMatchObject({ servers: [{ breaker: { state: 'open', opened: 1 } }] })
     expect(pool.stats().waits.refusals.breakerOpen).toBeGreaterThanOrEqual(22)
   })
 
@@ -95,7 +95,7 @@ describe('a dead host', () => {
     await proxy.accept()
     await eventually('it is closed again', async () => {
       await Promise.allSettled(Array.from({ length: 10 }, () => ping(pool, 5_000)))
-      return pool.stats().breaker?.state === 'closed'
+      return pool.stats().servers[0]?.breaker?.state === 'closed'
     })
     expect(changes.at(-1)).toMatchObject({ from: 'half-open', to: 'closed', reason: 'probes-succeeded' })
     expect(changes.at(-1)?.figures).toMatchObject({ calls: 3, failures: 0 })
@@ -107,10 +107,10 @@ describe('a dead host', () => {
     await die()
     await askUntilOpen(pool)
     await proxy.accept()
-    await eventually('probes are let through', () => pool.stats().breaker?.state === 'half-open')
+    await eventually('probes are let through', () => pool.stats().servers[0]?.breaker?.state === 'half-open')
     expect(changes.at(-1)).toMatchObject({ from: 'open', to: 'half-open', reason: 'server-answers' })
     for (let call = 0; call < 3; call++) await ping(pool, 5_000)
-    expect(pool.stats().breaker?.state).toBe('closed')
+    expect(pool.stats().servers[0]?.breaker?.state).toBe('closed')
   })
 
   test('transactions are probes too, and one that runs nothing makes way', async () => {
@@ -121,10 +121,10 @@ describe('a dead host', () => {
     const idle = await eventually('it lets a probe through', () =>
       pool.acquire({ timeoutMs: 5_000 }).catch(() => undefined),
     )
-    expect(pool.stats().breaker).toMatchObject({ state: 'half-open', calls: 0 })
+    expect(pool.stats().servers[0]?.breaker).toMatchObject({ state: 'half-open', calls: 0 })
     idle.release()
     for (let call = 0; call < 3; call++) await pool.withTransaction((tx) => tx.query('select 1'))
-    expect(pool.stats().breaker?.state).toBe('closed')
+    expect(pool.stats().servers[0]?.breaker?.state).toBe('closed')
   })
 })
 
@@ -150,7 +150,7 @@ describe('a stalled host', () => {
     await proxy.resume()
     await eventually('it is closed again', async () => {
       await Promise.allSettled([ping(pool, 5_000)])
-      return pool.stats().breaker?.state === 'closed'
+      return pool.stats().servers[0]?.breaker?.state === 'closed'
     })
     await ping(pool, 5_000)
   })
@@ -191,7 +191,7 @@ describe('what does not open it', () => {
       expect((await rejection(pool.query('select $1::int', ['x']))).code).toBe('22P02')
     }
     expect(changes).toEqual([])
-    expect(pool.stats().breaker).toMatchObject({ calls: 61, failures: 0, slow: 0 })
+    expect(pool.stats().servers[0]?.breaker).toMatchObject({ calls: 61, failures: 0, slow: 0 })
   })
 
   test('a busy pool, and callers who give up', async () => {
@@ -217,7 +217,7 @@ describe('what does not open it', () => {
     for (let round = 0; round < 6; round++) await Promise.allSettled(Array.from({ length: 5 }, () => ping(pool, 20)))
     expect((await rejection(ping(pool, 20))).code).toBe('LIFEGUARD_SERVER_UNAVAILABLE')
     expect(changes).toEqual([])
-    expect(pool.stats().breaker).toBeUndefined()
+    expect(pool.stats().servers[0]?.breaker).toBeUndefined()
     await proxy.accept()
   })
 })
@@ -230,12 +230,12 @@ test('what holds a connection already goes on while the breaker is open, and hea
   await proxy.rule({ statement: /stalled/, when: 'before', action: 'stall' })
   await eventually('the breaker is open', async () => {
     await rejection(pool.query('select 1 as stalled', [], { timeoutMs: 20 }))
-    return pool.stats().breaker?.state === 'open'
+    return pool.stats().servers[0]?.breaker?.state === 'open'
   })
   await tx.query('insert into item values (4)')
   await tx.commit()
   expect(lock.signal.aborted).toBe(false)
-  expect(pool.stats().breaker?.state).toBe('open')
+  expect(pool.stats().servers[0]?.breaker?.state).toBe('open')
   expect(await pool.health({ timeoutMs: 5_000 })).toMatchObject({
     status: 'degraded',
     servers: [{ status: 'up', role: 'primary', breaker: { state: 'open', reason: 'failure-rate' } }],

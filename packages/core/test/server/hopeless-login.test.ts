@@ -32,9 +32,9 @@ async function refused({
   for (const one of errors) expect(one.code).toBe(error?.code)
   const {
     pool: { connectFailed },
-    breaker,
+    servers,
   } = pool.stats()
-  expect(breaker?.state).toBe('closed')
+  for (const { breaker } of servers) expect(breaker?.state).toBe('closed')
   return { error: error as Error, attempts: connectFailed }
 }
 
@@ -152,7 +152,7 @@ describe('the breaker', () => {
     for (let i = 0; i < 25; i += 1)
       expect(await rejection(pool.query(`select fail('${state}')`))).toMatchObject({ code: state })
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-    expect(pool.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
+    expect(pool.stats().servers[0]?.breaker).toMatchObject({ state: 'closed', failures: 0 })
   })
 
   const failing = ['XX000', '58P01', '53400', '58030', 'XX001', '55000', '08006', '57P01'] as const
@@ -182,13 +182,16 @@ describe('the breaker', () => {
         const error = await rejection(ask(pool, state))
         expect(sqlStateOf(error)).toBe(state)
       }
-    expect(pool.stats()).toMatchObject({ pool: { active: 0 }, breaker: { state: 'closed', failures: 0 } })
+    expect(pool.stats()).toMatchObject({
+      pool: { active: 0 },
+      servers: [{ breaker: { state: 'closed', failures: 0 } }],
+    })
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
   test('counts sessions that the server ends', async () => {
     const pool = testPool(database.url)
     await rejection(pool.query('select pg_terminate_backend(pg_backend_pid())'))
-    expect(pool.stats().breaker).toMatchObject({ failures: 1 })
+    expect(pool.stats().servers[0]?.breaker).toMatchObject({ failures: 1 })
   })
 })

@@ -110,7 +110,7 @@ describe('onConnect that fails', () => {
       await eventually('its session is gone', async () => (await sessions.count('fails')) === 0)
       fails = false
       expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
-      expect(pool.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
+      expect(pool.stats().servers[0]?.breaker).toMatchObject({ state: 'closed', failures: 0 })
     },
   )
 

@@ -34,6 +34,6 @@ export async function refusedAtOnce(
 ): Promise<Error & { readonly code?: string }> {
   const error = await rejection(connect(pool))
   expect(pool.stats().pool.connectFailed).toBeLessThanOrEqual(1)
-  expect(pool.stats().breaker).toMatchObject({ state: 'closed', failures: 0 })
+  expect(pool.stats().servers[0]?.breaker).toMatchObject({ state: 'closed', failures: 0 })
   return error
 }

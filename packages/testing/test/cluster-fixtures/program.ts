@@ -19,6 +19,7 @@ export function openFolder(): Disposable & { path: string } {
 export interface Report {
   readonly folder: string
   readonly uid: number
+  readonly serverUid: number
   readonly servers: readonly { url: string; port: number; pid: number }[]
 }
 

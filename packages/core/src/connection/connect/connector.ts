@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { type Clock, longestDelayMs, type Random } from '../../deadline/clock.js'
 import { Deadline } from '../../deadline/deadline.js'
 import { isAboutEncryption } from '../../errors/classify.js'
-import { InvalidArgumentError } from '../../errors/lifeguard-error.js'
+import { LoginError } from '../../errors/pool-errors.js'
 import { Connection } from '../connection.js'
 import { makeReadable } from '../readable-session.js'
 import { Statement } from '../statement.js'
@@ -54,12 +54,11 @@ function passwordFor(settings: ConnectSettings, endpoint: Endpoint): string | ((
     const found =
       password === undefined ? await passwordFromFile(passwordFile, { ...endpoint, database, user }) : await password()
     if (typeof found === 'string' && !found.includes('\0')) return found
-    const given =
+    const what =
       password === undefined
-        ? 'not given, and the server asks for one'
-        : 'a function that gave no text, or one with a zero byte'
-    const allowed = 'the option password, a connection string, PGPASSWORD, or a line in the password file'
-    throw new InvalidArgumentError('password', given, allowed)
+        ? 'the server asks for a password, and none was given'
+        : 'the password function gave no string, or one with a zero byte'
+    throw new LoginError(what, 'the option password, a connection string, PGPASSWORD, or a line in the password file')
   }
 }
 
