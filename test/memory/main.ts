@@ -28,7 +28,7 @@ await runProgram({ help, options }, async ({ values }) => {
   await using database = await cluster.createDatabase()
   const common = { url: database.url, valueBytes, isSlow: values.slow }
   for (const order of [
-    { ...common, what: 'stream', amount: rows },
+    { ...common, what: 'stream', amount: rows, valueBytes: 1 },
     { ...common, what: 'copy-out', amount: megabytes },
     { ...common, what: 'copy-in', amount: Math.ceil(megabytes / 5) },
   ] as const) {

@@ -10,6 +10,9 @@ const mostBytesOfRows = 260_000_000
 
 test.each([
   { what: 'stream', amount: 300_000, valueBytes: 1, isSlow: false },
+  { what: 'stream', amount: 300_000, valueBytes: 1, isSlow: true },
+  { what: 'stream', amount: 300, valueBytes: 1_000_000, isSlow: false },
+  { what: 'stream', amount: 300, valueBytes: 1_000_000, isSlow: true },
   { what: 'copy-out', amount: 400, valueBytes: 100_000_000, isSlow: false },
   { what: 'copy-out', amount: 100, valueBytes: 50_000_000, isSlow: true },
   { what: 'copy-in', amount: 200, valueBytes: 100_000_000, isSlow: false },

@@ -6,7 +6,7 @@ export interface Order {
   readonly what: 'stream' | 'copy-out' | 'copy-in'
   /** Rows to stream, or megabytes to copy. */
   readonly amount: number
-  /** Bytes of one value that is copied. */
+  /** Bytes of one value that is copied, and of one column of each row. */
   readonly valueBytes: number
   /** A reader that pauses after each piece. */
   readonly isSlow: boolean
@@ -31,7 +31,8 @@ async function carryOut({ url, what, amount, valueBytes, isSlow }: Order): Promi
     let sum = 0
     const rows = sql<{
       n: number
-    }>`select n, 'a row of a few columns' as text from generate_series(1, ${amount}::int) n`
+    }>`select n, 'a row of a few columns' as text, repeat('x', ${valueBytes}::int) as long
+      from generate_series(1, ${amount}::int) n`
     for await (const batch of pool.streamBatches<{ n: number }>(rows)) {
       sum += batch.length
       await pause(isSlow)

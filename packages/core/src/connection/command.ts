@@ -31,6 +31,8 @@ export interface FetchCommand {
   readonly kind: 'fetch'
   readonly config: StatementConfig
   readonly portal: PortalRequest
+  /** What it brings of its own, after those that its transaction has for it. */
+  readonly preludes?: readonly Prelude[] | undefined
 }
 
 /** A batch or a COPY. */
@@ -56,8 +58,10 @@ export function operationFor(command: Command, preludes: readonly Prelude[] = no
       statement.label = command.label
       return statement
     }
-    case 'fetch':
-      return new Statement(command.config, preludes, command.portal)
+    case 'fetch': {
+      const { preludes: own } = command
+      return new Statement(command.config, own === undefined ? preludes : [...preludes, ...own], command.portal)
+    }
     case 'exchange':
       return command.exchange(preludes)
     case 'submittable':

@@ -11,7 +11,7 @@ import {
   type ResultInternals,
   type TypeParsers,
 } from './pg-internals.js'
-import type { FetchedStatement, PortalRequest } from './portal.js'
+import { type FetchedStatement, PartedRows, type PortalRequest } from './portal.js'
 import { applyShape, noColumns, type QueryResult, type RowShape, shapeOf } from './result.js'
 import { miscounted, readerFor, type ShapeReader } from './row-reader.js'
 import type { PreparedStatement, StatementText } from './statement-cache.js'
@@ -72,6 +72,8 @@ export class Statement extends Operation {
   readonly #rowMode: 'array' | undefined
   readonly #types: TypeParsers | undefined
   readonly #portal: PortalRequest | undefined
+  /** There where its rows are taken in parts. */
+  #parts: PartedRows | undefined
   /** What the pool knows of the text; looked up when it is sent, unless it was before. */
   known: StatementText | undefined
   #prepared: PreparedStatement | undefined
@@ -127,6 +129,7 @@ export class Statement extends Operation {
 
   protected override onAnswer(error: unknown): void {
     if (this.#portal !== undefined) this.#portal.isOpen = this.isComplete && this.failure === undefined
+    this.#parts?.end()
     if (error === undefined) return
     if (this.#result !== undefined) this.#result.rows.length = 0
     if (this.#results !== undefined) for (const { rows } of this.#results) rows.length = 0
@@ -201,7 +204,17 @@ export class Statement extends Operation {
     return this.known === undefined || this.reruns > 1 ? undefined : cache.automatic(this.known)
   }
 
-  #fetch({ writer }: Wire, { name, rows, fields }: PortalRequest): void {
+  override ranMs(now: number): number {
+    return super.ranMs(now) - (this.#parts?.waitedMs(now) ?? 0)
+  }
+
+  override interrupt(): void {
+    this.#parts?.end()
+  }
+
+  #fetch({ writer, protocol, now }: Wire, portal: PortalRequest): void {
+    const { name, rows, fields, taker } = portal
+    if (taker !== undefined) this.#parts = new PartedRows(portal, protocol.stream, now)
     if (fields === undefined) {
       writer.parse('', this.text)
       writer.bind(name, undefined, this.#values ?? undefined)
@@ -279,8 +292,10 @@ export class Statement extends Operation {
 
   override readRow(bytes: Buffer, at: number, stop: number): boolean {
     if (!this.isTakingRows) return false
+    const portal = this.#portal
+    if (portal !== undefined && !isWanted(portal, stop - at)) return true
     const result = this.#result as ResultInternals
-    if (this.#reader === undefined) this.#reader = readerFor(result, this.#portal) ?? null
+    if (this.#reader === undefined) this.#reader = readerFor(result, portal) ?? null
     if (this.#reader === null) return false
     try {
       result.rows.push(this.#reader.read(bytes, at, stop))
@@ -288,7 +303,12 @@ export class Statement extends Operation {
       if (error instanceof BrokenRow) throw error
       this.cannotRead(error)
     }
+    if (this.#parts?.isFull === true) this.#handOver(result, this.#parts)
     return true
+  }
+
+  #handOver(result: ResultInternals, parts: PartedRows): void {
+    parts.handOver(result.rows.splice(0), this.sentAt)
   }
 
   protected override onRow(columns: readonly (string | null)[]): void {
@@ -344,6 +364,13 @@ export class Statement extends Operation {
     this.#result = new ResultBase(this.#rowMode, this.#parsers as TypeParsers)
     this.#results.push(this.#result)
   }
+}
+
+function isWanted(portal: PortalRequest, bytes: number): boolean {
+  if (portal.isDropped === true) return false
+  portal.bytes += bytes
+  if (bytes > portal.longest) portal.longest = bytes
+  return true
 }
 
 /** A question that only an answer is wanted of: nobody's statement, which is neither reported nor counted. */

@@ -99,15 +99,15 @@ export interface PoolStatements extends Operable {
   ): Promise<BatchTaskResults<Tasks>>
 
   /**
-   * The rows of a statement one by one, fetched in batches as they are asked for. Breaking out of the loop releases the
-   * connection.
+   * The rows of a statement one by one, fetched in batches as they are asked for, and from the second on one batch ahead.
+   * Breaking out of the loop releases the connection.
    *
    * @example
    * ```ts
    * import { createPool } from '@pg-lifeguard/core'
    *
    * const pool = createPool({ connectionString: 'postgres://localhost/shop' })
-   * for await (const row of pool.stream<{ id: number }>('select id from event order by id', [], { batchSize: 500 })) {
+   * for await (const row of pool.stream<{ id: number }>('select id from event order by id')) {
    *   console.log(row.id)
    * }
    * ```

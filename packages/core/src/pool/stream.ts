@@ -1,7 +1,7 @@
 import type { RoutingContext } from '../cluster/servers.js'
 import { FetchedStatement } from '../connection/portal.js'
 import type { StatementConfig } from '../connection/statement.js'
-
+import type { Clock } from '../deadline/clock.js'
 import { beginRefused } from '../errors/operation-errors.js'
 import { TransactionClosedError } from '../errors/transaction-errors.js'
 import { type CallerContext, callerContext } from '../observe/context.js'
@@ -90,6 +90,7 @@ async function* batchesOutside<Row>(
   options: StreamOptions | undefined,
 ): AsyncGenerator<Row[], void, undefined> {
   const { ambient, cluster, server } = environment
+  const { clock } = server.environment
   if (sqlText(config.text).effects.leavesOpen) throw beginRefused()
   assertStreamOptions(options)
   const deadline = atCall.deadlineFor(options)
@@ -104,7 +105,7 @@ async function* batchesOutside<Row>(
     const transaction = isRead
       ? beginOn(reads, environment, { readOnly: true }, true)
       : beginAlone(environment, {}, true)
-    const batches = batchesInOwn<Row>(transaction, bounds, config, new FetchedStatement(config, caller), options)
+    const batches = batchesInOwn<Row>(transaction, bounds, config, new FetchedStatement(config, caller), options, clock)
     let first: IteratorResult<Row[], void>
     try {
       first = await batches.next()
@@ -124,17 +125,22 @@ async function* batchesOutside<Row>(
   }
 }
 
-/** In a transaction that is there for the stream alone, and ends with it; what ends it is no statement to be reported. */
+/**
+ * In a transaction that is there for the stream alone, and ends with it; what ends it is no statement to be reported.
+ *
+ * @param clock where its connection is there for it alone, too: then it asks ahead
+ */
 export async function* batchesInOwn<Row>(
   transaction: ManualTransaction & Executor,
   bounds: Bounds,
   config: StatementConfig,
   whole: FetchedStatement,
   options?: StreamOptions,
+  clock?: Clock,
 ): AsyncGenerator<Row[], void, undefined> {
   let rolledBack = false
   try {
-    yield* batchesIn<Row>(transaction, bounds, config, whole, options, false)
+    yield* batchesIn<Row>(transaction, bounds, config, whole, options, { clock })
   } catch (error) {
     rolledBack = true
     await transaction.rollback()

@@ -28,7 +28,7 @@ export function readingOf(text: string): Reading | undefined {
   if (tokens === undefined) return undefined
   while (isMark(tokens.at(-1), ';')) tokens.pop()
   const first = tokens.find((token) => !isMark(token, '('))
-  if (first?.kind !== 'word' || !beginnings.has(first.text)) return undefined
+  if (first?.kind !== 'word' || !(beginnings.has(first.text) || goesBack(tokens))) return undefined
   const calls: string[] = []
   const names = new Set<string>()
   let isAbout: Reading['isAbout'] = 'data'
@@ -47,6 +47,11 @@ export function readingOf(text: string): Reading | undefined {
     else if (token.text.startsWith('pg_') && token.text !== 'pg_catalog' && isAbout === 'data') isAbout = 'server'
   }
   return { calls, names, isAbout }
+}
+
+/** ROLLBACK TO SAVEPOINT: it undoes what was read as well as what was changed, and ends no transaction. */
+function goesBack([first, second]: readonly SqlToken[]): boolean {
+  return first?.kind === 'word' && first.text === 'rollback' && second?.kind === 'word' && second.text === 'to'
 }
 
 function changes({ text }: SqlToken, next: SqlToken | undefined): boolean {

@@ -163,6 +163,35 @@ test('a read-only transaction on a replica can stream, too', async () => {
   expect([runs, routes]).toEqual([1, ['replica fresh']])
 })
 
+test('a savepoint that is undone leaves a read-only transaction on a replica as it was', async () => {
+  const pool = bench().pool()
+  let runs = 0
+  const work = (): Promise<void> =>
+    pool.withTransaction(
+      async (tx) => {
+        runs += 1
+        const failing = tx.withTransaction((inner) => inner.query('select 1 / (id - 1) from item where id = 1'))
+        expect(await rejection(failing)).toMatchObject({ code: '22012' })
+        expect((await tx.query('select id from item where id = 2')).rows).toEqual([{ id: 2 }])
+      },
+      { readOnly: true },
+    )
+  expect([await routesOf(pool, () => pool.read(work)), runs]).toEqual([['replica fresh'], 1])
+})
+
+test('left while the next batch is asked for and fails, it is over without an error', async () => {
+  const pool = bench().pool()
+  const text = 'select 1 / (21 - id), id from item order by id'
+  const read = async (): Promise<void> => {
+    for await (const { id } of pool.stream<{ id: number }>(text, [], { batchSize: 10 })) if (id === 15) break
+  }
+  expect(await routesOf(pool, () => pool.read(read))).toEqual(['replica fresh'])
+  expect(await rejection(pool.read(() => idsOf(pool, text)))).toMatchObject({ code: '22012' })
+  await eventually('nothing is held', () =>
+    pool.stats().servers.every(({ inFlight, active }) => inFlight + active === 0),
+  )
+})
+
 /** Makes every replica cancel what reads from the table: it has to replay that rows are gone. */
 async function provoke(): Promise<void> {
   await onServer(bench().database.url, 'truncate conflict; insert into conflict select generate_series(1, 1000)')

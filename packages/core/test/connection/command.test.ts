@@ -74,6 +74,8 @@ test('each command makes its own operation, with the preludes of its transaction
     reader: undefined,
     hasMore: false,
     isOpen: false,
+    bytes: 0,
+    longest: 0,
   }
   const fetch = operationFor({ kind: 'fetch', config, portal }, preludes)
   // All pieces are reported as one.

@@ -245,14 +245,24 @@ test('the time of a stream is that of its fetches, and not that of its reader', 
   const { slow: before } = pool.stats().queries
   const since = performance.now()
   let pausedMs = 0
-  for await (const row of pool.stream('select generate_series(1, 4) as n', [], { batchSize: 1 })) {
-    expect(row).toBeDefined()
-    const at = performance.now()
-    await pause(40)
-    pausedMs += performance.now() - at
+  const read = async (rows: AsyncIterable<unknown>): Promise<void> => {
+    for await (const row of rows) {
+      expect(row).toBeDefined()
+      const at = performance.now()
+      await pause(40)
+      pausedMs += performance.now() - at
+    }
   }
-  expect(events).toHaveLength(1)
+  const text = 'select generate_series(1, 4) as n'
+  await pool.withTransaction((tx) => read(tx.stream(text, [], { batchSize: 1 })))
+  expect(events).toMatchObject([{ text }, { text: 'commit' }])
   expect(events[0]?.durationMs).toBeLessThanOrEqual(performance.now() - since - pausedMs)
+  // What is asked ahead comes while the reader pauses.
+  events.length = 0
+  pausedMs = 0
+  await read(pool.stream(text, [], { batchSize: 1 }))
+  expect(events).toHaveLength(1)
+  expect(events[0]?.durationMs).toBeLessThan(pausedMs / 2)
   for await (const row of pool.stream('select pg_sleep(0.04) from generate_series(1, 3)', [], { batchSize: 1 })) {
     expect(row).toBeDefined()
   }

@@ -16,6 +16,8 @@ describe('may go to a replica', () => {
     'values (1, 2), (3, 4)',
     'table item',
     'show timezone',
+    'close some_cursor',
+    'ROLLBACK to savepoint a',
     '(select 1) union all (select 2) order by 1 limit 3',
     'with a as (select 1), b (x, y) as materialized (select 1, 2) select * from a, b',
     'with recursive t(n) as (values (1)) select 1',
@@ -46,6 +48,9 @@ describe('belongs to the primary', () => {
   test.each([
     '',
     ' -- nothing',
+    'rollback',
+    'rollback and chain',
+    'savepoint a',
     'insert into item values (1)',
     'update item set x = 1',
     'delete from item',
