@@ -295,7 +295,11 @@ export class Statement extends Operation {
     const portal = this.#portal
     if (portal !== undefined && !isWanted(portal, stop - at)) return true
     const result = this.#result as ResultInternals
-    if (this.#reader === undefined) this.#reader = readerFor(result, portal) ?? null
+    if (this.#reader === undefined) {
+      // To prepare for many rows costs more than to read a single one as `pg` does.
+      if (result.rows.length === 0 && portal === undefined) return false
+      this.#reader = readerFor(result, portal) ?? null
+    }
     if (this.#reader === null) return false
     try {
       result.rows.push(this.#reader.read(bytes, at, stop))
