@@ -30,8 +30,9 @@ export async function eventually<T>(what: string, condition: () => T | Promise<T
 /** On a machine that is busy the answer of the server may come too late; the outcome is unknown, and it is tried again. */
 export async function answeredInTime(attempt: () => Promise<unknown>): Promise<Error> {
   return await eventually('the answer of the server comes in time', async () => {
-    const error: Error & { readonly outcome?: unknown } = await rejection(attempt())
-    if (error.outcome === 'unknown') return undefined
+    const error: Error & { readonly outcome?: unknown; readonly code?: string } = await rejection(attempt())
+    // Nor is there a connection for the next attempt before the one before has been cancelled.
+    if (error.outcome === 'unknown' || error.code === 'LIFEGUARD_ACQUIRE_TIMEOUT') return undefined
     return error
   })
 }
