@@ -62,7 +62,7 @@ export class RetryGate {
   #threshold = Number.POSITIVE_INFINITY
   /** The turns that count, the oldest first. */
   readonly #running = new Set<Stay>()
-  /** Each is told of its turn, and is not told twice. */
+  /** Each is called once, with its turn. */
   readonly #waiting = new Set<(turn: Turn) => void>()
   #usualMs = firstGuessMs
   /** Turns that ran out of time since one has ended. */
